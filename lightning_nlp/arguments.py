@@ -1,0 +1,157 @@
+"""The command line before and after it is parsed: short names for files, and errors that say what to do."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import re
+from pathlib import Path
+
+from lightning_nlp import runs
+from lightning_nlp.errors import UserError
+
+
+def find_configs(arguments: list[str]) -> list[str]:
+    """Let `--config cls.yaml` find `configs/cls.yaml`: in the working directory, or beside train.py.
+
+    Args:
+        arguments: The command line.
+
+    Returns:
+        The same with the paths of the files found.
+
+    Raises:
+        UserError: If a file is nowhere.
+    """
+    found = list(arguments)
+    for i, argument in enumerate(found):
+        option, separator, value = argument.partition("=")
+        if option not in ("--config", "-c"):
+            continue
+        if not separator:
+            if i + 1 == len(found):
+                continue  # the parser says what is missing
+            value = found[i + 1]
+        places = [Path(value), Path("configs") / value, Path(__file__).parent.parent / "configs" / value]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            shipped = sorted(place.name for place in places[2].parent.glob("*.yaml"))
+            raise UserError(
+                f"--config {value}: there is no such file, neither here nor in configs/. "
+                f"Shipped are {', '.join(shipped)}."
+            )
+        if separator:
+            found[i] = f"{option}={path}"
+        else:
+            found[i + 1] = str(path)
+    return found
+
+
+def split_run_arguments(arguments: list[str]) -> list[str]:
+    """Put a run's own configuration and best checkpoint in the place of `--run RUN`.
+
+    Args:
+        arguments: The command line.
+
+    Returns:
+        The same without `--run`; the rest of the command line still overrides the run's configuration.
+
+    Raises:
+        UserError: If it is no run, or has no checkpoint yet.
+    """
+    if not arguments or arguments[0] not in ("validate", "test"):
+        return arguments
+    rest = arguments[1:]
+    for i, argument in enumerate(rest):
+        option, separator, value = argument.partition("=")
+        if option != "--run":
+            continue
+        if not separator and i + 1 == len(rest):
+            raise UserError("--run needs a directory, such as runs/cls/0.")
+        value = value if separator else rest[i + 1]
+        rest = rest[:i] + rest[i + (1 if separator else 2) :]
+        run = runs.existing_run(value)
+        inserted = ["--config", str(run / "config.yaml")]
+        if not any(argument.split("=")[0] == "--ckpt_path" for argument in rest):
+            best = run / "checkpoints" / runs.BEST
+            if not best.is_file():
+                raise UserError(
+                    f"The run {run} has no best checkpoint ({best}): let it reach a validation, or give --ckpt_path."
+                )
+            inserted += ["--ckpt_path", str(best)]
+        return [arguments[0], *inserted, *rest]
+    return arguments
+
+
+def explain_parse_error(error: Exception) -> str:
+    """One sentence for what the parser rejects, with the nearest name for an unknown key.
+
+    The parser's own message lists each type that it tried.
+
+    Args:
+        error: The parser's error.
+
+    Returns:
+        The message.
+    """
+    message = " ".join(str(error).split())
+    keys = re.findall(r"Parser key \"([\w.]+)\"", message)
+    unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
+    if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
+        key = ".".join([*keys, unknown.group(1)])
+        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(known_keys()), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"Unknown configuration key {key!r}.{hint} `python train.py fit --help` lists all."
+    value = re.search(r"Got value: (\S+)|val='([^']*)'\)|Given value: (\S.*)$", message)
+    if keys and value:
+        found = next(group for group in value.groups() if group is not None)
+        expected = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", message)
+        names = dict.fromkeys((literal or name) for name, literal in expected if name != "NoneType")
+        wanted = f" Expected: {', '.join(names)}." if names else " `python train.py fit --help` says what is accepted."
+        return f"--{'.'.join(keys)} cannot be {found!r}.{wanted}"
+    return message
+
+
+def known_keys() -> set[str]:
+    """The last parts of all configuration keys."""
+    from lightning import Trainer
+    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+    from lightning_nlp.data import datamodules
+    from lightning_nlp.models.classification import SequenceClassifier
+    from lightning_nlp.models.mlm import MaskedLanguageModel
+
+    classes = (
+        Trainer,
+        EarlyStopping,
+        ModelCheckpoint,
+        SequenceClassifier,
+        MaskedLanguageModel,
+        datamodules.TextClassificationDataModule,
+        datamodules.MaskedLanguageModelingDataModule,
+    )
+    names = {name for cls in classes for name in inspect.signature(cls.__init__).parameters}
+    ours = {"runs_dir", "name", "debug", "seed_everything", "ckpt_path", "trainer", "model", "data"}
+    return (names - {"self"}) | ours
+
+
+def class_help() -> str:
+    """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
+    from jsonargparse import ArgumentParser
+
+    from lightning_nlp.data import datamodules
+    from lightning_nlp.models.classification import SequenceClassifier
+    from lightning_nlp.models.mlm import MaskedLanguageModel
+
+    sections = []
+    for cls, key in (
+        (SequenceClassifier, "model"),
+        (MaskedLanguageModel, "model"),
+        (datamodules.IMDBDataModule, "data"),
+        (datamodules.EsperantoDataModule, "data"),
+    ):
+        parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
+        parser.add_class_arguments(cls, key)
+        sections.append(f"with {key}.class_path {cls.__module__}.{cls.__name__}:\n{parser.format_help()}")
+    return "\n".join(sections)

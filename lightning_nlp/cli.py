@@ -1,0 +1,386 @@
+"""The command line: `fit`, `validate`, `test` and `predict`, on LightningCLI."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp import runs
+from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
+from lightning_nlp.callbacks.interrupt import Interrupted, SaveOnInterrupt
+from lightning_nlp.callbacks.progress import Progress
+from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.errors import UserError
+from lightning_nlp.export import export_run
+from lightning_nlp.hardware import default_precision, device_name
+from lightning_nlp.inference import add_predict_arguments, predict
+from lightning_nlp.loggers import MetricsCSV, configure_wandb, is_wandb
+from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.summary import print_metrics, print_summary
+
+# Imported so that the yaml files may name them without their modules.
+from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
+from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
+
+# What a run's config.yaml does not repeat: how this one command was to start, and where.
+NOT_IN_CONFIG = ("config", "ckpt_path", "weights_only", "verbose", "debug", "print_config")
+
+
+class CLI(LightningCLI):
+    """LightningCLI with a directory for each run, a test and an export at the end of `fit`, and no surprises.
+
+    Args:
+        arguments: The command line without the program's name, a subcommand first.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.command = shlex.join(["python", "train.py", *arguments])
+        self.run_dir: Path | None = None
+        self.resumed_from: Path | None = None
+        self.started = time.monotonic()
+        self.mistake: UserError | None = None
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=42,
+            save_config_callback=None,  # written by `_write_config`, whole, before anything else writes
+            auto_configure_optimizers=False,  # a --lr_scheduler here would step once an epoch; the modules own theirs
+            load_from_checkpoint_support=False,  # the modules need their data module; a run's config.yaml names both
+            parser_kwargs={name: {"exit_on_error": False} for name in ("fit", "validate", "test")}
+            | {"exit_on_error": False, "prog": "train.py"},
+            trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
+            args=list(arguments),
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The Trainer's methods on offer; `predict` is our own."""
+        return {name: methods for name, methods in LightningCLI.subcommands().items() if name != "predict"}
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        # only for --help: `main` sends the command elsewhere, since it needs neither Trainer nor data module
+        parser._subcommands_action.add_subcommand("predict", predict_parser(), help="Predict for a file of texts.")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})
+        if subcommand != "fit":
+            # read by `main`, which puts the run's config.yaml and best checkpoint in its place
+            parser.add_argument("--run", type=str | None, help="A run's directory, such as runs/cls/0.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The run's own arguments, and the two callbacks that every run has."""
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
+        parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
+        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "early_stopping.monitor": "val/loss",
+                "checkpoint.monitor": "val/loss",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse `args`, whatever else stands in sys.argv."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not read hyperparameters from the checkpoint: the command line wins (PL#20310)."""
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in what depends on other arguments or on the machine, and make the run's directory."""
+        config = self.config[self.subcommand]
+        fill_in(config)
+        if self.subcommand == "fit":
+            self._begin_run(config)
+        else:
+            config.trainer.logger = False  # its metrics must not mix with those of the training
+
+    def _begin_run(self, config: Namespace) -> None:
+        runs_dir, name = Path(config.runs_dir), config.name
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = str(runs.latest_checkpoint(runs_dir, name, config.ckpt_path))
+        step = None
+        if config.ckpt_path is not None:
+            checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
+            runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
+            step = checkpoint["global_step"]
+        if config.ckpt_path is not None and Path(config.ckpt_path).name == runs.LAST:
+            self.resumed_from = Path(config.ckpt_path)
+            self.run_dir = self.resumed_from.parent.parent  # the same training goes on in its own directory
+        else:
+            self.run_dir = runs.new_run(runs_dir, name)
+        self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=step if self.resumed_from else None)
+        config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
+        config.trainer.default_root_dir = str(self.run_dir)
+        try:
+            prepare_loggers(config, self.run_dir, resumed=self.resumed_from is not None)
+            self._write_config(config)
+        except BaseException:
+            self._discard_untrained()
+            raise
+
+    def _write_config(self, config: Namespace) -> None:
+        assert self.run_dir is not None
+        kept = config.clone()
+        for key in NOT_IN_CONFIG:
+            kept.pop(key, None)
+        text = self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True)
+        target = self.run_dir / "config.yaml"
+        temporary = target.with_suffix(".unfinished")
+        temporary.write_text(f"# {self.command}\n{text}", encoding="utf-8")
+        temporary.replace(target)
+
+    def _discard_untrained(self) -> None:
+        """Remove the run's directory if this command made it and there is nothing in it to go on from."""
+        if self.run_dir is None or self.resumed_from is not None:
+            return
+        if not any((self.run_dir / "checkpoints").glob("*.ckpt")):
+            if "wandb" in sys.modules:  # its own process would write the directory anew
+                sys.modules["wandb"].finish(exit_code=1)
+            runs.discard(self.run_dir)
+
+    def instantiate_classes(self) -> None:
+        """Instantiate all; if that fails, leave nothing behind."""
+        for base in (LightningModule, LightningDataModule):
+            self.parser.add_instantiator(self._instantiate, base, subclasses=True)
+        try:
+            super().instantiate_classes()
+        except BaseException as error:
+            self._discard_untrained()
+            raise self.mistake or error from None
+
+    def _instantiate(self, cls: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return cls(*args, **kwargs)
+        except UserError as error:
+            self.mistake = error  # the parser hides what is raised here in a list of all the types that it tried
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The Trainer, with the callbacks that every run has and metrics.csv before the other loggers."""
+        config = {**self._get(self.config_init, "trainer"), **kwargs}
+        if self.subcommand != "fit":
+            return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
+        assert self.run_dir is not None
+        configured = config["logger"] if isinstance(config["logger"], list) else []
+        config["logger"] = [self.metrics_csv, *configured]
+        self.throughput = Throughput()
+        self.interrupt = SaveOnInterrupt(self.run_dir / "checkpoints" / runs.LAST)
+        own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
+        own += [self.throughput, self.interrupt]
+        if config["enable_progress_bar"] is not False:
+            own.append(Progress(own[1].monitor))
+        try:
+            return self._instantiate_trainer(config, own)
+        except (ValueError, MisconfigurationException) as error:
+            raise UserError(f"The Trainer does not take these --trainer arguments: {error}") from error
+
+    def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
+        assert self.run_dir is not None
+        trainer = self.trainer
+        rank_zero_info(
+            f"{type(model).__name__} on {device_name(self._get(self.config, 'trainer').accelerator)}, "
+            f"{self._get(self.config, 'trainer').precision}, in {self.run_dir}"
+        )
+        try:
+            trainer.fit(model, datamodule=datamodule, **kwargs)
+            if self.interrupt.requested:  # in the very last step
+                raise Interrupted(self.interrupt.checkpoint, trainer.global_step)
+        except BaseException:
+            if trainer.global_step == 0:
+                self._discard_untrained()
+            raise
+        if trainer.fast_dev_run:
+            self._discard_untrained()
+            return
+        fit_seconds = time.monotonic() - self.started
+        best = self._best_checkpoint()
+        (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
+        facts = {
+            "command": self.command,
+            "checkpoint": str(best.relative_to(self.run_dir)),
+            "validation": self._best_score(),
+            "test": metrics,
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "seconds": fit_seconds,
+            "tokens_per_s": self.throughput.tokens_per_s,
+            "peak_memory_gib": peak_memory_gib(),
+            "hardware": device_name(self._get(self.config, "trainer").accelerator),
+            "precision": str(trainer.precision),
+        }
+        if trainer.is_global_zero:
+            export_run(model, datamodule, self.run_dir, facts)
+            print_summary(self.run_dir, facts)
+        for logger in trainer.loggers:
+            logger.finalize("success")
+        if trainer.is_global_zero:
+            print(self.run_dir, flush=True)
+
+    def _best_checkpoint(self) -> Path:
+        callback = self.trainer.checkpoint_callback
+        assert isinstance(callback, ModelCheckpoint)
+        path = callback.best_model_path or callback.last_model_path
+        if not path:  # no validation took place, so there was nothing to choose by
+            path = str(self.interrupt.checkpoint)
+            self.trainer.save_checkpoint(path)
+        return Path(path)
+
+    def _best_score(self) -> dict[str, float]:
+        callback = self.trainer.checkpoint_callback
+        assert isinstance(callback, ModelCheckpoint)
+        score = callback.best_model_score
+        return {} if score is None or callback.monitor is None else {callback.monitor: float(score)}
+
+    def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Measure a checkpoint on the validation part."""
+        self._evaluate("validate", model, datamodule, kwargs)
+
+    def test(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Measure a checkpoint on the test split."""
+        self._evaluate("test", model, datamodule, kwargs)
+
+    def _evaluate(
+        self, stage: str, model: LightningModule, datamodule: LightningDataModule, kwargs: dict[str, Any]
+    ) -> None:
+        config = self.config[stage]
+        if config.ckpt_path is None:
+            raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
+        checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
+        runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
+        (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
+        if self.trainer.is_global_zero:
+            print_metrics(f"{stage}: {config.ckpt_path}", metrics)
+
+
+def fill_in(config: Namespace) -> None:
+    """Fill in what a null stands for, so that config.yaml says what was really used.
+
+    Args:
+        config: A subcommand's configuration; changed in place.
+    """
+    data, model = config.data.init_args, config.model.init_args
+    if data.get("tokenizer") is None and "tokenizer" in data:
+        data.tokenizer = model.get("pretrained")
+    if data.get("seed") is None and "seed" in data:
+        data.seed = config.seed_everything
+    if config.trainer.precision is None:
+        config.trainer.precision = default_precision(config.trainer.accelerator)
+    if config.name is None:
+        paths = config.get("config") or []
+        config.name = Path(str(paths[-1])).stem if paths else "run"
+
+
+def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
+    """Make `trainer.logger` a list, and give each WandbLogger in it its mode and its place.
+
+    Args:
+        config: The configuration of `fit`; changed in place.
+        run_dir: The run's directory.
+        resumed: Whether a training goes on, whose W&B run its config.yaml names.
+    """
+    found = config.trainer.logger
+    entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
+    earlier = wandb_ids(run_dir) if resumed else []
+    for entry in entries:
+        if is_wandb(entry.class_path):
+            init_args = entry.init_args.as_dict()
+            if earlier and init_args.get("id") is None:
+                init_args["id"] = earlier.pop(0)
+            entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
+    config.trainer.logger = entries or False
+
+
+def wandb_ids(run_dir: Path) -> list[str]:
+    """The W&B run ids in a run's config.yaml."""
+    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    loggers = config["trainer"]["logger"] or []
+    return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]
+
+
+def predict_parser() -> ArgumentParser:
+    """The arguments of `predict`."""
+    parser = ArgumentParser(
+        prog="train.py predict", exit_on_error=False, description="Predict for a file of texts with a trained run."
+    )
+    add_predict_arguments(parser)
+    return parser
+
+
+def run(arguments: list[str]) -> None:
+    """Run one command.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Raises:
+        UserError: If something is wrong with it, or with the input that it names.
+        Interrupted: If Ctrl-C ended the training, which is saved.
+    """
+    quiet_libraries()
+    torch.set_float32_matmul_precision("high")
+    try:
+        if arguments[:1] == ["predict"]:
+            options = predict_parser().parse_args(arguments[1:])
+            predict(**{name: value for name, value in options.as_dict().items() if name != "debug"})
+        else:
+            CLI(split_run_arguments(find_configs(arguments)))
+    except SystemExit as stop:
+        if not stop.code and arguments[0] != "predict" and {"--help", "-h"} & set(arguments[1:]):
+            print(class_help())
+        raise
+    except ArgumentError as error:
+        raise UserError(explain_parse_error(error)) from error
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The program: exit code 0 for success, 2 for a user's mistake, 130 after Ctrl-C.
+
+    Args:
+        args: The command line without the program's name; None takes that of the process.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    debug = any(argument in ("--debug", "--debug=true") for argument in arguments)
+    arguments = ["--debug=true" if argument == "--debug" else argument for argument in arguments]
+    try:
+        run(arguments)
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stop:
+        print(
+            f"Interrupted after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "
+            "--ckpt_path last.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,151 @@
+"""What the DataModules of both tasks share: the cache of token ids, opened and dealt out in batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning import LightningDataModule
+
+from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader
+from lightning_nlp.data.preparation import SPLITS, Truncation, prepare_tokens
+from lightning_nlp.data.sources import Source
+from lightning_nlp.data.tokenizer import load_tokenizer
+from lightning_nlp.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class TextDataModule(LightningDataModule):
+    """Token ids in batches, from any source of texts; the two tasks' modules say which source and how to collate.
+
+    Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an epoch's
+    batches for this process), `facts` (counts and names), `chars_per_token` by split.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    facts: dict[str, Any]
+
+    def __init__(
+        self,
+        *,
+        tokenizer_name: str | None,
+        max_length: int,
+        batch_size: int,
+        eval_batch_size: int | None,
+        num_workers: int,
+        seed: int | None,
+        split_seed: int,
+        cache_dir: str,
+        cleaning: dict[str, Any],
+        training: dict[str, Any],
+        truncation: Truncation | None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("max_length", max_length, 3),
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size or 2 * batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise UserError(f"--data.{name} must be at least {least}, not {value}.")
+        self.max_length = max_length
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or 2 * batch_size  # no gradients to keep: twice the room
+        self.num_workers = num_workers
+        self.seed = split_seed if seed is None else seed
+        self.cache_dir = Path(cache_dir).expanduser()
+        self.tokenizer_name = tokenizer_name
+        self._cleaning = {**cleaning, "seed": split_seed}
+        self._training = training
+        self._truncation = truncation
+        self._folder: Path | None = None
+        self._rows: dict[str, Any] = {}
+
+    def source(self) -> Source:
+        """Where the texts come from."""
+        raise NotImplementedError
+
+    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+        """Makes a batch of (columns, epoch)."""
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""
+        if self._folder is not None:  # the test at the end of a fit is of the very data that the fit saw
+            return
+        self._folder = prepare_tokens(
+            self.source(),
+            self.cache_dir,
+            cleaning=self._cleaning,
+            tokenizer=None if self.tokenizer_name is None else load_tokenizer(self.tokenizer_name),
+            training=self._training,
+            max_length=self.max_length,
+            truncation=self._truncation,
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids, memory-mapped."""
+        from datasets import Dataset
+
+        if self._rows:
+            return
+        if self._folder is None:
+            self.prepare_data()  # another process has filled the cache: this finds it
+        assert self._folder is not None
+        self.tokenizer = load_tokenizer(str(self._folder / "tokenizer"))
+        self.facts = json.loads((self._folder / "facts.json").read_text(encoding="utf-8"))
+        for name in SPLITS:
+            self._rows[name] = Dataset.from_file(str(self._folder / f"{name}.arrow"))
+
+    @property
+    def chars_per_token(self) -> dict[str, float]:
+        """Characters, spaces included, for each token without specials, by split."""
+        return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
+
+    @property
+    def train_batches(self) -> int:
+        """Batches of an epoch for this process."""
+        return len(self._plan("train"))
+
+    def _plan(self, split: str) -> BatchPlan:
+        import pyarrow.compute as pc
+
+        lengths = pc.list_value_length(self._rows[split].data.table.column("input_ids")).to_numpy()
+        training = split == "train"
+        return BatchPlan(
+            lengths,
+            self.batch_size if training else self.eval_batch_size,
+            shuffle=training,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+
+    def _loader(self, split: str) -> ResumableLoader:
+        # With --trainer.overfit_batches the same batches must come back in each epoch.
+        fixed = split != "train" or bool(self.trainer and self.trainer.overfit_batches)
+        return ResumableLoader(
+            Batches(self._rows[split].with_format("numpy"), self.collate_function()),
+            self._plan(split),
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            fixed_epoch=fixed,
+        )
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Batches of similar length, different in each epoch."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> ResumableLoader:
+        """The held-out part of the training texts, longest first."""
+        return self._loader("validation")
+
+    def test_dataloader(self) -> ResumableLoader:
+        """The test split, longest first."""
+        return self._loader("test")

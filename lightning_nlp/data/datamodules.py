@@ -1,0 +1,269 @@
+"""The DataModules: labelled texts for a classifier, sentences for a masked language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.collators import collate_classification, collate_mlm
+from lightning_nlp.data.sources import Source, labelled_source, text_source
+from lightning_nlp.errors import UserError
+
+DEFAULT_CACHE = "~/.cache/lightning_nlp"
+
+
+class TextClassificationDataModule(TextDataModule):
+    """Labelled texts for a `SequenceClassifier`.
+
+    Args:
+        path: A CSV, TSV, JSONL or parquet file, a glob, a folder whose file names tell the split, the aclImdb tree, a
+            Hub id, or `demo` for the embedded reviews. Without a test or validation split, parts of train are held out.
+        text_column: The column with the text.
+        label_column: The column with the label, numbers or words.
+        tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.
+        max_length: The most tokens of a text, [CLS] and [SEP] included; longer texts are truncated.
+        truncation: `head` keeps the beginning of a long text, `head_tail` a quarter from its beginning and the rest
+            from its end.
+        batch_size: Examples a device and step.
+        eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
+        num_workers: Processes that prepare batches. 0 is best without a GPU.
+        val_fraction: The share of train that is held out to choose the best checkpoint, if the data has no split for it.
+        test_fraction: The share of train that is held out for the test, if the data has no split for it.
+        clean: Turn `<br />` into line breaks, fold white space, drop control characters.
+        deduplicate: Drop training texts that repeat, or that also stand in validation or test.
+        drop_incomplete: Drop rows without text or label instead of stopping at them.
+        max_train_samples: Train on so many examples only (stratified). Null takes all.
+        max_val_samples: Validate on so many examples only.
+        max_test_samples: Test on so many examples only.
+        vocab_size: The most entries of a tokenizer that is trained here.
+        min_frequency: How often a pair must occur to be merged by such a tokenizer.
+        lowercase: Whether such a tokenizer folds case.
+        split_seed: Chooses the held-out parts and the samples; leave it, so that runs compare.
+        seed: Chooses the order of batches. Null takes `seed_everything`.
+        cache_dir: Where downloads and token ids are kept.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        text_column: str = "text",
+        label_column: str = "label",
+        tokenizer: str | None = None,
+        max_length: int = 512,
+        truncation: Literal["head", "head_tail"] = "head",
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        clean: bool = True,
+        deduplicate: bool = True,
+        drop_incomplete: bool = False,
+        max_train_samples: int | None = None,
+        max_val_samples: int | None = None,
+        max_test_samples: int | None = None,
+        vocab_size: int = 30_000,
+        min_frequency: int = 2,
+        lowercase: bool = True,
+        split_seed: int = 42,
+        seed: int | None = None,
+        cache_dir: str = DEFAULT_CACHE,
+    ) -> None:
+        super().__init__(
+            tokenizer_name=tokenizer,
+            max_length=max_length,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            split_seed=split_seed,
+            cache_dir=cache_dir,
+            cleaning={
+                "clean": clean,
+                "deduplicate": deduplicate,
+                "val_fraction": val_fraction,
+                "test_fraction": test_fraction,
+                "max_train_samples": max_train_samples,
+                "max_val_samples": max_val_samples,
+                "max_test_samples": max_test_samples,
+            },
+            training={"vocab_size": vocab_size, "min_frequency": min_frequency, "lowercase": lowercase},
+            truncation=truncation,
+        )
+        self.path = path
+        self._columns = {"text_column": text_column, "label_column": label_column}
+        self._drop_incomplete = drop_incomplete
+
+    def source(self) -> Source:
+        """The labelled texts at `path`."""
+        return labelled_source(self.path, **self._columns, drop_incomplete=self._drop_incomplete)
+
+    @property
+    def label_names(self) -> list[str]:
+        """The classes' names, in the order of their ids."""
+        return self.facts["label_names"]
+
+    @property
+    def class_counts(self) -> list[int]:
+        """The number of training examples of each class."""
+        return self.facts["train"]["class_counts"]
+
+    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+        """Padding alone."""
+        return partial(collate_classification, pad_token_id=self.tokenizer.pad_token_id, max_length=self.max_length)
+
+
+class IMDBDataModule(TextClassificationDataModule):
+    """IMDB film reviews (Maas et al. 2011), from the Hub unless `path` names a copy: parquet files or the aclImdb tree.
+
+    The arguments are those of TextClassificationDataModule.
+    """
+
+    def __init__(self, path: str = "stanfordnlp/imdb", **kwargs: Any) -> None:
+        super().__init__(path=path, **kwargs)
+
+
+class MaskedLanguageModelingDataModule(TextDataModule):
+    """Sentences for a `MaskedLanguageModel`; a sentence longer than `max_length` is split, nothing is lost.
+
+    Args:
+        path: Sentence files (one a line, or Leipzig's `id<TAB>sentence`; also .gz), a glob, CSV, TSV, JSONL or parquet,
+            a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded Esperanto. Null downloads
+            the Leipzig corpus epo_literature_2011_300K.
+        text_column: The column with the text, for files that have columns.
+        tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.
+        max_length: The most tokens of an example, [CLS] and [SEP] included.
+        batch_size: Sentences a device and step.
+        eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
+        num_workers: Processes that prepare batches. 0 is best without a GPU.
+        mlm_probability: The share of tokens to predict.
+        mask_token_prob: The share of those that becomes [MASK].
+        random_token_prob: The share of those that becomes a random word; the rest stays as it is.
+        val_fraction: The share of sentences held out to choose the best checkpoint.
+        test_fraction: The share of sentences held out for the test.
+        clean: Turn `<br />` into line breaks, fold white space, drop control characters.
+        deduplicate: Drop sentences that repeat.
+        max_train_samples: Train on so many sentences only. Null takes all.
+        max_val_samples: Validate on so many sentences only.
+        max_test_samples: Test on so many sentences only.
+        vocab_size: The most entries of a tokenizer that is trained here.
+        min_frequency: How often a pair must occur to be merged by such a tokenizer.
+        limit_alphabet: The most single characters that such a tokenizer keeps.
+        lowercase: Whether such a tokenizer folds case. Accents are kept either way.
+        split_seed: Chooses the held-out parts and the samples; leave it, so that runs compare.
+        seed: Chooses the order of batches and the masks. Null takes `seed_everything`.
+        cache_dir: Where downloads and token ids are kept.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        text_column: str = "text",
+        tokenizer: str | None = None,
+        max_length: int = 512,
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        mlm_probability: float = 0.15,
+        mask_token_prob: float = 0.8,
+        random_token_prob: float = 0.1,
+        val_fraction: float = 0.02,
+        test_fraction: float = 0.02,
+        clean: bool = True,
+        deduplicate: bool = True,
+        max_train_samples: int | None = None,
+        max_val_samples: int | None = None,
+        max_test_samples: int | None = None,
+        vocab_size: int = 50_000,
+        min_frequency: int = 2,
+        limit_alphabet: int = 1000,
+        lowercase: bool = True,
+        split_seed: int = 42,
+        seed: int | None = None,
+        cache_dir: str = DEFAULT_CACHE,
+    ) -> None:
+        for name, value in (
+            ("mlm_probability", mlm_probability),
+            ("mask_token_prob", mask_token_prob),
+            ("random_token_prob", random_token_prob),
+            ("mask_token_prob + random_token_prob", mask_token_prob + random_token_prob),
+        ):
+            if not 0 <= value <= 1 or (name == "mlm_probability" and value == 0):
+                raise UserError(
+                    f"--data.{name} is a share of tokens and must lie in [0, 1] (the first above 0), not {value}."
+                )
+        super().__init__(
+            tokenizer_name=tokenizer,
+            max_length=max_length,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            split_seed=split_seed,
+            cache_dir=cache_dir,
+            cleaning={
+                "clean": clean,
+                "deduplicate": deduplicate,
+                "val_fraction": val_fraction,
+                "test_fraction": test_fraction,
+                "max_train_samples": max_train_samples,
+                "max_val_samples": max_val_samples,
+                "max_test_samples": max_test_samples,
+            },
+            training={
+                "vocab_size": vocab_size,
+                "min_frequency": min_frequency,
+                "limit_alphabet": limit_alphabet,
+                "lowercase": lowercase,
+            },
+            truncation=None,
+        )
+        self.path = path
+        self.text_column = text_column
+        self._masking = {
+            "mlm_probability": mlm_probability,
+            "mask_token_prob": mask_token_prob,
+            "random_token_prob": random_token_prob,
+        }
+
+    def source(self) -> Source:
+        """The texts at `path`."""
+        return text_source(self.path, text_column=self.text_column, cache_dir=self.cache_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids and check that the tokenizer can hide words."""
+        super().setup(stage)
+        if self.tokenizer.mask_token_id is None:
+            raise UserError(
+                f"The tokenizer {self.tokenizer_name} has no mask token, so no word can be hidden: give another "
+                "--data.tokenizer."
+            )
+
+    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+        """Padding and masking."""
+        special_ids = torch.tensor(sorted(self.tokenizer.all_special_ids))
+        vocabulary = torch.arange(len(self.tokenizer))
+        return partial(
+            collate_mlm,
+            pad_token_id=self.tokenizer.pad_token_id,
+            max_length=self.max_length,
+            seed=self.seed,
+            special_ids=special_ids,
+            word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
+            mask_token_id=self.tokenizer.mask_token_id,
+            **self._masking,
+        )
+
+
+class EsperantoDataModule(MaskedLanguageModelingDataModule):
+    """Esperanto literature, by default the Leipzig corpus epo_literature_2011_300K.
+
+    The arguments are those of MaskedLanguageModelingDataModule.
+    """
+
+    def __init__(self, path: str | None = None, **kwargs: Any) -> None:
+        super().__init__(path=path, **kwargs)

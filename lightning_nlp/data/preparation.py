@@ -1,0 +1,240 @@
+"""Texts become token ids once: one Arrow file a split, in a folder that each run of the same data reuses."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.data.cleaning import build_splits
+from lightning_nlp.data.sources import Source
+from lightning_nlp.data.tokenizer import tokenizer_fingerprint, train_wordpiece
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+SPLITS = ("train", "validation", "test")
+Truncation = Literal["head", "head_tail"]
+
+# The share of a long review that comes from its beginning (Sun et al. 2019, "How to fine-tune BERT for text
+# classification?", section 5.3.1: the first 128 and the last 382 of 510 tokens).
+HEAD_SHARE = 0.25
+
+
+def prepare_tokens(
+    source: Source,
+    cache_dir: Path,
+    *,
+    cleaning: dict[str, Any],
+    tokenizer: PreTrainedTokenizerFast | None,
+    training: dict[str, Any],
+    max_length: int,
+    truncation: Truncation | None,
+) -> Path:
+    """The folder of a source's token ids, made now or found in the cache.
+
+    It holds `train.arrow`, `validation.arrow`, `test.arrow`, `tokenizer/` and `facts.json`.
+
+    Args:
+        source: The texts.
+        cache_dir: Where caches lie.
+        cleaning: Arguments of `build_splits`.
+        tokenizer: The tokenizer; None trains one on the training texts.
+        training: Arguments of `train_wordpiece`, used when `tokenizer` is None.
+        max_length: The most tokens of an example, special tokens included.
+        truncation: How long texts are cut; None splits them.
+
+    Returns:
+        The complete folder.
+    """
+    key = {
+        "source": source.fingerprint,
+        "cleaning": cleaning,
+        "tokenizer": {"trained": training} if tokenizer is None else tokenizer_fingerprint(tokenizer),
+        "max_length": max_length,
+        "truncation": truncation,
+    }
+
+    def build(folder: Path) -> None:
+        work_dir = folder / "texts"
+        with quiet_datasets():
+            splits, label_names, counts = build_splits(source, work_dir=work_dir, **cleaning)
+        for line in counts.lines():
+            rank_zero_info(line)
+        used = tokenizer or train_wordpiece(TextColumn(splits["train"]), max_length=max_length, **training)
+        used.save_pretrained(folder / "tokenizer")
+        facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
+        for name in SPLITS:
+            facts[name] = write_tokens(
+                splits[name],
+                folder / f"{name}.arrow",
+                used,
+                max_length=max_length,
+                truncation=truncation,
+                description=f"Tokenizing {name}",
+            )
+            if label_names is not None:
+                facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
+        (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+        splits.clear()  # unmap the files before their folder goes
+        shutil.rmtree(work_dir, ignore_errors=True)
+
+    return cached_folder(cache_dir, key, build)
+
+
+def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
+    """Cut token ids to `room` tokens: the first ones, or a quarter from the beginning and the rest from the end.
+
+    Args:
+        ids: Token ids without special tokens.
+        room: The most tokens to keep.
+        truncation: `head`, or `head_tail` for texts whose verdict comes last.
+
+    Returns:
+        At most `room` ids.
+    """
+    if len(ids) <= room:
+        return ids
+    if truncation == "head":
+        return ids[:room]
+    head = int(room * HEAD_SHARE)
+    return ids[:head] + ids[len(ids) - (room - head) :]
+
+
+def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
+    backend = tokenizer.backend_tokenizer
+    probe = backend.encode("a", add_special_tokens=False).ids
+    framed = backend.encode("a", add_special_tokens=True).ids
+    start = next((i for i in range(len(framed)) if framed[i : i + len(probe)] == probe), None)
+    assert start is not None, "the tokenizer's post-processor changes the text itself"
+    return framed[:start], framed[start + len(probe) :]
+
+
+def encode(
+    texts: list[str],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int,
+    truncation: Truncation | None,
+) -> tuple[list[list[int]], list[int], list[int]]:
+    """Token ids with special tokens; long texts are cut or, without `truncation`, split so that nothing is lost.
+
+    Args:
+        texts: The texts.
+        tokenizer: A fast tokenizer; it works on all cores.
+        max_length: The most tokens of a result, special tokens included.
+        truncation: As in `truncate_ids`; None splits a long text into several results.
+
+    Returns:
+        The ids, for each of them the number of the text that it comes from, and for each text its length in tokens
+        before truncation and without special tokens.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    before, after = special_frame(tokenizer)
+    room = max_length - len(before) - len(after)
+    results: list[list[int]] = []
+    origins: list[int] = []
+    lengths: list[int] = []
+    for number, encoding in enumerate(backend.encode_batch_fast(texts, add_special_tokens=False)):
+        ids = encoding.ids
+        lengths.append(len(ids))
+        if truncation is None:
+            pieces = [ids[i : i + room] for i in range(0, len(ids), room)]
+        else:
+            pieces = [truncate_ids(ids, room, truncation)]
+        results.extend([*before, *piece, *after] for piece in pieces)
+        origins.extend([number] * len(pieces))
+    return results, origins, lengths
+
+
+def write_tokens(
+    split: Dataset,
+    path: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int,
+    truncation: Truncation | None,
+    description: str,
+) -> dict[str, int]:
+    """Tokenize a split into one Arrow file.
+
+    Args:
+        split: Columns `text` and, for labelled data, `label`.
+        path: The file to write.
+        tokenizer: A fast tokenizer.
+        max_length: As in `encode`.
+        truncation: As in `encode`.
+        description: The progress bar's text.
+
+    Returns:
+        Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
+    """
+    from datasets import Features, List, Value
+
+    counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
+    labelled = "label" in split.column_names
+    room = max_length - sum(map(len, special_frame(tokenizer)))
+
+    def batch_to_ids(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        texts = batch["text"]
+        ids, origins, lengths = encode(texts, tokenizer, max_length=max_length, truncation=truncation)
+        counts["texts"] += len(texts)
+        counts["rows"] += len(ids)
+        counts["characters"] += sum(map(len, texts))
+        counts["tokens"] += sum(lengths)
+        counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
+        columns: dict[str, list[Any]] = {"input_ids": ids}
+        if labelled:
+            columns["label"] = [batch["label"][origin] for origin in origins]
+        return columns
+
+    features = {"input_ids": List(Value("int32"))} | ({"label": Value("int64")} if labelled else {})
+    split.map(
+        batch_to_ids,
+        batched=True,
+        batch_size=1000,
+        remove_columns=split.column_names,
+        features=Features(features),
+        cache_file_name=str(path),
+        load_from_cache_file=False,
+        new_fingerprint=hashlib.sha256(str(path).encode()).hexdigest()[:16],  # no pickling of the tokenizer for a hash
+        desc=description,
+    )
+    return counts
+
+
+class TextColumn:
+    """A split's texts, readable more than once and never all in memory."""
+
+    def __init__(self, split: Dataset) -> None:
+        self.split = split
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self.split.select_columns("text").iter(batch_size=1000):
+            yield from batch["text"]
+
+
+@contextlib.contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Switch the progress bars of `datasets` off for a while."""
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    enabled = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            enable_progress_bar()

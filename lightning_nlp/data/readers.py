@@ -1,0 +1,253 @@
+"""Rows out of files: sentences, CSV, TSV, JSON lines, parquet. Each row knows where it stands, for error messages."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning_nlp.errors import UserError
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+BATCH_ROWS = 1000
+# So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
+LEIPZIG_SAMPLE = 100
+_LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
+
+
+class Row(NamedTuple):
+    """One text of a data set.
+
+    Attributes:
+        text: The text as it stands in the data; empty where the data has none.
+        label: The class; None where the data has none.
+        where: The place for error messages, such as "reviews.csv, line 7".
+    """
+
+    text: str
+    label: str | int | None
+    where: str
+
+
+def file_format(path: Path) -> str:
+    """The suffix that tells a file's format: ".csv" for reviews.csv and for reviews.csv.gz."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def read_table(path: Path, text_column: str, label_column: str | None = None) -> Iterator[Row]:
+    """Read a CSV, TSV, JSON lines or parquet file row by row.
+
+    Args:
+        path: The file; all but parquet may be compressed (`.gz`).
+        text_column: The column with the text.
+        label_column: The column with the label; None for texts without labels.
+
+    Yields:
+        Rows; a missing text is "", a missing label None.
+
+    Raises:
+        UserError: If the file cannot be read, is empty or malformed, or lacks a column.
+    """
+    columns = [text_column] if label_column is None else [text_column, label_column]
+    suffix = file_format(path)
+    assert suffix in TABLES, f"{path} is no table"
+    if suffix == ".jsonl":
+        cells = _json_cells(path, columns)
+    elif suffix == ".parquet":
+        cells = _parquet_cells(path, columns)
+    else:
+        cells = _csv_cells(path, columns, "," if suffix == ".csv" else "\t")
+    empty = True
+    for place, values in cells:
+        empty = False
+        where = f"{path.name}, {place}"
+        yield Row(as_text(values[0], where), None if label_column is None else as_label(values[1], where), where)
+    if empty:
+        raise UserError(f"{path} holds no rows: give --data.path a file with data.")
+
+
+def read_sentences(path: Path) -> Iterator[Row]:
+    """Read a text file with one sentence a line, or in the Leipzig format `id<TAB>sentence`; blank lines are skipped.
+
+    Args:
+        path: The file, which may be compressed (`.gz`). The format is told by its first lines.
+
+    Yields:
+        Rows without labels.
+
+    Raises:
+        UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
+    """
+    lines = read_lines(path)
+    head = list(islice(lines, LEIPZIG_SAMPLE))
+    texts = [line for _, line in head if line.strip()]
+    leipzig = bool(texts) and all(_LEIPZIG.match(line) for line in texts)
+    empty = True
+    for number, line in chain(head, lines):
+        if not line.strip():
+            continue
+        sentence = line
+        if leipzig:
+            match = _LEIPZIG.match(line)
+            if match is None:
+                raise UserError(
+                    f"The line is not `id<TAB>sentence` as the lines before it, but {line.strip()[:60]!r}: {path}, "
+                    f"line {number}; correct it, or give --data.path a file with one sentence a line."
+                )
+            sentence = match[1]
+        if sentence := sentence.strip():
+            empty = False
+            yield Row(sentence, None, f"{path.name}, line {number}")
+    if empty:
+        raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
+
+
+def missing_column(column: str, argument: str, available: Iterable[str], place: str) -> UserError:
+    """The error for a column that the data lacks, which lists the columns that it has."""
+    return UserError(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {argument}.")
+
+
+def check_columns(columns: list[str], available: Iterable[str], place: str) -> None:
+    """Raise a UserError unless the text column and, if there is a second one, the label column are available."""
+    available = list(available)
+    for column, argument in zip(columns, ("--data.text_column", "--data.label_column"), strict=False):
+        if column not in available:
+            raise missing_column(column, argument, available, place)
+
+
+def as_text(value: Any, where: str) -> str:
+    """A cell as a text: numbers are written out, a missing one is ""."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, (str, int, float)):
+        raise UserError(
+            f"The text is a {type(value).__name__}, not a string: {where}; give another --data.text_column."
+        )
+    return str(value)
+
+
+def as_label(value: Any, where: str) -> str | int | None:
+    """A cell as a label: None where it is missing, an int for a whole number, else a string without outer spaces."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():  # pandas turns whole numbers into floats where some are missing
+        return int(value)
+    if not isinstance(value, int):
+        raise UserError(
+            f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}; labels are strings or "
+            "whole numbers, give another --data.label_column."
+        )
+    return value
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers from 1, line ends kept."""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                # Line by line, because a text stream would report the place of a bad byte within its buffer.
+                yield number, raw.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The file is not UTF-8 (byte 0x{error.object[error.start]:02x}): {path}, line {number}; "
+            "convert it, for example with `iconv -f latin1 -t utf-8`, and give the result as --data.path."
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path | str, error: Exception) -> UserError:
+    """The error for a file that is damaged or may not be read."""
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    return UserError(f"{path} cannot be read ({reason}): make the file anew, or give another --data.path.")
+
+
+Cells = Iterator[tuple[str, list[Any]]]
+
+
+def _csv_cells(path: Path, columns: list[str], delimiter: str) -> Cells:
+    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than some documents
+    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
+    reader = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    places: list[int] = []
+    while True:
+        line = reader.line_num + 1  # where the row starts: a quoted text may go over several lines
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise UserError(
+                f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or "
+                'line breaks between " and double each " in them.'
+            ) from error
+        if fields is None:
+            return
+        if not fields:
+            continue
+        if not header:
+            header = [name.strip() for name in fields]
+            check_columns(columns, header, f"{path} (its first line)")
+            places = [header.index(column) for column in columns]
+            continue
+        if len(fields) != len(header):
+            raise UserError(
+                f"The row has {len(fields)} fields where the header has {len(header)}: {path}, line {line}; correct "
+                'it, and put texts that hold the separator between ".'
+            )
+        yield f"line {line}", [fields[place] for place in places]
+
+
+def _json_cells(path: Path, columns: list[str]) -> Cells:
+    first = True
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"The line is not JSON ({error}): {path}, line {number}; each line must be one JSON object."
+            ) from error
+        if not isinstance(record, dict):
+            raise UserError(
+                f"The line is a JSON {type(record).__name__}, not an object: {path}, line {number}; each line must be "
+                f'one object such as {{"{columns[0]}": "..."}}.'
+            )
+        if first:
+            check_columns(columns, record, f"{path}, line {number}")
+            first = False
+        yield f"line {number}", [record.get(column) for column in columns]
+
+
+def _parquet_cells(path: Path, columns: list[str]) -> Cells:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            check_columns(columns, file.schema_arrow.names, str(path))
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                cells = [batch.column(column).to_pylist() for column in columns]
+                for values in zip(*cells, strict=True):
+                    yield f"row {index} (from 0)", list(values)
+                    index += 1
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The column {columns[0]!r} is not UTF-8: {path}, after row {index}; write the file anew."
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error

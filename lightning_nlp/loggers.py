@@ -1,0 +1,135 @@
+"""Where metrics go: metrics.csv in the run's directory always, and W&B where the configuration asks for it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+
+from lightning_nlp.errors import UserError
+
+
+class MetricsCSV(Logger):
+    """Metrics in one CSV file, a row for each step that something was logged at; it can go on after a resume.
+
+    Lightning's own CSVLogger deletes the file when it finds one, and rewrites it in place when a column comes.
+
+    Args:
+        path: The file.
+        resume_step: Keep the rows of an existing file up to this step and go on after them; None starts anew.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._columns = ["epoch", "step"]
+        if resume_step is not None and path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if int(row["step"]) <= resume_step]
+            self._write()
+
+    @property
+    def name(self) -> str:
+        """Nothing: the run's directory is the name."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Nothing, likewise."""
+        return ""
+
+    @property
+    def log_dir(self) -> str:
+        """The run's directory."""
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row, or fill up the last one if it is of the same step."""
+        row = {"step": step, **metrics}
+        last = self.rows[-1] if self.rows else None
+        if last is not None and str(last["step"]) == str(step) and not (set(metrics) - {"epoch"}) & set(last):
+            last.update(row)
+            self._write()
+            return
+        self.rows.append(row)
+        if set(row) <= set(self._columns) and self.path.exists():
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the file whole, under a temporary name first."""
+        found = {column for row in self.rows for column in row} - {"epoch", "step"}
+        self._columns = ["epoch", "step", *sorted(found)]
+        temporary = self.path.with_suffix(".unfinished")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+
+def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:
+    """Arguments for a WandbLogger that never asks for a key and never waits for long.
+
+    Without a login the run is offline, said in one line; a login that fails is an error, before any data is prepared.
+
+    Args:
+        init_args: The arguments from the configuration; those that are None are left out, since as explicit arguments
+            they would override what WandbLogger itself sets (`resume="allow"` above all).
+        run_dir: The run's directory; W&B's own files go to its `wandb/`.
+        timeout_s: How long to wait for the server at the start, in seconds.
+
+    Returns:
+        The arguments to use; they name a run id, so that a resumed training continues the same W&B run.
+
+    Raises:
+        UserError: If the login is refused or the server does not answer.
+    """
+    import wandb
+
+    arguments = {name: value for name, value in init_args.items() if value is not None}
+    arguments.setdefault("name", f"{run_dir.parent.name}-{run_dir.name}")
+    arguments.setdefault("id", secrets.token_hex(4))
+    arguments.setdefault("resume", "allow")
+    arguments["save_dir"] = str(run_dir)
+    settings = wandb.setup().settings
+    mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
+    if mode == "online":
+        try:
+            logged_in = wandb.login(prompt=False, verify=True, timeout=int(timeout_s))
+        except Exception as error:  # AuthenticationError, CommError and what lies beneath them
+            raise UserError(
+                f"W&B at {settings.base_url} refused the login or could not be reached ({error}): check WANDB_API_KEY, "
+                "run `wandb login`, or train without it (WANDB_MODE=offline)."
+            ) from error
+        if not logged_in:
+            mode = "offline"
+            rank_zero_info(
+                "W&B: no login, so this run is kept offline. To send it later: `wandb login`, then "
+                f"`wandb sync {run_dir}/wandb/offline-run-*`."
+            )
+    arguments["mode"] = mode
+    return arguments
+
+
+def is_wandb(class_path: str) -> bool:
+    """Whether a logger's `class_path` is the WandbLogger."""
+    return class_path.rsplit(".", 1)[-1] == "WandbLogger"

@@ -1,0 +1,341 @@
+"""What both training modules need of a Hugging Face encoder: made new, or loaded and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.hub import fetch_pretrained
+from lightning_nlp.optim import Schedule, check_range, lr_lambda
+
+if TYPE_CHECKING:
+    from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+# The names under which the architectures keep the two rates; the first line is the encoder's, the second the head's.
+DROPOUT_NAMES = (
+    *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
+    *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
+)
+ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
+
+# These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
+POSITIONS_AFTER_PADDING = frozenset(
+    "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
+)
+
+# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another tokenizer.
+MOST_UNUSED_ROWS = 1024
+
+
+def check_settings(
+    dropout: float | None,
+    attention_dropout: float | None,
+    lr: float,
+    weight_decay: float,
+    schedule: Schedule,
+    warmup_ratio: float,
+) -> None:
+    """Raise a UserError for a setting that no run can use, before anything is loaded.
+
+    Args:
+        dropout: From 0 up to but not including 1, or None.
+        attention_dropout: The same.
+        lr: Above 0.
+        weight_decay: At least 0.
+        schedule: A name that `lr_lambda` knows.
+        warmup_ratio: From 0 to 1.
+    """
+    for name, rate in (("dropout", dropout), ("attention_dropout", attention_dropout)):
+        if rate is not None:
+            check_range(name, rate, 0, 1, high_open=True)
+    check_range("lr", lr, 0, low_open=True)
+    check_range("weight_decay", weight_decay, 0)
+    lr_lambda(schedule, 1, warmup_ratio)
+
+
+def build(
+    auto_class: Any,
+    hparams: Mapping[str, Any],
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    max_position_embeddings: int,
+    **config_overrides: Any,
+) -> PreTrainedModel:
+    """The network that a training module's settings ask for, checked against its data.
+
+    Args:
+        auto_class: A transformers `AutoModelFor...` class.
+        hparams: `pretrained`, `dropout` and `attention_dropout`; without `pretrained` also `n_layers`, `n_heads`, `dim`
+            and `hidden_dim`.
+        tokenizer: The data's tokenizer.
+        max_length: The data's longest sequence, in tokens.
+        max_position_embeddings: Positions of a new network.
+        **config_overrides: Attributes of the configuration, such as `id2label`.
+
+    Raises:
+        UserError: If the settings do not make a network, or the data do not fit it.
+    """
+    overrides = config_overrides | {name: hparams[name] for name in ("dropout", "attention_dropout")}
+    if hparams["pretrained"] is not None:
+        network = from_pretrained(auto_class, hparams["pretrained"], **overrides)
+        check_tokenizer(network.config, tokenizer)
+    else:
+        config = distilbert_config(
+            **{name: hparams[name] for name in ("n_layers", "n_heads", "dim", "hidden_dim")},
+            max_position_embeddings=max_position_embeddings,
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        network = from_config(auto_class, config, **overrides)
+    check_max_length(network.config, max_length)
+    return network
+
+
+def distilbert_config(
+    *,
+    n_layers: int,
+    n_heads: int,
+    dim: int,
+    hidden_dim: int,
+    max_position_embeddings: int,
+    vocab_size: int,
+    pad_token_id: int,
+) -> DistilBertConfig:
+    """The configuration of a new DistilBERT.
+
+    Args:
+        n_layers: Transformer layers.
+        n_heads: Attention heads a layer; they share `dim` equally.
+        dim: Width of the hidden states.
+        hidden_dim: Width of the feed-forward layers.
+        max_position_embeddings: The longest sequence, in tokens.
+        vocab_size: Rows of the embedding table.
+        pad_token_id: The padding token, whose embedding stays zero.
+
+    Raises:
+        UserError: If a size is less than 1, or `dim` is no multiple of `n_heads`.
+    """
+    from transformers import DistilBertConfig
+
+    sizes: dict[str, Any] = {
+        "n_layers": n_layers,
+        "n_heads": n_heads,
+        "dim": dim,
+        "hidden_dim": hidden_dim,
+        "max_position_embeddings": max_position_embeddings,
+    }
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} is {size}, and must be at least 1: change --model.{name}.")
+    if dim % n_heads:
+        raise UserError(
+            f"dim is {dim}, which {n_heads} attention heads cannot share equally: "
+            "change --model.dim or --model.n_heads."
+        )
+    return DistilBertConfig(**sizes, vocab_size=vocab_size, pad_token_id=pad_token_id)
+
+
+def from_config(
+    auto_class: Any,
+    config: PreTrainedConfig,
+    *,
+    dropout: float | None = None,
+    attention_dropout: float | None = None,
+    **config_overrides: Any,
+) -> PreTrainedModel:
+    """A network with random weights, in float32 and in training mode.
+
+    Args:
+        auto_class: A transformers `AutoModelFor...` class.
+        config: Changed in place.
+        dropout: See `set_dropout`.
+        attention_dropout: See `set_dropout`.
+        **config_overrides: Attributes of the configuration, such as `id2label`.
+    """
+    config.update(config_overrides)
+    set_dropout(config, dropout, attention_dropout)
+    return auto_class.from_config(config, dtype=torch.float32).train()
+
+
+def from_pretrained(
+    auto_class: Any,
+    name: str,
+    *,
+    dropout: float | None = None,
+    attention_dropout: float | None = None,
+    **config_overrides: Any,
+) -> PreTrainedModel:
+    """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
+
+    Args:
+        auto_class: A transformers `AutoModelFor...` class.
+        name: A folder or a Hub id, with safetensors weights.
+        dropout: See `set_dropout`.
+        attention_dropout: See `set_dropout`.
+        **config_overrides: Attributes of the configuration, such as `id2label`.
+
+    Returns:
+        The network. A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
+
+    Raises:
+        UserError: If the model cannot be had (see `fetch_pretrained`), has no form for this task, or lacks weights of
+            the encoder.
+    """
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    folder = fetch_pretrained(name, "model")
+    # transformers would print a table of every new weight: ours is the line below
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        config = AutoConfig.from_pretrained(folder, **config_overrides)
+        set_dropout(config, dropout, attention_dropout)
+        network, info = auto_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # for the head; checked below
+            output_loading_info=True,
+        )
+    except UserError:
+        raise
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        details = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "
+            "give --model.pretrained an encoder such as a BERT, DistilBERT, RoBERTa, ELECTRA or ModernBERT."
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
+    encoder = f"{network.base_model_prefix}."
+    # BERT's pooler belongs to the encoder by name, to the head by use: a checkpoint made by MLM has none
+    lost = [key for key in new if key.startswith(encoder) and "pooler" not in key]
+    if lost:
+        raise UserError(
+            f"The checkpoint {name!r} lacks {len(lost)} weights of its encoder, or has them in another shape, "
+            f"{lost[0]} among them: it does not fit its config.json; give another --model.pretrained."
+        )
+    if new:
+        rank_zero_info(f"{name} brings no {', '.join(new)}: trained from scratch.")
+    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay off
+    return network.train()
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float | None, attention_dropout: float | None) -> None:
+    """Set the dropout rates of an architecture, under the names that it uses.
+
+    Args:
+        config: Changed in place.
+        dropout: The rate on hidden states, the head's included; None keeps the configuration's own.
+        attention_dropout: The rate on attention weights; None keeps the configuration's own.
+
+    Raises:
+        UserError: If a rate above 0 is asked of an architecture that has no such setting.
+    """
+    for argument, rate, names in (
+        ("dropout", dropout, DROPOUT_NAMES),
+        ("attention_dropout", attention_dropout, ATTENTION_DROPOUT_NAMES),
+    ):
+        present = [name for name in names if hasattr(config, name)]
+        if rate and not present:
+            raise UserError(
+                f"{argument} is {rate}, and a {config.model_type} has no such setting: leave --model.{argument} null."
+            )
+        if rate is not None:
+            for name in present:
+                setattr(config, name, rate)
+
+
+def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
+    """Raise a UserError if the data's longest sequence has more tokens than the model has positions.
+
+    Args:
+        config: The model's configuration.
+        max_length: In tokens, special ones included.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions or positions < 1 or not getattr(config, "position_biased_input", True):
+        return
+    if config.model_type in POSITIONS_AFTER_PADDING:
+        positions -= config.pad_token_id + 1
+    if max_length > positions:
+        raise UserError(
+            f"max_length is {max_length}, and the {config.model_type} model has {positions} positions: "
+            f"give --data.max_length {positions} or less."
+        )
+
+
+def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was trained with.
+
+    Args:
+        config: The model's configuration.
+        tokenizer: The data's tokenizer.
+    """
+    cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
+    unused = config.vocab_size - len(tokenizer)
+    if not 0 <= unused <= MOST_UNUSED_ROWS:
+        raise UserError(
+            f"The tokenizer has {len(tokenizer)} tokens and the {config.model_type} model {config.vocab_size} "
+            f"embeddings: {cure}"
+        )
+    pad_token_id = getattr(config, "pad_token_id", None)
+    if pad_token_id is not None and pad_token_id != tokenizer.pad_token_id:
+        raise UserError(f"The tokenizer pads with {tokenizer.pad_token_id} and the model with {pad_token_id}: {cure}")
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+    """The SHA-256 of all that decides a text's token ids.
+
+    Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
+
+    Args:
+        tokenizer: Any fast tokenizer.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["truncation"] = state["padding"] = None
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def checkpoint_metadata(task: str, tokenizer: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
+    """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
+
+    Args:
+        task: "classification" or "mlm".
+        tokenizer: The data's tokenizer.
+        **more: Other facts that a run must share with the checkpoint it loads.
+    """
+    return {"task": task, "tokenizer": tokenizer_hash(tokenizer), **more}
+
+
+def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise a UserError unless a checkpoint was written for this task, these labels and this tokenizer.
+
+    Args:
+        checkpoint: What `on_load_checkpoint` receives.
+        expected: This run's `checkpoint_metadata`.
+    """
+    cures = {
+        "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
+        "tokenizer": "give --data.tokenizer the tokenizer of the run that wrote it",
+        "label_names": "give the data it was trained on, or its encoder with --model.pretrained",
+    }
+    found = checkpoint.get("lightning_nlp")
+    if not isinstance(found, dict):
+        raise UserError(
+            "The checkpoint holds no 'lightning_nlp' entry, so it was not written by this program: "
+            "give --ckpt_path a file out of a run's checkpoints folder."
+        )
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(f"The checkpoint's {key} is {found.get(key)!r}, and this run's is {value!r}: {cures[key]}.")

@@ -1,0 +1,313 @@
+"""The optimizer: which parameters decay, how the learning rate moves, and an exact mean over accumulated batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_nlp.errors import UserError
+
+Schedule = Literal["linear", "cosine", "constant", "wsd"]
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the trainable parameters into those that decay and those that do not.
+
+    Biases and the gains of norm layers, which are the parameters of fewer than two dimensions, do not decay; matrices
+    and embeddings do, as in the Trainer of transformers.
+
+    Args:
+        module: Its frozen parameters are left out, and a tied parameter counts once.
+        weight_decay: For the first group; the second has 0.
+
+    Returns:
+        Always the two groups named "decay" and "no_decay", in this order, so that a checkpoint's groups can be told
+        apart whatever their values.
+    """
+    trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    decay = [parameter for parameter in trainable.values() if parameter.ndim >= 2]
+    no_decay = [parameter for parameter in trainable.values() if parameter.ndim < 2]
+    seen = {id(parameter) for parameter in decay + no_decay}
+    assert len(seen) == len(decay) + len(no_decay), "a parameter stands in two groups"
+    assert seen == {id(p) for p in module.parameters() if p.requires_grad}, "a parameter stands in no group"
+    return [
+        {"params": decay, "weight_decay": weight_decay, "name": "decay"},
+        {"params": no_decay, "weight_decay": 0.0, "name": "no_decay"},
+    ]
+
+
+def lr_lambda(
+    schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0, decay_ratio: float = 0.1
+) -> Callable[[int], float]:
+    """The factor on the learning rate at each optimizer step.
+
+    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W. Then:
+
+    - "linear": (T - s) / (T - W);
+    - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
+    - "constant": 1;
+    - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D = ceil(`decay_ratio` T), then
+      1 - sqrt((s - T + D) / D), the decay that Hägele et al., arXiv:2405.18392, found better than a linear one.
+
+    All but "constant" reach 0 exactly at step T and stay there.
+
+    Args:
+        schedule: One of the names above.
+        num_training_steps: The optimizer steps of the whole run; None where the run has no end, which only "constant"
+            without a warmup can live with.
+        warmup_ratio: The share of the steps, from 0 to 1, in which the rate rises from 0.
+        decay_ratio: The share of the steps in which "wsd" falls; a longer warmup shortens it.
+
+    Returns:
+        A pure function of the step, with values from 0 to 1.
+
+    Raises:
+        UserError: If the schedule is unknown, a ratio lies outside 0 to 1, or the end is needed and not known.
+    """
+    if schedule not in get_args(Schedule):
+        raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
+    check_range("warmup_ratio", warmup_ratio, 0, 1)
+    check_range("decay_ratio", decay_ratio, 0, 1)
+    if num_training_steps is None:
+        if schedule != "constant" or warmup_ratio > 0:
+            raise UserError(
+                f"The schedule {schedule!r} with a warmup_ratio of {warmup_ratio} needs to know the last step, and "
+                "this run has none: give --trainer.max_epochs or --trainer.max_steps, or --model.schedule constant "
+                "with --model.warmup_ratio 0."
+            )
+        return lambda step: 1.0
+    total = num_training_steps
+    warmup = math.ceil(warmup_ratio * total)
+    start_of_decay = max(warmup, total - math.ceil(decay_ratio * total))
+
+    def factor(step: int) -> float:
+        if schedule != "constant" and step >= total:
+            return 0.0
+        if step < warmup:
+            return step / warmup
+        if schedule == "linear":
+            return (total - step) / (total - warmup)
+        if schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        if schedule == "wsd" and step > start_of_decay:
+            return 1.0 - math.sqrt((step - start_of_decay) / (total - start_of_decay))
+        return 1.0
+
+    return factor
+
+
+def num_training_steps(trainer: Trainer, batches_per_epoch: int) -> int | None:
+    """How many optimizer steps a run will make.
+
+    It is computed rather than read from `trainer.estimated_stepping_batches`, because that property sets up the
+    training loader too early: Lightning then never restores a loader's state in the middle of an epoch (issue 20550 of
+    pytorch-lightning).
+
+    Args:
+        trainer: Its `max_steps`, `max_epochs`, `accumulate_grad_batches` and `limit_train_batches` count;
+            `overfit_batches` and `fast_dev_run` have already been turned into those by Lightning.
+        batches_per_epoch: The length of the training loader on one rank.
+
+    Returns:
+        The number of steps, at least 1, or None where neither `max_epochs` nor `max_steps` ends the run.
+    """
+    limit = trainer.limit_train_batches
+    # an int is a number of batches, a float a share of them; Lightning rounds down too
+    batches = int(batches_per_epoch * limit) if isinstance(limit, float) else min(batches_per_epoch, limit)
+    # Lightning steps at the end of an epoch too, on the accumulated batches left over
+    steps_per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        ends.append(steps_per_epoch * trainer.max_epochs)
+    return max(1, min(ends)) if ends else None
+
+
+def configure_adamw(
+    module: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    schedule: Schedule,
+    warmup_ratio: float,
+    num_training_steps: int | None,
+    fused: bool = True,
+) -> dict[str, Any]:
+    """AdamW and its schedule, as Lightning's `configure_optimizers` returns them.
+
+    Args:
+        module: Whose trainable parameters are optimized; it is on its device already.
+        lr: The peak learning rate.
+        weight_decay: Decoupled weight decay of matrices and embeddings.
+        betas: Decay rates of the running means of the gradient and of its square.
+        eps: Added to the denominator.
+        schedule: See `lr_lambda`.
+        warmup_ratio: See `lr_lambda`.
+        num_training_steps: See `lr_lambda`.
+        fused: Use the fused kernel where the device has one. Lightning cannot clip gradients beside it in fp16.
+
+    Returns:
+        A dict with "optimizer" and a "lr_scheduler" that moves once an optimizer step.
+    """
+    groups = parameter_groups(module, weight_decay)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    assert parameters, "there is nothing to train"
+    fused = fused and all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps") for p in parameters)
+    optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda(schedule, num_training_steps, warmup_ratio))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def restore_command_line(
+    checkpoint: dict[str, Any],
+    *,
+    lr: float,
+    weight_decay: float,
+    lr_lambda: Callable[[int], float],
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> None:
+    """Put this run's settings into a checkpoint's optimizer and scheduler, before Lightning restores them.
+
+    An optimizer's state holds its learning rate and weight decay too, so restoring one would quietly undo what the
+    command line says. The moments and the number of steps made are kept; where no setting has changed, the checkpoint
+    stays as it was, to the last bit.
+
+    Args:
+        checkpoint: What `on_load_checkpoint` receives; changed in place.
+        lr: The peak learning rate.
+        weight_decay: For the group named "decay".
+        lr_lambda: This run's schedule.
+        betas: As for `configure_adamw`.
+        eps: As for `configure_adamw`.
+    """
+    for optimizer, scheduler in zip(
+        checkpoint.get("optimizer_states", []), checkpoint.get("lr_schedulers", []), strict=True
+    ):
+        current = lr * lr_lambda(scheduler["last_epoch"])
+        for group in optimizer["param_groups"]:
+            group |= {"lr": current, "initial_lr": lr, "betas": betas, "eps": eps}
+            group["weight_decay"] = weight_decay if group["name"] == "decay" else 0.0
+        scheduler["base_lrs"] = [lr] * len(optimizer["param_groups"])
+        scheduler["_last_lr"] = [current] * len(optimizer["param_groups"])
+
+
+def clip_gradients(
+    trainer: Trainer, optimizer: Optimizer, gradient_clip_val: float | None, gradient_clip_algorithm: str | None
+) -> None:
+    """Clip as `trainer.gradient_clip_val` says, also beside a fused optimizer in bf16.
+
+    Lightning refuses that in every mixed precision, but only fp16 has scaled gradients that must not be clipped.
+
+    Args:
+        trainer: The running Trainer.
+        optimizer: Whose parameters' gradients are clipped.
+        gradient_clip_val: The largest norm (or value); None or 0 clips nothing.
+        gradient_clip_algorithm: "norm", the default, or "value".
+    """
+    if not gradient_clip_val:
+        return
+    plugin = trainer.precision_plugin
+    algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+    unscaled = isinstance(plugin, MixedPrecision) and plugin.scaler is None
+    clip = partial(Precision.clip_gradients, plugin) if unscaled else plugin.clip_gradients
+    clip(optimizer, gradient_clip_val, algorithm)
+
+
+class AccumulatedMean:
+    """Makes the gradient of accumulated batches that of their joint mean, however unequal the batches are.
+
+    Lightning divides each batch's loss by the N batches accumulated. That is the mean over all examples only if every
+    batch has the same count; masked language modelling, and the last batch of an epoch, do not. So each loss is a sum
+    s_i over a reference count c, the first batch's, and the accumulated gradient, that of sum(s_i) / (N c), is
+    multiplied by N c / sum(c_i) before it is clipped and used. A window cut short by the end of an epoch is exact too.
+    With several ranks c and sum(c_i) are means over the ranks, which agree with the mean that DDP takes of the
+    gradients. The counts stay tensors, so no device waits for them.
+    """
+
+    def __init__(self) -> None:
+        self._reference: Tensor | None = None
+        self._total: Tensor | None = None
+        self._batches = 0
+
+    def loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
+        """What `training_step` returns for one batch.
+
+        Args:
+            loss_sum: The sum of the losses of the batch, a scalar with a graph.
+            count: What the sum is to be divided by: how many terms, or their weights' sum; 0 for an empty batch.
+
+        Returns:
+            The sum over the reference count: the batch's own mean where it is the first.
+        """
+        count = count.detach().to(torch.float32)
+        if self._reference is None or self._total is None:
+            self._reference = _positive(_mean_over_ranks(count))
+            self._total = torch.zeros_like(count)
+        self._total = self._total + count
+        self._batches += 1
+        return loss_sum / self._reference
+
+    def rescale(self, parameters: Iterable[nn.Parameter], accumulate: int) -> None:
+        """Correct the accumulated gradients; for `on_before_optimizer_step`.
+
+        Args:
+            parameters: Whose gradients are multiplied, in place.
+            accumulate: `trainer.accumulate_grad_batches`.
+        """
+        if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
+            factor = accumulate * self._reference / _positive(_mean_over_ranks(self._total))
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            if gradients:
+                torch._foreach_mul_(gradients, factor)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a window that no optimizer step will close."""
+        self._reference = self._total = None
+        self._batches = 0
+
+
+def check_range(
+    name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
+) -> None:
+    """Raise a UserError unless a setting of the model is a finite number from `low` to `high`.
+
+    Args:
+        name: The argument's name without its "--model." prefix.
+        value: What was given.
+        low: The least value.
+        high: The greatest value.
+        low_open: Whether `low` itself is excluded.
+        high_open: Whether `high` itself is excluded.
+    """
+    inside = math.isfinite(value) and low <= value <= high
+    if not inside or (low_open and value == low) or (high_open and value == high):
+        least = f"greater than {low}" if low_open else f"at least {low}"
+        most = "" if high == math.inf else f" and less than {high}" if high_open else f" and at most {high}"
+        raise UserError(f"{name} is {value}, and must be {least}{most}: change --model.{name}.")
+
+
+def _positive(count: Tensor) -> Tensor:
+    """A divisor: 1 in the place of 0."""
+    return torch.where(count > 0, count, torch.ones_like(count))
+
+
+def _mean_over_ranks(count: Tensor) -> Tensor:
+    """The mean over the processes of a distributed run; the value itself elsewhere."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return count
+    count = count.clone()
+    distributed.all_reduce(count)
+    return count / distributed.get_world_size()

@@ -1,0 +1,39 @@
+"""Which words of the libraries reach the user: those that the user can act on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+# (message, why nobody needs it)
+NOT_FOR_USERS = (
+    r".*does not have many workers.*",  # without a GPU, 0 workers are best
+    r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote before
+    r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # our loader is resumable
+    r".*smaller than the logging interval.*",
+    r".*is not supported for the `fit` method.*",
+    r".*Precision bf16-mixed is not supported by the model summary.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own business
+    r".*The '\w+_dataloader' does not have many workers.*",
+    r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
+    r".*in eval mode at the start of training.*",
+)
+
+
+def quiet_libraries() -> None:
+    """Silence what the libraries say to developers, before any of them starts to speak."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else the library warns once workers are forked
+    os.environ.setdefault("WANDB_SILENT", "true")
+    for message in NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_for_users)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    for name in ("transformers", "datasets", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    chatter = ("GPU available", "TPU available", "HPU available", "💡", "Using bfloat16", "Seed set", "LOCAL_")
+    chatter += ("Restoring states from", "Loaded model weights", "Restored all states")
+    return not record.getMessage().startswith(chatter)

@@ -1,0 +1,60 @@
+"""The table at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
+    """Print what a training came to.
+
+    Args:
+        run_dir: The run's directory.
+        facts: What `fit` gathered: the chosen checkpoint, metrics, time, speed and memory.
+    """
+    speed = facts["tokens_per_s"]
+    rows = [(name, _number(value)) for name, value in facts["test"].items()]
+    rows += [(f"best {name}", _number(value)) for name, value in facts["validation"].items()]
+    rows += [
+        ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
+        ("time", _duration(facts["seconds"])),
+        ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
+        ("peak memory", f"{facts['peak_memory_gib']:.2f} GiB"),
+        ("hardware", f"{facts['hardware']}, {facts['precision']}"),
+        ("best checkpoint", str(run_dir / facts["checkpoint"])),
+        ("export", str(run_dir / "export")),
+    ]
+    _print_table(run_dir.parent.name, rows)
+
+
+def print_metrics(title: str, metrics: dict[str, float]) -> None:
+    """Print a table of metrics.
+
+    Args:
+        title: Its title.
+        metrics: Values by name.
+    """
+    _print_table(title, [(name, _number(value)) for name, value in metrics.items()])
+
+
+def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,246 @@
+import csv
+import gzip
+import json
+import random
+import re
+
+import pytest
+
+from lightning_nlp.data.readers import Row, as_label, read_sentences, read_table
+from lightning_nlp.errors import UserError
+
+PAIRS = [("Good, isn't it?", "pos"), ('He said "no"', "neg"), ("two\nlines", "pos"), ("ĝis la revido", "neg")]
+
+
+def write_parquet(path, **columns):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+
+
+def write_table(path, pairs):
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        write_parquet(path, id=list(range(len(pairs))), text=[p[0] for p in pairs], label=[p[1] for p in pairs])
+        return
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wt", encoding="utf-8", newline="") as file:
+        if name.endswith(".jsonl"):
+            file.writelines(json.dumps({"id": i, "text": t, "label": y}) + "\n" for i, (t, y) in enumerate(pairs))
+        else:
+            writer = csv.writer(file, delimiter="\t" if name.endswith(".tsv") else ",")
+            writer.writerow(["id", "text", "label"])
+            writer.writerows([i, t, y] for i, (t, y) in enumerate(pairs))
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz", "a.tsv.gz", "a.jsonl.gz", "A.CSV"]
+)
+def test_all_tables_give_the_same_rows(tmp_path, name):
+    write_table(tmp_path / name, PAIRS) if name != "A.CSV" else write_table(tmp_path / "a.csv", PAIRS)
+    if name == "A.CSV":
+        (tmp_path / "a.csv").rename(tmp_path / name)
+    rows = list(read_table(tmp_path / name, "text", "label"))
+    assert [(row.text, row.label) for row in rows] == PAIRS
+    unlabelled = list(read_table(tmp_path / name, "text"))
+    assert [(row.text, row.label) for row in unlabelled] == [(text, None) for text, _ in PAIRS]
+
+
+def test_places(tmp_path):
+    write_table(tmp_path / "a.csv", PAIRS)
+    # The third text takes two lines, so the fourth row starts on line 6.
+    assert [r.where for r in read_table(tmp_path / "a.csv", "text", "label")] == [
+        f"a.csv, line {n}" for n in (2, 3, 4, 6)
+    ]
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n\n{"text": "y"}\n')
+    assert [row.where for row in read_table(tmp_path / "a.jsonl", "text")] == ["a.jsonl, line 1", "a.jsonl, line 3"]
+    write_table(tmp_path / "a.parquet", PAIRS)
+    assert list(read_table(tmp_path / "a.parquet", "text"))[3].where == "a.parquet, row 3 (from 0)"
+
+
+def test_random_csv_against_the_writer_of_the_standard_library(tmp_path):
+    rng = random.Random(0)
+    pairs = [("x" + "".join(rng.choices('ab ",\n\r;ĉ\t', k=30)), rng.choice("ab")) for _ in range(300)]
+    write_table(tmp_path / "a.csv", pairs)
+    rows = list(read_table(tmp_path / "a.csv", "text", "label"))
+    assert [(row.text, row.label) for row in rows] == pairs
+    lines = (tmp_path / "a.csv").read_bytes().decode().split("\n")
+    for i, row in enumerate(rows):
+        assert lines[int(row.where.split()[-1]) - 1].startswith(f"{i},")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt"])
+def test_byte_order_mark_is_removed(tmp_path, name):
+    content = {"a.csv": "text,label\nĉu,1\n", "a.jsonl": '{"text": "ĉu", "label": "1"}\n', "a.txt": "ĉu\n"}[name]
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content.encode())
+    reader = read_sentences(tmp_path / name) if name == "a.txt" else read_table(tmp_path / name, "text", "label")
+    assert [row.text for row in reader] == ["ĉu"]
+
+
+def test_megabyte_fields_crlf_blank_lines_and_header_spaces(tmp_path):
+    big = "word " * 250_000
+    (tmp_path / "a.csv").write_text(f'text , label\r\n\r\n"{big}",1\r\n\r\nb,2\r\n', newline="")
+    rows = list(read_table(tmp_path / "a.csv", "text", "label"))
+    assert rows == [Row(big, "1", "a.csv, line 3"), Row("b", "2", "a.csv, line 5")]
+
+
+def test_cells_that_are_missing_or_no_strings(tmp_path):
+    records = [{"text": None, "label": 1}, {"text": 5, "label": None}, {"text": "b", "label": 2.0}, {"text": "c"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    rows = list(read_table(tmp_path / "a.jsonl", "text", "label"))
+    assert [(row.text, row.label) for row in rows] == [("", 1), ("5", None), ("b", 2), ("c", None)]
+    write_parquet(tmp_path / "a.parquet", text=["a", None], label=[1.0, float("nan")])
+    assert [(r.text, r.label) for r in read_table(tmp_path / "a.parquet", "text", "label")] == [("a", 1), ("", None)]
+    assert as_label("  ", "x") is None
+    assert as_label(" pos ", "x") == "pos"
+    assert as_label(True, "x") == "True"
+
+
+@pytest.mark.parametrize("label", [0.5, ["a"], {"a": 1}])
+def test_labels_that_are_no_classes(tmp_path, label):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a", "label": label}))
+    with pytest.raises(UserError, match=r"a\.jsonl, line 1.*--data\.label_column"):
+        list(read_table(tmp_path / "a.jsonl", "text", "label"))
+
+
+def test_texts_that_are_lists(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": ["a"]}\n')
+    with pytest.raises(UserError, match=r"list.*a\.jsonl, line 2.*--data\.text_column"):
+        list(read_table(tmp_path / "a.jsonl", "text"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(("text", "label", "missing", "argument"), [
+    ("review", "label", "review", "--data.text_column"),
+    ("text", "sentiment", "sentiment", "--data.label_column"),
+])  # fmt: skip
+def test_wrong_column_lists_those_there_are(tmp_path, name, text, label, missing, argument):
+    write_table(tmp_path / name, PAIRS)
+    with pytest.raises(UserError, match=f"'{missing}'.*id, text, label.*{argument}"):
+        list(read_table(tmp_path / name, text, label))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.txt"])
+def test_not_utf8_names_file_and_line(tmp_path, name):
+    first = {"a": b"text,label\n", "b": b'{"text": "x", "label": 1}\n'}["b" if "jsonl" in name else "a"]
+    content = first + b"ok,1\n" * (0 if "jsonl" in name else 5000) + b"caf\xe9,1\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    line = content.count(b"\n")
+    reader = read_sentences(tmp_path / name) if name == "a.txt" else read_table(tmp_path / name, "text", "label")
+    with pytest.raises(UserError, match=rf"not UTF-8 \(byte 0xe9\).*{re.escape(name)}, line {line};.*iconv"):
+        list(reader)
+
+
+def test_ragged_rows(tmp_path):
+    (tmp_path / "a.csv").write_text('text,label\n"a\nb",1\nc, d,2\n')
+    with pytest.raises(UserError, match=r"3 fields where the header has 2: .*a\.csv, line 4"):
+        list(read_table(tmp_path / "a.csv", "text", "label"))
+    (tmp_path / "a.csv").write_text("text,label\na,1\nb\n")
+    with pytest.raises(UserError, match=r"1 fields where the header has 2: .*a\.csv, line 3"):
+        list(read_table(tmp_path / "a.csv", "text", "label"))
+
+
+def test_unclosed_quotation_mark_does_not_swallow_the_rest(tmp_path):
+    (tmp_path / "a.csv").write_text('label,text\n1,a\n0,"b\n1,c\n0,d\n')
+    reader = read_table(tmp_path / "a.csv", "text", "label")
+    assert next(reader).text == "a"
+    with pytest.raises(UserError, match=r"malformed.*a\.csv, line 3"):
+        list(reader)
+
+
+@pytest.mark.parametrize(("line", "problem"), [
+    ('{"text": "a"', "not JSON"),
+    ("[1, 2]", "JSON list, not an object"),
+    ('"a"', "JSON str"),
+    ("[" * 100_000, "not JSON"),
+])  # fmt: skip
+def test_bad_json_lines(tmp_path, line, problem):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n' + line + "\n")
+    with pytest.raises(UserError, match=rf"(?s){problem}.*a\.jsonl, line 2"):
+        list(read_table(tmp_path / "a.jsonl", "text"))
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.csv", ""), ("a.csv", "text,label\n"), ("a.tsv", "\n\n"), ("a.jsonl", ""), ("a.jsonl", "\n"),
+])  # fmt: skip
+def test_tables_without_rows(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=r"holds no rows.*--data\.path"):
+        list(read_table(tmp_path / name, "text", "label"))
+
+
+def test_parquet_without_rows(tmp_path):
+    write_parquet(tmp_path / "a.parquet", text=[], label=[])
+    with pytest.raises(UserError, match="holds no rows"):
+        list(read_table(tmp_path / "a.parquet", "text", "label"))
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.parquet"])
+@pytest.mark.parametrize("how", ["cut", "other", "empty"])
+def test_broken_files(tmp_path, name, how):
+    path = tmp_path / name
+    rng = random.Random(0)
+    write_table(path, [("".join(rng.choices("abcdefgh", k=100)), "pos") for _ in range(500)])
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[: len(content) // 2], "other": b"<html>" * 20, "empty": b""}[how])
+    with pytest.raises(UserError, match=rf"{re.escape(name)} (cannot be read|holds no rows).*--data\.path"):
+        list(read_table(path, "text", "label"))
+
+
+def test_bytes_flipped_within_gz(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    rng = random.Random(0)
+    content = bytearray(gzip.compress("".join(rng.choices("abc \n", k=20_000)).encode()))
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.txt\.gz"):
+        list(read_sentences(path))
+
+
+def test_plain_sentences(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("Unua.\n\n  Dua kun tabo\tmeze. \r\n \n1984\tno id on each line\nTria")
+    assert list(read_sentences(path)) == [
+        Row("Unua.", None, "a.txt, line 1"),
+        Row("Dua kun tabo\tmeze.", None, "a.txt, line 3"),
+        Row("1984\tno id on each line", None, "a.txt, line 5"),
+        Row("Tria", None, "a.txt, line 6"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["x-sentences.txt", "x.txt.gz"])
+def test_leipzig_sentences(tmp_path, name):
+    content = "1\tUnua.\n2\tKun\ttabo.\r\n\n3\t\n12\tKvara ĝis.\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    rows = list(read_sentences(tmp_path / name))
+    assert [row.text for row in rows] == ["Unua.", "Kun\ttabo.", "Kvara ĝis."]
+    assert rows[2].where == f"{name}, line 5"
+
+
+def test_leipzig_line_that_breaks_the_pattern(tmp_path):
+    lines = [f"{i}\tFrazo {i}." for i in range(1, 301)]
+    lines[249] = "Rompita frazo."
+    (tmp_path / "x.txt").write_text("\n".join(lines))
+    reader = read_sentences(tmp_path / "x.txt")
+    with pytest.raises(UserError, match=r"'Rompita frazo\.'.*x\.txt, line 250"):
+        list(reader)
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "1\t\n2\t \n"])
+def test_sentence_files_without_text(tmp_path, content):
+    (tmp_path / "x.txt").write_text(content)
+    with pytest.raises(UserError, match="holds no text"):
+        list(read_sentences(tmp_path / "x.txt"))
+
+
+def test_reading_is_lazy(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "a,1\n" * 1000 + "ragged\n")
+    (tmp_path / "a.txt").write_text("a\n" * 1000)
+    assert next(read_table(tmp_path / "a.csv", "text", "label")).text == "a"
+    assert next(read_sentences(tmp_path / "a.txt")).text == "a"
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match=r"a\.csv cannot be read \(No such file"):
+        list(read_table(tmp_path / "a.csv", "text"))

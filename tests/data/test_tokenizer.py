@@ -1,0 +1,104 @@
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+from transformers import AutoTokenizer, DistilBertConfig
+
+from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, load_tokenizer, tokenizer_fingerprint, train_wordpiece
+from lightning_nlp.errors import UserError
+
+SENTENCES = [
+    "Ĝis la revido, diris la reĝo.",
+    "Ŝi aĉetis ĵurnalon kaj ĉokoladon hieraŭ.",
+    "La ĥoro kantis, kaj la eĥo respondis.",
+    "Gis ne estas ĝis.",
+    "Ankaŭ li aĉetos ĵurnalon morgaŭ.",
+] * 3
+
+
+def test_accents_survive_training_and_decomposed_text_is_the_same():
+    tokenizer = train_wordpiece(SENTENCES, vocab_size=300)
+    assert "ĝis" in tokenizer.get_vocab()
+    assert tokenizer.tokenize("Ĝis") == ["ĝis"]
+    assert tokenizer.tokenize("Gis") != tokenizer.tokenize("Ĝis")
+    assert tokenizer.tokenize(unicodedata.normalize("NFD", "Ĝis ŝi")) == tokenizer.tokenize("Ĝis ŝi")
+
+
+def test_case_is_kept_on_request():
+    tokenizer = train_wordpiece(SENTENCES, vocab_size=300, lowercase=False)
+    assert tokenizer.tokenize("Ĝis") != tokenizer.tokenize("ĝis")
+
+
+def test_special_tokens_have_fixed_ids_and_frame_each_text():
+    tokenizer = train_wordpiece(SENTENCES, vocab_size=300, max_length=64)
+    assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == [0, 1, 2, 3, 4]
+    ids = tokenizer("Ĝis la")["input_ids"]
+    assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert tokenizer.tokenize("la [MASK]") == ["la", "[MASK]"]
+    assert tokenizer.tokenize("☃") == ["[UNK]"]
+    assert tokenizer.model_max_length == 64
+
+
+@pytest.mark.parametrize("with_model", [False, True], ids=["tokenizer alone", "beside a DistilBERT config"])
+def test_reloading_with_the_auto_class_changes_nothing(tmp_path, with_model):
+    tokenizer = train_wordpiece(SENTENCES, vocab_size=300, max_length=64)
+    tokenizer.save_pretrained(tmp_path)
+    if with_model:  # the Auto class may then choose another tokenizer class, which strips accents
+        DistilBertConfig(vocab_size=len(tokenizer)).save_pretrained(tmp_path)
+    for reloaded in (AutoTokenizer.from_pretrained(tmp_path), load_tokenizer(str(tmp_path))):
+        for text in SENTENCES:
+            assert reloaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+        assert tokenizer_fingerprint(reloaded) == tokenizer_fingerprint(tokenizer)
+        assert reloaded.model_max_length == 64
+        assert len(reloaded) == len(tokenizer)
+        assert reloaded.decode(reloaded("ĝis la reĝo")["input_ids"], skip_special_tokens=True) == "ĝis la reĝo"
+
+
+def test_training_is_deterministic_across_processes():
+    # The library's own trainer numbers "##x" in the order of a randomly seeded hash map.
+    code = (
+        "from lightning_nlp.data.tokenizer import train_wordpiece, tokenizer_fingerprint;"
+        f"print(tokenizer_fingerprint(train_wordpiece({SENTENCES!r}, vocab_size=120)))"
+    )
+    prints = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+    }
+    prints.add(tokenizer_fingerprint(train_wordpiece(SENTENCES, vocab_size=120)) + "\n")
+    assert len(prints) == 1
+
+
+def test_vocabulary_holds_no_dead_entries_and_respects_its_limits():
+    tokenizer = train_wordpiece(SENTENCES, vocab_size=50_000)
+    vocab = tokenizer.get_vocab()
+    assert sorted(vocab.values()) == list(range(len(vocab)))
+    characters = set("".join(SENTENCES).lower())
+    assert {token for token in vocab if len(token) == 1} <= characters
+    assert len(train_wordpiece(SENTENCES, vocab_size=80)) == 80
+
+
+def test_limit_alphabet_keeps_the_most_frequent_characters():
+    texts = ["aaaa bbbb cccc"] * 5 + ["dz"] * 2 + ["q"]
+    tokenizer = train_wordpiece(texts, vocab_size=100, limit_alphabet=3)
+    assert {token for token in tokenizer.get_vocab() if len(token) == 1} == {"a", "b", "c"}
+    assert tokenizer.tokenize("q") == ["[UNK]"]
+
+
+@pytest.mark.parametrize("vocab_size", [0, 4, 5, 20])
+def test_a_vocabulary_smaller_than_specials_and_characters_is_refused(vocab_size):
+    with pytest.raises(UserError, match=r"--data\.vocab_size"):
+        train_wordpiece(SENTENCES, vocab_size=vocab_size)
+
+
+def test_texts_without_words_are_refused():
+    with pytest.raises(UserError, match=r"--data\.path"):
+        train_wordpiece(["", " "], vocab_size=100)
+
+
+def test_a_folder_that_is_no_tokenizer_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--data\.tokenizer"):
+        load_tokenizer(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"--data\.tokenizer"):
+        load_tokenizer(str(tmp_path))

@@ -1,0 +1,343 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch.utils.data import DataLoader
+from transformers import (
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertForSequenceClassification,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+)
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.models.classification import SequenceClassifier
+from lightning_nlp.models.mlm import MaskedLanguageModel, head_on_positions, masked_positions
+from lightning_nlp.optim import lr_lambda
+from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
+
+EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "warmup_ratio": 0.0}
+BERT_SIZES = {
+    **{"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16},
+    **{"max_position_embeddings": 40, "pad_token_id": 0},
+}
+ARCHITECTURES = [
+    DistilBertConfig(vocab_size=50, n_layers=2, n_heads=2, dim=8, hidden_dim=16, pad_token_id=0),
+    BertConfig(**BERT_SIZES),
+    RobertaConfig(**BERT_SIZES),
+    ElectraConfig(**BERT_SIZES, embedding_size=4),
+    ModernBertConfig(**BERT_SIZES, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3),
+    DebertaV2Config(**BERT_SIZES),
+]
+
+
+class Sentences(LightningDataModule):
+    """Twelve sentences of different lengths, with fixed masks of very different sizes; the fifth has none."""
+
+    def __init__(self, batch_size=4, tokenizer=None, masked=None, chars_per_token=None):
+        super().__init__()
+        self.tokenizer, self.max_length, self.batch_size = tokenizer or word_tokenizer(), 16, batch_size
+        self.chars_per_token = chars_per_token or {}
+        generator = torch.Generator().manual_seed(0)
+        self.rows = []
+        for number in masked or (1, 9, 3, 2, 0, 12, 1, 4, 6, 1, 2, 8):
+            length = int(torch.randint(max(4, number), 17, (), generator=generator))
+            ids = torch.zeros(16, dtype=torch.long)
+            ids[:length] = torch.randint(5, 50, (length,), generator=generator)
+            hidden = torch.randperm(length, generator=generator)[:number]
+            labels = torch.full((16,), -100)
+            labels[hidden] = ids[hidden]
+            mask = (ids > 0).long()
+            ids[hidden] = self.tokenizer.mask_token_id
+            self.rows.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
+        self.train_batches = len(self.train_dataloader())
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, batch_size=self.batch_size)
+
+    val_dataloader = test_dataloader = train_dataloader
+
+
+class Gradients(Callback):
+    """Keeps the gradients as the optimizer got them."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step > len(self.steps):
+            self.steps.append({name: p.grad.clone() for name, p in pl_module.named_parameters()})
+
+
+def trainer(tmp_path, **settings):
+    settings = {"max_epochs": 1, "enable_checkpointing": False} | settings
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        **settings,
+    )
+
+
+def fit(tmp_path, data, trainer_settings=None, **settings):
+    seed_everything(0)
+    gradients = Gradients()
+    module = MaskedLanguageModel(**{**EXACT, **settings})
+    run = trainer(tmp_path, callbacks=[gradients], **(trainer_settings or {}))
+    run.fit(module, datamodule=data)
+    return module, gradients.steps, run
+
+
+def loss_and_gradients(network, batch, sparse):
+    network.zero_grad()
+    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    if sparse:
+        positions = masked_positions(batch["labels"])
+        with head_on_positions(network, positions):
+            logits = network(**inputs).logits
+        assert logits.shape == (1, len(positions), 50)
+        logits, targets = logits[0], batch["labels"].flatten()[positions]
+    else:
+        logits, targets = network(**inputs).logits.flatten(0, 1), batch["labels"].flatten()
+    loss = F.cross_entropy(logits, targets, ignore_index=-100)
+    loss.backward()
+    return loss.detach(), {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+
+# --- the head on masked tokens alone
+
+
+@pytest.mark.parametrize("config", ARCHITECTURES, ids=lambda config: config.model_type)
+def test_the_head_on_masked_tokens_is_the_whole_head(config):
+    torch.manual_seed(0)
+    network = AutoModelForMaskedLM.from_config(config).eval()
+    assert network.get_output_embeddings().weight is network.get_input_embeddings().weight  # tied
+    batch = next(iter(DataLoader(Sentences().rows, batch_size=12)))
+    loss, gradients = loss_and_gradients(network, batch, sparse=False)
+    sparse_loss, sparse_gradients = loss_and_gradients(network, batch, sparse=True)
+    torch.testing.assert_close(sparse_loss, loss)
+    assert sparse_gradients.keys() == gradients.keys()
+    assert len(gradients) > 10
+    for name, gradient in sparse_gradients.items():
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-4, atol=1e-6)
+    # the network is left as it was
+    assert not network.base_model._forward_hooks
+    assert network(batch["input_ids"], batch["attention_mask"]).logits.shape == (12, 16, 50)
+
+
+def test_the_hook_goes_with_an_error():
+    network = AutoModelForMaskedLM.from_config(ARCHITECTURES[0])
+    with pytest.raises(KeyError), head_on_positions(network, torch.tensor([0])):
+        raise KeyError
+    assert not network.base_model._forward_hooks
+
+
+def test_positions_count_through_the_rows():
+    labels = torch.tensor([[-100, 7, -100], [0, -100, 9]])
+    assert masked_positions(labels).tolist() == [1, 3, 5]
+    assert masked_positions(torch.full((2, 3), -100)).tolist() == []
+
+
+# --- training
+
+
+def test_accumulated_batches_train_like_one_large_batch(tmp_path):
+    """8 x 1, 4 x 2, 2 x 4 and 1 x 8, though the batches have from 0 to 21 masked tokens."""
+    whole, expected, _ = fit(tmp_path, Sentences(8), {"max_epochs": 2})
+    assert len(expected) == 4
+    for batch_size in (4, 2, 1):
+        accumulate = {"max_epochs": 2, "accumulate_grad_batches": 8 // batch_size}
+        parts, gradients, _ = fit(tmp_path, Sentences(batch_size), accumulate)
+        assert len(gradients) == 4
+        for step, reference in zip(gradients, expected, strict=True):
+            for name, gradient in step.items():
+                torch.testing.assert_close(gradient, reference[name], rtol=2e-3, atol=2e-6)
+        for name, value in parts.state_dict().items():
+            torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_training_is_that_of_a_plain_loop(tmp_path):
+    data = Sentences(8)
+    module, gradients, _ = fit(
+        tmp_path, Sentences(2), {"max_epochs": 2, "accumulate_grad_batches": 4}, weight_decay=0.0
+    )
+    seed_everything(0)
+    fresh = MaskedLanguageModel(**EXACT)
+    trainer(tmp_path, max_steps=0).fit(fresh, datamodule=data)  # the weights before training
+    network = fresh.network
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
+    factor = lr_lambda("linear", 4)
+    for step, batch in enumerate(list(data.train_dataloader()) * 2):
+        optimizer.param_groups[0]["lr"] = 1e-3 * factor(step)
+        optimizer.zero_grad()
+        network(**batch).loss.backward()  # the loss of transformers, over all positions
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(gradients[step][f"network.{name}"], parameter.grad, rtol=2e-3, atol=2e-6)
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(module.network.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_without_masked_tokens_trains_nothing(tmp_path):
+    module, gradients, run = fit(tmp_path, Sentences(4, masked=[0] * 4), {"limit_val_batches": 0})
+    assert len(gradients) == 1
+    assert all(torch.equal(g, torch.zeros_like(g)) for g in gradients[0].values())
+    assert len(gradients[0]) == len(list(module.parameters()))  # a graph reached each: DDP would wait for any missing
+    assert run.callback_metrics["train/loss"] == 0
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_it_learns(precision, tmp_path):
+    chars = {"validation": 4.0}
+    module, _, run = fit(
+        tmp_path, Sentences(chars_per_token=chars), {"max_epochs": 40, "precision": precision}, lr=2e-2
+    )
+    metrics = run.callback_metrics
+    assert metrics["val/loss"] < 2 < math.log(50)
+    assert 0.5 < metrics["val/top1"] <= metrics["val/top5"] <= 1
+    assert module.network.get_output_embeddings().weight is module.network.get_input_embeddings().weight
+
+
+def test_logits_are_float32_under_autocast(tmp_path):
+    module, _, _ = fit(tmp_path, Sentences(), {"max_steps": 1})
+    batch = next(iter(Sentences().train_dataloader()))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = module(batch)
+    assert logits.dtype == torch.float32
+    assert logits.shape == (1 + 9 + 3 + 2, 50)
+
+
+# --- evaluation
+
+
+def test_metrics_are_means_over_masked_tokens(tmp_path):
+    data = Sentences(5, chars_per_token={"validation": 4.0, "test": 5.0})
+    module, _, run = fit(tmp_path, data, {"max_epochs": 3}, lr=1e-2)
+    validation = {name: value.item() for name, value in run.callback_metrics.items() if name.startswith("val/")}
+    test = run.test(module, datamodule=data, verbose=False)[0]
+    everything = next(iter(DataLoader(data.rows, batch_size=12)))
+    module.eval()
+    with torch.no_grad():
+        logits = module.network(everything["input_ids"], everything["attention_mask"]).logits
+    masked = everything["labels"] != -100
+    assert masked.sum() == 49
+    logits, targets = logits[masked], everything["labels"][masked]
+    loss = F.cross_entropy(logits, targets).item()
+    rank = (logits > logits.gather(1, targets[:, None])).sum(1)  # how many tokens it prefers to the right one
+    expected = {
+        "loss": loss,
+        "perplexity": math.exp(loss),
+        "top1": (rank < 1).float().mean().item(),
+        "top5": (rank < 5).float().mean().item(),
+    }
+    assert 0 < expected["top1"] < expected["top5"] < 1
+    bits = loss / math.log(2)
+    assert test == pytest.approx({f"test/{k}": v for k, v in {**expected, "bits_per_char": bits / 5}.items()}, rel=1e-4)
+    assert validation == pytest.approx(
+        {f"val/{k}": v for k, v in {**expected, "bits_per_char": bits / 4}.items()}, rel=1e-4
+    )
+
+
+def test_metrics_start_afresh_each_epoch_and_bits_need_characters(tmp_path):
+    data = Sentences(5)
+    _, _, once = fit(tmp_path, data, {"max_epochs": 1}, lr=1e-12)
+    _, _, twice = fit(tmp_path, data, {"max_epochs": 3}, lr=1e-12)
+    assert once.callback_metrics["val/loss"].item() == pytest.approx(twice.callback_metrics["val/loss"].item())
+    del data.chars_per_token
+    _, _, without = fit(tmp_path, data, {"max_epochs": 1})
+    for run in (once, without):
+        assert {name for name in run.callback_metrics if name.startswith("val/")} == {
+            *("val/loss", "val/perplexity", "val/top1", "val/top5")
+        }
+
+
+def test_perplexity_of_a_hopeless_model_stays_finite(tmp_path):
+    module, _, run = fit(tmp_path, Sentences(), {"max_steps": 1})
+    with torch.no_grad():
+        module.network.vocab_projector.bias[:5] = 1e6
+    metrics = run.validate(module, datamodule=Sentences(), verbose=False)[0]
+    assert metrics["val/loss"] > 1e5
+    assert math.isfinite(metrics["val/perplexity"])
+
+
+def test_top5_of_a_vocabulary_of_four(tmp_path):
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"[PAD]": 0, "[MASK]": 1, "a": 2, "b": 3}, unk_token="b")),
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+    )
+    data = Sentences(tokenizer=tokenizer)
+    for row in data.rows:
+        row["input_ids"].clamp_(max=3)
+        row["labels"].clamp_(max=3)
+    module, _, run = fit(tmp_path, data)
+    assert module.network.config.vocab_size == len(tokenizer) == 4
+    assert run.callback_metrics["val/top1"] < 1
+    assert run.callback_metrics["val/top5"] == 1
+
+
+# --- the network
+
+
+def test_vocabulary_and_positions_come_from_tokenizer_and_settings(tmp_path):
+    module, _, _ = fit(tmp_path, Sentences(tokenizer=word_tokenizer(52)), {"max_steps": 1}, max_position_embeddings=33)
+    config = module.network.config
+    assert (config.vocab_size, config.max_position_embeddings, config.pad_token_id) == (57, 33, 0)
+    with pytest.raises(UserError, match=r"max_length is 16.*12 positions.*--data.max_length"):
+        fit(tmp_path, Sentences(), max_position_embeddings=12)
+
+
+def test_a_checkpoint_without_this_head_gets_a_new_one(tmp_path):
+    BertForSequenceClassification(bert_config()).save_pretrained(tmp_path / "bert")
+    module, _, run = fit(tmp_path, Sentences(), pretrained=str(tmp_path / "bert"))
+    assert module.network.config.model_type == "bert"
+    assert math.isfinite(run.callback_metrics["val/loss"])
+    with pytest.raises(UserError, match="60 tokens and the bert model 50 embeddings"):
+        fit(tmp_path, Sentences(tokenizer=word_tokenizer(55)), pretrained=str(tmp_path / "bert"))
+
+
+# --- checkpoints
+
+
+def test_a_checkpoint_resumes_with_the_command_line_and_refuses_other_tasks(tmp_path):
+    data = Sentences()
+    _, _, run = fit(tmp_path, data, {"max_epochs": 2})
+    path = tmp_path / "run.ckpt"
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    assert content["lightning_nlp"]["task"] == "mlm"
+    expected = run.callback_metrics["val/loss"].item()
+    tested = trainer(tmp_path).test(
+        MaskedLanguageModel(**EXACT), datamodule=data, ckpt_path=path, weights_only=True, verbose=False
+    )
+    assert tested[0]["test/loss"] == pytest.approx(expected, rel=1e-5)
+
+    resumed = trainer(tmp_path, max_epochs=3)
+    resumed.fit(MaskedLanguageModel(**{**EXACT, "lr": 2e-3}), datamodule=data, ckpt_path=path, weights_only=True)
+    assert resumed.optimizers[0].param_groups[0]["initial_lr"] == 2e-3
+    assert resumed.global_step == 9
+
+    other = Sentences(tokenizer=word_tokenizer(45, pad_first=False))
+    with pytest.raises(UserError, match=r"tokenizer is .*--data.tokenizer"):
+        trainer(tmp_path).fit(MaskedLanguageModel(**EXACT), datamodule=other, ckpt_path=path, weights_only=True)
+    data.label_names, data.class_counts = ["a", "b"], [1, 1]
+    sizes = {name: value for name, value in EXACT.items() if name != "max_position_embeddings"}
+    with pytest.raises(UserError, match="task is 'mlm', and this run's is 'classification'"):
+        trainer(tmp_path).test(SequenceClassifier(**sizes), datamodule=data, ckpt_path=path, weights_only=True)
+
+
+@pytest.mark.parametrize("settings", [{"lr": -1}, {"schedule": "step"}, {"attention_dropout": 1.5}], ids=str)
+def test_settings_that_cannot_be_meant_are_refused_at_once(settings):
+    with pytest.raises(UserError, match=rf"--model\.{next(iter(settings))}"):
+        MaskedLanguageModel(**settings)
