@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-# Bounded repeats: an unbounded one takes quadratic time on a "<" before a megabyte of spaces.
-_BREAK = re.compile(r"<\s{0,3}/?\s{0,3}br(?:\s[^<>]{0,60})?/?>", re.IGNORECASE)
+# For folded white space. The repeat is bounded: without that, many "<br " in a row take quadratic time.
+_BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
 # All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them: UTF-8 cannot hold them.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+")
@@ -39,9 +39,12 @@ def clean_text(text: str) -> str:
         The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it holds a line
         break, one "\n", without control characters and outer white space, in Unicode's form NFC.
     """
-    text = _BREAK.sub("\n", _CONTROL.sub("", text))
-    lines = (" ".join(line.split()) for line in text.splitlines())
-    return unicodedata.normalize("NFC", "\n".join(filter(None, lines)))
+    text, breaks = _BREAK.subn("\n", _fold_space(_CONTROL.sub("", text)))
+    return unicodedata.normalize("NFC", _fold_space(text) if breaks else text)
+
+
+def _fold_space(text: str) -> str:
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 @dataclass

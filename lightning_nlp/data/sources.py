@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ SPLITS = ("train", "validation", "test")
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
 DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
 DEMO_SENTENCES = 20_000
+ACL_LABELS = ("neg", "pos")
 SUBFOLDERS = ("plain_text", "data")  # where repositories of the Hub keep their files
 # Seconds before each attempt: a 503 or a cut connection is usually over at the second one, and what came is kept.
 HUB_ATTEMPTS = (0.0, 0.5, 1.0, 2.0)
@@ -85,8 +87,9 @@ def labelled_source(
     options = {"text_column": text_column, "label_column": label_column, "drop_incomplete": drop_incomplete}
     if path == "demo":
         return _demo_reviews()
-    tree = Path(path).expanduser()
-    if path and (tree / "train" / "pos").is_dir() and (tree / "train" / "neg").is_dir():
+    tree = _local(path)
+    # os.path: pathlib raises for names that no file can have.
+    if path and all(os.path.isdir(tree / "train" / label) for label in ACL_LABELS):
         return _acl_imdb(tree, drop_incomplete)
     files = _find_files(path, labelled=True)
     if files is None:
@@ -143,7 +146,7 @@ def text_source(path: str | None, *, text_column: str = "text", cache_dir: Path)
 
 def _find_files(path: str, *, labelled: bool) -> dict[str, list[Path]] | None:
     """The files of each split, or None if `path` can only be an id of the Hub."""
-    local = Path(path).expanduser()
+    local = _local(path)
     suffixes = TABLES if labelled else (*TABLES, ".txt")
     known = ", ".join(suffixes)
     try:
@@ -177,6 +180,10 @@ def _find_files(path: str, *, labelled: bool) -> dict[str, list[Path]] | None:
     return None
 
 
+def _local(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # pathlib's own raises for an unknown ~user
+
+
 def _assign_splits(path: str, files: list[Path], *, needs_split_words: bool) -> dict[str, list[Path]]:
     """Sort files by the split that their names tell; without any such name all are train, unless names must tell."""
     splits: dict[str, list[Path]] = {split: [] for split in SPLITS}
@@ -198,8 +205,8 @@ def _assign_splits(path: str, files: list[Path], *, needs_split_words: bool) -> 
 
 
 def _describe(path: str, files: dict[str, list[Path]]) -> str:
-    if path and Path(path).expanduser().is_dir():
-        return Path(path).expanduser().resolve().name
+    if path and _local(path).is_dir():
+        return _local(path).resolve().name
     names = [file.name for part in files.values() for file in part]
     return names[0] + (f" (+{len(names) - 1} files)" if len(names) > 1 else "")
 
@@ -224,19 +231,18 @@ def _read_all(reader: Callable[[Path], Iterator[Row]], files: list[Path]) -> Ite
 
 def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
     """The tree of Maas et al. (2011) as they publish it: train/pos/0_9.txt is review 0, which gives 9 of 10 stars."""
-    label_names = ("neg", "pos")
     files = {}
     for split in ("train", "test"):
-        for label in label_names:
+        for label in ACL_LABELS:
             paths = (folder / split / label).glob("*.txt")
             files[f"{split}/{label}"] = sorted(paths, key=lambda p: ([*map(int, re.findall(r"\d+", p.stem))], p.name))
     splits = [split for split in ("train", "test") if (folder / split).is_dir()]
     for split in splits:
-        if not all(files[f"{split}/{label}"] for label in label_names):
+        if not all(files[f"{split}/{label}"] for label in ACL_LABELS):
             raise UserError(f"{folder / split} lacks reviews in neg or pos (*.txt): unpack aclImdb_v1.tar.gz again.")
 
     def read(split: str) -> Iterator[Row]:
-        for label in label_names:
+        for label in ACL_LABELS:
             for path in files[f"{split}/{label}"]:
                 try:
                     text = path.read_text(encoding="utf-8")
@@ -248,7 +254,7 @@ def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
         description=folder.resolve().name,
         fingerprint=_hash_files(files, {"drop_incomplete": drop_incomplete}),
         splits={split: partial(read, split) for split in splits},
-        label_names=label_names,
+        label_names=ACL_LABELS,
         labelled=True,
         drop_incomplete=drop_incomplete,
     )

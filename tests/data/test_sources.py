@@ -77,9 +77,10 @@ def test_folder_as_on_the_hub(tmp_path, subfolder):
 
 
 @pytest.mark.parametrize(("name", "split"), [
-    ("validation.csv", "validation"), ("valid.csv", "validation"), ("val_1.csv", "validation"), ("dev.csv", "validation"),
-    ("reviews-dev.tsv", "validation"), ("TEST.csv", "test"), ("imdb_test.csv", "test"), ("testing.csv", "test"),
-    ("train2.csv", "train"), ("training.csv.gz", "train"), ("testset.jsonl", "test"),
+    ("validation.csv", "validation"), ("valid.csv", "validation"), ("val_1.csv", "validation"),
+    ("dev.csv", "validation"), ("reviews-dev.tsv", "validation"),
+    ("TEST.csv", "test"), ("imdb_test.csv", "test"), ("testing.csv", "test"), ("testset.jsonl", "test"),
+    ("train2.csv", "train"), ("training.csv.gz", "train"),
     ("contest.csv", None), ("interval.csv", None), ("device.csv", None), ("testament.csv", None), ("trains.csv", None),
 ])  # fmt: skip
 def test_names_that_tell_the_split(tmp_path, name, split):
@@ -148,9 +149,11 @@ def test_file_that_may_not_be_read(tmp_path):
         labelled_source(str(tmp_path / "a.csv"))
 
 
-def test_name_too_long_for_a_file(tmp_path):
-    with pytest.raises(UserError):
-        labelled_source("x" * 5000)
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-of-this-name/reviews.csv", "a\0b"])
+def test_names_that_no_file_can_have(tmp_path, path):
+    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
+        with pytest.raises(UserError, match=r"neither a file|File name too long"):
+            find(path)
 
 
 def acl_imdb(folder):
@@ -365,8 +368,11 @@ def http_errors():
 
     response = httpx2.Response(503, request=httpx2.Request("GET", "http://127.0.0.1"))
     return [
-        httpx2.ReadTimeout("slow"), HfHubHTTPError("503", response=response), OSError("cut"), DatasetGenerationError("x"),
-    ]  # fmt: skip
+        httpx2.ReadTimeout("slow"),
+        HfHubHTTPError("503", response=response),
+        OSError("cut"),
+        DatasetGenerationError("x"),
+    ]
 
 
 @pytest.mark.parametrize("error", http_errors(), ids=lambda error: type(error).__name__)
@@ -384,8 +390,8 @@ def test_hub_failures_are_tried_again(monkeypatch, tmp_path, error):
 
 @pytest.mark.parametrize(("error", "message"), [
     (ConnectionError("Couldn't reach 'org/films' on the Hub"), r"Could not fetch .*Couldn't reach.*--data\.path"),
-    (DatasetNotFoundError("Dataset 'org/films' doesn't exist"), r"neither a local file.* nor a public data set on http"),
-    (ValueError("Config name is missing.\nPick one"), r"by its id alone \(ValueError: Config name is missing\.\).*files"),
+    (DatasetNotFoundError("Dataset 'org/films' doesn't exist"), r"neither a local file.* nor a public data set"),
+    (ValueError("Config name is missing.\nPick one"), r"id alone \(ValueError: Config name is missing\.\).*files"),
     (RuntimeError("Dataset scripts are no longer supported"), r"by its id alone .*scripts"),
 ])  # fmt: skip
 def test_hub_failures_that_stay(monkeypatch, tmp_path, error, message):
