@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_nlp.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 # Top-level files only: repositories also hold ONNX, TensorFlow and pickled copies of the same weights.
 FILES = {
@@ -106,6 +110,19 @@ def _download(name: str, files: Kind) -> Path:
             f"Could not fetch the {files} {name!r} from {constants.ENDPOINT}, and there is no complete copy in the "
             f"cache ({details}): check the network, or give {ARGUMENT[files]} a local folder."
         ) from failure
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+    """The SHA-256 of all that decides a text's token ids.
+
+    Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
+
+    Args:
+        tokenizer: Any fast tokenizer.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["truncation"] = state["padding"] = None
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:

@@ -1,9 +1,9 @@
-"""The optimizer: which parameters decay, how the learning rate moves, and an exact mean over accumulated batches."""
+"""The optimizer: which parameters decay, how the learning rate moves, how gradients are clipped."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
@@ -224,60 +224,6 @@ def clip_gradients(
     clip(optimizer, gradient_clip_val, algorithm)
 
 
-class AccumulatedMean:
-    """Makes the gradient of accumulated batches that of their joint mean, however unequal the batches are.
-
-    Lightning divides each batch's loss by the N batches accumulated. That is the mean over all examples only if every
-    batch has the same count; masked language modelling, and the last batch of an epoch, do not. So each loss is a sum
-    s_i over a reference count c, the first batch's, and the accumulated gradient, that of sum(s_i) / (N c), is
-    multiplied by N c / sum(c_i) before it is clipped and used. A window cut short by the end of an epoch is exact too.
-    With several ranks c and sum(c_i) are means over the ranks, which agree with the mean that DDP takes of the
-    gradients. The counts stay tensors, so no device waits for them.
-    """
-
-    def __init__(self) -> None:
-        self._reference: Tensor | None = None
-        self._total: Tensor | None = None
-        self._batches = 0
-
-    def loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
-        """What `training_step` returns for one batch.
-
-        Args:
-            loss_sum: The sum of the losses of the batch, a scalar with a graph.
-            count: What the sum is to be divided by: how many terms, or their weights' sum; 0 for an empty batch.
-
-        Returns:
-            The sum over the reference count: the batch's own mean where it is the first.
-        """
-        count = count.detach().to(torch.float32)
-        if self._reference is None or self._total is None:
-            self._reference = _positive(_mean_over_ranks(count))
-            self._total = torch.zeros_like(count)
-        self._total = self._total + count
-        self._batches += 1
-        return loss_sum / self._reference
-
-    def rescale(self, parameters: Iterable[nn.Parameter], accumulate: int) -> None:
-        """Correct the accumulated gradients; for `on_before_optimizer_step`.
-
-        Args:
-            parameters: Whose gradients are multiplied, in place.
-            accumulate: `trainer.accumulate_grad_batches`.
-        """
-        if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
-            factor = accumulate * self._reference / _positive(_mean_over_ranks(self._total))
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            if gradients:
-                torch._foreach_mul_(gradients, factor)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget a window that no optimizer step will close."""
-        self._reference = self._total = None
-        self._batches = 0
-
-
 def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
 ) -> None:
@@ -296,18 +242,3 @@ def check_range(
         least = f"greater than {low}" if low_open else f"at least {low}"
         most = "" if high == math.inf else f" and less than {high}" if high_open else f" and at most {high}"
         raise UserError(f"{name} is {value}, and must be {least}{most}: change --model.{name}.")
-
-
-def _positive(count: Tensor) -> Tensor:
-    """A divisor: 1 in the place of 0."""
-    return torch.where(count > 0, count, torch.ones_like(count))
-
-
-def _mean_over_ranks(count: Tensor) -> Tensor:
-    """The mean over the processes of a distributed run; the value itself elsewhere."""
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
-        return count
-    count = count.clone()
-    distributed.all_reduce(count)
-    return count / distributed.get_world_size()

@@ -6,9 +6,11 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp import hub
 from lightning_nlp.errors import UserError
+from tests.models.test_encoder import word_tokenizer
 
 COMMIT = "a" * 40
 CONFIG = json.dumps({"model_type": "bert"}).encode()
@@ -254,3 +256,13 @@ def test_offline_mode_uses_the_cache_alone(server, monkeypatch):
     with pytest.raises(UserError, match=r"--data.tokenizer"):
         hub.fetch_pretrained("org/name", "tokenizer")
     assert server.requests == []
+
+
+def test_the_hash_of_a_tokenizer_is_of_its_vocabulary_alone(tmp_path):
+    tokenizer = word_tokenizer()
+    before = hub.tokenizer_hash(tokenizer)
+    tokenizer("w1 w2 w3", truncation=True, max_length=2, padding="max_length")  # leaves its marks on the backend
+    assert hub.tokenizer_hash(tokenizer) == before
+    tokenizer.save_pretrained(tmp_path)
+    assert hub.tokenizer_hash(PreTrainedTokenizerFast.from_pretrained(tmp_path)) == before
+    assert hub.tokenizer_hash(word_tokenizer(44)) != before

@@ -16,7 +16,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.cleaning import build_splits
 from lightning_nlp.data.sources import Source
-from lightning_nlp.data.tokenizer import tokenizer_fingerprint, train_wordpiece
+from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.hub import tokenizer_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,7 +60,7 @@ def prepare_tokens(
     key = {
         "source": source.fingerprint,
         "cleaning": cleaning,
-        "tokenizer": {"trained": training} if tokenizer is None else tokenizer_fingerprint(tokenizer),
+        "tokenizer": {"trained": training} if tokenizer is None else tokenizer_hash(tokenizer),
         "max_length": max_length,
         "truncation": truncation,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -62,9 +61,8 @@ def train_wordpiece(
     needed = len(SPECIAL_TOKENS) + len(alphabet) + len(continuations)
     if vocab_size < needed:
         raise UserError(
-            f"A vocabulary of {vocab_size} entries is too small: the {len(SPECIAL_TOKENS)} special tokens and the single "
-            f"characters of these texts alone take {needed}. Give a larger --data.vocab_size or a smaller "
-            "--data.limit_alphabet."
+            f"A vocabulary of {vocab_size} entries is too small: the {len(SPECIAL_TOKENS)} special tokens and the "
+            f"single characters of these texts alone take {needed}. Give a larger --data.vocab_size."
         )
     trained = _train(
         texts,
@@ -156,8 +154,3 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     if tokenizer.pad_token_id is None:
         raise UserError(f"The tokenizer {name} has no padding token: give another --data.tokenizer.")
     return tokenizer
-
-
-def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
-    """A hash of all that decides a text's ids: equal for a tokenizer and its saved and reloaded self."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()

@@ -10,10 +10,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
-from lightning_nlp.models import encoder
+from lightning_nlp.models import encoder, metadata
 from lightning_nlp.optim import (
-    AccumulatedMean,
     Schedule,
     check_range,
     clip_gradients,
@@ -177,7 +177,7 @@ class SequenceClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
-        encoder.check_checkpoint(checkpoint, self._metadata())
+        metadata.check_checkpoint(checkpoint, self._metadata())
         if self.trainer.state.fn == "fit":
             steps = num_training_steps(self.trainer, self._data.train_batches)
             restore_command_line(
@@ -193,7 +193,7 @@ class SequenceClassifier(LightningModule):
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def _metadata(self) -> dict[str, Any]:
-        return encoder.checkpoint_metadata(
+        return metadata.checkpoint_metadata(
             "classification", self._data.tokenizer, label_names=[str(name) for name in self._data.label_names]
         )
 

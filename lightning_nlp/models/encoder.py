@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -292,50 +290,3 @@ def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast
     pad_token_id = getattr(config, "pad_token_id", None)
     if pad_token_id is not None and pad_token_id != tokenizer.pad_token_id:
         raise UserError(f"The tokenizer pads with {tokenizer.pad_token_id} and the model with {pad_token_id}: {cure}")
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
-    """The SHA-256 of all that decides a text's token ids.
-
-    Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
-
-    Args:
-        tokenizer: Any fast tokenizer.
-    """
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    state["truncation"] = state["padding"] = None
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def checkpoint_metadata(task: str, tokenizer: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
-    """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
-
-    Args:
-        task: "classification" or "mlm".
-        tokenizer: The data's tokenizer.
-        **more: Other facts that a run must share with the checkpoint it loads.
-    """
-    return {"task": task, "tokenizer": tokenizer_hash(tokenizer), **more}
-
-
-def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raise a UserError unless a checkpoint was written for this task, these labels and this tokenizer.
-
-    Args:
-        checkpoint: What `on_load_checkpoint` receives.
-        expected: This run's `checkpoint_metadata`.
-    """
-    cures = {
-        "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
-        "tokenizer": "give --data.tokenizer the tokenizer of the run that wrote it",
-        "label_names": "give the data it was trained on, or its encoder with --model.pretrained",
-    }
-    found = checkpoint.get("lightning_nlp")
-    if not isinstance(found, dict):
-        raise UserError(
-            "The checkpoint holds no 'lightning_nlp' entry, so it was not written by this program: "
-            "give --ckpt_path a file out of a run's checkpoints folder."
-        )
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise UserError(f"The checkpoint's {key} is {found.get(key)!r}, and this run's is {value!r}: {cures[key]}.")

@@ -13,9 +13,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_nlp.models import encoder
+from lightning_nlp.accumulation import AccumulatedMean
+from lightning_nlp.models import encoder, metadata
 from lightning_nlp.optim import (
-    AccumulatedMean,
     Schedule,
     clip_gradients,
     configure_adamw,
@@ -157,11 +157,11 @@ class MaskedLanguageModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
-        checkpoint["lightning_nlp"] = encoder.checkpoint_metadata("mlm", self._data.tokenizer)
+        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data.tokenizer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
-        encoder.check_checkpoint(checkpoint, encoder.checkpoint_metadata("mlm", self._data.tokenizer))
+        metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data.tokenizer))
         if self.trainer.state.fn == "fit":
             steps = num_training_steps(self.trainer, self._data.train_batches)
             restore_command_line(

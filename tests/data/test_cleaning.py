@@ -228,7 +228,8 @@ def test_without_deduplication(tmp_path):
     source = make_source(train=pairs, validation=[("t", "a")], test=[("t", "a")])
     splits, names, counts = build_splits(source, work_dir=tmp_path, deduplicate=False)
     assert contents(splits, names) == {"train": pairs, "validation": [("t", "a")], "test": [("t", "a")]}
-    assert (counts.train.in_test, counts.train.repeats, counts.validation.in_test) == (1, 1, 1)
+    train = counts.train
+    assert (train.in_test, train.in_validation, train.repeats, counts.validation.in_test) == (1, 0, 1, 1)
     assert "left in" in counts.lines()[0]
     assert "dropped" not in "".join(counts.lines())
 
@@ -263,6 +264,15 @@ def test_many_rows_and_batches(tmp_path):
     assert sorted(rows["train"] + rows["validation"]) == sorted(reviews(5321))
     assert len(rows["test"]) == 700
     assert set(rows["test"]) < set(reviews(1500, 10_000))
+
+
+def test_long_texts_make_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.data.cleaning.WRITE_CHARACTERS", 25)  # two or three reviews
+    splits, names, _ = build_splits(make_source(train=reviews(40), test=reviews(5, 100)), work_dir=tmp_path)
+    rows = contents(splits, names)
+    assert sorted(rows["train"] + rows["validation"]) == sorted(reviews(40))
+    assert rows["test"] == reviews(5, 100)
+    assert 8 < len(splits["train"].data.to_batches()) < 36
 
 
 def test_samples_keep_the_proportions(tmp_path):

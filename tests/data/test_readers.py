@@ -198,6 +198,13 @@ def test_bytes_flipped_within_gz(tmp_path):
         list(read_sentences(path))
 
 
+@pytest.mark.parametrize("rest", [b"", b"\xff" * 20, b"\x03\x00" + b"\0" * 8 + b"junk"])
+def test_gz_with_a_good_header_only(tmp_path, rest):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"")[:10] + rest)
+    with pytest.raises(UserError, match=r"a\.txt\.gz cannot be read \("):
+        list(read_sentences(tmp_path / "a.txt.gz"))
+
+
 def test_plain_sentences(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("Unua.\n\n  Dua kun tabo\tmeze. \r\n \n1984\tno id on each line\nTria")

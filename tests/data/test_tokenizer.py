@@ -5,8 +5,9 @@ import unicodedata
 import pytest
 from transformers import AutoTokenizer, DistilBertConfig
 
-from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, load_tokenizer, tokenizer_fingerprint, train_wordpiece
+from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_wordpiece
 from lightning_nlp.errors import UserError
+from lightning_nlp.hub import tokenizer_hash
 
 SENTENCES = [
     "Ĝis la revido, diris la reĝo.",
@@ -49,7 +50,7 @@ def test_reloading_with_the_auto_class_changes_nothing(tmp_path, with_model):
     for reloaded in (AutoTokenizer.from_pretrained(tmp_path), load_tokenizer(str(tmp_path))):
         for text in SENTENCES:
             assert reloaded(text)["input_ids"] == tokenizer(text)["input_ids"]
-        assert tokenizer_fingerprint(reloaded) == tokenizer_fingerprint(tokenizer)
+        assert tokenizer_hash(reloaded) == tokenizer_hash(tokenizer)
         assert reloaded.model_max_length == 64
         assert len(reloaded) == len(tokenizer)
         assert reloaded.decode(reloaded("ĝis la reĝo")["input_ids"], skip_special_tokens=True) == "ĝis la reĝo"
@@ -58,13 +59,13 @@ def test_reloading_with_the_auto_class_changes_nothing(tmp_path, with_model):
 def test_training_is_deterministic_across_processes():
     # The library's own trainer numbers "##x" in the order of a randomly seeded hash map.
     code = (
-        "from lightning_nlp.data.tokenizer import train_wordpiece, tokenizer_fingerprint;"
-        f"print(tokenizer_fingerprint(train_wordpiece({SENTENCES!r}, vocab_size=120)))"
+        "from lightning_nlp.data.tokenizer import train_wordpiece; from lightning_nlp.hub import tokenizer_hash;"
+        f"print(tokenizer_hash(train_wordpiece({SENTENCES!r}, vocab_size=120)))"
     )
     prints = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
     }
-    prints.add(tokenizer_fingerprint(train_wordpiece(SENTENCES, vocab_size=120)) + "\n")
+    prints.add(tokenizer_hash(train_wordpiece(SENTENCES, vocab_size=120)) + "\n")
     assert len(prints) == 1
 
 

@@ -242,30 +242,3 @@ def test_settings_out_of_range_are_refused(position, value, name):
     good[position] = value
     with pytest.raises(UserError, match=rf"--model\.{name}"):
         encoder.check_settings(*good)
-
-
-# --- checkpoints
-
-
-def test_the_hash_of_a_tokenizer_is_of_its_vocabulary_alone(tmp_path):
-    tokenizer = word_tokenizer()
-    before = encoder.tokenizer_hash(tokenizer)
-    tokenizer("w1 w2 w3", truncation=True, max_length=2, padding="max_length")  # leaves its marks on the backend
-    assert encoder.tokenizer_hash(tokenizer) == before
-    tokenizer.save_pretrained(tmp_path)
-    assert encoder.tokenizer_hash(PreTrainedTokenizerFast.from_pretrained(tmp_path)) == before
-    assert encoder.tokenizer_hash(word_tokenizer(44)) != before
-
-
-def test_a_checkpoint_must_be_of_this_kind_of_run():
-    expected = encoder.checkpoint_metadata("classification", word_tokenizer(), label_names=["a", "b"])
-    encoder.check_checkpoint({"lightning_nlp": expected}, expected)
-    with pytest.raises(UserError, match=r"not written by this program.*--ckpt_path"):
-        encoder.check_checkpoint({}, expected)
-    for change, message in (
-        ({"task": "mlm"}, "task is 'mlm', and this run's is 'classification'"),
-        ({"label_names": ["b", "a"]}, r"label_names is \['b', 'a'\], and this run's is \['a', 'b'\]"),
-        ({"tokenizer": "0"}, "tokenizer is '0', and this run's is .*--data.tokenizer"),
-    ):
-        with pytest.raises(UserError, match=message):
-            encoder.check_checkpoint({"lightning_nlp": expected | change}, expected)
