@@ -8,8 +8,18 @@ import inspect
 import re
 from pathlib import Path
 
+from jsonargparse import Namespace
+
 from lightning_nlp import runs
 from lightning_nlp.errors import UserError
+
+# What the modules measure on the validation part, and whether more or less of it is better.
+VALIDATION_METRICS = {
+    "SequenceClassifier": {"val/loss": "min"}
+    | dict.fromkeys(("val/accuracy", "val/f1", "val/precision", "val/recall"), "max"),
+    "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
+    | dict.fromkeys(("val/top1", "val/top5"), "max"),
+}
 
 
 def find_configs(arguments: list[str]) -> list[str]:
@@ -73,6 +83,12 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
         rest = rest[:i] + rest[i + (1 if separator else 2) :]
         run = runs.existing_run(value)
         inserted = ["--config", str(run / "config.yaml")]
+        for which in ("last", "best"):  # of this run, not of the newest
+            path = str(run / "checkpoints" / f"{which}.ckpt")
+            rest = [f"--ckpt_path={path}" if argument == f"--ckpt_path={which}" else argument for argument in rest]
+            for j in range(1, len(rest)):
+                if rest[j - 1] == "--ckpt_path" and rest[j] == which:
+                    rest[j] = path
         if not any(argument.split("=")[0] == "--ckpt_path" for argument in rest):
             best = run / "checkpoints" / runs.BEST
             if not best.is_file():
@@ -82,6 +98,36 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
             inserted += ["--ckpt_path", str(best)]
         return [arguments[0], *inserted, *rest]
     return arguments
+
+
+def check_settings(config: Namespace) -> None:
+    """Check what the Trainer and its callbacks would find out late: at a division by zero, or after an epoch.
+
+    Args:
+        config: A subcommand's configuration.
+
+    Raises:
+        UserError: If a setting makes no sense.
+    """
+    if config.trainer.accumulate_grad_batches < 1:
+        raise UserError(
+            f"--trainer.accumulate_grad_batches must be at least 1, not {config.trainer.accumulate_grad_batches}."
+        )
+    class_name = config.model.class_path.rsplit(".", 1)[-1]
+    known = VALIDATION_METRICS.get(class_name)
+    if known is None:  # a module of the user's own
+        return
+    for section in ("early_stopping", "checkpoint"):
+        monitor, mode = config[section].monitor, config[section].mode
+        if monitor is None:  # no choice: the last checkpoint counts as the best
+            continue
+        if monitor not in known:
+            raise UserError(f"{class_name} logs no {monitor!r}: give --{section}.monitor one of {', '.join(known)}.")
+        if mode != known[monitor]:
+            raise UserError(
+                f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
+                f"{known[monitor]}."
+            )
 
 
 def explain_parse_error(error: Exception) -> str:
@@ -95,7 +141,7 @@ def explain_parse_error(error: Exception) -> str:
     Returns:
         The message.
     """
-    message = " ".join(str(error).split())
+    message = one_line(error)
     keys = re.findall(r"Parser key \"([\w.]+)\"", message)
     unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
     if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
@@ -111,6 +157,11 @@ def explain_parse_error(error: Exception) -> str:
         wanted = f" Expected: {', '.join(names)}." if names else " `python train.py fit --help` says what is accepted."
         return f"--{'.'.join(keys)} cannot be {found!r}.{wanted}"
     return message
+
+
+def one_line(error: Exception) -> str:
+    """An error's message without line breaks."""
+    return " ".join(str(error).split())
 
 
 def known_keys() -> set[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
-from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
-from lightning_nlp.callbacks.interrupt import Interrupted, SaveOnInterrupt
+from lightning_nlp.arguments import (
+    check_settings,
+    class_help,
+    explain_parse_error,
+    find_configs,
+    one_line,
+    split_run_arguments,
+)
+from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.errors import UserError
@@ -44,12 +53,14 @@ class CLI(LightningCLI):
 
     Args:
         arguments: The command line without the program's name, a subcommand first.
+        command: What the user typed, for config.yaml and the model card.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.command = shlex.join(["python", "train.py", *arguments])
+    def __init__(self, arguments: Sequence[str], command: str) -> None:
+        self.command = command
         self.run_dir: Path | None = None
         self.resumed_from: Path | None = None
+        self.earlier_config: str | None = None
         self.started = time.monotonic()
         self.mistake: UserError | None = None
         super().__init__(
@@ -95,9 +106,10 @@ class CLI(LightningCLI):
         parser.set_defaults(
             {
                 "early_stopping.monitor": "val/loss",
+                "early_stopping.check_on_train_epoch_end": False,  # an epoch may end without a validation
                 "checkpoint.monitor": "val/loss",
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
+                "checkpoint.save_on_train_epoch_end": False,
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.enable_version_counter": False,
             }
@@ -114,6 +126,7 @@ class CLI(LightningCLI):
         """Fill in what depends on other arguments or on the machine, and make the run's directory."""
         config = self.config[self.subcommand]
         fill_in(config)
+        check_settings(config)
         if self.subcommand == "fit":
             self._begin_run(config)
         else:
@@ -131,6 +144,8 @@ class CLI(LightningCLI):
         if config.ckpt_path is not None and Path(config.ckpt_path).name == runs.LAST:
             self.resumed_from = Path(config.ckpt_path)
             self.run_dir = self.resumed_from.parent.parent  # the same training goes on in its own directory
+            with contextlib.suppress(OSError):
+                self.earlier_config = (self.run_dir / "config.yaml").read_text(encoding="utf-8")
         else:
             self.run_dir = runs.new_run(runs_dir, name)
         self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=step if self.resumed_from else None)
@@ -140,25 +155,31 @@ class CLI(LightningCLI):
             prepare_loggers(config, self.run_dir, resumed=self.resumed_from is not None)
             self._write_config(config)
         except BaseException:
-            self._discard_untrained()
+            self._undo()
             raise
 
     def _write_config(self, config: Namespace) -> None:
-        assert self.run_dir is not None
         kept = config.clone()
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
         text = self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True)
+        self._replace_config(f"# {self.command}\n{text}")
+
+    def _replace_config(self, text: str) -> None:
+        assert self.run_dir is not None
         target = self.run_dir / "config.yaml"
         temporary = target.with_suffix(".unfinished")
-        temporary.write_text(f"# {self.command}\n{text}", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(target)
 
-    def _discard_untrained(self) -> None:
-        """Remove the run's directory if this command made it and there is nothing in it to go on from."""
-        if self.run_dir is None or self.resumed_from is not None:
+    def _undo(self) -> None:
+        """Nothing was trained: remove the run's directory, or leave a resumed run as it was."""
+        if self.run_dir is None:
             return
-        if not any((self.run_dir / "checkpoints").glob("*.ckpt")):
+        if self.resumed_from is not None:
+            if self.earlier_config is not None:
+                self._replace_config(self.earlier_config)
+        elif not any((self.run_dir / "checkpoints").glob("*.ckpt")):
             if "wandb" in sys.modules:  # its own process would write the directory anew
                 sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.run_dir)
@@ -169,8 +190,11 @@ class CLI(LightningCLI):
             self.parser.add_instantiator(self._instantiate, base, subclasses=True)
         try:
             super().instantiate_classes()
+        except MisconfigurationException as error:
+            self._undo()
+            raise UserError(f"The training cannot be set up: {one_line(error)}") from error
         except BaseException as error:
-            self._discard_untrained()
+            self._undo()
             raise self.mistake or error from None
 
     def _instantiate(self, cls: type, *args: Any, **kwargs: Any) -> Any:
@@ -189,15 +213,15 @@ class CLI(LightningCLI):
         configured = config["logger"] if isinstance(config["logger"], list) else []
         config["logger"] = [self.metrics_csv, *configured]
         self.throughput = Throughput()
-        self.interrupt = SaveOnInterrupt(self.run_dir / "checkpoints" / runs.LAST)
+        self.last = LastCheckpoint(self.run_dir / "checkpoints" / runs.LAST)
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
-        own += [self.throughput, self.interrupt]
+        own += [self.throughput, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
             return self._instantiate_trainer(config, own)
         except (ValueError, MisconfigurationException) as error:
-            raise UserError(f"The Trainer does not take these --trainer arguments: {error}") from error
+            raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
@@ -208,22 +232,23 @@ class CLI(LightningCLI):
             f"{self._get(self.config, 'trainer').precision}, in {self.run_dir}"
         )
         try:
-            trainer.fit(model, datamodule=datamodule, **kwargs)
-            if self.interrupt.requested:  # in the very last step
-                raise Interrupted(self.interrupt.checkpoint, trainer.global_step)
-        except BaseException:
-            if trainer.global_step == 0:
-                self._discard_untrained()
+            with lightning_errors(trainer):
+                trainer.fit(model, datamodule=datamodule, **kwargs)
+            if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
+                raise Interrupted(self.last.checkpoint, trainer.global_step)
+        except BaseException as error:
+            if trainer.global_step == 0 or isinstance(error, UserError | KeyboardInterrupt):
+                self._undo()
             raise
         if trainer.fast_dev_run:
-            self._discard_untrained()
+            runs.discard(self.run_dir)
             return
         fit_seconds = time.monotonic() - self.started
         best = self._best_checkpoint()
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         facts = {
             "command": self.command,
-            "checkpoint": str(best.relative_to(self.run_dir)),
+            "checkpoint": str(best.relative_to(self.run_dir.resolve())),
             "validation": self._best_score(),
             "test": metrics,
             "epochs": trainer.current_epoch,
@@ -245,11 +270,11 @@ class CLI(LightningCLI):
     def _best_checkpoint(self) -> Path:
         callback = self.trainer.checkpoint_callback
         assert isinstance(callback, ModelCheckpoint)
-        path = callback.best_model_path or callback.last_model_path
+        path = callback.best_model_path
         if not path:  # no validation took place, so there was nothing to choose by
-            path = str(self.interrupt.checkpoint)
-            self.trainer.save_checkpoint(path)
-        return Path(path)
+            path = str(self.last.checkpoint.with_name(runs.BEST))
+            self.trainer.save_checkpoint(path, weights_only=False)
+        return Path(path).resolve()
 
     def _best_score(self) -> dict[str, float]:
         callback = self.trainer.checkpoint_callback
@@ -273,9 +298,30 @@ class CLI(LightningCLI):
             raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
-        (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
+        with lightning_errors(self.trainer):
+            (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
+
+
+@contextlib.contextmanager
+def lightning_errors(trainer: Trainer) -> Iterator[None]:
+    """Turn what Lightning itself raises about its settings into a UserError, and its exit after Ctrl-C back into one.
+
+    Args:
+        trainer: The Trainer that runs within this context.
+    """
+    try:
+        yield
+    except (ValueError, MisconfigurationException) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):
+            raise
+        raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
+    except SystemExit as stop:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise stop
 
 
 def fill_in(config: Namespace) -> None:
@@ -291,6 +337,8 @@ def fill_in(config: Namespace) -> None:
         data.seed = config.seed_everything
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
+    if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
+        config.checkpoint.monitor, config.checkpoint.save_on_train_epoch_end = None, True
     if config.name is None:
         paths = config.get("config") or []
         config.name = Path(str(paths[-1])).stem if paths else "run"
@@ -349,7 +397,7 @@ def run(arguments: list[str]) -> None:
             options = predict_parser().parse_args(arguments[1:])
             predict(**{name: value for name, value in options.as_dict().items() if name != "debug"})
         else:
-            CLI(split_run_arguments(find_configs(arguments)))
+            CLI(split_run_arguments(find_configs(arguments)), shlex.join(["python", "train.py", *arguments]))
     except SystemExit as stop:
         if not stop.code and arguments[0] != "predict" and {"--help", "-h"} & set(arguments[1:]):
             print(class_help())

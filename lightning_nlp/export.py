@@ -41,7 +41,7 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     datamodule.tokenizer.save_pretrained(unfinished)
     task = "mlm" if network.config.architectures[0].endswith("ForMaskedLM") else "classification"
     (unfinished / "README.md").write_text(model_card(network, datamodule.facts, task, facts), encoding="utf-8")
-    compare_reloaded(unfinished, network, datamodule.tokenizer)
+    compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
     sync_tree(unfinished)
     if target.exists():  # a resumed training exports anew
         replaced = run_dir / "export.replaced"
@@ -54,13 +54,14 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     return target
 
 
-def compare_reloaded(folder: Path, network: Any, tokenizer: Any) -> None:
+def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: int) -> None:
     """Load an export with the Auto classes and compare it with the network it was made from.
 
     Args:
         folder: The export.
         network: The trained network, on the CPU and in evaluation mode.
         tokenizer: Its tokenizer.
+        max_length: The most tokens that it may be given.
 
     Raises:
         RuntimeError: If a weight, a token or an output differs by a single bit.
@@ -74,8 +75,9 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any) -> None:
     if wrong:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
     text = "Ĝis revido, said the film."
-    encoded = tokenizer(text, return_tensors="pt")
-    if not torch.equal(encoded["input_ids"], tokens(text, return_tensors="pt")["input_ids"]):
+    settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
+    encoded = tokenizer(text, **settings)
+    if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     inputs = {name: encoded[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
@@ -112,9 +114,9 @@ def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[
         for split in ("train", "validation", "test")
     ]
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
-    labels = ""
+    trained = f"Trained with lightning_nlp on {data_facts['source']}."
     if task == "classification":
-        labels = f"Labels: {', '.join(map(str, data_facts['label_names']))}.\n"
+        trained += f" Labels: {', '.join(map(str, data_facts['label_names']))}."
     lines = [
         "---",
         "library_name: transformers",
@@ -125,7 +127,7 @@ def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[
         "",
         f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
         "",
-        f"Trained with lightning_nlp on {data_facts['source']}. {labels}",
+        trained,
         "",
         "| metric | value |",
         "| --- | --- |",
@@ -139,8 +141,8 @@ def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[
         "",
         *(f"- {line}" for line in data_facts["cleaning"]),
         "",
-        f"{facts['epochs']} epochs, {facts['steps']} steps in {facts['seconds']:.0f} s on {facts['hardware']} in "
-        f"{facts['precision']}{speed}.",
+        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')} in {facts['seconds']:.0f} s on "
+        f"{facts['hardware']} in {facts['precision']}{speed}.",
         "",
         "```",
         facts["command"],
@@ -152,6 +154,10 @@ def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[
         "",
     ]
     return "\n".join(lines)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def sizes_of(config: Any) -> dict[str, int]:

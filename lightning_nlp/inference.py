@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +17,7 @@ import torch
 import yaml
 
 from lightning_nlp import runs
+from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.collators import pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
@@ -80,8 +83,11 @@ def predict(
     for name, value in (("batch_size", batch_size), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
-    if output != "-" and Path(output).exists() and not overwrite:
-        raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
+    if output != "-" and Path(output).exists():
+        if not Path(output).is_file():  # a folder, or a device such as /dev/null, which must not be replaced
+            raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
+        if not overwrite:
+            raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
     texts = input_texts(input, text_column=text_column)
     first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     predictor = load_predictor(folder, read_data_settings(Path(run)), batch_size=batch_size, top_k=top_k)
@@ -107,6 +113,7 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
     """
     try:
         if input == "-":
+            _make_utf8(sys.stdin, "utf-8-sig")
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
         elif not Path(input).is_file():
             raise UserError(f"--input {input}: there is no such file.")
@@ -114,6 +121,11 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
             yield from enumerate(row.text for row in read_table(Path(input), text_column))
         else:
             yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input)))
+    except UnicodeDecodeError as error:  # of stdin; the readers have their own message
+        raise UserError(
+            f"stdin is not UTF-8 (byte 0x{error.object[error.start]:02x}): convert it, for example with "
+            "`iconv -f latin1 -t utf-8`, before it comes to --input -."
+        ) from error
     except UserError as error:  # the readers speak of training data
         message = str(error).replace("--data.path", "--input").replace("--data.text_column", "--text_column")
         raise UserError(message) from error
@@ -132,7 +144,7 @@ def load_predictor(
 
     Args:
         folder: An export.
-        settings: The run's data arguments: `max_length` and `truncation` count.
+        settings: The run's data arguments: `max_length`, `truncation` and `clean` count.
         batch_size: Texts at a time.
         top_k: Fillings for each [MASK].
 
@@ -148,8 +160,11 @@ def load_predictor(
     auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
     network = auto_class.from_pretrained(folder, dtype=torch.float32).to(device).eval()
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
+    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone surrogates.
+    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
+        texts = [(index, prepare(text)) for index, text in texts]
         ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
         records: list[Record] = [{"index": index} for index, _ in texts]
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
@@ -158,12 +173,12 @@ def load_predictor(
             input_ids, attention_mask = pad_sequences(
                 [np.array(ids[i]) for i in batch], padding_value=tokenizer.pad_token_id, max_length=max_length
             )
-            masks = (input_ids == tokenizer.mask_token_id).nonzero()
-            positions = (masks[:, 0] * input_ids.shape[1] + masks[:, 1]).to(device)
+            is_mask = input_ids == tokenizer.mask_token_id if fills_masks else torch.zeros_like(input_ids)
+            positions = is_mask.flatten().nonzero().squeeze(1).to(device)
             with torch.inference_mode(), head_on_positions(network, positions) if fills_masks else nullcontext():
                 logits = network(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device)).logits.cpu()
             if fills_masks:
-                for row, mask_logits in zip(masks[:, 0].tolist(), logits[0], strict=True):
+                for row, mask_logits in zip(is_mask.nonzero()[:, 0].tolist(), logits[0], strict=True):
                     records[batch[row]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
             else:
                 for i, row_logits in zip(batch, logits, strict=True):
@@ -196,10 +211,18 @@ def token_ids(
     """
     ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
-        if needs_mask and length and tokenizer.mask_token_id not in tokens:
+        if not needs_mask or not length:
+            continue
+        mask = tokenizer.mask_token
+        if mask not in text:
             raise UserError(
-                f"The text with index {index}, {text[:60]!r}, has no {tokenizer.mask_token} within its first "
-                f"{max_length} tokens: write {tokenizer.mask_token} where a word is to be filled in."
+                f"The text with index {index}, {text[:60]!r}, has no {mask}: write {mask} where a word is to be "
+                "filled in."
+            )
+        if tokens.count(tokenizer.mask_token_id) < text.count(mask):
+            raise UserError(
+                f"The text with index {index}, {text[:60]!r}, is cut off before its last {mask}, after {max_length} "
+                "tokens: shorten it."
             )
     return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
 
@@ -216,7 +239,8 @@ def classification(logits: torch.Tensor, id2label: dict[int, str]) -> Record:
 def fillings(logits: torch.Tensor, tokenizer: Any, top_k: int) -> list[Record]:
     """The best tokens for one [MASK], from (vocabulary,) logits."""
     best = logits.softmax(-1).topk(min(top_k, len(logits)))
-    tokens = tokenizer.convert_ids_to_tokens(best.indices.tolist())
+    # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
+    tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]
     return [{"token": token, "probability": p} for token, p in zip(tokens, best.values.tolist(), strict=True)]
 
 
@@ -224,7 +248,12 @@ def fillings(logits: torch.Tensor, tokenizer: Any, top_k: int) -> list[Record]:
 def _open_output(output: str) -> Iterator[IO[str]]:
     """Stdout, or a file that appears when all of it is written."""
     if output == "-":
-        yield sys.stdout
+        _make_utf8(sys.stdout, "utf-8")
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads it, such as `head`, has enough; Python's own flush at exit must not fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     target = Path(output)
     unfinished = target.with_name(target.name + ".unfinished")
@@ -236,3 +265,9 @@ def _open_output(output: str) -> Iterator[IO[str]]:
         raise UserError(f"--output {output} cannot be written: {error.strerror}; give another file.") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _make_utf8(stream: Any, encoding: str) -> None:
+    """Read or write UTF-8, as files are, whatever the locale says; a stream without an encoding is left alone."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors="strict")

@@ -23,7 +23,8 @@ class MetricsCSV(Logger):
 
     Args:
         path: The file.
-        resume_step: Keep the rows of an existing file up to this step and go on after them; None starts anew.
+        resume_step: Keep an existing file's rows of the steps before this one, numbered from 0, and go on after them;
+            None starts anew.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
@@ -34,8 +35,7 @@ class MetricsCSV(Logger):
         if resume_step is not None and path.exists():
             with path.open(newline="", encoding="utf-8") as file:
                 rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if int(row["step"]) <= resume_step]
-            self._write()
+            self.rows = [row for row in rows if int(row["step"]) < resume_step]  # written with the first new row
 
     @property
     def name(self) -> str:
@@ -58,11 +58,13 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or fill up the last one if it is of the same step."""
+        """Append a row, or fill up the last one if it is of the same step.
+
+        Of the batches that are accumulated for one step, the last one's values stay.
+        """
         row = {"step": step, **metrics}
-        last = self.rows[-1] if self.rows else None
-        if last is not None and str(last["step"]) == str(step) and not (set(metrics) - {"epoch"}) & set(last):
-            last.update(row)
+        if self.rows and str(self.rows[-1]["step"]) == str(step):
+            self.rows[-1].update(row)
             self._write()
             return
         self.rows.append(row)

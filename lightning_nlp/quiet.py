@@ -20,6 +20,19 @@ NOT_FOR_USERS = (
     r".*in eval mode at the start of training.*",
 )
 
+CHATTER = (
+    "GPU available",
+    "TPU available",
+    "HPU available",
+    "💡",
+    "Using bfloat16",
+    "Seed set",
+    "LOCAL_",
+    "Restoring states from",
+    "Loaded model weights",
+    "Restored all states",
+)
+
 
 def quiet_libraries() -> None:
     """Silence what the libraries say to developers, before any of them starts to speak."""
@@ -34,6 +47,4 @@ def quiet_libraries() -> None:
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:
-    chatter = ("GPU available", "TPU available", "HPU available", "💡", "Using bfloat16", "Seed set", "LOCAL_")
-    chatter += ("Restoring states from", "Loaded model weights", "Restored all states")
-    return not record.getMessage().startswith(chatter)
+    return not record.getMessage().startswith(CHATTER)

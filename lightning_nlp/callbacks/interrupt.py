@@ -1,4 +1,4 @@
-"""Ctrl-C saves the training and says how to go on."""
+"""The checkpoint to go on from: written after each validation, and when Ctrl-C asks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 
@@ -21,12 +22,15 @@ class Interrupted(Exception):
         self.step = step
 
 
-class SaveOnInterrupt(Callback):
-    """Turn the first Ctrl-C into a checkpoint at the next whole step; the second one stops at once.
+class LastCheckpoint(Checkpoint):
+    """Keeps last.ckpt, and turns the first Ctrl-C into one at the next whole step; the second Ctrl-C stops at once.
 
     A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where a
-    checkpoint would be of neither the one state nor the other. During validation the save waits for its end, so that
-    its metrics are those of all examples.
+    checkpoint would be of neither the one state nor the other. So it is written when the step is whole, and the
+    training stops a little later: when the step's metrics are logged, and the validation that is due after it is over.
+
+    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This callback is a
+    `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be saved.
 
     Args:
         checkpoint: The file to write.
@@ -35,6 +39,7 @@ class SaveOnInterrupt(Callback):
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         self.requested = False
+        self._saved_step: int | None = None
         self._previous: Any = None
 
     def _request(self, number: int, frame: FrameType | None) -> None:
@@ -56,19 +61,39 @@ class SaveOnInterrupt(Callback):
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
 
-    def _stop(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.checkpoint)
-        raise Interrupted(self.checkpoint, trainer.global_step)
+    def _save(self, trainer: Trainer) -> None:
+        if not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.checkpoint, weights_only=False)
+            self._saved_step = trainer.global_step
+
+    def _stop_if_requested(self, trainer: Trainer) -> None:
+        if self.requested and self._saved_step == trainer.global_step:
+            raise Interrupted(self.checkpoint, trainer.global_step)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stop here if the step before was saved; by now its metrics are logged."""
+        self._stop_if_requested(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop here if the optimizer has just stepped and no validation is about to begin."""
+        """Save here if the optimizer has just stepped, as it also does at the end of an epoch.
+
+        So is the last step of `max_steps`: it may lie within an epoch, which Lightning would later save as complete.
+        """
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if self.requested and whole_step and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._stop(trainer)
+        whole_step = whole_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if whole_step and (self.requested or trainer.global_step == trainer.max_steps):
+            self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here if the interrupt came during validation."""
-        if self.requested and not trainer.sanity_checking:
-            self._stop(trainer)
+        """Save with what the validation has changed."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._save(trainer)
+            self._stop_if_requested(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save here after an epoch without a validation at its end."""
+        if self._saved_step != trainer.global_step:
+            self._save(trainer)
+        self._stop_if_requested(trainer)

@@ -25,6 +25,7 @@ class Throughput(Callback):
         self._tokens: Tensor | None = None
         self._places = 0
         self._since: float | None = None
+        self._logged_step = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock with the first step of each epoch."""
@@ -42,14 +43,16 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Count, and log every `log_every_n_steps`."""
+        """Count, and log in the steps that Lightning logs in."""
         if self._since is None:
             self._reset(time.perf_counter())
             return
         tokens = batch["attention_mask"].sum()
         self._tokens = tokens if self._tokens is None else self._tokens + tokens
         self._places += batch["input_ids"].numel()
-        if (batch_idx + 1) % (trainer.log_every_n_steps * trainer.accumulate_grad_batches) == 0:
+        step = trainer.global_step
+        if step != self._logged_step and trainer.log_every_n_steps and step % trainer.log_every_n_steps == 0:
+            self._logged_step = step
             places = self._places
             tokens_now, seconds = self._collect()
             self._reset(time.perf_counter())

@@ -11,7 +11,8 @@ import torch
 from lightning import LightningDataModule
 
 from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader
-from lightning_nlp.data.preparation import SPLITS, Truncation, prepare_tokens
+from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.preparation import Truncation, prepare_tokens
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import load_tokenizer
 from lightning_nlp.errors import UserError
@@ -46,19 +47,23 @@ class TextDataModule(LightningDataModule):
         truncation: Truncation | None,
     ) -> None:
         super().__init__()
+        eval_batch_size = 2 * batch_size if eval_batch_size is None else eval_batch_size  # no gradients: twice the room
+        seed = split_seed if seed is None else seed
         for name, value, least in (
             ("max_length", max_length, 3),
             ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size or 2 * batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
+            ("split_seed", split_seed, 0),
+            ("seed", seed, 0),
         ):
             if value < least:
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
         self.max_length = max_length
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or 2 * batch_size  # no gradients to keep: twice the room
+        self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
-        self.seed = split_seed if seed is None else seed
+        self.seed = seed
         self.cache_dir = Path(cache_dir).expanduser()
         self.tokenizer_name = tokenizer_name
         self._cleaning = {**cleaning, "seed": split_seed}
@@ -75,6 +80,10 @@ class TextDataModule(LightningDataModule):
         """Makes a batch of (columns, epoch)."""
         raise NotImplementedError
 
+    def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """The tokenizer that `tokenizer_name` names; None trains one."""
+        return None if self.tokenizer_name is None else load_tokenizer(self.tokenizer_name)
+
     def prepare_data(self) -> None:
         """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""
         if self._folder is not None:  # the test at the end of a fit is of the very data that the fit saw
@@ -83,7 +92,7 @@ class TextDataModule(LightningDataModule):
             self.source(),
             self.cache_dir,
             cleaning=self._cleaning,
-            tokenizer=None if self.tokenizer_name is None else load_tokenizer(self.tokenizer_name),
+            tokenizer=self.given_tokenizer(),
             training=self._training,
             max_length=self.max_length,
             truncation=self._truncation,
@@ -99,6 +108,7 @@ class TextDataModule(LightningDataModule):
             self.prepare_data()  # another process has filled the cache: this finds it
         assert self._folder is not None
         self.tokenizer = load_tokenizer(str(self._folder / "tokenizer"))
+        self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
         self.facts = json.loads((self._folder / "facts.json").read_text(encoding="utf-8"))
         for name in SPLITS:
             self._rows[name] = Dataset.from_file(str(self._folder / f"{name}.arrow"))
@@ -129,7 +139,7 @@ class TextDataModule(LightningDataModule):
 
     def _loader(self, split: str) -> ResumableLoader:
         # With --trainer.overfit_batches the same batches must come back in each epoch.
-        fixed = split != "train" or bool(self.trainer and self.trainer.overfit_batches)
+        fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
         return ResumableLoader(
             Batches(self._rows[split].with_format("numpy"), self.collate_function()),
             self._plan(split),

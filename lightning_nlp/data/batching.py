@@ -47,7 +47,7 @@ def training_batches(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: 
         ]
     )
     batches = np.array_split(order, number_of_batches(len(order), batch_size))
-    rng.shuffle(batches)  # type: ignore[arg-type]
+    rng.shuffle(batches)
     longest = max(range(len(batches)), key=lambda i: lengths[batches[i]].max())
     batches[0], batches[longest] = batches[longest], batches[0]
     return batches

@@ -36,17 +36,16 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
     digest = hashlib.sha256(json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_dir / digest
-    if folder.is_dir():
-        return folder
     try:
+        if folder.is_dir():
+            return folder
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{digest}.lock"):
             if folder.is_dir():  # another process has built it while this one waited
                 return folder
             unfinished = cache_dir / f"{digest}.unfinished"
-            shutil.rmtree(
-                unfinished, ignore_errors=True
-            )  # left behind by a killed run; the lock says that nobody builds
+            # Left behind by a killed run, if it is there: the lock says that nobody builds.
+            shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             try:
                 build(unfinished)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -12,6 +12,9 @@ from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.sources import Source, labelled_source, text_source
 from lightning_nlp.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 DEFAULT_CACHE = "~/.cache/lightning_nlp"
 
@@ -31,8 +34,8 @@ class TextClassificationDataModule(TextDataModule):
         batch_size: Examples a device and step.
         eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
-        val_fraction: The share of train that is held out to choose the best checkpoint, if the data has no split for it.
-        test_fraction: The share of train that is held out for the test, if the data has no split for it.
+        val_fraction: The share of train that is held out to choose the best checkpoint, if the data has none for it.
+        test_fraction: The share of train that is held out for the test, if the data has none for it.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that also stand in validation or test.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
@@ -224,7 +227,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         )
         self.path = path
         self.text_column = text_column
-        self._masking = {
+        self._masking: dict[str, Any] = {
             "mlm_probability": mlm_probability,
             "mask_token_prob": mask_token_prob,
             "random_token_prob": random_token_prob,
@@ -234,14 +237,15 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """The texts at `path`."""
         return text_source(self.path, text_column=self.text_column, cache_dir=self.cache_dir)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Open the token ids and check that the tokenizer can hide words."""
-        super().setup(stage)
-        if self.tokenizer.mask_token_id is None:
+    def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """The tokenizer that `tokenizer` names, which must be able to hide words; None trains one."""
+        tokenizer = super().given_tokenizer()
+        if tokenizer is not None and tokenizer.mask_token_id is None:
             raise UserError(
                 f"The tokenizer {self.tokenizer_name} has no mask token, so no word can be hidden: give another "
                 "--data.tokenizer."
             )
+        return tokenizer
 
     def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
         """Padding and masking."""

@@ -14,8 +14,9 @@ import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.cache import cached_folder
-from lightning_nlp.data.cleaning import build_splits
+from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.sources import Source
+from lightning_nlp.data.splits import build_splits
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.hub import tokenizer_hash
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
-SPLITS = ("train", "validation", "test")
 Truncation = Literal["head", "head_tail"]
 
 # The share of a long review that comes from its beginning (Sun et al. 2019, "How to fine-tune BERT for text
@@ -61,6 +61,8 @@ def prepare_tokens(
         "source": source.fingerprint,
         "cleaning": cleaning,
         "tokenizer": {"trained": training} if tokenizer is None else tokenizer_hash(tokenizer),
+        # which the hash leaves out: the same words with another padding or mask token
+        "special_tokens": None if tokenizer is None else {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
         "max_length": max_length,
         "truncation": truncation,
     }
@@ -116,8 +118,8 @@ def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
     backend = tokenizer.backend_tokenizer
     probe = backend.encode("a", add_special_tokens=False).ids
     framed = backend.encode("a", add_special_tokens=True).ids
-    start = next((i for i in range(len(framed)) if framed[i : i + len(probe)] == probe), None)
-    assert start is not None, "the tokenizer's post-processor changes the text itself"
+    start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
+    assert start is not None, "the tokenizer has no id for a letter, or its post-processor changes the text itself"
     return framed[:start], framed[start + len(probe) :]
 
 

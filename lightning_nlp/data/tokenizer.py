@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import fetch_pretrained
@@ -88,7 +88,7 @@ def _empty_wordpiece(vocab: dict[str, int], lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _train(texts: Iterable[str], special_tokens: list[str], lowercase: bool, **settings: int | list[str]) -> Tokenizer:
+def _train(texts: Iterable[str], special_tokens: list[str], lowercase: bool, **settings: Any) -> Tokenizer:
     from tokenizers import trainers
 
     tokenizer = _empty_wordpiece({}, lowercase)
@@ -143,7 +143,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
     folder = fetch_pretrained(name, "tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
     except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
         raise UserError(
             f"{name} holds no tokenizer that can be read ({type(error).__name__}: {error}): "

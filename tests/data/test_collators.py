@@ -64,7 +64,8 @@ def test_specials_and_padding_are_never_chosen():
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "expected"), [((1.0, 1.0, 0.0), [MASK] * 4), ((1.0, 0.0, 0.0), [9] * 4), ((0.0, 1.0, 0.0), [9] * 4)]
+    ("probabilities", "expected"),
+    [((1.0, 1.0, 0.0), [MASK] * 4), ((1.0, 0.0, 0.0), [9] * 4), ((0.0, 1.0, 0.0), [9] * 4)],
 )
 def test_knobs_at_their_ends(probabilities, expected):
     mlm_probability, mask_token_prob, random_token_prob = probabilities
@@ -94,8 +95,10 @@ collate = partial(
 def rows_of(indices, epoch):
     batch = collate({"input_ids": [SENTENCES[i] for i in indices], "index": indices}, epoch)
     width = {i: len(SENTENCES[i]) for i in indices}
-    return {i: (batch["input_ids"][r, : width[i]].tolist(), batch["labels"][r, : width[i]].tolist())
-            for r, i in enumerate(indices)}
+    return {
+        i: (batch["input_ids"][r, : width[i]].tolist(), batch["labels"][r, : width[i]].tolist())
+        for r, i in enumerate(indices)
+    }
 
 
 def test_an_example_is_masked_alike_in_whichever_batch_it_comes():

@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-from lightning_nlp.data import sources
+from lightning_nlp.data import hub_texts
 from lightning_nlp.data.demo import demo_reviews
 from lightning_nlp.data.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
@@ -358,7 +358,7 @@ def failing(monkeypatch, *failures):
         return loaded
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    monkeypatch.setattr(sources, "HUB_ATTEMPTS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hub_texts, "HUB_ATTEMPTS", (0.0, 0.0, 0.0))
     return attempts
 
 

@@ -63,7 +63,8 @@ def test_training_is_deterministic_across_processes():
         f"print(tokenizer_hash(train_wordpiece({SENTENCES!r}, vocab_size=120)))"
     )
     prints = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     }
     prints.add(tokenizer_hash(train_wordpiece(SENTENCES, vocab_size=120)) + "\n")
     assert len(prints) == 1

@@ -1,0 +1,49 @@
+"""Data sets of the Hub, with the patience that a failing connection needs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lightning_nlp.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# Seconds before each attempt: a 503 or a cut connection is usually over at the second one, and what came is kept.
+HUB_ATTEMPTS = (0.0, 0.5, 1.0, 2.0)
+
+
+def load_from_hub(name: str) -> dict[str, Dataset]:
+    """Download a data set, or take it from the Hub's cache, with a few attempts."""
+    import httpx2
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub import constants
+
+    for attempt, delay in enumerate(HUB_ATTEMPTS, start=1):
+        time.sleep(delay)
+        try:
+            return load_dataset(name)
+        except DatasetNotFoundError as error:
+            raise UserError(
+                f"{name!r} is neither a local file or folder nor a public data set on {constants.ENDPOINT}: correct "
+                "--data.path, or log in with `hf auth login` if it is private."
+            ) from error
+        except (OSError, httpx2.HTTPError, DatasetsError) as error:
+            # A ConnectionError comes after the library's own attempts, which take 23 s.
+            if attempt == len(HUB_ATTEMPTS) or isinstance(error, ConnectionError):
+                raise UserError(
+                    f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({_first_line(error)}): check "
+                    "the network, or give a local file or folder with --data.path."
+                ) from error
+        except (ValueError, RuntimeError) as error:  # several configurations, or a script of its own
+            raise UserError(
+                f"The data set {name!r} cannot be loaded by its id alone ({_first_line(error)}): save it to files and "
+                "give them with --data.path."
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

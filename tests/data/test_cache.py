@@ -1,0 +1,186 @@
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.errors import UserError
+
+KEY = {"source": "abc", "cleaning": {"clean": True, "max_train_samples": None}, "max_length": 128, "truncation": "head"}
+
+
+def writer(calls, content="whole"):
+    """A build function that notes each call."""
+
+    def build(folder):
+        calls.append(folder)
+        assert list(folder.iterdir()) == []
+        (folder / "inner").mkdir()
+        (folder / "inner" / "data.txt").write_text(content)
+
+    return build
+
+
+def names(cache):
+    return sorted(path.name for path in cache.iterdir() if path.suffix != ".lock")
+
+
+def test_built_once_and_then_found(tmp_path):
+    calls = []
+    folder = cached_folder(tmp_path / "new" / "cache", KEY, writer(calls))
+    assert (folder / "inner" / "data.txt").read_text() == "whole"
+    assert cached_folder(tmp_path / "new" / "cache", dict(reversed(KEY.items())), writer(calls)) == folder
+    assert len(calls) == 1
+    assert calls[0] != folder, "it was built in its own place, where a killed process leaves half of it"
+    assert names(tmp_path / "new" / "cache") == [folder.name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "abd"},
+        {"cleaning": {"clean": False, "max_train_samples": None}},
+        {"cleaning": {"clean": True, "max_train_samples": 0}},
+        {"max_length": 129},
+        {"truncation": None},
+        {"tokenizer": "more"},
+    ],
+)
+def test_another_key_is_another_folder(tmp_path, change):
+    folder = cached_folder(tmp_path, KEY, writer([]))
+    calls = []
+    assert cached_folder(tmp_path, KEY | change, writer(calls)) != folder
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), UserError("no"), KeyboardInterrupt()])
+def test_a_build_that_raises_leaves_nothing(tmp_path, error):
+    def build(folder):
+        (folder / "half.txt").write_text("half")
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        cached_folder(tmp_path, KEY, build)
+    assert caught.value is error
+    assert names(tmp_path) == []
+    calls = []
+    assert (cached_folder(tmp_path, KEY, writer(calls)) / "inner" / "data.txt").is_file()
+    assert len(calls) == 1
+
+
+KILLED = """
+import json, sys, time
+from pathlib import Path
+from lightning_nlp.data.cache import cached_folder
+
+def build(folder):
+    (folder / "half.txt").write_text("half")
+    print("half way", flush=True)
+    time.sleep(60)
+
+cached_folder(Path(sys.argv[1]), json.loads(sys.argv[2]), build)
+"""
+
+
+def test_what_a_killed_process_left_is_never_used(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(KEY)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdout.readline() == "half way\n"
+        child.send_signal(signal.SIGKILL)
+    (left,) = names(tmp_path)
+    assert left.endswith(".unfinished")
+    assert (tmp_path / left / "half.txt").is_file()
+
+    calls = []
+    folder = cached_folder(tmp_path, KEY, writer(calls))  # the killed process's lock does not hold it up
+    assert len(calls) == 1
+    assert names(tmp_path) == [folder.name]
+    assert sorted(path.name for path in folder.iterdir()) == ["inner"]
+
+
+def build_beside_another(cache, log, barrier, results):
+    def build(folder):
+        with log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        barrier.wait(30)
+        time.sleep(0.3)  # the other process now finds neither a folder nor a free lock
+        (folder / "pid.txt").write_text(str(os.getpid()))
+
+    results.put(str(cached_folder(cache, KEY, build)))
+
+
+def start_late(cache, log, barrier, results):
+    barrier.wait(30)
+    build_beside_another(cache, log, barrier, results)
+
+
+def test_two_processes_build_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(2), context.Queue()
+    cache, log = tmp_path / "cache", tmp_path / "builds.txt"
+    processes = [
+        context.Process(target=target, args=(cache, log, barrier, results))
+        for target in (build_beside_another, start_late)
+    ]
+    for process in processes:
+        process.start()
+    folders = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert folders[0] == folders[1]
+    (builder,) = log.read_text().split()
+    assert (Path(folders[0]) / "pid.txt").read_text() == builder
+
+
+def test_a_file_in_the_place_of_the_cache(tmp_path):
+    (tmp_path / "file").write_text("")
+    for cache in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"--data\.cache_dir") as caught:
+            cached_folder(cache, KEY, writer([]))
+        assert str(tmp_path / "file") in str(caught.value)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    folder = cached_folder(tmp_path, KEY, writer([]))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / folder.name).write_text("")
+    with pytest.raises(UserError, match=r"--data\.cache_dir"):
+        cached_folder(tmp_path / "other", KEY, writer([]))
+    assert names(tmp_path / "other") == [folder.name]
+
+
+def test_a_full_disk(tmp_path):
+    def build(folder):
+        (folder / "half.txt").write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "half.txt"))
+
+    with pytest.raises(UserError, match=r"No space left on device.*half\.txt.*--data\.cache_dir"):
+        cached_folder(tmp_path, KEY, build)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("method", ["is_dir", "mkdir"])
+def test_a_folder_that_may_not_be_read_or_written(tmp_path, monkeypatch, method):
+    # For root each folder is open, so the refusal is played.
+    def refuse(path, *args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(UserError, match=r"Permission denied.*--data\.cache_dir"):
+        cached_folder(tmp_path / "locked", KEY, writer([]))
+
+
+def test_a_complete_folder_needs_no_right_to_write(tmp_path, monkeypatch):
+    folder = cached_folder(tmp_path, KEY, writer([]))
+    monkeypatch.setattr(Path, "mkdir", lambda *args, **kwargs: pytest.fail("wrote"))
+    monkeypatch.setattr("filelock.FileLock", lambda *args: pytest.fail("locked"))
+    assert cached_folder(tmp_path, KEY, writer([])) == folder

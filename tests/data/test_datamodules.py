@@ -1,0 +1,485 @@
+import csv
+import itertools
+import random
+from collections import Counter
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+
+from lightning_nlp.data import preparation
+from lightning_nlp.data.datamodules import (
+    EsperantoDataModule,
+    IMDBDataModule,
+    MaskedLanguageModelingDataModule,
+    TextClassificationDataModule,
+)
+from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+
+WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
+LABELS = ("neutral", "bad", "very good")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    """(text, label) pairs, all different, two thirds of them in two classes, some longer than 16 tokens."""
+    draw = random.Random(1)
+    return [(f"{i}: {' '.join(draw.choices(WORDS, k=draw.randint(1, 25)))}", LABELS[i % 7 % 3]) for i in range(200)]
+
+
+@pytest.fixture(scope="module")
+def reviews_csv(tmp_path_factory, reviews):
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("body", "stars"), *reviews])
+    return path
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    draw = random.Random(2)
+    path = tmp_path_factory.mktemp("data") / "sentences.txt"
+    lines = [f"{i} {' '.join(draw.choices(WORDS, k=draw.randint(1, 25)))}." for i in range(300)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def classification(reviews_csv, cache):
+    def make(**settings):
+        defaults = {"text_column": "body", "label_column": "stars", "max_length": 16, "batch_size": 8}
+        data = TextClassificationDataModule(str(reviews_csv), **{**defaults, "cache_dir": cache, **settings})
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    return make
+
+
+@pytest.fixture
+def mlm(sentences, cache):
+    def make(**settings):
+        defaults = {"max_length": 16, "batch_size": 8, "val_fraction": 0.1, "test_fraction": 0.1, "cache_dir": cache}
+        data = MaskedLanguageModelingDataModule(str(sentences), **{**defaults, **settings})
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    return make
+
+
+def loaders(data):
+    return {"train": data.train_dataloader(), "validation": data.val_dataloader(), "test": data.test_dataloader()}
+
+
+def examples(loader):
+    """Each example of an epoch as a tuple of its real tokens."""
+    return [
+        tuple(ids[mask.bool()].tolist())
+        for batch in loader
+        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    ]
+
+
+def targets(loader):
+    """Each example of an epoch of masked sentences: its original tokens -> (tokens with masks, labels)."""
+    found = {}
+    for batch in loader:
+        for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+            ids, labels = ids[mask.bool()], labels[mask.bool()]
+            found[tuple(torch.where(labels == -100, ids, labels).tolist())] = (ids.tolist(), labels.tolist())
+    assert found
+    return found
+
+
+def test_batches_of_labelled_texts(classification):
+    data = classification()
+    for split, loader in loaders(data).items():
+        size = 8 if split == "train" else 16  # twice the room without gradients
+        batches = list(loader)
+        assert len(batches) == len(loader) > 1
+        for batch in batches:
+            assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
+            rows, width = batch["input_ids"].shape
+            assert batch["attention_mask"].shape == (rows, width)
+            assert batch["labels"].shape == (rows,)
+            assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
+            assert 1 <= rows <= size
+            assert width in (8, 16)
+            assert (batch["input_ids"][:, 0] == data.tokenizer.cls_token_id).all()
+            assert (batch["input_ids"] == data.tokenizer.pad_token_id).equal(batch["attention_mask"] == 0)
+            assert ((batch["labels"] >= 0) & (batch["labels"] < 3)).all()
+
+
+def test_each_text_comes_once_with_its_label(classification, reviews):
+    data = classification(max_length=200)
+    texts = {}
+    for split, loader in loaders(data).items():
+        texts[split] = [
+            (data.tokenizer.decode(ids[mask.bool()], skip_special_tokens=True), data.label_names[label])
+            for batch in loader
+            for ids, mask, label in zip(*batch.values(), strict=True)
+        ]
+    assert [len(texts[split]) for split in texts] == [162, 18, 20]
+    expected = [
+        (data.tokenizer.decode(data.tokenizer.encode(text), skip_special_tokens=True), label) for text, label in reviews
+    ]
+    assert len(set(expected)) == 200
+    assert Counter(itertools.chain(*texts.values())) == Counter(
+        expected
+    )  # so the splits share no text, and none is lost
+
+
+def test_each_training_example_comes_once_in_each_epoch_in_another_order(classification):
+    data = classification()
+    loader = data.train_dataloader()
+    epochs = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        epochs.append(examples(loader))
+    assert Counter(epochs[0]) == Counter(epochs[1]) == Counter(epochs[2])
+    assert len(epochs[0]) == data.facts["train"]["texts"] == 162
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert data.train_batches == len(loader) == 21
+
+
+def test_evaluation_is_the_same_in_each_epoch(classification):
+    data = classification()
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        assert not hasattr(loader, "sampler"), "Lightning would set its epoch"
+        assert examples(loader) == examples(loader)
+
+
+def test_names_and_counts_of_the_classes(classification, reviews):
+    data = classification(max_length=200)
+    assert data.label_names == ["bad", "neutral", "very good"]
+    counts = Counter()
+    for batch in data.train_dataloader():
+        counts.update(batch["labels"].tolist())
+    assert data.class_counts == [counts[0], counts[1], counts[2]]
+    total = Counter(label for _, label in reviews)
+    for name, count in zip(data.label_names, data.class_counts, strict=True):
+        assert count == pytest.approx(0.81 * total[name], abs=1.5), "the held-out parts are stratified"
+
+
+def test_counts_of_texts_with_a_split_of_their_own(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"reĝo {i} la la,{i % 2}\n" for i in range(10)))
+    (tmp_path / "valid.csv").write_text("text,label\nla la reĝo,0\nla la,1\n")
+    (tmp_path / "test.csv").write_text("text,label\nla reĝo,0\nla reĝo la la la la,1\n")
+    data = TextClassificationDataModule(str(tmp_path), max_length=4, batch_size=3, cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup()
+    assert data.tokenizer.tokenize("la la reĝo") == ["la", "la", "reĝo"]
+    assert data.chars_per_token == {
+        "train": (10 * len("reĝo 0 la la")) / (10 * 4),
+        "validation": (len("la la reĝo") + len("la la")) / 5,
+        "test": (len("la reĝo") + len("la reĝo la la la la")) / 8,
+    }
+    assert data.class_counts == [5, 5]
+    assert data.label_names == ["0", "1"]
+    assert [data.facts[split]["cut"] for split in ("train", "validation", "test")] == [10, 1, 1]
+    assert data.train_batches == 4
+
+
+def test_samples(classification):
+    data = classification(max_train_samples=30, max_val_samples=6, max_test_samples=9)
+    assert [len(examples(loader)) for loader in loaders(data).values()] == [30, 6, 9]
+    assert sum(data.class_counts) == 30
+    assert min(data.class_counts) > 0
+
+
+def test_truncation(classification):
+    data = {truncation: classification(truncation=truncation) for truncation in ("head", "head_tail")}
+    ends = {}
+    for name, module in data.items():
+        ids = examples(module.test_dataloader())
+        assert max(map(len, ids)) == 16
+        ends[name] = {example[-2] for example in ids if len(example) == 16}
+    assert ends["head"] != ends["head_tail"]
+
+
+def test_a_second_run_takes_its_tokens_from_the_cache(classification, monkeypatch):
+    first = classification()
+    monkeypatch.setattr(preparation, "write_tokens", lambda *args, **kwargs: pytest.fail("tokenized again"))
+    second = classification()
+    assert examples(second.train_dataloader()) == examples(first.train_dataloader())
+    second.prepare_data()  # as the test after a fit does, when the data may have changed meanwhile
+    second.setup("test")
+    with pytest.raises(pytest.fail.Exception, match="tokenized again"):
+        classification(max_length=15)
+
+
+def test_another_process_of_a_node_finds_what_the_first_prepared(classification, reviews_csv, cache):
+    first = classification()
+    other = TextClassificationDataModule(
+        str(reviews_csv), text_column="body", label_column="stars", max_length=16, batch_size=8, cache_dir=cache
+    )
+    other.setup("fit")  # Lightning calls prepare_data on one process only
+    assert examples(other.train_dataloader()) == examples(first.train_dataloader())
+
+
+def test_the_data_of_a_fit_stay_when_its_file_changes(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(40)))
+    data = TextClassificationDataModule(str(path), cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup("fit")
+    before = examples(data.test_dataloader())
+    path.write_text("text,label\n" + "".join(f"other {i},{i % 2}\n" for i in range(40)))
+    data.prepare_data()
+    data.setup("test")
+    assert examples(data.test_dataloader()) == before
+
+
+def test_the_seed_changes_the_order_and_the_split_seed_the_split(classification):
+    one, two, other = classification(seed=1), classification(seed=2), classification(seed=1, split_seed=43)
+    assert examples(one.train_dataloader()) != examples(two.train_dataloader())
+    assert examples(one.train_dataloader()) == examples(classification(seed=1).train_dataloader())
+    for split in ("train", "validation", "test"):
+        same = [Counter(examples(loaders(data)[split])) for data in (one, two, other)]
+        assert same[0] == same[1]
+        assert same[0] != same[2]
+
+
+def test_tokenizer_trained_on_train_alone(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"bona tago {i},{i % 2}\n" for i in range(20)))
+    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"ŝipo {i},{i % 2}\n" for i in range(20)))
+    data = TextClassificationDataModule(str(tmp_path), max_length=32, vocab_size=60, cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup()
+    assert "tago" in data.tokenizer.get_vocab()
+    assert not any("ŝ" in token for token in data.tokenizer.get_vocab())
+    assert len(data.tokenizer) == max(data.tokenizer.get_vocab().values()) + 1 <= 60
+    assert data.tokenizer.model_max_length == 32
+
+
+def test_tokenizer_given(classification, tmp_path):
+    given = train_wordpiece([" ".join(WORDS)] * 3, vocab_size=90, max_length=512)
+    given.save_pretrained(tmp_path / "given")
+    data = classification(tokenizer=str(tmp_path / "given"), vocab_size=10_000)
+    assert data.tokenizer.get_vocab() == given.get_vocab()
+    assert data.tokenizer.model_max_length == 16, "or a pipeline would give a network of 16 positions longer texts"
+    text = examples(data.test_dataloader())[0]
+    assert given.decode(text).startswith("[CLS]")
+    assert max(max(example) for example in examples(data.train_dataloader())) < len(given)
+
+
+def test_batches_of_masked_sentences(mlm):
+    data = mlm()
+    assert len(data.tokenizer) == data.tokenizer.vocab_size
+    chosen = total = 0
+    for split, loader in loaders(data).items():
+        for batch in loader:
+            assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
+            assert len({tensor.shape for tensor in batch.values()}) == 1
+            assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
+            assert batch["input_ids"].shape[0] <= (8 if split == "train" else 16)
+            assert batch["input_ids"].max() < len(data.tokenizer)
+            labelled = batch["labels"] != -100
+            assert not (labelled & (batch["attention_mask"] == 0)).any()
+            changed = (batch["input_ids"] != batch["labels"]) & labelled
+            assert (batch["input_ids"][changed] != data.tokenizer.pad_token_id).all()
+            assert not labelled[:, 0].any(), "[CLS] is no word"
+            chosen += labelled.sum().item()
+            total += (batch["attention_mask"].sum() - 2 * len(labelled)).item()
+    assert chosen / total == pytest.approx(0.15, abs=0.02)
+
+
+def test_long_sentences_are_split_without_loss(mlm, sentences):
+    data = mlm(max_length=8)
+    specials = {data.tokenizer.cls_token_id, data.tokenizer.sep_token_id}
+    pieces = [ids for loader in loaders(data).values() for ids in targets(loader)]
+    assert max(map(len, pieces)) == 8
+    whole = data.tokenizer(sentences.read_text(encoding="utf-8").split("\n"), add_special_tokens=False)["input_ids"]
+    rows = sum(data.facts[split]["rows"] for split in loaders(data))
+    assert rows > 300
+    assert rows == sum(-(-len(ids) // 6) for ids in whole)
+    words = Counter(token for batch in data.test_dataloader() for token in batch["input_ids"].flatten().tolist())
+    assert words[data.tokenizer.mask_token_id] > 0
+    found = Counter()
+    for loader in loaders(data).values():
+        for batch in loader:
+            ids = torch.where(batch["labels"] == -100, batch["input_ids"], batch["labels"])
+            found.update(ids[batch["attention_mask"].bool()].tolist())
+    assert {token: n for token, n in found.items() if token not in specials} == Counter(itertools.chain(*whole))
+
+
+def test_evaluation_masks_depend_on_nothing_but_the_seed(mlm):
+    data = mlm(seed=5)
+    loader = data.val_dataloader()
+    first = targets(loader)
+    assert targets(loader) == first, "a second pass"
+    assert targets(mlm(seed=5).val_dataloader()) == first, "a second run"
+    assert targets(mlm(seed=5, eval_batch_size=3, batch_size=5).val_dataloader()) == first, "another batch size"
+    assert targets(mlm(seed=5, num_workers=2).val_dataloader()) == first, "made by workers"
+    assert targets(mlm(seed=6).val_dataloader()) != first
+
+
+def test_training_masks_differ_by_epoch_and_not_by_workers(mlm):
+    epochs = {}
+    for workers in (0, 2):
+        loader = mlm(num_workers=workers).train_dataloader()
+        for epoch in (0, 1):
+            loader.sampler.set_epoch(epoch)
+            epochs[workers, epoch] = targets(loader)
+    assert epochs[0, 0] == epochs[2, 0]
+    assert epochs[0, 1] == epochs[2, 1]
+    assert epochs[0, 0].keys() == epochs[0, 1].keys()
+    differ = [epochs[0, 0][ids] != epochs[0, 1][ids] for ids in epochs[0, 0]]
+    assert sum(differ) / len(differ) > 0.6
+
+
+def test_mask_shares_are_handed_on(mlm):
+    data = mlm(mlm_probability=1.0, mask_token_prob=1.0, random_token_prob=0.0)
+    for batch in data.test_dataloader():
+        inner = torch.isin(batch["input_ids"], torch.tensor([0, 2, 3]), invert=True)
+        assert inner.any()
+        assert (batch["input_ids"][inner] == data.tokenizer.mask_token_id).all()
+    kept = mlm(mlm_probability=0.5, mask_token_prob=0.0, random_token_prob=0.0)
+    for batch in kept.test_dataloader():
+        labelled = batch["labels"] != -100
+        assert labelled.any()
+        assert batch["input_ids"][labelled].equal(batch["labels"][labelled])
+
+
+def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tmp_path, monkeypatch):
+    tokenizer = train_wordpiece([" ".join(WORDS)] * 3, vocab_size=90)
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(tmp_path / "no_mask")
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "build_splits", lambda *args, **kwargs: pytest.fail("read the data"))
+        with pytest.raises(UserError, match=r"no_mask has no mask token.*--data\.tokenizer"):
+            mlm(tokenizer=str(tmp_path / "no_mask"))
+    tokenizer.mask_token = "[MASK]"  # mended in the same place, with the same ids: the old one must not come back
+    tokenizer.save_pretrained(tmp_path / "no_mask")
+    assert mlm(tokenizer=str(tmp_path / "no_mask")).tokenizer.mask_token == "[MASK]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mlm_probability": 0.0}, r"--data\.mlm_probability .* not 0\.0"),
+        ({"mlm_probability": 1.5}, r"--data\.mlm_probability .* not 1\.5"),
+        ({"mask_token_prob": -0.1}, r"--data\.mask_token_prob .* not -0\.1"),
+        ({"mask_token_prob": 0.8, "random_token_prob": 0.3}, r"--data\.mask_token_prob \+ random_token_prob"),
+        ({"max_length": 2}, r"--data\.max_length must be at least 3, not 2"),
+        ({"batch_size": 0}, r"--data\.batch_size must be at least 1, not 0"),
+        ({"eval_batch_size": 0}, r"--data\.eval_batch_size must be at least 1, not 0"),
+        ({"num_workers": -1}, r"--data\.num_workers must be at least 0, not -1"),
+        ({"seed": -1}, r"--data\.seed must be at least 0, not -1"),
+        ({"split_seed": -1}, r"--data\.split_seed must be at least 0, not -1"),
+    ],
+)
+def test_arguments_out_of_range(mlm, settings, message):
+    with pytest.raises(UserError, match=message):
+        mlm(**settings)
+
+
+def test_missing_columns_and_files(tmp_path, classification):
+    with pytest.raises(UserError, match=r"'text'.*body, stars.*--data\.text_column"):
+        classification(text_column="text")
+    with pytest.raises(UserError, match=r"'nothing\.csv' is neither.*--data\.path"):
+        TextClassificationDataModule("nothing.csv", cache_dir=str(tmp_path)).prepare_data()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--data\.cache_dir"):
+        classification(cache_dir=str(tmp_path / "file"))
+
+
+def test_the_named_data_modules_hand_their_arguments_on(reviews_csv, sentences, cache):
+    data = IMDBDataModule(str(reviews_csv), text_column="body", label_column="stars", max_length=16, cache_dir=cache)
+    data.prepare_data()
+    data.setup()
+    assert data.label_names == ["bad", "neutral", "very good"]
+    assert IMDBDataModule().path == "stanfordnlp/imdb"
+    esperanto = EsperantoDataModule(str(sentences), max_length=16, val_fraction=0.1, cache_dir=cache)
+    esperanto.prepare_data()
+    esperanto.setup()
+    assert esperanto.facts["train"]["texts"] == 300 - 6 - 29
+    assert EsperantoDataModule().path is None
+
+
+class Recorder(LightningModule):
+    """Trains one number and notes the batches that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.epochs = {}
+        self.validations = []
+
+    def training_step(self, batch, batch_idx):
+        self.epochs.setdefault(self.current_epoch, []).append(batch)
+        return (self.weight - 1) ** 2
+
+    def on_validation_epoch_start(self):
+        self.validations.append([])
+
+    def validation_step(self, batch, batch_idx):
+        self.validations[-1].append(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def train(data, **settings):
+    model = Recorder()
+    trainer = Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **settings,
+    )
+    trainer.fit(model, datamodule=data)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_trainer_gives_each_epoch_masks_of_its_own(sentences, cache):
+    data = EsperantoDataModule(str(sentences), max_length=16, batch_size=8, val_fraction=0.1, cache_dir=cache)
+    model = train(data)
+    first, second = targets(model.epochs[0]), targets(model.epochs[1])
+    assert len(model.epochs[0]) == data.train_batches
+    assert first.keys() == second.keys()
+    assert first != second
+    assert targets(model.validations[0]) == targets(model.validations[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*overfit.*")
+def test_overfit_batches_repeats_the_same_batches(sentences, cache):
+    data = EsperantoDataModule(str(sentences), max_length=16, batch_size=8, val_fraction=0.1, cache_dir=cache)
+    model = train(data, overfit_batches=2)
+    assert len(model.epochs[0]) == len(model.epochs[1]) == 2
+    for one, two in zip(model.epochs[0], model.epochs[1], strict=True):
+        assert all(one[name].equal(two[name]) for name in one)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_an_epoch_without_an_example_twice(classification, monkeypatch, world_size):
+    alone = Counter(examples(classification().train_dataloader()))
+    together, lengths = Counter(), set()
+    for rank in range(world_size):
+        data = classification()
+        data.trainer = type("T", (), {"global_rank": rank, "world_size": world_size, "overfit_batches": 0})()
+        loader = data.train_dataloader()
+        lengths.add(len(loader))
+        for batch in loader:
+            keep = batch["labels"] != -100
+            together.update(examples([{name: tensor[keep] for name, tensor in batch.items()}]))
+    assert together == alone
+    assert len(lengths) == 1

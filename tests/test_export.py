@@ -1,0 +1,296 @@
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    DistilBertConfig,
+)
+
+from lightning_nlp import __version__
+from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.export import export_run
+from lightning_nlp.models.encoder import from_config
+
+WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
+LABELS = ["bad", "neutral", "very good"]
+FACTS = {
+    "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",
+    "checkpoint": "checkpoints/best.ckpt",
+    "validation": {"val/loss": 0.25},
+    "test": {"test/loss": 0.375, "test/accuracy": 0.9125},
+    "epochs": 2,
+    "steps": 1234,
+    "seconds": 61.4,
+    "tokens_per_s": 12345.6,
+    "peak_memory_gib": 1.5,
+    "hardware": "CPU, 2 threads",
+    "precision": "32-true",
+}
+TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def prepared(data):
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+@pytest.fixture(scope="module")
+def classification_data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cls")
+    lines = [f"{' '.join(WORDS[i % 9 : i % 9 + 8])} {i},{LABELS[i % 3]}\n" for i in range(60)]
+    (folder / "reviews.csv").write_text("text,label\n" + "".join(lines), encoding="utf-8")
+    return prepared(
+        TextClassificationDataModule(str(folder / "reviews.csv"), max_length=16, cache_dir=str(folder / "cache"))
+    )
+
+
+@pytest.fixture(scope="module")
+def mlm_data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlm")
+    lines = [f"{' '.join(WORDS[i % 9 : i % 9 + 8])} {i}\n" for i in range(100)]
+    (folder / "sentences.txt").write_text("".join(lines), encoding="utf-8")
+    return prepared(
+        MaskedLanguageModelingDataModule(
+            str(folder / "sentences.txt"), max_length=16, val_fraction=0.1, cache_dir=str(folder / "cache")
+        )
+    )
+
+
+def small_network(auto_class, data, **settings):
+    torch.manual_seed(0)
+    sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": data.max_length}
+    config = DistilBertConfig(**sizes, vocab_size=len(data.tokenizer), pad_token_id=data.tokenizer.pad_token_id)
+    network = from_config(auto_class, config, **settings)
+    for parameter in network.parameters():  # no zeros or ones that a fresh network would have too
+        torch.nn.init.normal_(parameter, std=0.5)
+    return network
+
+
+def classifier(data):
+    names = dict(enumerate(data.label_names))
+    return small_network(
+        AutoModelForSequenceClassification,
+        data,
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+        problem_type="single_label_classification",
+    )
+
+
+def export(network, data, run_dir, **facts):
+    return export_run(SimpleNamespace(network=network), data, run_dir, {**FACTS, **facts})
+
+
+def logits(network, tokenizer):
+    encoded = tokenizer(TEXTS, return_tensors="pt", padding=True, truncation=True)
+    with torch.inference_mode():
+        return network.eval()(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+
+
+def test_a_classifier_opens_as_any_hugging_face_folder(tmp_path, classification_data):
+    network = classifier(classification_data)
+    folder = export(network, classification_data, tmp_path)
+    assert folder == tmp_path / "export"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= {p.name for p in folder.iterdir()}
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert logits(reloaded, tokenizer).equal(logits(network, classification_data.tokenizer))
+    assert reloaded.config.id2label == {0: "bad", 1: "neutral", 2: "very good"}
+    assert reloaded.config.label2id == {"bad": 0, "neutral": 1, "very good": 2}
+    assert reloaded.config.problem_type == "single_label_classification"
+    assert type(reloaded).__name__ == "DistilBertForSequenceClassification"
+
+
+def test_a_pipeline_classifies_texts_of_any_length(tmp_path, classification_data):
+    network = classifier(classification_data)
+    folder = export(network, classification_data, tmp_path)
+    pipeline = transformers.pipeline("text-classification", model=str(folder), device="cpu")
+    expected = logits(network, classification_data.tokenizer).softmax(-1)
+    for text, probabilities in zip(TEXTS, expected, strict=True):
+        found = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert found == pytest.approx(dict(zip(LABELS, probabilities.tolist(), strict=True)), abs=1e-6)
+    # the network has 16 positions, and the tokenizer knows it
+    assert pipeline("la reĝo " * 100, truncation=True)[0]["label"] in LABELS
+
+
+def test_a_masked_language_model_keeps_its_tied_weights(tmp_path, mlm_data):
+    network = small_network(AutoModelForMaskedLM, mlm_data)
+    folder = export(network, mlm_data, tmp_path)
+    reloaded = AutoModelForMaskedLM.from_pretrained(folder)
+    embeddings, head = reloaded.get_input_embeddings().weight, reloaded.get_output_embeddings().weight
+    assert head.data_ptr() == embeddings.data_ptr()
+    assert head.equal(network.get_input_embeddings().weight)
+    written = load_file(folder / "model.safetensors")
+    assert sum(tensor.numel() for tensor in written.values()) == sum(p.numel() for p in network.parameters())
+    assert logits(reloaded, AutoTokenizer.from_pretrained(folder)).equal(logits(network, mlm_data.tokenizer))
+
+
+def test_a_pipeline_fills_masks(tmp_path, mlm_data):
+    network = small_network(AutoModelForMaskedLM, mlm_data)
+    pipeline = transformers.pipeline("fill-mask", model=str(export(network, mlm_data, tmp_path)), device="cpu")
+    found = pipeline("la [MASK] diris", top_k=3)
+    encoded = mlm_data.tokenizer("la [MASK] diris", return_tensors="pt")
+    with torch.inference_mode():
+        best = network(encoded["input_ids"]).logits[0, 2].softmax(-1).topk(3)
+    assert [item["token"] for item in found] == best.indices.tolist()
+    assert [item["score"] for item in found] == pytest.approx(best.values.tolist(), abs=1e-6)
+
+
+def test_accents_survive_the_way_through_the_export(tmp_path, classification_data):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.tokenize("Ĉevaloj Reĝo") == ["ĉevaloj", "reĝo"]
+    assert tokenizer("Ĉevaloj")["input_ids"] == classification_data.tokenizer("Ĉevaloj")["input_ids"]
+    assert tokenizer.model_max_length == 16
+
+
+def test_a_network_of_few_positions_can_be_compared(tmp_path, classification_data):
+    # The text that the two networks are compared on has more tokens than this one has positions.
+    data = SimpleNamespace(tokenizer=classification_data.tokenizer, facts=classification_data.facts, max_length=4)
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    assert export(small_network(AutoModelForSequenceClassification, data, **names), data, tmp_path).is_dir()
+
+
+def test_another_architecture(tmp_path, classification_data):
+    config = BertConfig(
+        vocab_size=len(classification_data.tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    network = from_config(AutoModelForSequenceClassification, config, id2label=dict(enumerate(LABELS)))
+    folder = export(network, classification_data, tmp_path)
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert type(reloaded).__name__ == "BertForSequenceClassification"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert logits(reloaded, tokenizer).equal(logits(network, classification_data.tokenizer))
+
+
+def test_the_model_card(tmp_path, classification_data):
+    network = classifier(classification_data)
+    card = (export(network, classification_data, tmp_path) / "README.md").read_text(encoding="utf-8")
+    front, body = card.removeprefix("---\n").split("\n---\n", 1)
+    assert "pipeline_tag: text-classification" in front
+    facts = classification_data.facts
+    for part in (
+        "Trained with lightning_nlp on reviews.csv. Labels: bad, neutral, very good.\n\n|",
+        "| val/loss | 0.2500 |\n| test/loss | 0.3750 |\n| test/accuracy | 0.9125 |\n",
+        f"| train | {facts['train']['texts']} | {facts['train']['tokens']} |",
+        f"| test | {facts['test']['texts']} | {facts['test']['tokens']} |",
+        "- train: 60 rows read",
+        "2 epochs, 1234 steps in 61 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
+        "```\npython train.py fit --config configs/cls.yaml --model.lr 3e-5\n```",
+        f"lightning_nlp {__version__}",
+        f"transformers {transformers.__version__}",
+        f"torch {torch.__version__}",
+    ):
+        assert part in body
+    sizes = json.loads(re.search("Sizes: `(.*)`", body)[1])
+    assert sizes["hidden_size"] == 16
+    assert sizes["vocab_size"] == len(classification_data.tokenizer)
+    assert "\n\n\n" not in card
+    assert not re.search(r"\S  |[ \t]\n", card)
+
+
+def test_the_model_card_of_a_short_run(tmp_path, mlm_data):
+    network = small_network(AutoModelForMaskedLM, mlm_data)
+    folder = export(network, mlm_data, tmp_path, epochs=1, steps=1, tokens_per_s=None, validation={})
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "1 epoch, 1 step in 61 s on CPU, 2 threads in 32-true.\n" in card
+    assert "pipeline_tag: fill-mask" in card
+    assert "Trained with lightning_nlp on sentences.txt.\n\n|" in card
+    assert "Labels" not in card
+    assert "\n\n\n" not in card
+
+
+def test_a_corrupted_write_is_no_export(tmp_path, classification_data, monkeypatch):
+    network = classifier(classification_data)
+    save = type(network).save_pretrained
+
+    def save_altered(self, folder, **kwargs):
+        with torch.no_grad():
+            bias = self.classifier.bias
+            kept = bias.clone()
+            bias[0] = torch.nextafter(bias[0], torch.tensor(10.0))  # a single bit
+            save(self, folder, **kwargs)
+            bias.copy_(kept)
+
+    monkeypatch.setattr(type(network), "save_pretrained", save_altered)
+    with pytest.raises(RuntimeError, match=r"does not give back the weights classifier\.bias"):
+        export(network, classification_data, tmp_path)
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_lost_weight_is_no_export(tmp_path, classification_data, monkeypatch):
+    network = classifier(classification_data)
+    save = type(network).save_pretrained
+
+    def save_without_head(self, folder, **kwargs):
+        save(self, folder, state_dict={k: v for k, v in self.state_dict().items() if "classifier" not in k}, **kwargs)
+
+    monkeypatch.setattr(type(network), "save_pretrained", save_without_head)
+    with pytest.raises(RuntimeError, match="does not give back the weights .*classifier"):
+        export(network, classification_data, tmp_path)
+    assert not (tmp_path / "export").exists()
+
+
+def test_another_tokenizer_is_no_export(tmp_path, classification_data, mlm_data, monkeypatch):
+    network = classifier(classification_data)
+    other = mlm_data.tokenizer
+    monkeypatch.setattr(
+        type(other), "save_pretrained", lambda self, folder: type(other)._save_pretrained and other_save(folder)
+    )
+    original = AutoTokenizer.from_pretrained
+
+    def other_save(folder):
+        other.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+    assert original is not None
+    with pytest.raises((RuntimeError, ValueError)):
+        export(network, classification_data, tmp_path)
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_second_export_replaces_the_first(tmp_path, classification_data):
+    first, second = classifier(classification_data), classifier(classification_data)
+    with torch.no_grad():
+        second.classifier.bias += 1
+    export(first, classification_data, tmp_path)
+    (tmp_path / "export" / "stale.txt").write_text("of the first")
+    (tmp_path / "export.unfinished").mkdir()  # left behind by a killed process
+    (tmp_path / "export.unfinished" / "half.txt").write_text("half")
+    folder = export(second, classification_data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert not {"stale.txt", "half.txt"} & {path.name for path in folder.iterdir()}
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert reloaded.classifier.bias.equal(second.classifier.bias)
+
+
+def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data, monkeypatch):
+    network = classifier(classification_data)
+    folder = export(network, classification_data, tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full_disk(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(network), "save_pretrained", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        export(network, classification_data, tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
