@@ -270,11 +270,13 @@ class CLI(LightningCLI):
     def _best_checkpoint(self) -> Path:
         callback = self.trainer.checkpoint_callback
         assert isinstance(callback, ModelCheckpoint)
-        path = callback.best_model_path
-        if not path:  # no validation took place, so there was nothing to choose by
-            path = str(self.last.checkpoint.with_name(runs.BEST))
+        path = Path(callback.best_model_path)
+        folder = self.last.checkpoint.parent.resolve()
+        if path.parent.resolve() != folder or not path.is_file():
+            # no validation took place, so there was nothing to choose by (a resumed path may be another run's)
+            path = folder / runs.BEST
             self.trainer.save_checkpoint(path, weights_only=False)
-        return Path(path).resolve()
+        return path.resolve()
 
     def _best_score(self) -> dict[str, float]:
         callback = self.trainer.checkpoint_callback

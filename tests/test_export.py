@@ -1,5 +1,6 @@
 import json
 import re
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from transformers import (
 
 from lightning_nlp import __version__
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.export import export_run
 from lightning_nlp.models.encoder import from_config
 
@@ -97,8 +99,8 @@ def export(network, data, run_dir, **facts):
 
 def logits(network, tokenizer):
     encoded = tokenizer(TEXTS, return_tensors="pt", padding=True, truncation=True)
-    with torch.inference_mode():
-        return network.eval()(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+    with torch.inference_mode():  # a copy lies at the start of its memory, where equal weights give equal bits
+        return deepcopy(network).eval()(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
 
 
 def test_a_classifier_opens_as_any_hugging_face_folder(tmp_path, classification_data):
@@ -154,8 +156,8 @@ def test_a_pipeline_fills_masks(tmp_path, mlm_data):
 def test_accents_survive_the_way_through_the_export(tmp_path, classification_data):
     folder = export(classifier(classification_data), classification_data, tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert tokenizer.tokenize("Ĉevaloj Reĝo") == ["ĉevaloj", "reĝo"]
-    assert tokenizer("Ĉevaloj")["input_ids"] == classification_data.tokenizer("Ĉevaloj")["input_ids"]
+    assert tokenizer.tokenize("Ŝi Reĝo") == ["ŝi", "reĝo"]
+    assert tokenizer("Ŝi")["input_ids"] == classification_data.tokenizer("Ŝi")["input_ids"]
     assert tokenizer.model_max_length == 16
 
 
@@ -245,26 +247,31 @@ def test_a_lost_weight_is_no_export(tmp_path, classification_data, monkeypatch):
         save(self, folder, state_dict={k: v for k, v in self.state_dict().items() if "classifier" not in k}, **kwargs)
 
     monkeypatch.setattr(type(network), "save_pretrained", save_without_head)
-    with pytest.raises(RuntimeError, match="does not give back the weights .*classifier"):
+    with pytest.raises(RuntimeError, match=r"does not give back the weights .*classifier"):
         export(network, classification_data, tmp_path)
     assert not (tmp_path / "export").exists()
 
 
-def test_another_tokenizer_is_no_export(tmp_path, classification_data, mlm_data, monkeypatch):
+def test_another_tokenizer_is_no_export(tmp_path, classification_data, monkeypatch):
     network = classifier(classification_data)
-    other = mlm_data.tokenizer
-    monkeypatch.setattr(
-        type(other), "save_pretrained", lambda self, folder: type(other)._save_pretrained and other_save(folder)
-    )
-    original = AutoTokenizer.from_pretrained
-
-    def other_save(folder):
-        other.backend_tokenizer.save(str(folder / "tokenizer.json"))
-
-    assert original is not None
-    with pytest.raises((RuntimeError, ValueError)):
+    other = train_wordpiece(["Other words, with other ids."] * 2, vocab_size=60)
+    save = type(other).save_pretrained
+    monkeypatch.setattr(type(other), "save_pretrained", lambda self, folder: save(other, folder))
+    with pytest.raises(RuntimeError, match=r"The tokenizer in the export .* gives other tokens"):
         export(network, classification_data, tmp_path)
     assert not (tmp_path / "export").exists()
+
+
+def test_weights_that_lie_anywhere_in_memory_can_be_compared(tmp_path, mlm_data):
+    # CPU kernels round otherwise for weights that are not aligned, as those out of a file are.
+    torch.manual_seed(0)
+    ids = mlm_data.tokenizer.pad_token_id
+    for dim in (32, 64, 128, 256):
+        sizes = {"n_layers": 2, "n_heads": 2, "dim": dim, "hidden_dim": 4 * dim, "max_position_embeddings": 16}
+        config = DistilBertConfig(**sizes, vocab_size=len(mlm_data.tokenizer), pad_token_id=ids)
+        folder = export(from_config(AutoModelForMaskedLM, config), mlm_data, tmp_path / str(dim))
+        again = AutoModelForMaskedLM.from_pretrained(folder)
+        assert export(again, mlm_data, tmp_path / f"{dim} again").is_dir()
 
 
 def test_a_second_export_replaces_the_first(tmp_path, classification_data):

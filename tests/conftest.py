@@ -1,0 +1,198 @@
+"""What the tests share: tiny data, tiny models, the command line as a function, and no network."""
+
+import contextlib
+import csv
+import io
+import logging
+import os
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Before anything is imported that reads them: no test asks the network, and the libraries' files go to a folder that
+# is removed at the end.
+SCRATCH = tempfile.TemporaryDirectory(prefix="lightning_nlp_tests_")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = SCRATCH.name
+os.environ["WANDB_MODE"] = "offline"
+os.environ.pop("WANDB_API_KEY", None)
+for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+    os.environ[name] = f"{SCRATCH.name}/{name.lower()}"
+
+GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
+NOUNS = "film plot cast score ending scene".split()
+
+
+@dataclass
+class Outcome:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def run(self) -> Path:
+        """The run's directory: the last line on stdout."""
+        assert self.code == 0, self.err
+        return Path(self.out.splitlines()[-1])
+
+
+def invoke(*arguments: str | Path) -> Outcome:
+    """Run a command in this process, its words caught."""
+    from lightning_nlp.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    handlers = [handler for logger in loggers for handler in logger.handlers]
+    before = [handler.stream for handler in handlers if isinstance(handler, logging.StreamHandler)]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for handler in handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(err)
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            assert stop.code is None or isinstance(stop.code, int)
+            code = stop.code or 0
+        finally:
+            streams = iter(before)
+            for handler in handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.setStream(next(streams))
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def write_reviews(path: Path, number: int = 60) -> Path:
+    """Short reviews, alternately neg and pos, that a few steps can learn to tell apart."""
+    rng = random.Random(0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(number):
+            words = GOOD if i % 2 else BAD
+            text = f"the {rng.choice(NOUNS)} was {rng.choice(words)}, the {rng.choice(NOUNS)} {rng.choice(words)} {i}"
+            writer.writerow([text, ["neg", "pos"][i % 2]])
+    return path
+
+
+def write_sentences(path: Path, number: int = 150) -> Path:
+    """Esperanto sentences in the Leipzig format."""
+    rng = random.Random(0)
+    subjects = ["la hundo", "mia kato", "ŝia patro", "ĉiu knabo", "nia amiko"]
+    verbs, objects = "vidas manĝas aĉetas ŝatas".split(), ["panon", "la ĝardenon", "florojn", "libron", "ĉevalon"]
+    pick = rng.choice
+    lines = (
+        f"{i}\t{pick(subjects)} {pick(verbs)} {pick(objects)} kaj {pick(verbs)} {pick(objects)} {i}.\n"
+        for i in range(1, number + 1)
+    )
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def read_metrics(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv."""
+    with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def files_below(folder: Path) -> set[str]:
+    """All files and folders below a folder, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reviews(tmp_path_factory.mktemp("data") / "reviews.csv")
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data") / "eo-sentences.txt")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+SIZES = "--model.n_layers 1 --model.n_heads 2 --model.dim 16 --model.hidden_dim 32".split()
+DATA = "--data.vocab_size 300 --data.max_length 32".split()
+TRAINER = (
+    "--trainer.accelerator cpu --trainer.precision 32-true --trainer.log_every_n_steps 1 --trainer.logger false "
+    "--trainer.enable_progress_bar false --trainer.max_epochs 2"
+).split()
+
+
+@pytest.fixture(scope="session")
+def tiny_cls(reviews: Path, cache_dir: Path) -> list[str]:
+    """Arguments of a classifier that trains in a second: 7 steps an epoch."""
+    data = [*DATA, "--data.path", str(reviews), "--data.cache_dir", str(cache_dir), "--data.batch_size", "8"]
+    return ["--config", "quickstart.yaml", *SIZES, *TRAINER, *data, "--model.lr", "0.01"]
+
+
+@pytest.fixture(scope="session")
+def tiny_mlm(sentences: Path, cache_dir: Path) -> list[str]:
+    """Arguments of a masked language model that trains in a second: 9 steps an epoch."""
+    data = [*DATA, "--data.path", str(sentences), "--data.cache_dir", str(cache_dir), "--data.batch_size", "16"]
+    return ["--config", "quickstart_mlm.yaml", *SIZES, *TRAINER, *data, "--model.max_position_embeddings", "32"]
+
+
+@pytest.fixture(scope="session")
+def cls_run(tiny_cls: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained classifier's run, to be read and not changed."""
+    return invoke("fit", *tiny_cls, "--runs_dir", tmp_path_factory.mktemp("runs")).run
+
+
+@pytest.fixture(scope="session")
+def mlm_run(tiny_mlm: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained masked language model's run, to be read and not changed."""
+    return invoke("fit", *tiny_mlm, "--runs_dir", tmp_path_factory.mktemp("runs")).run
+
+
+@pytest.fixture(scope="session")
+def pretrained(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random DistilBERT with 32 positions and its tokenizer, as save_pretrained writes them."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+    from lightning_nlp.data.tokenizer import train_wordpiece
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    tokenizer = train_wordpiece(reviews.read_text(encoding="utf-8").splitlines(), vocab_size=300, max_length=32)
+    tokenizer.save_pretrained(folder)
+    sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        DistilBertForMaskedLM(DistilBertConfig(**sizes, vocab_size=len(tokenizer), pad_token_id=0)).save_pretrained(
+            folder
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def ctrl_c(hook: str, when: Sequence[int] | None = None) -> Iterator[None]:
+    """Press Ctrl-C in a hook of the training: at its n-th calls from 0, or at each."""
+    import signal
+
+    from lightning_nlp.callbacks.throughput import Throughput
+
+    calls = iter(range(10**6))
+    original = getattr(Throughput, hook)
+
+    def pressing(self: Throughput, *args: object, **kwargs: object) -> None:
+        call = next(calls)
+        if when is None or call in when:
+            signal.raise_signal(signal.SIGINT)
+        original(self, *args, **kwargs)
+
+    setattr(Throughput, hook, pressing)
+    try:
+        yield
+    finally:
+        setattr(Throughput, hook, original)

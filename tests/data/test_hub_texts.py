@@ -1,0 +1,188 @@
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import datasets
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+from lightning_nlp.data import hub_texts
+from lightning_nlp.data.sources import labelled_source, text_source
+from lightning_nlp.errors import UserError
+from tests.data.test_readers import PAIRS
+from tests.data.test_sources import make, rows
+
+LABELS = ClassLabel(names=["neg", "pos"])
+
+
+def hub(monkeypatch, label_type=LABELS, **splits):
+    """Let load_dataset give these splits of (text, label) pairs; returns the list of names asked for."""
+    features = Features({"id": Value("int64"), "text": Value("string"), "label": label_type})
+    loaded = DatasetDict({
+        split: Dataset.from_dict(
+            {"id": list(range(len(pairs))), "text": [p[0] for p in pairs], "label": [p[1] for p in pairs]}, features
+        )
+        for split, pairs in splits.items()
+    })  # fmt: skip
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: asked.append(name) or loaded)
+    return asked
+
+
+def test_hub_data_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = hub(monkeypatch, train=[("a", 0), ("b", 1)] * 1500, test=[("c", 1)], unsupervised=[("d", -1)])
+    source = labelled_source("org/films")
+    assert asked == ["org/films"]
+    assert list(source.splits) == ["train", "test"]
+    assert source.label_names == ("neg", "pos")
+    assert source.description == "org/films"
+    assert rows(source) == [("a", "neg"), ("b", "pos")] * 1500
+    assert list(source.splits["train"]())[2001].where == "org/films, train, row 2001 (from 0)"
+    assert rows(text_source("org/films", cache_dir=tmp_path), "test") == [("c", None)]
+
+
+def test_hub_labels_that_are_missing(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, train=[("a", 0), ("b", -1), ("c", None)], validation=[("v", 1)], test=[("d", -1), ("e", -1)])
+    source = labelled_source("org/films")
+    assert rows(source) == [("a", "neg"), ("b", None), ("c", None)]
+    assert list(source.splits) == ["train", "validation"]  # a test split without labels cannot be scored
+
+
+@pytest.mark.parametrize(("label_type", "label", "expected"), [
+    (Value("int64"), 7, 7), (Value("string"), "x", "x"), (Value("bool"), True, "True"), (Value("float64"), 2.0, 2),
+])  # fmt: skip
+def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, expected):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, label_type, train=[("a", label)])
+    source = labelled_source("org/films")
+    assert source.label_names is None
+    assert rows(source) == [("a", expected)]
+
+
+def test_hub_fingerprint(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, train=[("a", 0)], test=[("b", 1)])
+    base = labelled_source("org/films").fingerprint
+    assert labelled_source("org/films").fingerprint == base
+    other_column = labelled_source("org/films", text_column="id").fingerprint
+    hub(monkeypatch, train=[("a", 0)], test=[("c", 1)])
+    assert len({base, other_column, labelled_source("org/films").fingerprint}) == 3
+
+
+def test_hub_data_set_without_column_or_train(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, train=[("a", 0)])
+    with pytest.raises(UserError, match=r"no column 'review' in org/films, train, only id, text, label: .*text_column"):
+        labelled_source("org/films", text_column="review")
+    with pytest.raises(UserError, match=r"no column 'stars' .*--data\.label_column"):
+        labelled_source("org/films", label_column="stars")
+    hub(monkeypatch, test=[("a", 0)], other=[("a", 0)])
+    with pytest.raises(UserError, match="no split train, only test, other"):
+        labelled_source("org/films")
+
+
+def test_local_wins_over_the_hub(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail("asked the Hub"))
+    make(tmp_path, "org/films/train.csv", pairs=PAIRS)
+    assert rows(labelled_source("org/films")) == PAIRS
+
+
+def failing(monkeypatch, *failures):
+    """Let load_dataset fail in turn, then succeed; returns the list of attempts."""
+    loaded = DatasetDict({"train": Dataset.from_dict({"text": ["a"], "label": [1]})})
+    attempts = []
+
+    def load(name):
+        attempts.append(name)
+        if len(attempts) <= len(failures):
+            raise failures[len(attempts) - 1]
+        return loaded
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(hub_texts, "HUB_ATTEMPTS", (0.0, 0.0, 0.0))
+    return attempts
+
+
+def http_errors():
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    response = httpx2.Response(503, request=httpx2.Request("GET", "http://127.0.0.1"))
+    return [
+        httpx2.ReadTimeout("slow"),
+        HfHubHTTPError("503", response=response),
+        OSError("cut"),
+        DatasetGenerationError("x"),
+    ]
+
+
+@pytest.mark.parametrize("error", http_errors(), ids=lambda error: type(error).__name__)
+def test_hub_failures_are_tried_again(monkeypatch, tmp_path, error):
+    monkeypatch.chdir(tmp_path)
+    attempts = failing(monkeypatch, error, error)
+    assert rows(labelled_source("org/films")) == [("a", 1)]
+    assert len(attempts) == 3
+    attempts = failing(monkeypatch, error, error, error)
+    with pytest.raises(UserError, match=r"'org/films' from http.*network, or give a local .*--data\.path") as caught:
+        labelled_source("org/films")
+    assert caught.value.__cause__ is error
+    assert len(attempts) == 3
+
+
+@pytest.mark.parametrize(("error", "message"), [
+    (ConnectionError("Couldn't reach 'org/films' on the Hub"), r"Could not fetch .*Couldn't reach.*--data\.path"),
+    (DatasetNotFoundError("Dataset 'org/films' doesn't exist"), r"neither a local file.* nor a public data set"),
+    (ValueError("Config name is missing.\nPick one"), r"id alone \(ValueError: Config name is missing\.\).*files"),
+    (RuntimeError("Dataset scripts are no longer supported"), r"by its id alone .*scripts"),
+])  # fmt: skip
+def test_hub_failures_that_stay(monkeypatch, tmp_path, error, message):
+    monkeypatch.chdir(tmp_path)
+    attempts = failing(monkeypatch, error)
+    with pytest.raises(UserError, match=message) as caught:
+        labelled_source("org/films")
+    assert caught.value.__cause__ is error
+    assert len(attempts) == 1
+
+
+def test_real_client_and_a_hub_without_the_data_set(tmp_path):
+    class NotFound(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), NotFound)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    code = (
+        "from lightning_nlp.data.sources import labelled_source\n"
+        "from lightning_nlp.errors import UserError\n"
+        "try: labelled_source('org/films')\n"
+        "except UserError as error: print(error)"
+    )
+    offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN")
+    environment = {key: value for key, value in os.environ.items() if key not in offline}
+    address = f"http://127.0.0.1:{server.server_port}"
+    environment |= {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "no_proxy": "*"}
+    environment["PYTHONPATH"] = os.getcwd()
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert result.stdout.startswith(f"'org/films' is neither a local file or folder nor a public data set on {address}")

@@ -1,0 +1,279 @@
+"""The command line through its public face."""
+
+import contextlib
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.conftest import SIZES, TRAINER, files_below, invoke, read_metrics
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+RUN_FILES = {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "export/model.safetensors"}
+
+
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkeypatch):
+    arguments = list(request.getfixturevalue(f"tiny_{task}"))
+    arguments[arguments.index("--data.cache_dir") + 1] = str(tmp_path / "cache")
+    home = tmp_path / "home"
+    home.mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(home))
+    name = "quickstart" if task == "cls" else "quickstart_mlm"
+    outcome = invoke("fit", *arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == f"runs/{name}/0"
+    assert {path.name for path in work.iterdir()} == {"runs"}
+    assert {path.name for path in (work / "runs" / name).iterdir()} == {"0"}
+    found = files_below(work / "runs" / name / "0")
+    assert found >= RUN_FILES
+    assert {path.split("/")[0] for path in found} == {"config.yaml", "metrics.csv", "checkpoints", "export"}
+    assert files_below(home) == set()
+    head = (outcome_run := work / outcome.run / "config.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert head == f"# python train.py fit {' '.join(arguments)}"
+    again = invoke("fit", "--config", outcome_run, "--trainer.fast_dev_run", "true")  # reloads
+    assert again.code == 0, again.err
+    assert invoke("fit", *arguments).out.splitlines()[-1] == f"runs/{name}/1"
+
+
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_metrics_csv_has_a_row_for_each_step(task, request):
+    run = request.getfixturevalue(f"{task}_run")
+    rows = read_metrics(run)
+    steps = [int(row["step"]) for row in rows]
+    assert steps == list(range(15 if task == "cls" else 19))  # two epochs of 7 or 9 steps, and the test
+    stages = {"epoch", "step"} | {key for key in rows[0] if key.split("/")[0] in ("train", "val", "test", "perf")}
+    assert set(rows[0]) == stages
+    assert all(row["train/loss"] and row["train/lr"] for row in rows[:-1])
+    assert [row["step"] for row in rows if row["val/loss"]] == [str(steps[-1] // 2 - 1), str(steps[-1] - 1)]
+    assert [row["step"] for row in rows if row["test/loss"]] == [str(steps[-1])]
+    measured = [row for row in rows if row["perf/tokens_per_s"]]
+    assert len(measured) > 5
+    assert all(float(row["perf/tokens_per_s"]) > 0 for row in measured)
+    assert all(0 < float(row["perf/padding_efficiency"]) <= 1 for row in measured)
+
+
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_the_best_checkpoint_is_the_one_tested_and_exported(task, request):
+    run = request.getfixturevalue(f"{task}_run")
+    (row,) = [row for row in read_metrics(run) if row["test/loss"]]
+    expected = {key: float(value) for key, value in row.items() if key.startswith("test/")}
+    outcome = invoke("test", "--run", run)
+    assert outcome.code == 0, outcome.err
+    for key, value in expected.items():
+        assert f"{value:.4f}" in outcome.out.split(key)[1].splitlines()[0]
+    assert len(expected) >= 4
+    from safetensors.torch import load_file
+
+    weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    exported = load_file(run / "export" / "model.safetensors")
+    assert exported
+    assert all(torch.equal(weights[f"network.{name}"], tensor) for name, tensor in exported.items())
+
+
+def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path):
+    # the learning rate is so high that the second epoch ruins what the first one learnt
+    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--trainer.max_epochs", "4"]
+    run = invoke("fit", *tiny_cls, *choice, "--model.lr", "0.5", "--runs_dir", tmp_path).run
+    losses = [float(row["val/loss"]) for row in read_metrics(run) if row["val/loss"]]
+    assert len(losses) >= 2
+    best, last = (
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")
+    )
+    assert best == 7 * (losses.index(min(losses)) + 1)
+    assert last == 7 * len(losses)
+    assert best < last, "choose another learning rate for this test"
+    assert invoke("test", "--run", run, "--ckpt_path", "last").out.splitlines()[-2:] != []
+
+
+LOCAL = {  # each shipped configuration's own data, and whether it needs a pretrained model
+    "cls.yaml": ("reviews", True),
+    "own_data.yaml": ("reviews", True),
+    "quickstart.yaml": ("reviews", False),
+    "mlm.yaml": ("sentences", False),
+    "quickstart_mlm.yaml": ("sentences", False),
+}
+
+
+@pytest.mark.parametrize("config", sorted(path.name for path in CONFIGS.glob("*.yaml")))
+def test_shipped_configurations_run_to_the_end(config, request, cache_dir, pretrained, tmp_path):
+    assert config in LOCAL, f"configs/{config} has no case here: add it to LOCAL"
+    assert invoke("fit", "--config", config, "--print_config").code == 0
+    data, needs_pretrained = LOCAL[config]
+    arguments = ["--data.path", str(request.getfixturevalue(data)), "--data.cache_dir", str(cache_dir)]
+    arguments += ["--data.max_length", "32", "--data.batch_size", "16", "--runs_dir", str(tmp_path)]
+    if needs_pretrained:
+        arguments += ["--model.pretrained", str(pretrained)]
+    else:
+        arguments += [*SIZES, "--data.vocab_size", "300"]
+    outcome = invoke("fit", "--config", config, *TRAINER, "--trainer.max_epochs", "1", *arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.run == tmp_path / config.removesuffix(".yaml") / "0"
+    assert files_below(outcome.run) >= RUN_FILES
+    head = (CONFIGS / config).read_text(encoding="utf-8").splitlines()
+    assert head[1].startswith(f"#   python train.py fit --config configs/{config}")
+
+
+def test_there_are_shipped_configurations():
+    assert {path.name for path in CONFIGS.glob("*.yaml")} >= set(LOCAL)
+
+
+def test_configurations_are_found_and_name_the_run(tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--trainer.max_epochs", "1", "--runs_dir", str(tmp_path / "r")]
+    assert invoke("fit", *tiny_cls, *options).run == tmp_path / "r" / "quickstart" / "0"
+    assert invoke("fit", *tiny_cls, *options, "--name", "mine").run == tmp_path / "r" / "mine" / "0"
+
+
+def test_validate_and_test_measure_a_run(cls_run, cache_dir):
+    before = files_below(cls_run)
+    outcome = invoke("validate", "--run", cls_run)
+    assert outcome.code == 0, outcome.err
+    values = {row["val/loss"][:6] for row in read_metrics(cls_run) if row["val/loss"]}
+    assert any(value in outcome.out for value in values)
+    outcome = invoke("test", "--run", cls_run, "--data.max_test_samples", "4")
+    assert outcome.code == 0, outcome.err
+    assert "test/accuracy" in outcome.out
+    assert "test: held out from train; 4 used" in outcome.err
+    file = cls_run / "checkpoints" / "last.ckpt"
+    by_file = invoke("test", "--config", cls_run / "config.yaml", "--ckpt_path", file)
+    assert by_file.code == 0, by_file.err
+    by_name = invoke("test", "--run", cls_run, "--ckpt_path", "last")
+    assert by_name.out.splitlines()[-8:] == by_file.out.splitlines()[-8:]
+    assert files_below(cls_run) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "texts"),
+    [
+        (
+            "fit",
+            [
+                "model.lr",
+                "Peak learning rate",
+                "data.mlm_probability",
+                "The share of tokens to predict",
+                "--trainer.max_epochs",
+                "Where runs keep their directories",
+                "early_stopping.patience",
+                "data.text_column",
+                "The column with the text",
+            ],
+        ),
+        ("validate", ["--run", "A run's directory"]),
+        ("test", ["--run", "A run's directory"]),
+        ("predict", ["--input", "--output", "The JSONL file to write"]),
+    ],
+)
+def test_help(command, texts):
+    outcome = invoke(command, "--help")
+    assert outcome.code == 0
+    folded = " ".join(outcome.out.split())
+    for text in texts:
+        assert text in folded
+
+
+def test_help_lists_the_subcommands():
+    outcome = invoke("--help")
+    assert outcome.code == 0
+    assert all(command in outcome.out for command in ("fit", "validate", "test", "predict"))
+
+
+def test_predict_reads_a_run(cls_run, tmp_path):
+    (tmp_path / "texts.txt").write_text("the film was superb\nthe plot was awful\n", encoding="utf-8")
+    output = tmp_path / "predictions.jsonl"
+    outcome = invoke("predict", "--run", cls_run, "--input", tmp_path / "texts.txt", "--output", output)
+    assert outcome.code == 0, outcome.err
+    records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [set(record["probabilities"]) for record in records] == [{"neg", "pos"}] * 2
+
+
+def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, "--trainer.fast_dev_run", "true", "--runs_dir", tmp_path / "r")
+    assert outcome.code == 0, outcome.err
+    assert not (tmp_path / "r").exists()
+
+
+def test_without_validation_the_last_epoch_is_the_best(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--trainer.limit_val_batches", "0", "--runs_dir", tmp_path).run
+    best, last = (torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["global_step"] == last["global_step"] == 14
+    assert not any(key.startswith("val/") for key in read_metrics(run)[0])
+    assert invoke("test", "--run", run).code == 0
+
+
+def test_last_ckpt_is_the_last_even_where_nothing_improves(tiny_cls, tmp_path):
+    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    run = invoke("fit", *tiny_cls, *choice, "--model.lr", "0.5", "--runs_dir", tmp_path).run
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 14
+
+
+def test_max_steps_before_the_first_validation(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--trainer.max_steps", "3", "--runs_dir", tmp_path).run
+    assert [row["step"] for row in read_metrics(run)] == ["0", "1", "2", "3"]
+    assert files_below(run) >= RUN_FILES
+
+
+def test_precision_is_filled_in_and_told(tiny_cls, tmp_path):
+    from lightning_nlp.hardware import default_precision
+
+    arguments = list(tiny_cls)
+    arguments[arguments.index("--trainer.precision") + 1] = "null"
+    outcome = invoke("fit", *arguments, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
+    precision = default_precision("cpu")
+    assert yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["trainer"]["precision"] == precision
+    assert precision in outcome.err
+    assert precision in outcome.out
+
+
+def test_the_seed_decides_all(tiny_cls, cls_run, cache_dir, tmp_path):
+    def losses(run: Path) -> list[str]:
+        return [row["train/loss"] for row in read_metrics(run) if row["train/loss"]]
+
+    same = invoke("fit", *tiny_cls, "--runs_dir", tmp_path).run
+    caches = {path.name for path in cache_dir.iterdir()}
+    other = invoke("fit", *tiny_cls, "--seed_everything", "7", "--runs_dir", tmp_path)
+    assert losses(same) == losses(cls_run)
+    assert losses(other.run) != losses(same)
+    assert {path.name for path in cache_dir.iterdir()} == caches  # the same held-out split: no other cache was made
+
+
+def test_gradient_accumulation_has_one_row_a_step(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--trainer.accumulate_grad_batches", "2", "--runs_dir", tmp_path).run
+    assert [int(row["step"]) for row in read_metrics(run)] == list(range(9))  # twice 4 steps, and the test
+
+
+def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.cli.export_run", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
+
+
+def test_arguments_of_the_process_are_the_default(monkeypatch, cls_run):
+    from lightning_nlp.cli import main
+
+    monkeypatch.setattr("sys.argv", ["train.py", "test", "--run", str(cls_run / "nowhere")])
+    with contextlib.redirect_stderr(open(os.devnull, "w")), pytest.raises(SystemExit) as stop:  # noqa: SIM115
+        main()
+    assert stop.value.code == 2
+
+
+def test_own_data_with_a_split_of_its_own(tmp_path, tiny_cls, cache_dir):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split, number in (("train", 40), ("validation", 10), ("test", 12)):
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["review", "stars"])
+            writer.writerows([f"{split} words {i} {'good' if i % 3 else 'bad'}", i % 3] for i in range(number))
+    columns = ["--data.path", folder, "--data.text_column", "review", "--data.label_column", "stars"]
+    run = invoke("fit", *tiny_cls, *columns, "--runs_dir", tmp_path / "r", "--trainer.max_epochs", "1").run
+    labels = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))["id2label"]
+    assert labels == {"0": "0", "1": "1", "2": "2"}

@@ -1,0 +1,419 @@
+import io
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+import yaml
+from tokenizers import ByteLevelBPETokenizer
+from tokenizers.processors import RobertaProcessing
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    DistilBertConfig,
+    PreTrainedTokenizerFast,
+)
+
+from lightning_nlp import inference
+from lightning_nlp.cli import main
+from lightning_nlp.data.preparation import encode
+from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+from lightning_nlp.inference import predict
+from lightning_nlp.models.encoder import from_config
+
+WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
+LABELS = ("bad", "neutral", "very good")
+# Of all lengths, so that the order by length is not the order of the texts.
+TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(i * 7 % 12 + 1)) for i in range(23)]
+MASKED = ["la [MASK] diris", "[MASK] estas bona tago kaj poste ŝi [MASK] hejmen", "bona [MASK]", "ĝi estas [MASK] ."]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def wordpiece():
+    return train_wordpiece([" ".join(WORDS)] * 3, vocab_size=200, max_length=16)
+
+
+def byte_level():
+    """A tokenizer of RoBERTa's kind, without a mask token."""
+    backend = ByteLevelBPETokenizer()
+    backend.train_from_iterator(
+        [" ".join(WORDS)] * 9, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<mask>"]
+    )
+    backend._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend._tokenizer, cls_token="<s>", pad_token="<pad>", sep_token="</s>", model_max_length=16
+    )
+
+
+def make_run(folder, auto_class, tokenizer, **settings):
+    """A run's directory as `fit` leaves it, with random weights large enough that no two outputs are alike."""
+    torch.manual_seed(3)
+    config = DistilBertConfig(
+        n_layers=2,
+        n_heads=2,
+        dim=16,
+        hidden_dim=32,
+        max_position_embeddings=16,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    names = {}
+    if auto_class is AutoModelForSequenceClassification:
+        names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    network = from_config(auto_class, config, **names)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    network.eval().save_pretrained(folder / "export")
+    tokenizer.save_pretrained(folder / "export")
+    config_yaml = {"data": {"class_path": "IMDBDataModule", "init_args": {"max_length": 16, **settings}}}
+    (folder / "config.yaml").write_text("# python train.py fit\n" + yaml.safe_dump(config_yaml))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("cls"), AutoModelForSequenceClassification, wordpiece())
+
+
+@pytest.fixture(scope="module")
+def mlm_run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("mlm"), AutoModelForMaskedLM, wordpiece())
+
+
+def write_lines(path, texts):
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return str(path)
+
+
+def read_records(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def predicted(run, tmp_path, texts, **settings):
+    output = tmp_path / "predicted.jsonl"
+    predict(str(run), write_lines(tmp_path / "input.txt", texts), str(output), overwrite=True, **settings)
+    return read_records(output)
+
+
+def left_over(folder):
+    return [path.name for path in folder.iterdir() if "unfinished" in path.name or path.name.startswith("out")]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(classifier_run, tmp_path, batch_size):
+    records = predicted(classifier_run, tmp_path, TEXTS, batch_size=batch_size)
+    pipeline = transformers.pipeline("text-classification", model=str(classifier_run / "export"), device="cpu")
+    assert [record["index"] for record in records] == list(range(len(TEXTS)))
+    for record, text in zip(records, TEXTS, strict=True):
+        expected = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert record["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert list(record["probabilities"]) == list(LABELS)
+        assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+        assert record["label"] == max(expected, key=expected.get)
+    assert len({record["label"] for record in records}) > 1
+    assert len({json.dumps(record["probabilities"]) for record in records}) > 15
+
+
+def test_windows_do_not_show(classifier_run, tmp_path, monkeypatch):
+    whole = predicted(classifier_run, tmp_path, TEXTS)
+    monkeypatch.setattr(inference, "WINDOW", 4)
+    for record, expected in zip(predicted(classifier_run, tmp_path, TEXTS, batch_size=3), whole, strict=True):
+        assert (record["index"], record["label"]) == (expected["index"], expected["label"])
+        assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+
+
+def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "WINDOW", 5)
+    events = []
+
+    def endless_file(path):
+        for i in range(12):
+            events.append("read")
+            yield i + 1, TEXTS[i] + "\n"
+
+    load = inference.load_predictor
+
+    def load_noting(*args, **kwargs):
+        predictor = load(*args, **kwargs)
+
+        def noting(texts):
+            events.append("predict")
+            return predictor(texts)
+
+        return noting
+
+    monkeypatch.setattr(inference, "read_lines", endless_file)
+    monkeypatch.setattr(inference, "load_predictor", load_noting)
+    assert len(predicted(classifier_run, tmp_path, ["replaced by the endless file"])) == 12
+    assert events == [*["read"] * 5, "predict", *["read"] * 5, "predict", *["read"] * 2, "predict"]
+
+
+def test_formats_of_the_input(classifier_run, tmp_path):
+    expected = [record["label"] for record in predicted(classifier_run, tmp_path, TEXTS[:4])]
+    quoted = [f'"{text}"' for text in TEXTS[:4]]
+    tables = {
+        "a.csv": "id,body\n" + "".join(f"{i},{text}\n" for i, text in enumerate(quoted)),
+        "a.tsv": "body\tid\n" + "".join(f"{text}\t{i}\n" for i, text in enumerate(quoted)),
+        "a.jsonl": "".join(json.dumps({"body": text}) + "\n" for text in TEXTS[:4]),
+    }
+    for name, content in tables.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        predict(str(classifier_run), str(tmp_path / name), str(tmp_path / f"{name}.out"), text_column="body")
+        assert [record["label"] for record in read_records(tmp_path / f"{name}.out")] == expected
+    with pytest.raises(UserError, match=r"'text'.*id, body.*give --text_column"):
+        predict(str(classifier_run), str(tmp_path / "a.csv"), str(tmp_path / "b.out"))
+
+
+class Stdin(io.TextIOWrapper):
+    """Standard input under a locale that is not UTF-8."""
+
+    def __init__(self, content):
+        super().__init__(io.BytesIO(content), encoding="latin1")
+
+
+def test_stdin_to_stdout(classifier_run, tmp_path, monkeypatch, capsys):
+    expected = predicted(classifier_run, tmp_path, TEXTS[:5])
+    monkeypatch.setattr(sys, "stdin", Stdin("\n".join(TEXTS[:5]).encode()))
+    predict(str(classifier_run), "-", "-")
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+
+
+def test_stdin_that_is_not_utf8(classifier_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Stdin(b"bona tago\n\xe9\n"))
+    with pytest.raises(UserError, match=r"stdin is not UTF-8 \(byte 0xe9\).*iconv"):
+        predict(str(classifier_run), "-", str(tmp_path / "out.jsonl"))
+    assert left_over(tmp_path) == []
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(classifier_run, tmp_path, monkeypatch, capsys):
+    expected = predicted(classifier_run, tmp_path, TEXTS[:2])
+    content = b"\xef\xbb\xbf" + "\r\n".join(TEXTS[:2]).encode()
+    (tmp_path / "windows.txt").write_bytes(content)
+    predict(str(classifier_run), str(tmp_path / "windows.txt"), str(tmp_path / "out.jsonl"))
+    assert read_records(tmp_path / "out.jsonl") == expected
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+    predict(str(classifier_run), "-", "-")
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+
+
+def test_a_reader_of_stdout_may_leave_early(classifier_run, tmp_path):
+    source = write_lines(tmp_path / "input.txt", TEXTS * 300)
+    code = "from lightning_nlp.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", "--run", str(classifier_run), "--input", source, "--output", "-"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "--batch_size", "256"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        assert json.loads(child.stdout.readline())["index"] == 0
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 0
+
+
+def test_blank_lines_keep_their_place(classifier_run, tmp_path):
+    records = predicted(classifier_run, tmp_path, ["", TEXTS[0], "   ", TEXTS[1], "<br />"])
+    for i in (0, 2, 4):
+        assert records[i] == {"index": i, "label": None, "reason": "the text has no words"}
+    assert [records[i]["label"] in LABELS for i in (1, 3)] == [True, True]
+
+
+def test_an_empty_file_has_no_predictions(classifier_run, tmp_path):
+    assert predicted(classifier_run, tmp_path, []) == []
+    assert predicted(classifier_run, tmp_path, [""] * 3)[2]["label"] is None
+
+
+def test_texts_are_cleaned_as_those_of_the_training(classifier_run, tmp_path):
+    raw, clean = "bona<br /><br />tago\x07 kaj   poste", "bona\ntago kaj poste"
+    assert (
+        predicted(classifier_run, tmp_path, [raw])[0]
+        == predicted(classifier_run, tmp_path, [clean.replace("\n", " ")])[0]
+    )
+    uncleaned = make_run(tmp_path / "uncleaned", AutoModelForSequenceClassification, wordpiece(), clean=False)
+    assert predicted(uncleaned, tmp_path, [raw]) != predicted(uncleaned, tmp_path, [clean.replace("\n", " ")])
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_half_of_a_surrogate_pair_is_no_reason_to_stop(tmp_path, clean):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), clean=clean)
+    (tmp_path / "a.jsonl").write_text('{"text": "bona \\ud83d tago"}\n')
+    predict(str(run), str(tmp_path / "a.jsonl"), str(tmp_path / "out.jsonl"))
+    assert read_records(tmp_path / "out.jsonl")[0]["label"] in LABELS
+
+
+@pytest.mark.parametrize("truncation", ["head", "head_tail"])
+def test_long_texts_are_cut_as_in_the_training(tmp_path, truncation):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), truncation=truncation)
+    text = " ".join(WORDS * 3)
+    (record,) = predicted(run, tmp_path, [text])
+    ids, _, _ = encode([text], wordpiece(), max_length=16, truncation=truncation)
+    network = AutoModelForSequenceClassification.from_pretrained(run / "export")
+    with torch.inference_mode():
+        expected = network(torch.tensor(ids)).logits[0].softmax(-1).tolist()
+    assert list(record["probabilities"].values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_tokenizer_without_mask_token_classifies(tmp_path):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, byte_level())
+    records = predicted(run, tmp_path, ["bona tago", "ŝi iris"])
+    pipeline = transformers.pipeline("text-classification", model=str(run / "export"), device="cpu")
+    for record, text in zip(records, ["bona tago", "ŝi iris"], strict=True):
+        assert record["probabilities"] == pytest.approx(
+            {item["label"]: item["score"] for item in pipeline(text, top_k=None)}, abs=1e-5
+        )
+
+
+def same_fillings(record, pipeline, text, top_k):
+    expected = pipeline(text, top_k=top_k)
+    expected = expected if isinstance(expected[0], list) else [expected]
+    assert len(record["fillings"]) == len(expected) == text.count(pipeline.tokenizer.mask_token)
+    for ours, theirs in zip(record["fillings"], expected, strict=True):
+        assert [filling["token"] for filling in ours] == [item["token_str"] for item in theirs]
+        probabilities = [filling["probability"] for filling in ours]
+        assert probabilities == pytest.approx([item["score"] for item in theirs], abs=1e-5)
+        assert len(ours) == top_k
+
+
+@pytest.mark.parametrize(("top_k", "batch_size"), [(1, 16), (7, 1), (7, 3)])
+def test_masks_are_filled_as_the_pipeline_does(mlm_run, tmp_path, top_k, batch_size):
+    records = predicted(mlm_run, tmp_path, MASKED, top_k=top_k, batch_size=batch_size)
+    pipeline = transformers.pipeline("fill-mask", model=str(mlm_run / "export"), device="cpu")
+    assert [record["index"] for record in records] == [0, 1, 2, 3]
+    for record, text in zip(records, MASKED, strict=True):
+        same_fillings(record, pipeline, text, top_k)
+
+
+def test_fillings_of_a_byte_level_vocabulary_are_readable(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.mask_token = "<mask>"
+    run = make_run(tmp_path / "run", AutoModelForMaskedLM, tokenizer)
+    (record,) = predicted(run, tmp_path, ["la<mask> diris"], top_k=300)
+    same_fillings(record, transformers.pipeline("fill-mask", model=str(run / "export")), "la<mask> diris", 300)
+    assert " reĝo" in [filling["token"] for filling in record["fillings"][0]]
+
+
+def test_more_fillings_than_words(mlm_run, tmp_path):
+    (record,) = predicted(mlm_run, tmp_path, MASKED[:1], top_k=10_000)
+    assert len(record["fillings"][0]) == len(wordpiece())
+    assert sum(filling["probability"] for filling in record["fillings"][0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_blank_line_among_masks(mlm_run, tmp_path):
+    records = predicted(mlm_run, tmp_path, [MASKED[0], "", MASKED[2]])
+    assert records[1] == {"index": 1, "label": None, "reason": "the text has no words"}
+    assert len(records[2]["fillings"]) == 1
+
+
+def test_a_line_without_mask(mlm_run, tmp_path):
+    with pytest.raises(UserError, match=r"index 2, 'bona tago', has no \[MASK\]: write \[MASK\]"):
+        predicted(mlm_run, tmp_path, [*MASKED[:2], "bona tago", MASKED[3]])
+    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
+
+
+@pytest.mark.parametrize("text", ["la " * 20 + "[MASK]", "[MASK] " + "la " * 20 + "[MASK]"])
+def test_a_mask_beyond_the_longest_text(mlm_run, tmp_path, text):
+    with pytest.raises(UserError, match=r"index 1, .* is cut off before its last \[MASK\], after 16 tokens"):
+        predicted(mlm_run, tmp_path, [MASKED[0], text])
+
+
+def test_an_output_that_exists(classifier_run, tmp_path):
+    source = write_lines(tmp_path / "input.txt", TEXTS[:2])
+    (tmp_path / "out.jsonl").write_text("precious")
+    with pytest.raises(UserError, match=r"out\.jsonl exists already.*--overwrite true"):
+        predict(str(classifier_run), source, str(tmp_path / "out.jsonl"))
+    assert (tmp_path / "out.jsonl").read_text() == "precious"
+    predict(str(classifier_run), source, str(tmp_path / "out.jsonl"), overwrite=True)
+    assert len(read_records(tmp_path / "out.jsonl")) == 2
+    for other in (str(tmp_path), os.devnull):  # neither must ever be replaced by a file
+        with pytest.raises(UserError, match=r"--output .* is no file"):
+            predict(str(classifier_run), source, other, overwrite=True)
+    assert left_over(tmp_path) == ["out.jsonl"]
+
+
+def test_predictions_may_replace_their_own_input(classifier_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "WINDOW", 2)
+    path = tmp_path / "texts.jsonl"
+    write_lines(path, [json.dumps({"text": text}) for text in TEXTS])
+    predict(str(classifier_run), str(path), str(path), overwrite=True)
+    assert [record["index"] for record in read_records(path)] == list(range(len(TEXTS)))
+
+
+def test_an_output_that_cannot_be_written(classifier_run, tmp_path):
+    source = write_lines(tmp_path / "input.txt", TEXTS[:2])
+    with pytest.raises(UserError, match=r"--output .*missing/out\.jsonl cannot be written: No such file"):
+        predict(str(classifier_run), source, str(tmp_path / "missing" / "out.jsonl"))
+
+
+@pytest.mark.parametrize("existing", [None, "precious"])
+def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp_path, monkeypatch, existing):
+    monkeypatch.setattr(inference, "WINDOW", 4)
+    output = tmp_path / "out.jsonl"
+    if existing:
+        output.write_text(existing)
+    lines = [json.dumps({"text": text}) for text in TEXTS]
+    lines[9] = '{"text": '
+    source = write_lines(tmp_path / "broken.jsonl", lines)
+    with pytest.raises(UserError, match=r"broken\.jsonl, line 10"):
+        predict(str(classifier_run), source, str(output), overwrite=True)
+    assert left_over(tmp_path) == (["out.jsonl"] if existing else [])
+    assert not existing or output.read_text() == existing
+
+
+def test_an_input_that_is_not_utf8(classifier_run, tmp_path):
+    (tmp_path / "latin.txt").write_bytes("ŝi\n".encode() + b"caf\xe9\n")
+    with pytest.raises(UserError, match=r"latin\.txt, line 2.*give the result as --input"):
+        predict(str(classifier_run), str(tmp_path / "latin.txt"), str(tmp_path / "out.jsonl"))
+    assert left_over(tmp_path) == []
+
+
+def test_an_input_or_run_that_is_not_there(classifier_run, tmp_path):
+    source, output = write_lines(tmp_path / "input.txt", TEXTS[:2]), str(tmp_path / "out.jsonl")
+    with pytest.raises(UserError, match=r"--input .*nowhere\.txt: there is no such file"):
+        predict(str(classifier_run), str(tmp_path / "nowhere.txt"), output)
+    with pytest.raises(UserError, match=r"--run .*nowhere: there is no such directory"):
+        predict(str(tmp_path / "nowhere"), source, output)
+    (tmp_path / "cls" / "3").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"--run .*cls is not a run.*did you mean .*cls/3"):
+        predict(str(tmp_path / "cls"), source, output)
+    (tmp_path / "cls" / "3" / "config.yaml").write_text("data: {}\n")
+    with pytest.raises(UserError, match=r"cls/3 has no export.*--ckpt_path last"):
+        predict(str(tmp_path / "cls" / "3"), source, output)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("argument", ["batch_size", "top_k"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_below_one(mlm_run, tmp_path, argument, value):
+    with pytest.raises(UserError, match=f"--{argument} must be at least 1, not {value}"):
+        predicted(mlm_run, tmp_path, MASKED, **{argument: value})
+
+
+def test_the_command_line(classifier_run, tmp_path, capsys):
+    source, output = write_lines(tmp_path / "input.txt", TEXTS[:3]), str(tmp_path / "out.jsonl")
+    main(["predict", "--run", str(classifier_run), "--input", source, "--output", output, "--batch_size", "2"])
+    assert [record["index"] for record in read_records(tmp_path / "out.jsonl")] == [0, 1, 2]
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "--run", str(classifier_run), "--input", source, "--output", output])
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: --output")
+    assert "Traceback" not in printed.err
+    main(["predict", "--run", str(classifier_run), "--input", source, "--output", output, "--overwrite", "true"])
+
+
+def test_a_classifier_on_an_exotic_device_moves_its_batches(classifier_run, tmp_path, monkeypatch):
+    # "cuda" is asked for where there is one; a CPU build can at least be seen to try.
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU: the other tests use it")
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: True))
+    with pytest.raises((AssertionError, RuntimeError, AttributeError)):
+        predicted(classifier_run, tmp_path, TEXTS[:1])
