@@ -8,6 +8,7 @@ import inspect
 import re
 from pathlib import Path
 
+import yaml
 from jsonargparse import Namespace
 
 from lightning_nlp import runs
@@ -32,7 +33,7 @@ def find_configs(arguments: list[str]) -> list[str]:
         The same with the paths of the files found.
 
     Raises:
-        UserError: If a file is nowhere.
+        UserError: If a file is nowhere or not YAML.
     """
     found = list(arguments)
     for i, argument in enumerate(found):
@@ -51,6 +52,10 @@ def find_configs(arguments: list[str]) -> list[str]:
                 f"--config {value}: there is no such file, neither here nor in configs/. "
                 f"Shipped are {', '.join(shipped)}."
             )
+        try:  # the parser's own message names no file
+            yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"--config {value}: {path} is not YAML ({one_line(error)}); correct it.") from error
         if separator:
             found[i] = f"{option}={path}"
         else:
@@ -113,6 +118,8 @@ def check_settings(config: Namespace) -> None:
         raise UserError(
             f"--trainer.accumulate_grad_batches must be at least 1, not {config.trainer.accumulate_grad_batches}."
         )
+    if config.trainer.limit_train_batches == 0:
+        raise UserError("--trainer.limit_train_batches 0 leaves nothing to train on: give a number of batches or null.")
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     known = VALIDATION_METRICS.get(class_name)
     if known is None:  # a module of the user's own
@@ -130,31 +137,42 @@ def check_settings(config: Namespace) -> None:
             )
 
 
-def explain_parse_error(error: Exception) -> str:
+def explain_parse_error(error: Exception, command: str) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
     The parser's own message lists each type that it tried.
 
     Args:
         error: The parser's error.
+        command: The subcommand.
 
     Returns:
         The message.
     """
     message = one_line(error)
+    missing = re.search(r"arguments are required: (.*)$", message)
+    if missing:
+        names = [name.removeprefix(f"{command}.") for name in missing[1].split(", ")]
+        cure = "--config FILE, such as configs/cls.yaml" + ("" if command == "fit" else ", or --run RUN")
+        cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
+        return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
     keys = re.findall(r"Parser key \"([\w.]+)\"", message)
     unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
     if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
         key = ".".join([*keys, unknown.group(1)])
-        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(known_keys()), n=1)
+        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(known_keys(command)), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"Unknown configuration key {key!r}.{hint} `python train.py fit --help` lists all."
+        return f"Unknown configuration key {key!r}.{hint} `python train.py {command} --help` lists all."
     value = re.search(r"Got value: (\S+)|val='([^']*)'\)|Given value: (\S.*)$", message)
     if keys and value:
         found = next(group for group in value.groups() if group is not None)
         expected = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", message)
         names = dict.fromkeys((literal or name) for name, literal in expected if name != "NoneType")
-        wanted = f" Expected: {', '.join(names)}." if names else " `python train.py fit --help` says what is accepted."
+        wanted = (
+            f" Expected: {', '.join(names)}."
+            if names
+            else f" `python train.py {command} --help` says what is accepted."
+        )
         return f"--{'.'.join(keys)} cannot be {found!r}.{wanted}"
     return message
 
@@ -164,8 +182,12 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def known_keys() -> set[str]:
-    """The last parts of all configuration keys."""
+def known_keys(command: str) -> set[str]:
+    """The last parts of all configuration keys of a subcommand."""
+    if command == "predict":
+        from lightning_nlp.inference import predict
+
+        return set(inspect.signature(predict).parameters)
     from lightning import Trainer
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 

@@ -35,6 +35,7 @@ from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.errors import UserError
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import default_precision, device_name
+from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.loggers import MetricsCSV, configure_wandb, is_wandb
 from lightning_nlp.quiet import quiet_libraries
@@ -46,6 +47,9 @@ from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # What a run's config.yaml does not repeat: how this one command was to start, and where.
 NOT_IN_CONFIG = ("config", "ckpt_path", "weights_only", "verbose", "debug", "print_config")
+
+# A prefix of an option's name is no option: a typing error must not set another one.
+PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class CLI(LightningCLI):
@@ -72,8 +76,7 @@ class CLI(LightningCLI):
             save_config_callback=None,  # written by `_write_config`, whole, before anything else writes
             auto_configure_optimizers=False,  # a --lr_scheduler here would step once an epoch; the modules own theirs
             load_from_checkpoint_support=False,  # the modules need their data module; a run's config.yaml names both
-            parser_kwargs={name: {"exit_on_error": False} for name in ("fit", "validate", "test")}
-            | {"exit_on_error": False, "prog": "train.py"},
+            parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")} | PARSER | {"prog": "train.py"},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
         )
@@ -133,6 +136,8 @@ class CLI(LightningCLI):
             config.trainer.logger = False  # its metrics must not mix with those of the training
 
     def _begin_run(self, config: Namespace) -> None:
+        if config.model.init_args.get("pretrained") is not None:
+            fetch_pretrained(config.model.init_args.pretrained, "model")  # fails now, not after the data's preparation
         runs_dir, name = Path(config.runs_dir), config.name
         if config.ckpt_path in ("last", "best"):
             config.ckpt_path = str(runs.latest_checkpoint(runs_dir, name, config.ckpt_path))
@@ -376,7 +381,7 @@ def wandb_ids(run_dir: Path) -> list[str]:
 def predict_parser() -> ArgumentParser:
     """The arguments of `predict`."""
     parser = ArgumentParser(
-        prog="train.py predict", exit_on_error=False, description="Predict for a file of texts with a trained run."
+        prog="train.py predict", description="Predict for a file of texts with a trained run.", **PARSER
     )
     add_predict_arguments(parser)
     return parser
@@ -405,7 +410,7 @@ def run(arguments: list[str]) -> None:
             print(class_help())
         raise
     except ArgumentError as error:
-        raise UserError(explain_parse_error(error)) from error
+        raise UserError(explain_parse_error(error, arguments[0] if arguments else "")) from error
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -415,8 +420,10 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The command line without the program's name; None takes that of the process.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    debug = any(argument in ("--debug", "--debug=true") for argument in arguments)
-    arguments = ["--debug=true" if argument == "--debug" else argument for argument in arguments]
+    for i, argument in enumerate(arguments):
+        if argument == "--debug" and arguments[i + 1 : i + 2] not in (["true"], ["false"]):
+            arguments[i] = "--debug=true"
+    debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
     try:
         run(arguments)
     except UserError as error:

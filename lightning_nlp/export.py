@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from lightning_nlp import __version__
 from lightning_nlp.data.cache import sync_tree
+from lightning_nlp.errors import UserError
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 
@@ -30,6 +32,7 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
 
     Raises:
         RuntimeError: If what was written does not give back the same weights, tokens and outputs.
+        UserError: If it cannot be written.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -37,20 +40,28 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     target, unfinished = run_dir / "export", run_dir / "export.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
-    network.save_pretrained(unfinished)
-    datamodule.tokenizer.save_pretrained(unfinished)
-    task = "mlm" if network.config.architectures[0].endswith("ForMaskedLM") else "classification"
-    (unfinished / "README.md").write_text(model_card(network, datamodule.facts, task, facts), encoding="utf-8")
-    compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
-    sync_tree(unfinished)
-    if target.exists():  # a resumed training exports anew
-        replaced = run_dir / "export.replaced"
-        shutil.rmtree(replaced, ignore_errors=True)
-        target.rename(replaced)
-        unfinished.rename(target)
-        shutil.rmtree(replaced)
-    else:
-        unfinished.rename(target)
+    try:
+        network.save_pretrained(unfinished)
+        datamodule.tokenizer.save_pretrained(unfinished)
+        task = "mlm" if network.config.architectures[0].endswith("ForMaskedLM") else "classification"
+        (unfinished / "README.md").write_text(model_card(network, datamodule.facts, task, facts), encoding="utf-8")
+        compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
+        sync_tree(unfinished)
+        if target.exists():  # a resumed training exports anew
+            replaced = run_dir / "export.replaced"
+            shutil.rmtree(replaced, ignore_errors=True)
+            target.rename(replaced)
+            unfinished.rename(target)
+            shutil.rmtree(replaced)
+        else:
+            unfinished.rename(target)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"The export cannot be written to {run_dir} ({error}): free some space there and repeat the command with "
+            "--ckpt_path last."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 

@@ -36,4 +36,5 @@ def device_name(accelerator: str = "auto") -> str:
         return torch.cuda.get_device_name()
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"

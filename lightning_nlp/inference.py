@@ -60,6 +60,8 @@ def predict(
 ) -> None:
     """Write a prediction for each text of a file, in order; the file may be larger than memory.
 
+    The texts are cleaned and cut as those of the training were.
+
     Args:
         run: A run's directory, whose export is used.
         input: A file of lines, CSV, TSV or JSONL, or `-` for lines from stdin.
@@ -152,7 +154,9 @@ def load_predictor(
         The function.
     """
     from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of the second that reading the weights takes
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     config = AutoConfig.from_pretrained(folder)

@@ -90,7 +90,10 @@ def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path):
     assert best == 7 * (losses.index(min(losses)) + 1)
     assert last == 7 * len(losses)
     assert best < last, "choose another learning rate for this test"
-    assert invoke("test", "--run", run, "--ckpt_path", "last").out.splitlines()[-2:] != []
+    (row,) = [row for row in read_metrics(run) if row["test/loss"]]
+    table = {which: invoke("test", "--run", run, "--ckpt_path", which).out for which in ("best", "last")}
+    assert f"{float(row['test/loss']):.4f}" in table["best"]
+    assert f"{float(row['test/loss']):.4f}" not in table["last"]
 
 
 LOCAL = {  # each shipped configuration's own data, and whether it needs a pretrained model
@@ -136,7 +139,7 @@ def test_validate_and_test_measure_a_run(cls_run, cache_dir):
     before = files_below(cls_run)
     outcome = invoke("validate", "--run", cls_run)
     assert outcome.code == 0, outcome.err
-    values = {row["val/loss"][:6] for row in read_metrics(cls_run) if row["val/loss"]}
+    values = {f"{float(row['val/loss']):.4f}" for row in read_metrics(cls_run) if row["val/loss"]}
     assert any(value in outcome.out for value in values)
     outcome = invoke("test", "--run", cls_run, "--data.max_test_samples", "4")
     assert outcome.code == 0, outcome.err
@@ -228,7 +231,9 @@ def test_precision_is_filled_in_and_told(tiny_cls, tmp_path):
     arguments[arguments.index("--trainer.precision") + 1] = "null"
     outcome = invoke("fit", *arguments, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
     precision = default_precision("cpu")
-    assert yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["trainer"]["precision"] == precision
+    assert (
+        yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["trainer"]["precision"] == precision
+    )
     assert precision in outcome.err
     assert precision in outcome.out
 

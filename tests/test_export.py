@@ -1,5 +1,7 @@
 import json
 import re
+import resource
+import signal
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -18,6 +20,7 @@ from transformers import (
 from lightning_nlp import __version__
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
 from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
 from lightning_nlp.export import export_run
 from lightning_nlp.models.encoder import from_config
 
@@ -289,15 +292,28 @@ def test_a_second_export_replaces_the_first(tmp_path, classification_data):
     assert reloaded.classifier.bias.equal(second.classifier.bias)
 
 
-def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data, monkeypatch):
-    network = classifier(classification_data)
-    folder = export(network, classification_data, tmp_path)
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 4 KiB, so that the real writers meet a real error."""
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk(tmp_path, classification_data, full_disk):
+    with pytest.raises(UserError, match=r"export cannot be written to .*--ckpt_path last"):
+        export(classifier(classification_data), classification_data, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data, request):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def full_disk(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(network), "save_pretrained", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        export(network, classification_data, tmp_path)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(UserError, match="export cannot be written"):
+        export(classifier(classification_data), classification_data, tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]

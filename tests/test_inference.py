@@ -3,7 +3,6 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,7 +70,8 @@ def make_run(folder, auto_class, tokenizer, **settings):
         names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
     network = from_config(auto_class, config, **names)
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.4)
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
     network.eval().save_pretrained(folder / "export")
     tokenizer.save_pretrained(folder / "export")
     config_yaml = {"data": {"class_path": "IMDBDataModule", "init_args": {"max_length": 16, **settings}}}
@@ -206,7 +206,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_text(classifier_run, tmp
 
 
 def test_a_reader_of_stdout_may_leave_early(classifier_run, tmp_path):
-    source = write_lines(tmp_path / "input.txt", TEXTS * 300)
+    source = write_lines(tmp_path / "input.txt", TEXTS * 100)
     code = "from lightning_nlp.cli import main; main()"
     command = [sys.executable, "-c", code, "predict", "--run", str(classifier_run), "--input", source, "--output", "-"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
@@ -408,12 +408,3 @@ def test_the_command_line(classifier_run, tmp_path, capsys):
     assert printed.err.startswith("error: --output")
     assert "Traceback" not in printed.err
     main(["predict", "--run", str(classifier_run), "--input", source, "--output", output, "--overwrite", "true"])
-
-
-def test_a_classifier_on_an_exotic_device_moves_its_batches(classifier_run, tmp_path, monkeypatch):
-    # "cuda" is asked for where there is one; a CPU build can at least be seen to try.
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU: the other tests use it")
-    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: True))
-    with pytest.raises((AssertionError, RuntimeError, AttributeError)):
-        predicted(classifier_run, tmp_path, TEXTS[:1])

@@ -1,0 +1,101 @@
+"""The command line before it is parsed, and what an error of the parser becomes."""
+
+from pathlib import Path
+
+import pytest
+from jsonargparse import Namespace
+
+from lightning_nlp.arguments import VALIDATION_METRICS, check_settings, find_configs, split_run_arguments
+from lightning_nlp.errors import UserError
+from tests.conftest import read_metrics
+
+
+def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = Path(__file__).parent.parent / "configs" / "cls.yaml"
+    assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", str(shipped)]
+    assert find_configs(["fit", "--config=cls.yaml", "-c", "mlm.yaml"])[1] == f"--config={shipped}"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "cls.yaml").touch()
+    assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", "configs/cls.yaml"]
+    (tmp_path / "cls.yaml").touch()
+    assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", "cls.yaml"]
+    assert find_configs(["fit", "--config"]) == ["fit", "--config"]  # the parser says what is missing
+
+
+def test_find_configs_lists_what_there_is():
+    with pytest.raises(UserError, match=r"clz\.yaml.*cls\.yaml, mlm\.yaml"):
+        find_configs(["fit", "--config", "clz.yaml"])
+
+
+def make_run(folder: Path, *checkpoints: str) -> Path:
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").touch()
+    for name in checkpoints:
+        (folder / "checkpoints" / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("spelling", [["--run", "{}"], ["--run={}"]])
+def test_a_run_becomes_its_configuration_and_best_checkpoint(spelling, tmp_path):
+    run = make_run(tmp_path / "0", "best.ckpt", "last.ckpt")
+    arguments = ["test", "--trainer.devices", "1", *(part.format(run) for part in spelling)]
+    best = str(run / "checkpoints" / "best.ckpt")
+    expected = ["test", "--config", str(run / "config.yaml"), "--ckpt_path", best, "--trainer.devices", "1"]
+    assert split_run_arguments(arguments) == expected
+
+
+@pytest.mark.parametrize("spelling", [["--ckpt_path", "last"], ["--ckpt_path=last"]])
+def test_last_is_that_of_the_run(spelling, tmp_path):
+    run = make_run(tmp_path / "0", "last.ckpt")
+    found = split_run_arguments(["validate", "--run", str(run), *spelling])
+    assert "=".join(found[3:]) == f"--ckpt_path={run}/checkpoints/last.ckpt"
+
+
+def test_fit_takes_no_run(tmp_path):
+    assert split_run_arguments(["fit", "--run", "x"]) == ["fit", "--run", "x"]
+
+
+def settings(model: str = "SequenceClassifier", **changes: object) -> Namespace:
+    values: dict[str, object] = {
+        "monitor": "val/accuracy",
+        "mode": "max",
+        "accumulate_grad_batches": 1,
+        "limit_train_batches": None,
+    } | changes
+    choice = Namespace(monitor=values["monitor"], mode=values["mode"])
+    return Namespace(
+        model=Namespace(class_path=f"somewhere.{model}"),
+        early_stopping=choice,
+        checkpoint=choice,
+        trainer=Namespace({name: values[name] for name in ("accumulate_grad_batches", "limit_train_batches")}),
+    )
+
+
+def test_good_settings_pass():
+    check_settings(settings())
+    check_settings(settings(monitor=None))
+    check_settings(settings("MaskedLanguageModel", monitor="val/loss", mode="min"))
+    check_settings(settings("OneOfMyOwn", monitor="val/rouge"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"monitor": "val/acc"}, "give --early_stopping.monitor one of val/loss, val/accuracy"),
+        ({"mode": "min"}, "would choose the worst val/accuracy: give --early_stopping.mode max"),
+        ({"monitor": "val/loss"}, "would choose the worst val/loss: give --early_stopping.mode min"),
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches must be at least 1, not 0"),
+        ({"limit_train_batches": 0}, "--trainer.limit_train_batches 0 leaves nothing"),
+    ],
+)
+def test_senseless_settings(changes, message):
+    with pytest.raises(UserError) as error:
+        check_settings(settings(**changes))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("task", "name"), [("cls", "SequenceClassifier"), ("mlm", "MaskedLanguageModel")])
+def test_the_known_metrics_are_those_that_are_logged(task, name, request):
+    columns = read_metrics(request.getfixturevalue(f"{task}_run"))[0]
+    assert {key for key in columns if key.startswith("val/")} == set(VALIDATION_METRICS[name])

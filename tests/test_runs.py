@@ -1,0 +1,157 @@
+"""A run's directory, and a training that goes on in it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_nlp import runs
+from lightning_nlp.errors import UserError
+from tests.conftest import ctrl_c, files_below, invoke, read_metrics
+
+NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
+
+
+def test_new_runs_count_up_and_never_share(tmp_path):
+    made = [runs.new_run(tmp_path, "cls") for _ in range(3)]
+    assert made == [tmp_path / "cls" / str(n) for n in range(3)]
+    (tmp_path / "cls" / "7").mkdir()
+    (tmp_path / "cls" / "notes").mkdir()
+    assert runs.new_run(tmp_path, "cls") == tmp_path / "cls" / "8"
+    assert runs.new_run(tmp_path, "other") == tmp_path / "other" / "0"
+
+
+def test_two_processes_at_once_get_two_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "numbers", lambda parent: [])  # both looked before either made its own
+    assert [runs.new_run(tmp_path, "cls").name for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_discard_leaves_other_runs(tmp_path):
+    first, second = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
+    (second / "config.yaml").touch()
+    runs.discard(second)
+    assert first.is_dir()
+    assert not second.exists()
+    runs.discard(first)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_latest_checkpoint_skips_runs_without_one(tmp_path):
+    for number in (2, 10, 11):
+        (tmp_path / "cls" / str(number) / "checkpoints").mkdir(parents=True)
+    for number in (2, 10):
+        (tmp_path / "cls" / str(number) / "checkpoints" / "last.ckpt").touch()
+    assert runs.latest_checkpoint(tmp_path, "cls", "last") == tmp_path / "cls" / "10" / "checkpoints" / "last.ckpt"
+    with pytest.raises(UserError, match="no|No run under .*cls has a best checkpoint"):
+        runs.latest_checkpoint(tmp_path, "cls", "best")
+
+
+def test_existing_run_names_the_numbers(tmp_path):
+    (tmp_path / "cls" / "3").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"did you mean .*cls/3\?"):
+        runs.existing_run(str(tmp_path / "cls"))
+    with pytest.raises(UserError, match="no such directory"):
+        runs.existing_run(str(tmp_path / "cls" / "4"))
+
+
+def final_weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def same_training(one: Path, other: Path) -> None:
+    """Both runs logged the same metrics in the same steps and have the same weights, to the bit."""
+    tables = []
+    for run in (one, other):
+        kept = [{k: v for k, v in row.items() if not k.startswith("perf/")} for row in read_metrics(run)]
+        tables.append(kept)
+    assert [row["step"] for row in tables[1]] == [row["step"] for row in tables[0]]
+    assert tables[1] == tables[0]
+    ours, theirs = final_weights(one), final_weights(other)
+    assert len(ours) > 10
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    best = [torch.load(run / "checkpoints" / "best.ckpt", weights_only=True) for run in (one, other)]
+    assert best[0]["global_step"] == best[1]["global_step"]
+
+
+@pytest.mark.parametrize("accumulate", ["1", "2"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_an_interrupted_training_ends_as_if_it_had_not_been(task, accumulate, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), *NO_DROPOUT]
+    arguments += ["--trainer.accumulate_grad_batches", accumulate]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    broken = [*arguments, "--runs_dir", tmp_path / "broken"]
+    for call in (2, 2):  # in the first epoch, and again a few steps later
+        with ctrl_c("on_train_batch_start", [call]):
+            outcome = invoke("fit", *broken, *(["--ckpt_path", "last"] if (tmp_path / "broken").exists() else []))
+        assert outcome.code == 130, outcome.err
+    resumed = invoke("fit", *broken, "--ckpt_path", "last")
+    assert resumed.run.parent == tmp_path / "broken" / whole.parent.name
+    assert resumed.run.name == "0"
+    same_training(whole, resumed.run)
+
+
+@pytest.mark.parametrize(
+    ("hook", "call"), [("on_validation_start", 0), ("on_validation_start", 2), ("on_train_batch_end", 6)]
+)
+def test_interrupts_around_validations_lose_none(hook, call, tiny_cls, tmp_path):
+    # a validation in the middle of the epoch and one at its end; the best checkpoint must come from all of them
+    arguments = [*tiny_cls, *NO_DROPOUT, "--trainer.val_check_interval", "3"]
+    arguments += ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--early_stopping.patience", "9"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    with ctrl_c(hook, [call]):
+        assert invoke("fit", *arguments, "--runs_dir", tmp_path / "broken").code == 130
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--ckpt_path", "last").run)
+
+
+def test_a_training_stopped_by_max_steps_goes_on(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    stopped = invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--trainer.max_steps", "10").run
+    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 10
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--ckpt_path", "last").run)
+
+
+def test_more_epochs_after_the_end(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    shorter = [*arguments, "--runs_dir", tmp_path / "broken"]
+    assert invoke("fit", *shorter, "--trainer.max_epochs", "1").code == 0
+    same_training(whole, invoke("fit", *shorter, "--ckpt_path", "last").run)
+
+
+def test_the_command_line_beats_the_checkpoint(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.schedule", "constant", "--model.warmup_ratio", "0", "--runs_dir", tmp_path]
+    assert invoke("fit", *arguments, "--model.lr", "0.01", "--trainer.max_steps", "5").code == 0
+    run = invoke("fit", *arguments, "--model.lr", "0.002", "--ckpt_path", "last").run
+    rates = [float(row["train/lr"]) for row in read_metrics(run) if row["train/lr"]]
+    assert rates == pytest.approx([0.01] * 5 + [0.002] * 9)
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["model"]["init_args"]["lr"] == 0.002
+
+
+def test_other_checkpoints_start_a_run_of_their_own(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--runs_dir", tmp_path]
+    first = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
+    before = {name: (first / name).stat().st_mtime_ns for name in files_below(first)}
+    copy = tmp_path / "copy.ckpt"
+    copy.write_bytes((first / "checkpoints" / "last.ckpt").read_bytes())
+    for number, given in enumerate(("best", copy), start=1):
+        outcome = invoke("fit", *arguments, "--ckpt_path", given)
+        assert outcome.run == first.parent / str(number), outcome.err
+        steps = [int(row["step"]) for row in read_metrics(outcome.run)]
+        assert steps == list(range(7, 15))
+    assert {name: (first / name).stat().st_mtime_ns for name in files_below(first)} == before
+    # a foreign best_model_path in the checkpoint must not be taken for this run's
+    stopped = invoke("fit", *arguments, "--ckpt_path", copy, "--trainer.max_steps", "8")
+    assert stopped.code == 0, stopped.err
+    assert (stopped.run / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_a_resume_that_fails_leaves_the_run_as_it_was(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1").run
+    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+    for mistake in (["--data.path", "nowhere.csv"], ["--data.vocab_size", "100"], ["--model.lr", "0"]):
+        outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last", *mistake)
+        assert outcome.code == 2, outcome.err
+        assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
