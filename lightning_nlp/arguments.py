@@ -55,7 +55,7 @@ def find_configs(arguments: list[str]) -> list[str]:
         try:  # the parser's own message names no file
             yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"--config {value}: {path} is not YAML ({one_line(error)}); correct it.") from error
+            raise UserError(f"{path} is not YAML ({one_line(error)}): correct it, or give another --config.") from error
         if separator:
             found[i] = f"{option}={path}"
         else:
@@ -152,28 +152,26 @@ def explain_parse_error(error: Exception, command: str) -> str:
     message = one_line(error)
     missing = re.search(r"arguments are required: (.*)$", message)
     if missing:
-        names = [name.removeprefix(f"{command}.") for name in missing[1].split(", ")]
+        lacking = [name.removeprefix(f"{command}.") for name in missing[1].split(", ")]
         cure = "--config FILE, such as configs/cls.yaml" + ("" if command == "fit" else ", or --run RUN")
-        cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
-        return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
+        cure = cure if {"model", "data"} & set(lacking) else ", ".join(f"--{name}" for name in lacking)
+        return f"`{command}` needs to know its {' and '.join(lacking)}: give {cure}."
     keys = re.findall(r"Parser key \"([\w.]+)\"", message)
     unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
     if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
         key = ".".join([*keys, unknown.group(1)])
         near = difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(known_keys(command)), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if near and near[0] == key.rsplit(".", 1)[-1]:
+            hint = " Only another class has it."
         return f"Unknown configuration key {key!r}.{hint} `python train.py {command} --help` lists all."
-    value = re.search(r"Got value: (\S+)|val='([^']*)'\)|Given value: (\S.*)$", message)
+    value = re.search(r"val='([^']*)'\)", message) or re.search(r"Got value: (\S+)|Given value: (\S.*)$", message)
     if keys and value:
         found = next(group for group in value.groups() if group is not None)
         expected = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", message)
         names = dict.fromkeys((literal or name) for name, literal in expected if name != "NoneType")
-        wanted = (
-            f" Expected: {', '.join(names)}."
-            if names
-            else f" `python train.py {command} --help` says what is accepted."
-        )
-        return f"--{'.'.join(keys)} cannot be {found!r}.{wanted}"
+        wanted = f"Expected: {', '.join(names)}." if names else f"`python train.py {command} --help` says what can be."
+        return f"--{'.'.join(keys)} cannot be {found!r}. {wanted}"
     return message
 
 

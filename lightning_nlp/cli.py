@@ -89,6 +89,7 @@ class CLI(LightningCLI):
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         # only for --help: `main` sends the command elsewhere, since it needs neither Trainer nor data module
+        assert parser._subcommands_action is not None
         parser._subcommands_action.add_subcommand("predict", predict_parser(), help="Predict for a file of texts.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -245,7 +246,7 @@ class CLI(LightningCLI):
             if trainer.global_step == 0 or isinstance(error, UserError | KeyboardInterrupt):
                 self._undo()
             raise
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             runs.discard(self.run_dir)
             return
         fit_seconds = time.monotonic() - self.started

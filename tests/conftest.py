@@ -58,8 +58,7 @@ def invoke(*arguments: str | Path) -> Outcome:
         try:
             main([str(argument) for argument in arguments])
         except SystemExit as stop:
-            assert stop.code is None or isinstance(stop.code, int)
-            code = stop.code or 0
+            code = int(stop.code or 0)
         finally:
             streams = iter(before)
             for handler in handlers:

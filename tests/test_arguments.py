@@ -57,12 +57,8 @@ def test_fit_takes_no_run(tmp_path):
 
 
 def settings(model: str = "SequenceClassifier", **changes: object) -> Namespace:
-    values: dict[str, object] = {
-        "monitor": "val/accuracy",
-        "mode": "max",
-        "accumulate_grad_batches": 1,
-        "limit_train_batches": None,
-    } | changes
+    values: dict[str, object] = {"monitor": "val/accuracy", "mode": "max"}
+    values |= {"accumulate_grad_batches": 1, "limit_train_batches": None, **changes}
     choice = Namespace(monitor=values["monitor"], mode=values["mode"])
     return Namespace(
         model=Namespace(class_path=f"somewhere.{model}"),

@@ -99,7 +99,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--model.warmup_ratio", "2"], ["warmup_ratio is 2"]),
     (CLS, ["--model.weight_decay", "-1"], ["weight_decay is -1"]),
     (CLS, ["--model.class_weights", "[1.0, 2.0, 3.0]"], ["3 weights for 2 classes", "--model.class_weights"]),
-    (CLS, ["--model.class_weights", "even"], ["class_weights"]),
+    (CLS, ["--model.class_weights", "even"], ["--model.class_weights cannot be 'even'", "balanced"]),
     (CLS, ["--model.pretrained", "no/such/../folder"], ["--model.pretrained"]),
     (CLS, ["--data.batch_size", "0"], ["--data.batch_size must be at least 1, not 0"]),
     (CLS, ["--data.batch_size", "many"], ["--data.batch_size cannot be 'many'", "int"]),
@@ -140,7 +140,7 @@ SETTINGS = [  # task, arguments, words of the message
     (MLM, ["--data.max_length", "64"], ["max_length is 64", "32 positions", "--data.max_length"]),
     (MLM, ["--data.vocab_size", "5"], ["vocabulary of 5", "--data.vocab_size"]),
     (MLM, ["--model.n_heads", "3"], ["16", "3 attention heads"]),
-    (MLM, ["--model.label_smoothing", "0.1"], ["label_smoothing"]),
+    (MLM, ["--model.label_smoothing", "0.1"], ["label_smoothing", "another class"]),
 ]
 
 
@@ -224,10 +224,9 @@ def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, wo
         path.write_bytes(good)
         data = write_reviews(tmp_path / "reviews.csv")
         data.write_text(data.read_text(encoding="utf-8").replace(",pos", ",fine"), encoding="utf-8")
-        words, more = (
-            ["label_names", "fine"],
-            ["--data.tokenizer", cls_run / "export", "--data.path", data, "--data.cache_dir", tmp_path / "cache"],
-        )
+        words = ["label_names", "fine"]
+        more = ["--data.tokenizer", cls_run / "export", "--data.path", data]
+        more += ["--data.cache_dir", tmp_path / "cache"]
     fails([command, *tiny_cls, "--ckpt_path", path, *more], *words, below=work)
 
 

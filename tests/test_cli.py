@@ -231,9 +231,8 @@ def test_precision_is_filled_in_and_told(tiny_cls, tmp_path):
     arguments[arguments.index("--trainer.precision") + 1] = "null"
     outcome = invoke("fit", *arguments, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
     precision = default_precision("cpu")
-    assert (
-        yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["trainer"]["precision"] == precision
-    )
+    config = yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["trainer"]["precision"] == precision
     assert precision in outcome.err
     assert precision in outcome.out
 
@@ -265,7 +264,7 @@ def test_arguments_of_the_process_are_the_default(monkeypatch, cls_run):
     from lightning_nlp.cli import main
 
     monkeypatch.setattr("sys.argv", ["train.py", "test", "--run", str(cls_run / "nowhere")])
-    with contextlib.redirect_stderr(open(os.devnull, "w")), pytest.raises(SystemExit) as stop:  # noqa: SIM115
+    with contextlib.redirect_stderr(open(os.devnull, "w")), pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
 

@@ -43,7 +43,7 @@ def test_latest_checkpoint_skips_runs_without_one(tmp_path):
     for number in (2, 10):
         (tmp_path / "cls" / str(number) / "checkpoints" / "last.ckpt").touch()
     assert runs.latest_checkpoint(tmp_path, "cls", "last") == tmp_path / "cls" / "10" / "checkpoints" / "last.ckpt"
-    with pytest.raises(UserError, match="no|No run under .*cls has a best checkpoint"):
+    with pytest.raises(UserError, match=r"No run under .*cls has a best checkpoint"):
         runs.latest_checkpoint(tmp_path, "cls", "best")
 
 

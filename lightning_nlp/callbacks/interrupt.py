@@ -62,7 +62,7 @@ class LastCheckpoint(Checkpoint):
             self._previous = None
 
     def _save(self, trainer: Trainer) -> None:
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.checkpoint, weights_only=False)
             self._saved_step = trainer.global_step
 

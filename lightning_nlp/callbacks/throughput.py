@@ -51,8 +51,8 @@ class Throughput(Callback):
         tokens = batch["attention_mask"].sum()
         self._tokens = tokens if self._tokens is None else self._tokens + tokens
         self._places += batch["input_ids"].numel()
-        step = trainer.global_step
-        if step != self._logged_step and trainer.log_every_n_steps and step % trainer.log_every_n_steps == 0:
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if step != self._logged_step and every and step % every == 0:
             self._logged_step = step
             places = self._places
             tokens_now, seconds = self._collect()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader
 from lightning_nlp.data.files import SPLITS
-from lightning_nlp.data.preparation import Truncation, prepare_tokens
+from lightning_nlp.data.preparation import Truncation, prepare_tokens, read_facts
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import load_tokenizer
 from lightning_nlp.errors import UserError
@@ -64,6 +64,7 @@ class TextDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.split_seed = split_seed
         self.cache_dir = Path(cache_dir).expanduser()
         self.tokenizer_name = tokenizer_name
         self._cleaning = {**cleaning, "seed": split_seed}
@@ -76,8 +77,8 @@ class TextDataModule(LightningDataModule):
         """Where the texts come from."""
         raise NotImplementedError
 
-    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
-        """Makes a batch of (columns, epoch)."""
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+        """Makes a batch of (columns, epoch), with `seed` for what is drawn."""
         raise NotImplementedError
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
@@ -97,6 +98,8 @@ class TextDataModule(LightningDataModule):
             max_length=self.max_length,
             truncation=self._truncation,
         )
+        for line in read_facts(self._folder)["cleaning"]:
+            rank_zero_info(line)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
@@ -109,7 +112,7 @@ class TextDataModule(LightningDataModule):
         assert self._folder is not None
         self.tokenizer = load_tokenizer(str(self._folder / "tokenizer"))
         self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
-        self.facts = json.loads((self._folder / "facts.json").read_text(encoding="utf-8"))
+        self.facts = read_facts(self._folder)
         for name in SPLITS:
             self._rows[name] = Dataset.from_file(str(self._folder / f"{name}.arrow"))
 
@@ -140,8 +143,10 @@ class TextDataModule(LightningDataModule):
     def _loader(self, split: str) -> ResumableLoader:
         # With --trainer.overfit_batches the same batches must come back in each epoch.
         fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
+        # Runs with different seeds are measured on the same masks.
+        collate = self.collate_function(self.seed if split == "train" else self.split_seed)
         return ResumableLoader(
-            Batches(self._rows[split].with_format("numpy"), self.collate_function()),
+            Batches(self._rows[split].with_format("numpy"), collate),
             self._plan(split),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),

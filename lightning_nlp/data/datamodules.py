@@ -115,7 +115,7 @@ class TextClassificationDataModule(TextDataModule):
         """The number of training examples of each class."""
         return self.facts["train"]["class_counts"]
 
-    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
         """Padding alone."""
         return partial(collate_classification, pad_token_id=self.tokenizer.pad_token_id, max_length=self.max_length)
 
@@ -157,8 +157,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         limit_alphabet: The most single characters that such a tokenizer keeps.
         lowercase: Whether such a tokenizer folds case. Accents are kept either way.
-        split_seed: Chooses the held-out parts and the samples; leave it, so that runs compare.
-        seed: Chooses the order of batches and the masks. Null takes `seed_everything`.
+        split_seed: Chooses the held-out parts, the samples and the masks of evaluation; leave it, so that runs compare.
+        seed: Chooses the order of batches and the masks of training. Null takes `seed_everything`.
         cache_dir: Where downloads and token ids are kept.
     """
 
@@ -247,7 +247,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             )
         return tokenizer
 
-    def collate_function(self) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
         """Padding and masking."""
         special_ids = torch.tensor(sorted(self.tokenizer.all_special_ids))
         vocabulary = torch.arange(len(self.tokenizer))
@@ -255,7 +255,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             collate_mlm,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
-            seed=self.seed,
+            seed=seed,
             special_ids=special_ids,
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.files import SPLITS
@@ -71,8 +70,6 @@ def prepare_tokens(
         work_dir = folder / "texts"
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **cleaning)
-        for line in counts.lines():
-            rank_zero_info(line)
         used = tokenizer or train_wordpiece(TextColumn(splits["train"]), max_length=max_length, **training)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
@@ -216,6 +213,11 @@ def write_tokens(
         desc=description,
     )
     return counts
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The counts and names beside the token ids of `prepare_tokens`."""
+    return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
 
 class TextColumn:

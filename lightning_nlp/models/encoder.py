@@ -225,6 +225,9 @@ def from_pretrained(
         )
     if new:
         rank_zero_info(f"{name} brings no {', '.join(new)}: trained from scratch.")
+    for parameter in network.parameters():
+        # safetensors maps weights at odd addresses, where CPU kernels are slower; as the parameter stays, so do ties
+        parameter.data = parameter.data.clone()
     # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay off
     return network.train()
 
