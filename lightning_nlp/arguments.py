@@ -9,18 +9,9 @@ import re
 from pathlib import Path
 
 import yaml
-from jsonargparse import Namespace
 
 from lightning_nlp import runs
-from lightning_nlp.errors import UserError
-
-# What the modules measure on the validation part, and whether more or less of it is better.
-VALIDATION_METRICS = {
-    "SequenceClassifier": {"val/loss": "min"}
-    | dict.fromkeys(("val/accuracy", "val/f1", "val/precision", "val/recall"), "max"),
-    "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
-    | dict.fromkeys(("val/top1", "val/top5"), "max"),
-}
+from lightning_nlp.errors import UserError, one_line
 
 
 def find_configs(arguments: list[str]) -> list[str]:
@@ -105,38 +96,6 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def check_settings(config: Namespace) -> None:
-    """Check what the Trainer and its callbacks would find out late: at a division by zero, or after an epoch.
-
-    Args:
-        config: A subcommand's configuration.
-
-    Raises:
-        UserError: If a setting makes no sense.
-    """
-    if config.trainer.accumulate_grad_batches < 1:
-        raise UserError(
-            f"--trainer.accumulate_grad_batches must be at least 1, not {config.trainer.accumulate_grad_batches}."
-        )
-    if config.trainer.limit_train_batches == 0:
-        raise UserError("--trainer.limit_train_batches 0 leaves nothing to train on: give a number of batches or null.")
-    class_name = config.model.class_path.rsplit(".", 1)[-1]
-    known = VALIDATION_METRICS.get(class_name)
-    if known is None:  # a module of the user's own
-        return
-    for section in ("early_stopping", "checkpoint"):
-        monitor, mode = config[section].monitor, config[section].mode
-        if monitor is None:  # no choice: the last checkpoint counts as the best
-            continue
-        if monitor not in known:
-            raise UserError(f"{class_name} logs no {monitor!r}: give --{section}.monitor one of {', '.join(known)}.")
-        if mode != known[monitor]:
-            raise UserError(
-                f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
-                f"{known[monitor]}."
-            )
-
-
 def explain_parse_error(error: Exception, command: str) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
@@ -173,11 +132,6 @@ def explain_parse_error(error: Exception, command: str) -> str:
         wanted = f"Expected: {', '.join(names)}." if names else f"`python train.py {command} --help` says what can be."
         return f"--{'.'.join(keys)} cannot be {found!r}. {wanted}"
     return message
-
-
-def one_line(error: Exception) -> str:
-    """An error's message without line breaks."""
-    return " ".join(str(error).split())
 
 
 def known_keys(command: str) -> set[str]:

@@ -6,13 +6,11 @@ import contextlib
 import shlex
 import sys
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -21,24 +19,18 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
-from lightning_nlp.arguments import (
-    check_settings,
-    class_help,
-    explain_parse_error,
-    find_configs,
-    one_line,
-    split_run_arguments,
-)
+from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, lightning_errors, one_line
 from lightning_nlp.export import export_run
-from lightning_nlp.hardware import default_precision, device_name
+from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
-from lightning_nlp.loggers import MetricsCSV, configure_wandb, is_wandb
+from lightning_nlp.loggers import MetricsCSV, prepare_loggers
 from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
 
 # Imported so that the yaml files may name them without their modules.
@@ -89,6 +81,7 @@ class CLI(LightningCLI):
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         # only for --help: `main` sends the command elsewhere, since it needs neither Trainer nor data module
+        assert parser._subcommands_action is not None
         assert parser._subcommands_action is not None
         parser._subcommands_action.add_subcommand("predict", predict_parser(), help="Predict for a file of texts.")
 
@@ -310,73 +303,6 @@ class CLI(LightningCLI):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
-
-
-@contextlib.contextmanager
-def lightning_errors(trainer: Trainer) -> Iterator[None]:
-    """Turn what Lightning itself raises about its settings into a UserError, and its exit after Ctrl-C back into one.
-
-    Args:
-        trainer: The Trainer that runs within this context.
-    """
-    try:
-        yield
-    except (ValueError, MisconfigurationException) as error:
-        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):
-            raise
-        raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
-    except SystemExit as stop:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise stop
-
-
-def fill_in(config: Namespace) -> None:
-    """Fill in what a null stands for, so that config.yaml says what was really used.
-
-    Args:
-        config: A subcommand's configuration; changed in place.
-    """
-    data, model = config.data.init_args, config.model.init_args
-    if data.get("tokenizer") is None and "tokenizer" in data:
-        data.tokenizer = model.get("pretrained")
-    if data.get("seed") is None and "seed" in data:
-        data.seed = config.seed_everything
-    if config.trainer.precision is None:
-        config.trainer.precision = default_precision(config.trainer.accelerator)
-    if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
-        config.checkpoint.monitor, config.checkpoint.save_on_train_epoch_end = None, True
-    if config.name is None:
-        paths = config.get("config") or []
-        config.name = Path(str(paths[-1])).stem if paths else "run"
-
-
-def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
-    """Make `trainer.logger` a list, and give each WandbLogger in it its mode and its place.
-
-    Args:
-        config: The configuration of `fit`; changed in place.
-        run_dir: The run's directory.
-        resumed: Whether a training goes on, whose W&B run its config.yaml names.
-    """
-    found = config.trainer.logger
-    entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
-    earlier = wandb_ids(run_dir) if resumed else []
-    for entry in entries:
-        if is_wandb(entry.class_path):
-            init_args = entry.init_args.as_dict()
-            if earlier and init_args.get("id") is None:
-                init_args["id"] = earlier.pop(0)
-            entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
-    config.trainer.logger = entries or False
-
-
-def wandb_ids(run_dir: Path) -> list[str]:
-    """The W&B run ids in a run's config.yaml."""
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    loggers = config["trainer"]["logger"] or []
-    return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]
 
 
 def predict_parser() -> ArgumentParser:

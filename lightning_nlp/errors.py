@@ -1,4 +1,13 @@
-"""The one exception that stands for a user's mistake."""
+"""The one exception that stands for a user's mistake, and what Lightning raises in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 
 class UserError(ValueError):
@@ -8,3 +17,28 @@ class UserError(ValueError):
     its traceback. A message has four parts: what is wrong, the value found, where, and the argument or command that
     cures it.
     """
+
+
+def one_line(error: Exception) -> str:
+    """An error's message without line breaks."""
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def lightning_errors(trainer: Any) -> Iterator[None]:
+    """Turn what Lightning itself raises about its settings into a UserError, and its exit after Ctrl-C back into one.
+
+    Args:
+        trainer: The Trainer that runs within this context.
+    """
+    try:
+        yield
+    except (ValueError, MisconfigurationException) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):
+            raise
+        raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
+    except SystemExit as stop:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise stop

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import os
 import secrets
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
@@ -53,7 +54,7 @@ class MetricsCSV(Logger):
         return str(self.path.parent)
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml holds them."""
 
     @rank_zero_only
@@ -135,3 +136,30 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
 def is_wandb(class_path: str) -> bool:
     """Whether a logger's `class_path` is the WandbLogger."""
     return class_path.rsplit(".", 1)[-1] == "WandbLogger"
+
+
+def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
+    """Make `trainer.logger` a list, and give each WandbLogger in it its mode and its place.
+
+    Args:
+        config: The configuration of `fit`; changed in place.
+        run_dir: The run's directory.
+        resumed: Whether a training goes on, whose W&B run its config.yaml names.
+    """
+    found = config.trainer.logger
+    entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
+    earlier = wandb_ids(run_dir) if resumed else []
+    for entry in entries:
+        if is_wandb(entry.class_path):
+            init_args = entry.init_args.as_dict()
+            if earlier and init_args.get("id") is None:
+                init_args["id"] = earlier.pop(0)
+            entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
+    config.trainer.logger = entries or False
+
+
+def wandb_ids(run_dir: Path) -> list[str]:
+    """The W&B run ids in a run's config.yaml."""
+    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    loggers = config["trainer"]["logger"] or []
+    return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]

@@ -15,9 +15,10 @@ NOT_FOR_USERS = (
     r".*is not supported for the `fit` method.*",
     r".*Precision bf16-mixed is not supported by the model summary.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own business
-    r".*The '\w+_dataloader' does not have many workers.*",
     r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
     r".*in eval mode at the start of training.*",
+    r".*Be aware that when using `ckpt_path`, callbacks.*",  # the run's own directory is given
+    r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run, which is meant
 )
 
 CHATTER = (

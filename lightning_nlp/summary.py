@@ -44,12 +44,14 @@ def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.text import Text
 
     # Text, because rich takes a string's square brackets, as a path may have them, for markup.
-    table = Table(title=Text(title), show_header=False, title_justify="left")
+    console = Console()
+    console.print(Text(title, style="italic"), soft_wrap=True)  # a title of the table's own would wrap in a path
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console.print(table)
 
 
 def _number(value: float) -> str:

@@ -123,7 +123,7 @@ def test_without_a_login_the_run_is_offline_and_says_so(tiny_cls, tmp_path):
         env=environment,
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=240,
         stdin=subprocess.DEVNULL,
     )
     assert child.returncode == 0, child.stderr

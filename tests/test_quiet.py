@@ -1,0 +1,40 @@
+import logging
+import os
+import warnings
+
+import pytest
+
+from lightning_nlp.quiet import quiet_libraries
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    for name in ("TOKENIZERS_PARALLELISM", "WANDB_SILENT"):
+        monkeypatch.delenv(name, raising=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quiet_libraries()
+        yield caught
+
+
+def test_warnings_that_nobody_can_act_on_are_silent_and_others_are_not(quiet):
+    warnings.warn("The 'train_dataloader' does not have many workers which may be a bottleneck.", stacklevel=1)
+    assert quiet == []
+    warnings.warn("Your label smoothing is odd.", stacklevel=1)
+    assert len(quiet) == 1
+
+
+def test_chatter_is_dropped_and_what_happened_is_not(quiet):
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+
+    def shown(message):
+        return logger.filter(logging.LogRecord(logger.name, logging.INFO, "", 0, message, None, None))
+
+    assert not shown("GPU available: False, used: False")
+    assert shown("`Trainer.fit` stopped: `max_epochs=2` reached.")
+
+
+def test_the_users_own_environment_wins(monkeypatch):
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    quiet_libraries()
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
