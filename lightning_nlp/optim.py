@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import nn
@@ -166,6 +166,44 @@ def configure_adamw(
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda(schedule, num_training_steps, warmup_ratio))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def configure_module(module: LightningModule, batches_per_epoch: int) -> dict[str, Any]:
+    """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`.
+
+    Args:
+        module: A module that calls this in its `configure_optimizers`.
+        batches_per_epoch: As for `num_training_steps`.
+
+    Returns:
+        What `configure_optimizers` returns.
+    """
+    settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
+    return configure_adamw(
+        module,
+        **settings,
+        num_training_steps=num_training_steps(module.trainer, batches_per_epoch),
+        fused=module.trainer.precision != "16-mixed",
+    )
+
+
+def restore_module(module: LightningModule, checkpoint: dict[str, Any], batches_per_epoch: int) -> None:
+    """`restore_command_line` by a module's own hyperparameters, where a training is about to go on.
+
+    Args:
+        module: A module that calls this in its `on_load_checkpoint`.
+        checkpoint: What that hook receives; changed in place.
+        batches_per_epoch: As for `num_training_steps`.
+    """
+    if module.trainer.state.fn != "fit":
+        return
+    hparams, steps = module.hparams, num_training_steps(module.trainer, batches_per_epoch)
+    restore_command_line(
+        checkpoint,
+        lr=hparams["lr"],
+        weight_decay=hparams["weight_decay"],
+        lr_lambda=lr_lambda(hparams["schedule"], steps, hparams["warmup_ratio"]),
+    )
 
 
 def restore_command_line(

@@ -15,14 +15,7 @@ from torch.optim import Optimizer
 
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.models import encoder, metadata
-from lightning_nlp.optim import (
-    Schedule,
-    clip_gradients,
-    configure_adamw,
-    lr_lambda,
-    num_training_steps,
-    restore_command_line,
-)
+from lightning_nlp.optim import Schedule, clip_gradients, configure_module, restore_module
 
 IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
@@ -144,16 +137,8 @@ class MaskedLanguageModel(LightningModule):
         self._log_metrics(self.test_metrics, "test", "test")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_adamw`."""
-        return configure_adamw(
-            self,
-            lr=self.hparams["lr"],
-            weight_decay=self.hparams["weight_decay"],
-            schedule=self.hparams["schedule"],
-            warmup_ratio=self.hparams["warmup_ratio"],
-            num_training_steps=num_training_steps(self.trainer, self._data.train_batches),
-            fused=self.trainer.precision != "16-mixed",
-        )
+        """AdamW with the schedule asked for; see `configure_module`."""
+        return configure_module(self, self._data.train_batches)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
@@ -162,14 +147,7 @@ class MaskedLanguageModel(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
         metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data.tokenizer))
-        if self.trainer.state.fn == "fit":
-            steps = num_training_steps(self.trainer, self._data.train_batches)
-            restore_command_line(
-                checkpoint,
-                lr=self.hparams["lr"],
-                weight_decay=self.hparams["weight_decay"],
-                lr_lambda=lr_lambda(self.hparams["schedule"], steps, self.hparams["warmup_ratio"]),
-            )
+        restore_module(self, checkpoint, self._data.train_batches)
 
     @property
     def _data(self) -> Any:
