@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,14 @@ for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
 
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_as_in_a_terminal() -> Iterator[None]:
+    """A suite started in the background is handed an ignored SIGINT, and so would be what it tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @dataclass
