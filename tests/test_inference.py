@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
@@ -272,14 +273,18 @@ def test_a_tokenizer_without_mask_token_classifies(tmp_path):
 
 
 def same_fillings(record, pipeline, text, top_k):
-    expected = pipeline(text, top_k=top_k)
+    expected = pipeline(text, top_k=top_k + 1)  # one more, to see whether the last place was a close race
     expected = expected if isinstance(expected[0], list) else [expected]
     assert len(record["fillings"]) == len(expected) == text.count(pipeline.tokenizer.mask_token)
     for ours, theirs in zip(record["fillings"], expected, strict=True):
-        assert [filling["token"] for filling in ours] == [item["token_str"] for item in theirs]
-        probabilities = [filling["probability"] for filling in ours]
-        assert probabilities == pytest.approx([item["score"] for item in theirs], abs=1e-5)
         assert len(ours) == top_k
+        scores = [item["score"] for item in theirs]
+        assert [filling["probability"] for filling in ours] == pytest.approx(scores[:top_k], abs=1e-5)
+        # A network without training has near ties, whose order is a matter of the last bit.
+        gaps = [1.0, *(a - b for a, b in pairwise(scores))]
+        clear = [rank for rank in range(top_k) if min(gaps[rank], gaps[rank + 1]) > 1e-7]
+        assert [ours[rank]["token"] for rank in clear] == [theirs[rank]["token_str"] for rank in clear]
+        assert len(clear) > 0.5 * top_k
 
 
 @pytest.mark.parametrize(("top_k", "batch_size"), [(1, 16), (7, 1), (7, 3)])
