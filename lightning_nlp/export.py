@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from lightning_nlp import __version__
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
+from lightning_nlp.models.encoder import realign
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 
@@ -96,19 +97,6 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
     with torch.inference_mode():
         if not torch.equal(network(**inputs).logits, reloaded(**inputs).logits):
             raise RuntimeError(f"The model in the export {folder} gives other outputs than the one trained")
-
-
-def realign(network: Any) -> None:
-    """Move a network's weights to memory of their own.
-
-    Those out of a safetensors file lie where the file has them, at multiples of 8 bytes instead of 64, and there the
-    kernels of a CPU round otherwise: equal weights would give outputs that differ in the last bit.
-
-    Args:
-        network: Any network; changed in place.
-    """
-    for tensor in [*network.parameters(), *network.buffers()]:
-        tensor.data = tensor.data.clone()
 
 
 def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[str, Any]) -> str:
