@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import resource
@@ -292,28 +293,33 @@ def test_a_second_export_replaces_the_first(tmp_path, classification_data):
     assert reloaded.classifier.bias.equal(second.classifier.bias)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """No file may grow beyond 4 KiB, so that the real writers meet a real error."""
+    """No file may grow beyond 4 KiB, so that the real writers meet a real error.
+
+    For as short as can be: pytest's own report may be such a file.
+    """
     usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk(tmp_path, classification_data, full_disk):
-    with pytest.raises(UserError, match=r"export cannot be written to .*--ckpt_path last"):
-        export(classifier(classification_data), classification_data, tmp_path)
+def test_a_full_disk(tmp_path, classification_data):
+    model = classifier(classification_data)
+    with pytest.raises(UserError, match=r"export cannot be written to .*--ckpt_path last"), full_disk():
+        export(model, classification_data, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data, request):
+def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data):
     folder = export(classifier(classification_data), classification_data, tmp_path)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    request.getfixturevalue("full_disk")
-    with pytest.raises(UserError, match="export cannot be written"):
+    with pytest.raises(UserError, match="export cannot be written"), full_disk():
         export(classifier(classification_data), classification_data, tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
