@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
-from lightning_nlp.models import encoder, metadata
+from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.optim import Schedule, check_range, clip_gradients, configure_module, restore_module
 
 IGNORE_INDEX = -100
@@ -71,6 +71,7 @@ class SequenceClassifier(LightningModule):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
         self.save_hyperparameters()
         self.network: Any = None
+        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
         self._accumulated = AccumulatedMean()
 
@@ -92,6 +93,7 @@ class SequenceClassifier(LightningModule):
             label2id={label: index for index, label in enumerate(labels)},
             problem_type="single_label_classification",
         )
+        self.packs = packing.choose(self)
         weights = _class_weights(self.hparams["class_weights"], list(data.class_counts), labels)
         self.register_buffer("class_weights", weights, persistent=False)
         self.val_loss, self.val_metrics = _mean(), _metrics(len(labels), "val/")
@@ -106,7 +108,7 @@ class SequenceClassifier(LightningModule):
         Returns:
             Float32, (B, number of classes).
         """
-        return self.network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+        return packing.forward(self.network, batch).logits.float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy as PyTorch's mean reduction has it, over all batches accumulated for a step."""

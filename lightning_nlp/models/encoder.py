@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import fetch_pretrained
+from lightning_nlp.models.packing import POSITIONS_AFTER_PADDING
 from lightning_nlp.optim import Schedule, check_range, lr_lambda
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ DROPOUT_NAMES = (
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
 )
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
-
-# These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
-POSITIONS_AFTER_PADDING = frozenset(
-    "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
-)
 
 # Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another tokenizer.
 MOST_UNUSED_ROWS = 1024

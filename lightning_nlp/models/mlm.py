@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_nlp.accumulation import AccumulatedMean
-from lightning_nlp.models import encoder, metadata
+from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, restore_module
 
 IGNORE_INDEX = -100
@@ -64,6 +64,7 @@ class MaskedLanguageModel(LightningModule):
         encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
         self.save_hyperparameters()
         self.network: Any = None
+        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self._accumulated = AccumulatedMean()
 
     def configure_model(self) -> None:
@@ -80,6 +81,7 @@ class MaskedLanguageModel(LightningModule):
             max_length=data.max_length,
             max_position_embeddings=self.hparams["max_position_embeddings"],
         )
+        self.packs = packing.choose(self)
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -158,7 +160,7 @@ class MaskedLanguageModel(LightningModule):
         """The logits (n, vocabulary) in float32 and the tokens (n,) at the n masked positions of a batch."""
         positions = masked_positions(batch["labels"])
         with head_on_positions(self.network, positions):
-            output = self.network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+            output = packing.forward(self.network, batch)
         return output.logits.squeeze(0).float(), batch["labels"].flatten().index_select(0, positions)
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> None:
