@@ -29,6 +29,7 @@ from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.loggers import MetricsCSV, prepare_loggers
+from lightning_nlp.memory import keep_freed_memory
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
@@ -82,7 +83,6 @@ class CLI(LightningCLI):
         super()._add_subcommands(parser, **kwargs)
         # only for --help: `main` sends the command elsewhere, since it needs neither Trainer nor data module
         assert parser._subcommands_action is not None
-        assert parser._subcommands_action is not None
         parser._subcommands_action.add_subcommand("predict", predict_parser(), help="Predict for a file of texts.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -98,6 +98,11 @@ class CLI(LightningCLI):
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
         parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+        parser.add_argument(
+            "--peak_tflops",
+            type=float | None,
+            help="Dense TFLOP/s of one device, for perf/mfu; null knows the usual GPUs, and measures a CPU.",
+        )
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -211,14 +216,17 @@ class CLI(LightningCLI):
         assert self.run_dir is not None
         configured = config["logger"] if isinstance(config["logger"], list) else []
         config["logger"] = [self.metrics_csv, *configured]
-        self.throughput = Throughput()
+        self.throughput = Throughput(self._get(self.config, "peak_tflops"))
         self.last = LastCheckpoint(self.run_dir / "checkpoints" / runs.LAST)
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
         own += [self.throughput, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
-            return self._instantiate_trainer(config, own)
+            trainer = self._instantiate_trainer(config, own)
+            if trainer.strategy.root_device.type == "cpu":
+                keep_freed_memory()
+            return trainer
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
 
@@ -254,6 +262,7 @@ class CLI(LightningCLI):
             "steps": trainer.global_step,
             "seconds": fit_seconds,
             "tokens_per_s": self.throughput.tokens_per_s,
+            "mfu": self.throughput.mfu,
             "peak_memory_gib": peak_memory_gib(),
             "hardware": device_name(self._get(self.config, "trainer").accelerator),
             "precision": str(trainer.precision),

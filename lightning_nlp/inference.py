@@ -6,31 +6,25 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 import yaml
 
 from lightning_nlp import runs
-from lightning_nlp.data.cleaning import clean_text
-from lightning_nlp.data.collators import pad_sequences
-from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.mlm import head_on_positions
+from lightning_nlp.hardware import default_precision
+from lightning_nlp.predictor import load_predictor
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
 WINDOW = 2048
-
-Record = dict[str, Any]
 
 
 def add_predict_arguments(parser: ArgumentParser) -> None:
@@ -44,7 +38,12 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", type=str, required=True, help="The JSONL file to write; - for stdout.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument("--text_column", type=str, default="text", help="The column of a CSV, TSV or JSONL input.")
-    parser.add_argument("--batch_size", type=int, default=16, help="Texts at a time.")
+    parser.add_argument(
+        "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
+    )
+    parser.add_argument(
+        "--precision", type=str | None, default=None, help="bf16-mixed or 32-true; null takes that of the training."
+    )
     parser.add_argument("--top_k", type=int, default=5, help="Fillings for each [MASK].")
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
 
@@ -55,7 +54,8 @@ def predict(
     output: str,
     overwrite: bool = False,
     text_column: str = "text",
-    batch_size: int = 16,
+    tokens_per_batch: int = 4096,
+    precision: str | None = None,
     top_k: int = 5,
 ) -> None:
     """Write a prediction for each text of a file, in order; the file may be larger than memory.
@@ -70,7 +70,8 @@ def predict(
             tokens with their probabilities. A text without words has `label` null.
         overwrite: Whether to replace an existing output.
         text_column: The column of a CSV, TSV or JSONL input.
-        batch_size: Texts at a time.
+        tokens_per_batch: Tokens at a time.
+        precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         top_k: Fillings for each [MASK].
 
     Raises:
@@ -82,7 +83,7 @@ def predict(
             f"The run {run} has no export ({folder}): its training did not end. Go on with its fit command and "
             "--ckpt_path last."
         )
-    for name, value in (("batch_size", batch_size), ("top_k", top_k)):
+    for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
     if output != "-" and Path(output).exists():
@@ -92,7 +93,14 @@ def predict(
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
     texts = input_texts(input, text_column=text_column)
     first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
-    predictor = load_predictor(folder, read_data_settings(Path(run)), batch_size=batch_size, top_k=top_k)
+    config = read_config(Path(run))
+    predictor = load_predictor(
+        folder,
+        config["data"]["init_args"],
+        precision=prediction_precision(precision, config.get("trainer", {}).get("precision")),
+        tokens_per_batch=tokens_per_batch,
+        top_k=top_k,
+    )
     with _open_output(output) as file:
         while first:
             for record in predictor(first):
@@ -133,119 +141,29 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
         raise UserError(message) from error
 
 
-def read_data_settings(run: Path) -> dict[str, Any]:
-    """The data arguments that a run was trained with."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    return config["data"]["init_args"]
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was trained with."""
+    return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
 
 
-def load_predictor(
-    folder: Path, settings: dict[str, Any], *, batch_size: int, top_k: int
-) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
-    """A function from (index, text) pairs to records in the same order.
+def prediction_precision(asked: str | None, trained: str | None) -> str:
+    """The precision to predict in.
 
     Args:
-        folder: An export.
-        settings: The run's data arguments: `max_length`, `truncation` and `clean` count.
-        batch_size: Texts at a time.
-        top_k: Fillings for each [MASK].
+        asked: What the command line says.
+        trained: What the run was trained, validated and tested in.
 
     Returns:
-        The function.
-    """
-    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()  # of the second that reading the weights takes
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    config = AutoConfig.from_pretrained(folder)
-    fills_masks = config.architectures[0].endswith("ForMaskedLM")
-    auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
-    network = auto_class.from_pretrained(folder, dtype=torch.float32).to(device).eval()
-    max_length, truncation = settings["max_length"], settings.get("truncation", "head")
-    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone surrogates.
-    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
-
-    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
-        texts = [(index, prepare(text)) for index, text in texts]
-        ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
-        records: list[Record] = [{"index": index} for index, _ in texts]
-        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            input_ids, attention_mask = pad_sequences(
-                [np.array(ids[i]) for i in batch], padding_value=tokenizer.pad_token_id, max_length=max_length
-            )
-            is_mask = input_ids == tokenizer.mask_token_id if fills_masks else torch.zeros_like(input_ids)
-            positions = is_mask.flatten().nonzero().squeeze(1).to(device)
-            with torch.inference_mode(), head_on_positions(network, positions) if fills_masks else nullcontext():
-                logits = network(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device)).logits.cpu()
-            if fills_masks:
-                for row, mask_logits in zip(is_mask.nonzero()[:, 0].tolist(), logits[0], strict=True):
-                    records[batch[row]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
-            else:
-                for i, row_logits in zip(batch, logits, strict=True):
-                    records[i] |= classification(row_logits, config.id2label)
-        for record, tokens in zip(records, ids, strict=True):
-            if not tokens:
-                record |= {"label": None, "reason": "the text has no words"}
-            yield record
-
-    return predictor
-
-
-def token_ids(
-    texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
-) -> list[list[int]]:
-    """Each text's ids with special tokens; empty for a text without words.
-
-    Args:
-        texts: (index, text) pairs.
-        tokenizer: The export's tokenizer.
-        max_length: The most tokens, special tokens included.
-        truncation: How a longer text is cut.
-        needs_mask: Whether each text must have a [MASK].
-
-    Returns:
-        A list for each text.
+        "bf16-mixed" or "32-true".
 
     Raises:
-        UserError: If a text has no [MASK] to fill, or has it where the text is cut off.
+        UserError: If another one is asked for.
     """
-    ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
-    for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
-        if not needs_mask or not length:
-            continue
-        mask = tokenizer.mask_token
-        if mask not in text:
-            raise UserError(
-                f"The text with index {index}, {text[:60]!r}, has no {mask}: write {mask} where a word is to be "
-                "filled in."
-            )
-        if tokens.count(tokenizer.mask_token_id) < text.count(mask):
-            raise UserError(
-                f"The text with index {index}, {text[:60]!r}, is cut off before its last {mask}, after {max_length} "
-                "tokens: shorten it."
-            )
-    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
-
-
-def classification(logits: torch.Tensor, id2label: dict[int, str]) -> Record:
-    """The best label and the probability of each, from (number of classes,) logits."""
-    probabilities = logits.softmax(-1).tolist()
-    return {
-        "label": id2label[int(logits.argmax())],
-        "probabilities": {id2label[i]: probability for i, probability in enumerate(probabilities)},
-    }
-
-
-def fillings(logits: torch.Tensor, tokenizer: Any, top_k: int) -> list[Record]:
-    """The best tokens for one [MASK], from (vocabulary,) logits."""
-    best = logits.softmax(-1).topk(min(top_k, len(logits)))
-    # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
-    tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]
-    return [{"token": token, "probability": p} for token, p in zip(tokens, best.values.tolist(), strict=True)]
+    if asked not in (None, "bf16-mixed", "32-true"):
+        raise UserError(f"--precision must be bf16-mixed or 32-true, not {asked}.")
+    if asked is not None:
+        return asked
+    return "bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true"
 
 
 @contextmanager

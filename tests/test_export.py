@@ -36,6 +36,7 @@ FACTS = {
     "steps": 1234,
     "seconds": 61.4,
     "tokens_per_s": 12345.6,
+    "mfu": 0.5,
     "peak_memory_gib": 1.5,
     "hardware": "CPU, 2 threads",
     "precision": "32-true",

@@ -109,9 +109,11 @@ def left_over(folder):
     return [path.name for path in folder.iterdir() if "unfinished" in path.name or path.name.startswith("out")]
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(classifier_run, tmp_path, batch_size):
-    records = predicted(classifier_run, tmp_path, TEXTS, batch_size=batch_size)
+@pytest.mark.parametrize("packing", ["auto", False])
+@pytest.mark.parametrize("tokens_per_batch", [1, 40, 4096])
+def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(tmp_path, tokens_per_batch, packing):
+    classifier_run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), packing=packing)
+    records = predicted(classifier_run, tmp_path, TEXTS, tokens_per_batch=tokens_per_batch)
     pipeline = transformers.pipeline("text-classification", model=str(classifier_run / "export"), device="cpu")
     assert [record["index"] for record in records] == list(range(len(TEXTS)))
     for record, text in zip(records, TEXTS, strict=True):
@@ -127,7 +129,7 @@ def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(classifier_r
 def test_windows_do_not_show(classifier_run, tmp_path, monkeypatch):
     whole = predicted(classifier_run, tmp_path, TEXTS)
     monkeypatch.setattr(inference, "WINDOW", 4)
-    for record, expected in zip(predicted(classifier_run, tmp_path, TEXTS, batch_size=3), whole, strict=True):
+    for record, expected in zip(predicted(classifier_run, tmp_path, TEXTS, tokens_per_batch=30), whole, strict=True):
         assert (record["index"], record["label"]) == (expected["index"], expected["label"])
         assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
 
@@ -212,7 +214,11 @@ def test_a_reader_of_stdout_may_leave_early(classifier_run, tmp_path):
     command = [sys.executable, "-c", code, "predict", "--run", str(classifier_run), "--input", source, "--output", "-"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [*command, "--batch_size", "256"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [*command, "--tokens_per_batch", "4096"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as child:
         assert json.loads(child.stdout.readline())["index"] == 0
         child.stdout.close()
@@ -287,9 +293,11 @@ def same_fillings(record, pipeline, text, top_k):
         assert len(clear) > 0.5 * top_k
 
 
-@pytest.mark.parametrize(("top_k", "batch_size"), [(1, 16), (7, 1), (7, 3)])
-def test_masks_are_filled_as_the_pipeline_does(mlm_run, tmp_path, top_k, batch_size):
-    records = predicted(mlm_run, tmp_path, MASKED, top_k=top_k, batch_size=batch_size)
+@pytest.mark.parametrize(("top_k", "tokens_per_batch"), [(1, 4096), (7, 1), (7, 25)])
+@pytest.mark.parametrize("packing", ["auto", False])
+def test_masks_are_filled_as_the_pipeline_does(tmp_path, top_k, tokens_per_batch, packing):
+    mlm_run = make_run(tmp_path / "run", AutoModelForMaskedLM, wordpiece(), packing=packing)
+    records = predicted(mlm_run, tmp_path, MASKED, top_k=top_k, tokens_per_batch=tokens_per_batch)
     pipeline = transformers.pipeline("fill-mask", model=str(mlm_run / "export"), device="cpu")
     assert [record["index"] for record in records] == [0, 1, 2, 3]
     for record, text in zip(records, MASKED, strict=True):
@@ -394,16 +402,43 @@ def test_an_input_or_run_that_is_not_there(classifier_run, tmp_path):
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("argument", ["batch_size", "top_k"])
+@pytest.mark.parametrize("argument", ["tokens_per_batch", "top_k"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one(mlm_run, tmp_path, argument, value):
     with pytest.raises(UserError, match=f"--{argument} must be at least 1, not {value}"):
         predicted(mlm_run, tmp_path, MASKED, **{argument: value})
 
 
+def test_the_precision_is_that_of_the_training_where_the_machine_has_it(monkeypatch):
+    for machine, trained, asked, expected in (
+        ("bf16-mixed", "bf16-mixed", None, "bf16-mixed"),
+        ("32-true", "bf16-mixed", None, "32-true"),
+        ("bf16-mixed", "32-true", None, "32-true"),
+        ("bf16-mixed", None, None, "32-true"),
+        ("32-true", "32-true", "bf16-mixed", "bf16-mixed"),
+        ("bf16-mixed", "bf16-mixed", "32-true", "32-true"),
+    ):
+        monkeypatch.setattr(inference, "default_precision", lambda machine=machine: machine)
+        assert inference.prediction_precision(asked, trained) == expected
+
+
+def test_an_unknown_precision(classifier_run, tmp_path):
+    with pytest.raises(UserError, match="--precision must be bf16-mixed or 32-true, not half"):
+        predicted(classifier_run, tmp_path, TEXTS, precision="half")
+
+
+def test_bf16_gives_about_the_same_probabilities(classifier_run, tmp_path):
+    exact = predicted(classifier_run, tmp_path, TEXTS)
+    rounded = predicted(classifier_run, tmp_path, TEXTS, precision="bf16-mixed")
+    differences = [
+        abs(a["probabilities"][LABELS[0]] - b["probabilities"][LABELS[0]]) for a, b in zip(exact, rounded, strict=True)
+    ]
+    assert 0 < max(differences) < 0.1
+
+
 def test_the_command_line(classifier_run, tmp_path, capsys):
     source, output = write_lines(tmp_path / "input.txt", TEXTS[:3]), str(tmp_path / "out.jsonl")
-    main(["predict", "--run", str(classifier_run), "--input", source, "--output", output, "--batch_size", "2"])
+    main(["predict", "--run", str(classifier_run), "--input", source, "--output", output, "--tokens_per_batch", "20"])
     assert [record["index"] for record in read_records(tmp_path / "out.jsonl")] == [0, 1, 2]
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:

@@ -11,6 +11,7 @@ FACTS = {
     "steps": 1234,
     "seconds": 61.4,
     "tokens_per_s": 12345.6,
+    "mfu": 0.5,
     "peak_memory_gib": 1.504,
     "hardware": "CPU, 2 threads",
     "precision": "bf16-mixed",
@@ -41,6 +42,7 @@ def test_summary(table, tmp_path):
         "epochs, steps": "2, 1234",
         "time": "1 min 01 s",
         "tokens/s": "12,346",
+        "model FLOPs utilisation": "50.0%",
         "peak memory": "1.50 GiB",
         "hardware": "CPU, 2 threads, bf16-mixed",
         "best checkpoint": str(tmp_path / "cls" / "3" / "checkpoints" / "best.ckpt"),
@@ -64,9 +66,10 @@ def test_time(table, tmp_path, seconds, text):
 
 
 def test_a_run_without_validation_and_speed(table, tmp_path):
-    print_summary(tmp_path / "cls" / "0", FACTS | {"validation": {}, "tokens_per_s": None})
+    print_summary(tmp_path / "cls" / "0", FACTS | {"validation": {}, "tokens_per_s": None, "mfu": None})
     rows = table()[1]
     assert rows["tokens/s"] == "too short to tell"
+    assert rows["model FLOPs utilisation"] == "not known"
     assert not any(name.startswith("best val") for name in rows)
 
 

@@ -19,9 +19,15 @@ class Progress(RichProgressBar):
     def __init__(self, monitor: str | None) -> None:
         super().__init__(refresh_rate=1, leave=False, theme=RichProgressBarTheme(metrics_format=".4g"))
         self.monitor = monitor
+        self._shown: dict[str, Any] = {}
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The figures behind the bar, under short names."""
+        """The figures behind the bar, under short names; read anew only in the steps that are logged.
+
+        To read a loss is to wait until the GPU has computed it.
+        """
+        if self._shown and trainer.training and trainer.global_step % max(1, trainer.log_every_n_steps):  # type: ignore[attr-defined]
+            return self._shown
         logged = trainer.callback_metrics
         metrics: dict[str, Any] = {}
         if "train/loss" in logged:
@@ -30,4 +36,5 @@ class Progress(RichProgressBar):
             metrics[self.monitor] = f"{logged[self.monitor]:.4f}"
         if "perf/tokens_per_s" in logged:
             metrics["tokens/s"] = f"{logged['perf/tokens_per_s']:,.0f}"
+        self._shown = metrics
         return metrics

@@ -1,88 +1,168 @@
-"""How fast the training is, in real tokens: padding is not counted."""
+"""How fast the training is, in real tokens and in useful operations: padding is not counted."""
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.flops import Costs, Counts, count_batch, forward_costs, training_flops
+from lightning_nlp.hardware import device_name, peak_flops
+
+NOTHING = Counts()
+
+
+@dataclass
+class Interval:
+    """What was counted since a point in time."""
+
+    since: float
+    ended: float  # when the last batch ended
+    counts: Counts = NOTHING
+    places: int = 0
+    batches: int = 0
+    waited: float = 0.0
 
 
 class Throughput(Callback):
-    """Logs `perf/tokens_per_s`, `perf/padding_efficiency` and `perf/peak_memory_gib`.
+    """Logs the training's speed in the steps that Lightning logs in.
+
+    - `perf/tokens_per_s`: real tokens a second, on all devices.
+    - `perf/padding_efficiency`: real tokens / places in the batches; 1 for packed ones.
+    - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has one.
+    - `perf/data_wait`: share of the time between the end of one batch and the start of the next. Besides the loader's
+      work (and the collator's, if it has no worker processes) it contains what Lightning does there: the copy to the
+      device, the loggers, other callbacks such as a checkpoint's. It is the host's time: a GPU may still be at work.
+    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the most that one
+      device could do. Not logged where either is not known.
+    - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
     Time counts from the first step's end, so that warm-up is left out, and stands still during validation. Counts stay
     on the device; they are read only when Lightning logs.
+
+    Args:
+        peak_tflops: The most that one device could do in the run's precision, dense, in TFLOP/s; null takes the GPU's
+            data sheet, or measures the CPU.
+
+    Raises:
+        UserError: If `peak_tflops` is not above 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peak_tflops: float | None = None) -> None:
+        if peak_tflops is not None and not 0 < peak_tflops < math.inf:
+            raise UserError(f"peak_tflops is {peak_tflops}, not above 0: give --peak_tflops a number, or null.")
+        self.peak_tflops = peak_tflops
         self.tokens = 0  # over the whole fit, for the summary
+        self.flops = 0
         self.seconds = 0.0
-        self._tokens: Tensor | None = None
-        self._places = 0
-        self._since: float | None = None
+        self._costs: Costs | None = None
+        self._peak: float | None = None
+        self._interval: Interval | None = None
         self._logged_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out what the model needs and what the device could do."""
+        network = getattr(pl_module, "network", None)
+        if network is None or not hasattr(network, "config"):
+            return
+        self._costs = forward_costs(network)
+        if self._costs is None:
+            rank_zero_info(f"MFU is not logged: the FLOPs of a {network.config.model_type} model are not counted.")
+            return
+        device, precision = pl_module.device, str(trainer.precision)
+        self._peak = peak_flops(device, precision) if self.peak_tflops is None else self.peak_tflops * 1e12
+        if self._peak is None:
+            rank_zero_info(
+                f"MFU is not logged: the peak of {device_name(device.type)} in {precision} is not known; "
+                "give --peak_tflops its dense TFLOP/s."
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock with the first step of each epoch."""
-        self._reset(None)
+        self._interval = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
         self._collect()
-        self._reset(None)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Go on after a validation."""
-        if self._since is None and batch_idx > 0:
-            self._reset(time.perf_counter())
+        """The batch has come; go on after a validation."""
+        now = time.perf_counter()
+        if self._interval is not None:
+            self._interval.waited += now - self._interval.ended
+        elif batch_idx > 0:
+            self._interval = Interval(now, now)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int
     ) -> None:
         """Count, and log in the steps that Lightning logs in."""
-        if self._since is None:
-            self._reset(time.perf_counter())
+        if self._interval is None:
+            now = time.perf_counter()
+            self._interval = Interval(now, now)
             return
-        tokens = batch["attention_mask"].sum()
-        self._tokens = tokens if self._tokens is None else self._tokens + tokens
-        self._places += batch["input_ids"].numel()
+        counts = count_batch(batch, self._costs.window if self._costs else None)
+        self._interval.counts = Counts(*(a + b for a, b in zip(self._interval.counts, counts, strict=True)))
+        self._interval.places += batch["input_ids"].numel()
+        self._interval.batches += 1
         step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if step != self._logged_step and every and step % every == 0:
             self._logged_step = step
-            places = self._places
-            tokens_now, seconds = self._collect()
-            self._reset(time.perf_counter())
-            pl_module.log("perf/tokens_per_s", tokens_now * trainer.world_size / seconds)
-            pl_module.log("perf/padding_efficiency", tokens_now / places)
-            pl_module.log("perf/peak_memory_gib", peak_memory_gib())
-
-    def _reset(self, now: float | None) -> None:
-        self._tokens, self._places, self._since = None, 0, now
-
-    def _collect(self) -> tuple[int, float]:
-        """Add what was counted since the last time to the totals."""
-        if self._since is None or self._tokens is None:
-            return 0, 0.0
-        tokens = int(self._tokens)  # waits for the device, so the time is that of finished work
-        seconds = time.perf_counter() - self._since
-        self.tokens += tokens
-        self.seconds += seconds
-        self._reset(None)
-        return tokens, seconds
+            self._log(trainer, pl_module)
+        self._interval.ended = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count what came after the last log."""
         self._collect()
 
+    def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        interval = self._interval
+        assert interval is not None
+        tokens, flops, seconds = self._collect()
+        now = interval.since + seconds
+        self._interval = Interval(now, now)
+        pl_module.log("perf/tokens_per_s", tokens * trainer.world_size / seconds)
+        pl_module.log("perf/padding_efficiency", tokens / interval.places)
+        tokens_per_batch = getattr(getattr(trainer, "datamodule", None), "tokens_per_batch", None)
+        if tokens_per_batch:
+            pl_module.log("perf/packing_efficiency", tokens / (interval.batches * tokens_per_batch))
+        pl_module.log("perf/data_wait", interval.waited / seconds)
+        if self._costs and self._peak:
+            pl_module.log("perf/mfu", flops / seconds / self._peak)
+        pl_module.log("perf/peak_memory_gib", peak_memory_gib())
+
+    def _collect(self) -> tuple[int, int, float]:
+        """Stop the clock, and add the interval's tokens, operations and seconds to the totals."""
+        interval, self._interval = self._interval, None
+        if interval is None or not interval.batches:
+            return 0, 0, 0.0
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # so that the time is that of finished work
+        seconds = time.perf_counter() - interval.since
+        tokens = int(interval.counts.tokens)
+        flops = training_flops(self._costs, interval.counts) if self._costs else 0
+        self.tokens += tokens
+        self.flops += flops
+        self.seconds += seconds
+        return tokens, flops, seconds
+
     @property
     def tokens_per_s(self) -> float | None:
         """Real tokens a second over the whole fit on this process; None if too little was trained to tell."""
         return self.tokens / self.seconds if self.seconds > 0 else None
+
+    @property
+    def mfu(self) -> float | None:
+        """Model FLOPs utilisation over the whole fit on this process; None where it is not known."""
+        return self.flops / self.seconds / self._peak if self._costs and self._peak and self.seconds > 0 else None
 
 
 def peak_memory_gib() -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader
+from lightning_nlp.data.batching import WINDOW_BATCHES, Batch, Batches, BatchPlan, ResumableLoader
+from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.preparation import Truncation, prepare_tokens, read_facts
 from lightning_nlp.data.sources import Source
@@ -21,15 +23,54 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+class TokenRows:
+    """A split's token ids and labels, read where they lie in a memory-mapped Arrow file.
+
+    A batch costs a small part of what it costs through `datasets`. Pickled, it is a path.
+
+    Args:
+        path: An Arrow stream with lists `input_ids`, and `label` where there are labels.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        self.path = path
+        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        lists = table.column("input_ids").chunks
+        self._chunks = [(chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in lists]  # no copies
+        self._starts = np.cumsum([0, *map(len, lists)])
+        self._labels = table.column("label").to_numpy() if "label" in table.column_names else None
+        self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
+
+    def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
+        return TokenRows, (self.path,)
+
+    def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
+        """The columns of some rows: `input_ids`, an array each, and `label` where there are labels."""
+        chunks = np.searchsorted(self._starts, numbers, side="right") - 1
+        columns: dict[str, Any] = {"input_ids": []}
+        for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
+            offsets, values = self._chunks[chunk]
+            columns["input_ids"].append(values[offsets[place] : offsets[place + 1]])
+        if self._labels is not None:
+            columns["label"] = self._labels[numbers]
+        return columns
+
+
 class TextDataModule(LightningDataModule):
     """Token ids in batches, from any source of texts; the two tasks' modules say which source and how to collate.
 
     Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an epoch's
-    batches for this process), `facts` (counts and names), `chars_per_token` by split.
+    batches for this process), `packing` (what the user wants; a model answers with its own `packs`), `facts` (counts
+    and names), `chars_per_token` by split.
     """
 
     tokenizer: PreTrainedTokenizerFast
     facts: dict[str, Any]
+    # Packed batches filled to a number of tokens: examples for so many are sorted by length among themselves. With 0
+    # all hold about as many examples, and each example weighs the same.
+    packed_window_batches = 0
 
     def __init__(
         self,
@@ -38,6 +79,8 @@ class TextDataModule(LightningDataModule):
         max_length: int,
         batch_size: int,
         eval_batch_size: int | None,
+        tokens_per_batch: int | None,
+        packing: bool | Literal["auto"],
         num_workers: int,
         seed: int | None,
         split_seed: int,
@@ -59,9 +102,16 @@ class TextDataModule(LightningDataModule):
         ):
             if value < least:
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
+        if tokens_per_batch is not None and tokens_per_batch < max_length:
+            raise UserError(
+                f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
+                "--data.tokens_per_batch or lower --data.max_length."
+            )
         self.max_length = max_length
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.tokens_per_batch = tokens_per_batch
+        self.packing = packing
         self.num_workers = num_workers
         self.seed = seed
         self.split_seed = split_seed
@@ -71,13 +121,14 @@ class TextDataModule(LightningDataModule):
         self._training = training
         self._truncation = truncation
         self._folder: Path | None = None
-        self._rows: dict[str, Any] = {}
+        self._rows: dict[str, TokenRows] = {}
+        self._budgets: dict[tuple[str, bool, int], TokenBudget] = {}
 
     def source(self) -> Source:
         """Where the texts come from."""
         raise NotImplementedError
 
-    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Makes a batch of (columns, epoch), with `seed` for what is drawn."""
         raise NotImplementedError
 
@@ -103,8 +154,6 @@ class TextDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
-        from datasets import Dataset
-
         if self._rows:
             return
         if self._folder is None:
@@ -114,7 +163,7 @@ class TextDataModule(LightningDataModule):
         self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
         self.facts = read_facts(self._folder)
         for name in SPLITS:
-            self._rows[name] = Dataset.from_file(str(self._folder / f"{name}.arrow"))
+            self._rows[name] = TokenRows(self._folder / f"{name}.arrow")
 
     @property
     def chars_per_token(self) -> dict[str, float]:
@@ -126,19 +175,43 @@ class TextDataModule(LightningDataModule):
         """Batches of an epoch for this process."""
         return len(self._plan("train"))
 
-    def _plan(self, split: str) -> BatchPlan:
-        import pyarrow.compute as pc
+    @property
+    def packs(self) -> bool:
+        """Whether batches are packed: the model knows, once it is attached and configured."""
+        if self.trainer is None:
+            return self.packing is True
+        return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
 
-        lengths = pc.list_value_length(self._rows[split].data.table.column("input_ids")).to_numpy()
+    def _plan(self, split: str) -> BatchPlan:
+        lengths = self._rows[split].lengths
         training = split == "train"
+        world_size = self.trainer.world_size if self.trainer else 1
         return BatchPlan(
             lengths,
             self.batch_size if training else self.eval_batch_size,
             shuffle=training,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
+            world_size=world_size,
+            budget=self._budget(split, lengths, world_size),
         )
+
+    def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
+        """Kept for the next time: the number of its batches takes a while to find."""
+        if self.tokens_per_batch is None:
+            return None
+        training, packed = split == "train", self.packs
+        if (split, packed, world_size) not in self._budgets:
+            self._budgets[split, packed, world_size] = TokenBudget(
+                lengths,
+                self.tokens_per_batch * (1 if training else 2),  # no gradients: twice the room
+                packed=packed,
+                shuffle=training,
+                window_batches=self.packed_window_batches if packed else WINDOW_BATCHES,
+                multiple_of=world_size,
+                seed=self.seed,
+            )
+        return self._budgets[split, packed, world_size]
 
     def _loader(self, split: str) -> ResumableLoader:
         # With --trainer.overfit_batches the same batches must come back in each epoch.
@@ -146,7 +219,7 @@ class TextDataModule(LightningDataModule):
         # Runs with different seeds are measured on the same masks.
         collate = self.collate_function(self.seed if split == "train" else self.split_seed)
         return ResumableLoader(
-            Batches(self._rows[split].with_format("numpy"), collate),
+            Batches(self._rows[split], collate),
             self._plan(split),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.collators import IGNORE_INDEX
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
 # Batches of one window are sorted by length among themselves: large enough that a batch has hardly any padding, small
@@ -76,8 +76,9 @@ class BatchPlan(Sampler[BatchKey]):
     """The batches of an epoch for one process, as keys for `Batches`.
 
     Under DDP a global batch of `batch_size * world_size` examples is dealt out to the processes, so each has the same
-    number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Where a global batch
-    has fewer examples than there are processes, some get an empty key; `Batches` turns it into a filler without labels.
+    number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Of batches filled to a
+    number of tokens, a step has `world_size`. Where a step has too few examples for all processes, some get an empty
+    key; `Batches` turns it into a filler without labels.
 
     Lightning finds the plan as `loader.sampler` and calls `set_epoch`.
 
@@ -88,19 +89,31 @@ class BatchPlan(Sampler[BatchKey]):
         seed: The run's seed.
         rank: This process's number.
         world_size: The number of processes.
+        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a multiple of
+            `world_size` of them.
     """
 
     def __init__(
-        self, lengths: np.ndarray, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        budget: TokenBudget | None = None,
     ) -> None:
         assert len(lengths) > 0
         assert 0 <= rank < world_size
+        assert budget is None or budget.multiple_of % world_size == 0
         self.lengths = lengths
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.budget = budget
         self.epoch = 0
         self.resume_from: tuple[int, int] | None = None  # (epoch, batches already trained on)
 
@@ -115,16 +128,22 @@ class BatchPlan(Sampler[BatchKey]):
 
     def __len__(self) -> int:
         """Batches of a whole epoch, also when the next iteration begins in the middle."""
+        if self.budget is not None:
+            return self.budget.number // self.world_size
         return number_of_batches(len(self.lengths), self.batch_size * self.world_size)
 
     def __iter__(self) -> Iterator[BatchKey]:
         size = self.batch_size * self.world_size
-        if self.shuffle:
-            batches = training_batches(self.lengths, size, seed=self.seed, epoch=self.epoch)
+        if self.budget is not None:
+            batches = self.budget.batches(self.epoch)[self.rank :: self.world_size]
         else:
-            batches = evaluation_batches(self.lengths, size)
+            if self.shuffle:
+                batches = training_batches(self.lengths, size, seed=self.seed, epoch=self.epoch)
+            else:
+                batches = evaluation_batches(self.lengths, size)
+            batches = [batch[self.rank :: self.world_size] for batch in batches]
         for batch in batches[self.start :]:
-            yield self.epoch, batch[self.rank :: self.world_size].tolist()
+            yield self.epoch, batch.tolist()
 
 
 class Batches(Dataset[Batch]):
@@ -144,6 +163,8 @@ class Batches(Dataset[Batch]):
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
         if not numbers:  # a process without examples in this step: something to compute, nothing to learn from it
             batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
+            if "masked" in batch:
+                batch["masked"] = batch["masked"][:0]
         return batch
 
 

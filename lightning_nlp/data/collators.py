@@ -1,4 +1,4 @@
-"""Examples become one batch: padding and masking, as pure functions."""
+"""Examples become one batch: padding or packing, and masking, as pure functions."""
 
 from __future__ import annotations
 
@@ -42,27 +42,58 @@ def pad_sequences(
     return torch.from_numpy(input_ids), torch.from_numpy(attention_mask.astype(np.int64))
 
 
-def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int], width: int) -> Tensor:
+def pack_sequences(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Lay token ids end to end, without padding.
+
+    Args:
+        sequences: n arrays of token ids, T in all.
+
+    Returns:
+        `input_ids` (1, T) and `position_ids` (1, T), counting from 0 in each sequence, both int64; `cu_seqlens`
+        (n + 1,) int32, where each sequence begins and the last ends; `max_seqlen`, the length of the longest.
+    """
+    lengths = np.array([len(sequence) for sequence in sequences])
+    ends = np.cumsum(lengths)
+    input_ids = np.concatenate(sequences).astype(np.int64)
+    position_ids = np.arange(len(input_ids)) - np.repeat(ends - lengths, lengths)
+    cu_seqlens = np.concatenate([[0], ends]).astype(np.int32)
+    return (
+        torch.from_numpy(input_ids)[None],
+        torch.from_numpy(position_ids)[None],
+        torch.from_numpy(cu_seqlens),
+        int(lengths.max()),
+    )
+
+
+def longest_first(sequences: Sequence[np.ndarray]) -> np.ndarray:
+    """The order of sequences in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
+    return np.argsort([-len(sequence) for sequence in sequences], kind="stable")
+
+
+def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int]) -> Tensor:
     """Random numbers for `mask_tokens` that depend on the example and the epoch alone.
 
     Each example has a stream of its own in a counter-based generator (Philox: Salmon et al. 2011, "Parallel random
-    numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is made.
+    numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is made, and
+    whether that is padded or packed.
 
     Args:
         seed: The run's seed.
         epoch: The epoch, or a constant for evaluation.
-        indices: B row numbers.
-        lengths: B lengths in tokens.
-        width: T, at least the largest length.
+        indices: n row numbers.
+        lengths: n lengths in tokens, T in all.
 
     Returns:
-        (3, B, T) float32 in [0, 1); 1 beyond an example's length.
+        (3, T) float32 in [0, 1), one example after the other.
     """
-    noise = np.ones((3, len(indices), width), dtype=np.float32)
-    for row, (index, length) in enumerate(zip(indices, lengths, strict=True)):
-        stream = np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, index]))
-        noise[:, row, :length] = stream.random((3, length), dtype=np.float32)
-    return torch.from_numpy(noise)
+    philox = np.random.Philox(key=[seed, epoch])
+    stream, state = np.random.Generator(philox), philox.state
+    noise = []
+    for index, length in zip(indices, lengths, strict=True):
+        state["state"]["counter"][:] = 0, 0, 0, index
+        philox.state = state  # a quarter of the time that a new generator takes
+        noise.append(stream.random((3, length), dtype=np.float32))
+    return torch.from_numpy(np.concatenate(noise, axis=1))
 
 
 def mask_tokens(
@@ -104,21 +135,26 @@ def mask_tokens(
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, pad_token_id: int, max_length: int
-) -> dict[str, Tensor]:
-    """Pad labelled examples to one batch.
+    examples: dict[str, Any], epoch: int, *, pad_token_id: int, max_length: int, packed: bool = False
+) -> dict[str, Any]:
+    """Pad or pack labelled examples to one batch.
 
     Args:
-        examples: Columns `input_ids` (B arrays) and `label` (B).
-        epoch: Not used: a padded batch is the same in each epoch.
+        examples: Columns `input_ids` (n arrays) and `label` (n).
+        epoch: Not used: such a batch is the same in each epoch.
         pad_token_id: The id of the padding token.
         max_length: The model's longest input, in tokens.
+        packed: Whether to pack, longest first.
 
     Returns:
-        `input_ids` and `attention_mask` (B, T), `labels` (B).
+        `labels` (n,), and `input_ids` and `attention_mask` (n, T); packed, what `pack_sequences` gives.
     """
-    input_ids, attention_mask = pad_sequences(examples["input_ids"], padding_value=pad_token_id, max_length=max_length)
+    sequences = examples["input_ids"]
     labels = torch.as_tensor(np.asarray(examples["label"]), dtype=torch.int64)
+    if packed:
+        order = longest_first(sequences)
+        return {**_packed([sequences[i] for i in order]), "labels": labels[torch.from_numpy(order)]}
+    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
 
@@ -135,11 +171,12 @@ def collate_mlm(
     mlm_probability: float = 0.15,
     mask_token_prob: float = 0.8,
     random_token_prob: float = 0.1,
-) -> dict[str, Tensor]:
-    """Pad sentences to one batch and mask it.
+    packed: bool = False,
+) -> dict[str, Any]:
+    """Pad or pack sentences to one batch and mask it.
 
     Args:
-        examples: Columns `input_ids` (B arrays) and `index` (B row numbers, which choose the mask).
+        examples: Columns `input_ids` (n arrays) and `index` (n row numbers, which choose the mask).
         epoch: The epoch, which chooses the mask too: dynamic masking (RoBERTa, Liu et al. 2019, section 4.1).
         pad_token_id: The id of the padding token.
         max_length: The model's longest input, in tokens.
@@ -150,16 +187,19 @@ def collate_mlm(
         mlm_probability: As in `mask_tokens`.
         mask_token_prob: As in `mask_tokens`.
         random_token_prob: As in `mask_tokens`.
+        packed: Whether to pack, longest first.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels`, all (B, T).
+        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what `pack_sequences` gives.
+        `masked` in both: where the masked tokens are, counted through the rows, so that nobody asks the device for it.
     """
-    sequences = examples["input_ids"]
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    noise = mask_noise(seed, epoch, examples["index"], [len(s) for s in sequences], input_ids.shape[1])
-    input_ids, labels = mask_tokens(
-        input_ids,
-        noise,
+    sequences, indices = examples["input_ids"], examples["index"]
+    if packed:
+        order = longest_first(sequences)
+        sequences, indices = [sequences[i] for i in order], [indices[i] for i in order]
+    tokens, labels = mask_tokens(
+        torch.from_numpy(np.concatenate(sequences).astype(np.int64)),
+        mask_noise(seed, epoch, indices, [len(sequence) for sequence in sequences]),
         special_ids=special_ids,
         word_ids=word_ids,
         mask_token_id=mask_token_id,
@@ -167,4 +207,21 @@ def collate_mlm(
         mask_token_prob=mask_token_prob,
         random_token_prob=random_token_prob,
     )
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    if packed:
+        batch = {**_packed(sequences), "input_ids": tokens[None], "labels": labels[None]}
+        return batch | {"masked": _masked(labels)}
+    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
+    real = attention_mask.bool()
+    padded_labels = torch.full_like(input_ids, IGNORE_INDEX)
+    input_ids[real], padded_labels[real] = tokens, labels
+    batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": padded_labels}
+    return batch | {"masked": _masked(padded_labels)}
+
+
+def _packed(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
+    names = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
+    return dict(zip(names, pack_sequences(sequences), strict=True))
+
+
+def _masked(labels: Tensor) -> Tensor:
+    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.batching import Batch
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.sources import Source, labelled_source, text_source
 from lightning_nlp.errors import UserError
@@ -33,6 +34,9 @@ class TextClassificationDataModule(TextDataModule):
             from its end.
         batch_size: Examples a device and step.
         eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
+        tokens_per_batch: Tokens a device and step, in the place of batch_size; twice as many for validation and test.
+        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for the
+            architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         val_fraction: The share of train that is held out to choose the best checkpoint, if the data has none for it.
         test_fraction: The share of train that is held out for the test, if the data has none for it.
@@ -60,6 +64,8 @@ class TextClassificationDataModule(TextDataModule):
         truncation: Literal["head", "head_tail"] = "head",
         batch_size: int = 16,
         eval_batch_size: int | None = None,
+        tokens_per_batch: int | None = None,
+        packing: bool | Literal["auto"] = "auto",
         num_workers: int = 0,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
@@ -81,6 +87,8 @@ class TextClassificationDataModule(TextDataModule):
             max_length=max_length,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
+            tokens_per_batch=tokens_per_batch,
+            packing=packing,
             num_workers=num_workers,
             seed=seed,
             split_seed=split_seed,
@@ -115,9 +123,14 @@ class TextClassificationDataModule(TextDataModule):
         """The number of training examples of each class."""
         return self.facts["train"]["class_counts"]
 
-    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
-        """Padding alone."""
-        return partial(collate_classification, pad_token_id=self.tokenizer.pad_token_id, max_length=self.max_length)
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
+        """Padding or packing alone."""
+        return partial(
+            collate_classification,
+            pad_token_id=self.tokenizer.pad_token_id,
+            max_length=self.max_length,
+            packed=self.packs,
+        )
 
 
 class IMDBDataModule(TextClassificationDataModule):
@@ -142,6 +155,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_length: The most tokens of an example, [CLS] and [SEP] included.
         batch_size: Sentences a device and step.
         eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
+        tokens_per_batch: Tokens a device and step, in the place of batch_size; twice as many for validation and test.
+        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for the
+            architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         mlm_probability: The share of tokens to predict.
         mask_token_prob: The share of those that becomes [MASK].
@@ -162,6 +178,10 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         cache_dir: Where downloads and token ids are kept.
     """
 
+    # Sentences of equal length attend in one operation on a CPU, and a step learns from as many tokens whatever their
+    # lengths.
+    packed_window_batches = 8
+
     def __init__(
         self,
         path: str | None,
@@ -170,6 +190,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_length: int = 512,
         batch_size: int = 16,
         eval_batch_size: int | None = None,
+        tokens_per_batch: int | None = None,
+        packing: bool | Literal["auto"] = "auto",
         num_workers: int = 0,
         mlm_probability: float = 0.15,
         mask_token_prob: float = 0.8,
@@ -204,6 +226,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             max_length=max_length,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
+            tokens_per_batch=tokens_per_batch,
+            packing=packing,
             num_workers=num_workers,
             seed=seed,
             split_seed=split_seed,
@@ -247,8 +271,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             )
         return tokenizer
 
-    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], dict[str, torch.Tensor]]:
-        """Padding and masking."""
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
+        """Padding or packing, and masking."""
         special_ids = torch.tensor(sorted(self.tokenizer.all_special_ids))
         vocabulary = torch.arange(len(self.tokenizer))
         return partial(
@@ -260,6 +284,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
             **self._masking,
+            packed=self.packs,
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,13 +17,28 @@ LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
 
+# Sequences up to SHORT tokens share a rectangle with those that are up to SLACK tokens longer. Their attention is so
+# little work that fewer operations save more than the padding costs; of longer ones, only equals meet.
+SHORT = 128
+SLACK = 8
+
+
+class Rectangle(NamedTuple):
+    """Neighbours in a packed batch whose attention is computed together, on a CPU."""
+
+    number: int  # of sequences
+    width: int  # of the longest
+    beyond: Tensor | None  # (number, 1, 1, width): whether a place lies beyond its sequence; None if none does
+
 
 class Layout(NamedTuple):
     """Where the sequences of a packed batch are."""
 
     cu_seqlens: Tensor  # (n + 1,) int32: where each begins, and the end of the last
     max_seqlen: int
-    lengths: list[int] | None  # on the host; None on CUDA, where asking for them would wait for the device
+    rectangles: list[Rectangle] | None  # None on CUDA, which needs none
+    places: Tensor | None  # the token at each place of the rectangles; None if they are the tokens in their order
+    tokens: Tensor | None  # the place of each token
 
 
 _layout: Layout | None = None  # of the batch that is computed at the moment
@@ -41,8 +56,8 @@ def sequences(cu_seqlens: Tensor, max_seqlen: int) -> Iterator[None]:
     """
     global _layout
     assert _layout is None, "one packed batch at a time"
-    lengths = None if cu_seqlens.is_cuda else cu_seqlens.diff().tolist()
-    _layout = Layout(cu_seqlens, max_seqlen, lengths)
+    on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy())
+    _layout = Layout(cu_seqlens, max_seqlen, *on_host)
     try:
         yield
     finally:
@@ -91,10 +106,11 @@ def attention(
         )
     query, key, value = (x[0].transpose(0, 1) for x in (query, key.to(value.dtype), value))  # (tokens, heads, head_dim)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if _layout.lengths is None:
-        output = _flash(query.to(value.dtype), key, value, _layout, scale, sliding_window)
+    query = query.to(value.dtype)
+    if _layout.rectangles is None:
+        output = _flash(query, key, value, _layout, scale, sliding_window)
     else:
-        output = _by_length(query.to(value.dtype), key, value, _layout.lengths, scale, dropout, sliding_window)
+        output = _in_rectangles(query * scale, key, value, _layout, dropout, sliding_window)
     return output.unsqueeze(0), None
 
 
@@ -111,39 +127,70 @@ def _flash(
     return output
 
 
-def _by_length(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    lengths: list[int],
-    scale: float,
-    dropout: float,
-    sliding_window: int | None,
+def _in_rectangles(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, sliding_window: int | None
 ) -> Tensor:
-    """Attention on a CPU: neighbours of equal length make one dense batch, without a copy and without a mask.
+    """Attention on a CPU: a dense batch for each rectangle.
 
     `split` rather than slices: the backward pass of a slice fills a whole tensor with zeros for each of them.
     """
-    runs = [(length, len(list(run))) for length, run in groupby(lengths)]
-    sizes = [length * number for length, number in runs]
+    assert layout.rectangles is not None
+    sizes = [number * width for number, width, _ in layout.rectangles]
     longest_plain = LONGEST_PLAIN_16_BITS if value.element_size() == 2 else LONGEST_PLAIN_32_BITS
     if not torch.is_grad_enabled():
         longest_plain = LONGEST_PLAIN_INFERENCE
+    inputs = (x if layout.places is None else x.index_select(0, layout.places) for x in (query, key, value))
     outputs = []
-    for (length, number), *parts in zip(
-        runs, (query * scale).split(sizes), key.split(sizes), value.split(sizes), strict=True
-    ):
-        q, k, v = (part.unflatten(0, (number, length)).transpose(1, 2) for part in parts)  # (number, heads, length, _)
-        far = None
-        if sliding_window is not None and length > sliding_window:
-            places = torch.arange(length, device=q.device)
-            far = (places[:, None] - places).abs() >= sliding_window
-        if dropout or length <= longest_plain:  # with dropout the fused kernel falls back to plain operations too
+    for (number, width, beyond), *parts in zip(layout.rectangles, *(x.split(sizes) for x in inputs), strict=True):
+        q, k, v = (part.unflatten(0, (number, width)).transpose(1, 2) for part in parts)  # (number, heads, width, _)
+        hidden = beyond
+        if sliding_window is not None and width > sliding_window:
+            row = torch.arange(width, device=q.device)
+            far = (row[:, None] - row).abs() >= sliding_window
+            hidden = far if hidden is None else hidden | far
+        bias = None
+        if hidden is not None:
+            # Added, since the backward pass of an addition is free. Not -inf: a place beyond its sequence may see
+            # nothing within the window, and its NaN would spread in the backward pass.
+            bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill_(hidden, torch.finfo(q.dtype).min)
+        if dropout or width <= longest_plain:  # with dropout the fused kernel falls back to plain operations too
             scores = q @ k.transpose(-1, -2)
-            weights = (scores if far is None else scores.masked_fill(far, -torch.inf)).softmax(-1)
+            weights = (scores if bias is None else scores + bias).softmax(-1)
             mixed = (F.dropout(weights, dropout) if dropout else weights) @ v
         else:
-            near = None if far is None else ~far
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=near, scale=1.0)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         outputs.append(mixed.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
+    output = torch.cat(outputs)
+    return output if layout.tokens is None else output.index_select(0, layout.tokens)
+
+
+def rectangles(cu_seqlens: np.ndarray) -> tuple[list[Rectangle], Tensor | None, Tensor | None]:
+    """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
+
+    Args:
+        cu_seqlens: (n + 1,).
+
+    Returns:
+        The rectangles; for each place in them a token, its sequence's first in the places beyond the sequence; and for
+        each token its place. Two None where the rectangles are the tokens in their order.
+    """
+    starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
+    found: list[Rectangle] = []
+    places, tokens, taken, first = [], [], 0, 0
+    while first < len(lengths):
+        width = int(lengths[first])
+        least = width - SLACK if width <= SHORT else width
+        last = first + 1
+        while last < len(lengths) and least <= lengths[last] <= width:
+            last += 1
+        row = np.arange(width)
+        inside = row < lengths[first:last, None]
+        places.append(np.where(inside, starts[first:last, None] + row, starts[first:last, None]).ravel())
+        tokens.append(taken + inside.ravel().nonzero()[0])
+        taken += inside.size
+        beyond = None if inside.all() else torch.from_numpy(~inside)[:, None, None, :]
+        found.append(Rectangle(last - first, width, beyond))
+        first = last
+    if all(rectangle.beyond is None for rectangle in found):
+        return found, None, None
+    return found, torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(tokens))

@@ -22,7 +22,8 @@ class SequenceClassifier(LightningModule):
     """A text encoder that puts each text into one of several classes.
 
     The labels, the tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a
-    dict of `input_ids` and `attention_mask` (B, T) and `labels` (B,); a row whose label is -100 counts nowhere.
+    dict of `input_ids` and `attention_mask` (B, T), or of the packed form (see `packing.forward`), and `labels` (B,); a
+    row whose label is -100 counts nowhere.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.

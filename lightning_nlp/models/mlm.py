@@ -26,7 +26,8 @@ class MaskedLanguageModel(LightningModule):
     """A text encoder trained to guess masked tokens.
 
     The tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a dict of
-    `input_ids`, `attention_mask` and `labels`, all (B, T); labels are -100 except at masked tokens.
+    `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens, and `masked`, the
+    places of those; or of the packed form, see `packing.forward`.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
@@ -100,7 +101,7 @@ class MaskedLanguageModel(LightningModule):
         logits, targets = self._guess(batch)
         # an empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on
         loss_sum = F.cross_entropy(logits, targets, reduction="sum")
-        count = torch.tensor(len(logits), device=logits.device)
+        count = torch.full((), len(logits), device=logits.device)
         self.log("train/loss", loss_sum.detach() / max(1, len(logits)), prog_bar=True, sync_dist=True)
         return self._accumulated.loss(loss_sum, count)
 
@@ -158,7 +159,8 @@ class MaskedLanguageModel(LightningModule):
 
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) in float32 and the tokens (n,) at the n masked positions of a batch."""
-        positions = masked_positions(batch["labels"])
+        # the collate function counts them on the host; to ask the device would be to wait for it
+        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
         with head_on_positions(self.network, positions):
             output = packing.forward(self.network, batch)
         return output.logits.squeeze(0).float(), batch["labels"].flatten().index_select(0, positions)

@@ -9,7 +9,7 @@ from tests.conftest import invoke
 
 
 def test_only_figures_that_are_there():
-    trainer = SimpleNamespace(callback_metrics={})
+    trainer = SimpleNamespace(callback_metrics={}, training=True, global_step=3, log_every_n_steps=10)
     bar = Progress("val/accuracy")
     assert bar.get_metrics(trainer, None) == {}
     trainer.callback_metrics = {
@@ -24,6 +24,18 @@ def test_only_figures_that_are_there():
 def test_no_monitor_no_figure():
     trainer = SimpleNamespace(callback_metrics={"val/loss": torch.tensor(1.0)})
     assert Progress(None).get_metrics(trainer, None) == {}
+
+
+def test_a_loss_is_read_only_where_it_is_logged():
+    trainer = SimpleNamespace(training=True, global_step=10, log_every_n_steps=10)
+    bar = Progress(None)
+    shown = []
+    for step in range(10, 22):
+        trainer.global_step, trainer.callback_metrics = step, {"train/loss": torch.tensor(float(step))}
+        shown.append(bar.get_metrics(trainer, None)["loss"])
+    assert shown == ["10.000"] * 10 + ["20.000"] * 2
+    trainer.training = False  # the end of a validation
+    assert bar.get_metrics(trainer, None)["loss"] == "21.000"
 
 
 def test_a_training_shows_them(tiny_cls, tmp_path):

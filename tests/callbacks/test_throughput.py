@@ -1,11 +1,22 @@
-"""Real tokens a second."""
+"""Real tokens and useful operations a second."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning import LightningModule, Trainer
+from torch.utils.data import DataLoader
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+)
 
+from lightning_nlp.callbacks import throughput as room
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.errors import UserError
+from lightning_nlp.flops import count_batch, forward_costs, training_flops
 from tests.conftest import invoke, read_metrics
 
 
@@ -23,23 +34,48 @@ def batch(tokens: int, places: int) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.ones(1, places, dtype=torch.int64), "attention_mask": attention_mask}
 
 
-def run_steps(throughput, clock, trainer, module, steps, *, first=0):
-    for index, (tokens, places, seconds) in enumerate(steps, start=first):
-        throughput.on_train_batch_start(trainer, module, None, index)
+def packed_batch(*lengths: int) -> dict[str, torch.Tensor]:
+    input_ids = torch.ones(1, sum(lengths), dtype=torch.int64)
+    return {"input_ids": input_ids, "cu_seqlens": torch.tensor([0, *lengths]).cumsum(0).int()}
+
+
+def run_batches(throughput, clock, trainer, module, batches, *, first=0):
+    for index, (data, wait, seconds) in enumerate(batches, start=first):
+        clock.now += wait
+        throughput.on_train_batch_start(trainer, module, data, index)
         clock.now += seconds
         trainer.global_step += 1
-        throughput.on_train_batch_end(trainer, module, None, batch(tokens, places), index)
+        throughput.on_train_batch_end(trainer, module, None, data, index)
+
+
+def run_steps(throughput, clock, trainer, module, steps, *, first=0):
+    batches = [(batch(tokens, places), 0.0, seconds) for tokens, places, seconds in steps]
+    run_batches(throughput, clock, trainer, module, batches, first=first)
+
+
+def tiny_network():
+    sizes = {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": 64}
+    return DistilBertForSequenceClassification(DistilBertConfig(**sizes, vocab_size=20))
 
 
 @pytest.fixture
 def module():
     logged = []
-    return SimpleNamespace(logged=logged, log=lambda name, value: logged.append((name, value)))
+    device = torch.device("cpu")
+    return SimpleNamespace(logged=logged, log=lambda name, value: logged.append((name, value)), device=device)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The lines that the callback says."""
+    lines = []
+    monkeypatch.setattr(room, "rank_zero_info", lines.append)
+    return lines
 
 
 @pytest.fixture
 def trainer():
-    return SimpleNamespace(log_every_n_steps=2, accumulate_grad_batches=1, world_size=1, global_step=0)
+    return SimpleNamespace(log_every_n_steps=2, world_size=1, global_step=0, precision="bf16-mixed", datamodule=None)
 
 
 def test_padding_warm_up_and_validation_are_not_counted(monkeypatch, trainer, module):
@@ -52,7 +88,7 @@ def test_padding_warm_up_and_validation_are_not_counted(monkeypatch, trainer, mo
     throughput.on_validation_start(trainer, module)
     clock.now += 1000.0
     run_steps(throughput, clock, trainer, module, [(60, 80, 3.0), (20, 80, 1.0)], first=4)
-    assert module.logged[-3] == ("perf/tokens_per_s", pytest.approx(80 / 4))
+    assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(80 / 4)
     throughput.on_train_end(trainer, module)
     assert (throughput.tokens, throughput.seconds) == (30 + 10 + 30 + 60 + 20, 1.0 + 4.0 + 4.0)
     assert throughput.tokens_per_s == pytest.approx(150 / 9)
@@ -82,6 +118,173 @@ def test_never_logging_is_allowed(monkeypatch, trainer, module):
     assert throughput.tokens_per_s == pytest.approx(30)
 
 
+def test_packed_batches_have_only_real_tokens(monkeypatch, trainer, module):
+    clock, throughput = Clock(monkeypatch), Throughput()
+    trainer.datamodule = SimpleNamespace(tokens_per_batch=50)
+    run_batches(throughput, clock, trainer, module, [(packed_batch(9, 9), 0, 1), (packed_batch(30, 10), 0, 2)], first=0)
+    logged = dict(module.logged)
+    assert logged["perf/tokens_per_s"] == pytest.approx(40 / 2)
+    assert logged["perf/padding_efficiency"] == 1
+    assert logged["perf/packing_efficiency"] == pytest.approx(40 / 50)
+    run_batches(throughput, clock, trainer, module, [(packed_batch(20), 0, 1), (packed_batch(25, 20), 0, 1)], first=2)
+    assert dict(module.logged)["perf/packing_efficiency"] == pytest.approx(65 / 100)
+
+
+@pytest.mark.parametrize("datamodule", [None, SimpleNamespace(), SimpleNamespace(tokens_per_batch=None)])
+def test_no_packing_efficiency_without_a_budget(monkeypatch, trainer, module, datamodule):
+    clock, throughput = Clock(monkeypatch), Throughput()
+    trainer.datamodule = datamodule
+    run_steps(throughput, clock, trainer, module, [(30, 40, 1.0), (30, 40, 1.0)])
+    assert "perf/tokens_per_s" in dict(module.logged)
+    assert "perf/packing_efficiency" not in dict(module.logged)
+
+
+def test_waiting_for_data(monkeypatch, trainer, module):
+    clock, throughput = Clock(monkeypatch), Throughput()
+    data = batch(30, 40)
+    # the first wait is before the clock starts; then 1 s and, after the log, 3 + 1 s
+    run_batches(throughput, clock, trainer, module, [(data, 50, 1), (data, 1, 3), (data, 3, 2), (data, 1, 2)])
+    shares = [value for name, value in module.logged if name == "perf/data_wait"]
+    assert shares == [pytest.approx(1 / 4), pytest.approx(4 / 8)]
+    throughput.on_validation_start(trainer, module)
+    clock.now += 1000.0
+    # neither the validation nor the batch after it is waited for
+    run_batches(throughput, clock, trainer, module, [(data, 7, 3), (data, 1, 4)], first=4)
+    assert dict(module.logged)["perf/data_wait"] == pytest.approx(1 / 8)
+    assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(60 / 8)
+
+
+@pytest.mark.parametrize("data", [batch(30, 40), packed_batch(20, 10)], ids=["padded", "packed"])
+def test_mfu(monkeypatch, trainer, module, said, data):
+    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1e-6)
+    module.network = tiny_network()
+    throughput.on_train_start(trainer, module)
+    run_batches(throughput, clock, trainer, module, [(data, 0, 5), (data, 1, 1), (data, 1, 2), (data, 1, 4)])
+    flops = training_flops(forward_costs(module.network), count_batch(data))
+    assert flops > 1e5
+    shares = [value for name, value in module.logged if name == "perf/mfu"]
+    assert shares == [pytest.approx(flops / 2 / 1e6), pytest.approx(2 * flops / 8 / 1e6)]
+    run_batches(throughput, clock, trainer, module, [(data, 1, 4)], first=4)
+    throughput.on_train_end(trainer, module)
+    assert throughput.mfu == pytest.approx(4 * flops / 15 / 1e6)
+    assert said == []
+
+
+def test_sliding_windows_are_counted(monkeypatch, trainer, module):
+    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1e-6)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = ModernBertConfig(**sizes, vocab_size=20, pad_token_id=0, local_attention=8)
+    module.network = ModernBertForSequenceClassification(config)
+    throughput.on_train_start(trainer, module)
+    run_batches(throughput, clock, trainer, module, [(packed_batch(30), 0, 1), (packed_batch(30), 0, 1)])
+    costs = forward_costs(module.network)
+    # one layer sees all 30 tokens, the other 9
+    attention = 4 * 16 * 30 * (30 + 9)
+    linear = 30 * costs.token + costs.head_row
+    assert dict(module.logged)["perf/mfu"] == pytest.approx(3 * (attention + linear) / 1e6)
+
+
+def test_the_peak_is_the_hardwares(monkeypatch, trainer, module):
+    asked = []
+    monkeypatch.setattr(room, "peak_flops", lambda *question: asked.append(question) or 1e6)
+    clock, throughput = Clock(monkeypatch), Throughput()
+    module.network = tiny_network()
+    throughput.on_train_start(trainer, module)
+    run_steps(throughput, clock, trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
+    assert asked == [(torch.device("cpu"), "bf16-mixed")]
+    flops = training_flops(forward_costs(module.network), count_batch(batch(30, 40)))
+    assert dict(module.logged)["perf/mfu"] == pytest.approx(flops / 2 / 1e6)
+
+
+def run_without_mfu(monkeypatch, throughput, trainer, module):
+    throughput.on_train_start(trainer, module)
+    run_steps(throughput, Clock(monkeypatch), trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
+    assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(15)
+    assert "perf/mfu" not in dict(module.logged)
+    assert throughput.mfu is None
+
+
+def test_an_unknown_gpu_has_no_mfu(monkeypatch, trainer, module, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "CocoNut 9000")
+    module.network, module.device = tiny_network(), torch.device("cuda")
+    run_without_mfu(monkeypatch, Throughput(), trainer, module)
+    (line,) = said
+    assert "CocoNut 9000" in line
+    assert "bf16-mixed" in line
+    assert "--peak_tflops" in line
+
+
+def test_an_uncounted_architecture_has_no_mfu(monkeypatch, trainer, module, said):
+    module.network = SimpleNamespace(config=SimpleNamespace(model_type="albert"))
+    run_without_mfu(monkeypatch, Throughput(peak_tflops=1.0), trainer, module)
+    (line,) = said
+    assert "albert" in line
+
+
+def test_a_module_without_a_network_has_no_mfu(monkeypatch, trainer, module, said):
+    run_without_mfu(monkeypatch, Throughput(peak_tflops=1.0), trainer, module)
+    assert said == []
+
+
+@pytest.mark.parametrize("peak", [0, -1.0, float("nan"), float("inf")])
+def test_a_peak_that_cannot_be(peak):
+    with pytest.raises(UserError, match=r"peak_tflops is .*--peak_tflops"):
+        Throughput(peak_tflops=peak)
+
+
+def test_the_device_is_read_only_when_lightning_logs(monkeypatch, trainer, module):
+    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1.0)
+    module.network = tiny_network()
+    throughput.on_train_start(trainer, module)
+    trainer.log_every_n_steps = 4
+    # a meta tensor has no values: reading one raises
+    data = {name: tensor.to("meta") for name, tensor in batch(30, 40).items()}
+    run_batches(throughput, clock, trainer, module, [(data, 0, 1)] * 3)
+    with pytest.raises(RuntimeError, match="meta"):
+        run_batches(throughput, clock, trainer, module, [(data, 0, 1)], first=3)
+
+
+class TinyModule(LightningModule):
+    """Classifies what `batch` makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = tiny_network()
+
+    def training_step(self, batch, batch_idx):
+        labels = batch["input_ids"][:, 0]
+        return self.network(batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_with_a_trainer(tmp_path):
+    throughput, module, data = Throughput(peak_tflops=1e-3), TinyModule(), batch(30, 40)
+    settings = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        log_every_n_steps=2,
+        callbacks=[throughput],
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        **settings,
+    )
+    trainer.fit(module, DataLoader([data] * 5, batch_size=None))
+    logged = trainer.callback_metrics
+    assert {name.removeprefix("perf/") for name in logged if name.startswith("perf/")} == {
+        *("tokens_per_s", "padding_efficiency", "data_wait", "mfu", "peak_memory_gib")
+    }
+    assert logged["perf/padding_efficiency"] == 30 / 40
+    assert 0 < logged["perf/data_wait"] < 1
+    # all but the first step
+    assert throughput.tokens == 4 * 30
+    assert throughput.flops == 4 * training_flops(forward_costs(module.network), count_batch(data))
+    assert throughput.mfu == pytest.approx(throughput.flops / throughput.seconds / 1e9)
+
+
 def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     # 4 steps an epoch (7 batches, two a step), logged in every third: 3, 6, 9 and 12 of 12
     options = ["--trainer.accumulate_grad_batches", "2", "--trainer.log_every_n_steps", "3"]
@@ -89,6 +292,8 @@ def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     rows = [row for row in read_metrics(run) if row["perf/tokens_per_s"]]
     assert [int(row["step"]) for row in rows] == [2, 5, 8, 11]
     assert all(row["train/loss"] for row in rows)
+    assert all(0 <= float(row["perf/data_wait"]) <= 1 for row in rows)
+    assert all(float(row["perf/mfu"]) > 0 for row in rows)
 
 
 def test_peak_memory_is_of_this_process():

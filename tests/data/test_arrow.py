@@ -1,3 +1,7 @@
+import pyarrow as pa
+import pytest
+
+from lightning_nlp.data.arrow import write_token_ids
 from lightning_nlp.data.splits import build_splits
 from tests.data.test_splits import contents, make_source, reviews
 
@@ -18,3 +22,20 @@ def test_long_texts_make_small_batches(tmp_path, monkeypatch):
     assert sorted(rows["train"] + rows["validation"]) == sorted(reviews(40))
     assert rows["test"] == reviews(5, 100)
     assert 8 < len(splits["train"].data.to_batches()) < 36
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_token_ids_come_back_as_written(tmp_path, labelled):
+    batches = [[[5, 6, 7], [2**31 - 1]], [], [[], [8], []]]
+    with write_token_ids(tmp_path / "a.arrow", labelled) as write:
+        for rows in batches:
+            write(rows, [len(row) for row in rows] if labelled else None)
+    with pa.memory_map(str(tmp_path / "a.arrow")) as file:
+        table = pa.ipc.open_stream(file).read_all()
+    rows = [row for batch in batches for row in batch]
+    assert table.column("input_ids").to_pylist() == rows
+    assert table.schema.field("input_ids").type == pa.list_(pa.int32())
+    assert table.column_names == ["input_ids", "label"][: 1 + labelled]
+    if labelled:
+        assert table.column("label").to_pylist() == [len(row) for row in rows]
+        assert table.schema.field("label").type == pa.int64()

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader, evaluation_batches, training_batches
+from lightning_nlp.data.budget import TokenBudget
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 
@@ -66,6 +67,40 @@ def test_one_process_and_several_take_the_same_steps():
         assert {number for part in parts for number in part[step][1]} == expected
 
 
+def token_budget(lengths, tokens, **settings):
+    defaults = {"packed": True, "shuffle": True, "window_batches": 8, "seed": 5}
+    return TokenBudget(lengths, tokens, **{**defaults, **settings})
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize(("examples", "world_size"), [(1003, 1), (1003, 4), (3, 4)])
+def test_ranks_share_batches_filled_to_a_budget(examples, world_size, packed, shuffle):
+    lengths = LENGTHS[:examples]
+    plans = [
+        BatchPlan(
+            lengths,
+            1,
+            shuffle=shuffle,
+            rank=rank,
+            world_size=world_size,
+            budget=token_budget(lengths, 1000, packed=packed, shuffle=shuffle, multiple_of=world_size),
+        )
+        for rank in range(world_size)
+    ]
+    numbers = {len(plan) for plan in plans}
+    for epoch in range(3):
+        for plan in plans:
+            plan.set_epoch(epoch)
+        keys = [list(plan) for plan in plans]
+        numbers |= {len(rank_keys) for rank_keys in keys}
+        assert {key[0] for rank_keys in keys for key in rank_keys} == {epoch}
+        batches = [rows for rank_keys in keys for _, rows in rank_keys]
+        assert sorted(number for rows in batches for number in rows) == list(range(examples))
+        assert max(lengths[rows].sum() for rows in batches if rows) <= 1000
+    assert len(numbers) == 1
+
+
 class Rows:
     """Stands for a table of token ids."""
 
@@ -81,8 +116,9 @@ def collate(columns, epoch):
     }
 
 
-def make_loader(**kwargs):
-    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+def make_loader(tokens=None, **kwargs):
+    budget = None if tokens is None else token_budget(LENGTHS[:50], tokens)
+    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5, budget=budget)
     return ResumableLoader(Batches(Rows(), collate), plan, **kwargs)
 
 
@@ -90,28 +126,29 @@ def indices(batches):
     return [batch["index"].tolist() for batch in batches]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_restored_loader_goes_on_where_the_other_stopped(num_workers):
-    loader = make_loader(num_workers=num_workers)
+@pytest.mark.parametrize(("num_workers", "tokens"), [(0, None), (2, None), (0, 900)])
+def test_a_restored_loader_goes_on_where_the_other_stopped(num_workers, tokens):
+    loader = make_loader(num_workers=num_workers, tokens=tokens)
     loader.sampler.set_epoch(1)
     whole = indices(loader)
-    assert len(whole) == 7
+    number = len(whole)
+    assert number == len(loader) >= 6
 
     iterator = iter(loader)
     before = indices(next(iterator) for _ in range(3))
     state = loader.state_dict()
 
-    resumed = make_loader(num_workers=num_workers)
+    resumed = make_loader(num_workers=num_workers, tokens=tokens)
     resumed.load_state_dict(state)
     resumed.sampler.set_epoch(1)  # as Lightning does
-    assert len(resumed) == 7, "a progress bar counts the whole epoch"
+    assert len(resumed) == number, "a progress bar counts the whole epoch"
     after = indices(resumed)
     assert before + after == whole
 
     resumed.sampler.set_epoch(2)
     loader.sampler.set_epoch(2)
     assert indices(resumed) == indices(loader)
-    assert len(indices(resumed)) == 7
+    assert len(indices(resumed)) == number
 
 
 def test_a_state_at_the_end_of_an_epoch_leaves_nothing_of_it():

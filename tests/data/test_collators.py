@@ -5,7 +5,15 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from lightning_nlp.data.collators import collate_classification, collate_mlm, mask_noise, mask_tokens, pad_sequences
+from lightning_nlp.data.batching import Batches
+from lightning_nlp.data.collators import (
+    collate_classification,
+    collate_mlm,
+    mask_noise,
+    mask_tokens,
+    pack_sequences,
+    pad_sequences,
+)
 
 SPECIALS = torch.tensor([0, 1, 2, 3, 4])
 WORDS = torch.arange(5, 1000)
@@ -30,9 +38,32 @@ def test_classification_batch():
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 
+def test_packing_lays_sequences_end_to_end():
+    input_ids, position_ids, cu_seqlens, max_seqlen = pack_sequences(
+        [np.array([5, 6], dtype=np.int32), np.array([7]), np.array([8, 9, 10])]
+    )
+    assert input_ids.tolist() == [[5, 6, 7, 8, 9, 10]]
+    assert position_ids.tolist() == [[0, 1, 0, 0, 1, 2]]
+    assert cu_seqlens.tolist() == [0, 2, 3, 6]
+    assert max_seqlen == 3
+    assert type(max_seqlen) is int
+    assert (input_ids.dtype, position_ids.dtype, cu_seqlens.dtype) == (torch.int64, torch.int64, torch.int32)
+
+
+def test_packed_classification_batch_is_longest_first_with_its_labels():
+    sequences = [np.array([2, 9, 3]), np.array([2, 3]), np.array([2, 7, 7, 3]), np.array([2, 8, 3])]
+    examples = {"input_ids": sequences, "label": np.array([1, 0, 4, 2]), "index": [0, 1, 2, 3]}
+    batch = collate_classification(examples, 0, pad_token_id=0, max_length=512, packed=True)
+    assert set(batch) == {"input_ids", "position_ids", "cu_seqlens", "max_seqlen", "labels"}
+    assert batch["labels"].tolist() == [4, 1, 2, 0], "those of equal length stay in order"
+    assert batch["input_ids"].tolist() == [[2, 7, 7, 3, 2, 9, 3, 2, 8, 3, 2, 3]]
+    assert batch["cu_seqlens"].tolist() == [0, 4, 7, 10, 12]
+    assert batch["max_seqlen"] == 4
+
+
 def mask(input_ids, seed=0, **kwargs):
     rows, width = input_ids.shape
-    noise = mask_noise(seed, 0, range(rows), [width] * rows, width)
+    noise = mask_noise(seed, 0, range(rows), [width] * rows).view(3, rows, width)
     return mask_tokens(input_ids, noise, special_ids=SPECIALS, word_ids=WORDS, mask_token_id=MASK, **kwargs)
 
 
@@ -108,8 +139,73 @@ def test_an_example_is_masked_alike_in_whichever_batch_it_comes():
 
 def test_masks_differ_by_epoch_example_and_seed():
     assert rows_of([1], epoch=0) != rows_of([1], epoch=1)
-    noise = mask_noise(0, 0, [5, 6], [20, 20], 20)
-    assert (noise[:, 0] != noise[:, 1]).any()
-    assert (noise != mask_noise(1, 0, [5, 6], [20, 20], 20)).any()
+    noise = mask_noise(0, 0, [5, 6], [20, 20])
+    assert noise.shape == (3, 40)
+    assert (noise[:, :20] != noise[:, 20:]).any()
+    assert (noise != mask_noise(1, 0, [5, 6], [20, 20])).any()
     assert (noise >= 0).all()
     assert (noise < 1).all()
+
+
+def test_noise_is_the_examples_own_stream():
+    indices, lengths = [7, 0, 123_456, 7], [5, 31, 8, 2]
+    expected = [
+        np.random.Generator(np.random.Philox(key=[3, 9], counter=[0, 0, 0, index])).random((3, length), np.float32)
+        for index, length in zip(indices, lengths, strict=True)
+    ]
+    assert mask_noise(3, 9, indices, lengths).numpy().tolist() == np.concatenate(expected, axis=1).tolist()
+
+
+def test_noise_is_uniform_across_examples():
+    noise = mask_noise(1, 2, range(5000), [3] * 5000).view(3, 5000, 3)
+    counts = [np.histogram(noise[which, :, place], 20, (0, 1))[0] for which in range(3) for place in range(3)]
+    assert min(chisquare(count).pvalue for count in counts) > 1e-4
+
+
+def test_packed_and_padded_batches_are_masked_alike():
+    indices = [2, 0, 3, 1]
+    examples = {"input_ids": [SENTENCES[i] for i in indices], "index": indices}
+    batch = collate(examples, 5, packed=True)
+    assert set(batch) == {"input_ids", "position_ids", "cu_seqlens", "max_seqlen", "labels", "masked"}
+    assert batch["labels"].shape == batch["input_ids"].shape == (1, sum(map(len, SENTENCES)))
+    bounds = batch["cu_seqlens"].tolist()
+    padded = rows_of(indices, epoch=5)
+    by_length = [3, 1, 2, 0]
+    assert [bounds[i + 1] - bounds[i] for i in range(4)] == [len(SENTENCES[i]) for i in by_length]
+    for i, start, end in zip(by_length, bounds, bounds[1:], strict=False):
+        assert (batch["input_ids"][0, start:end].tolist(), batch["labels"][0, start:end].tolist()) == padded[i]
+        assert batch["position_ids"][0, start:end].tolist() == list(range(end - start))
+
+
+def test_padding_is_neither_masked_nor_labelled():
+    batch = collate({"input_ids": SENTENCES, "index": [0, 1, 2, 3]}, 0)
+    padding = batch["attention_mask"] == 0
+    assert padding.any()
+    assert (batch["input_ids"][padding] == 0).all()
+    assert (batch["labels"][padding] == -100).all()
+
+
+@pytest.mark.parametrize(
+    ("collate_function", "shape"),
+    [
+        (partial(collate, packed=True), (1, 7)),
+        (partial(collate_classification, pad_token_id=0, max_length=64, packed=True), (1,)),
+    ],
+)
+def test_a_process_without_examples_gets_a_packed_batch_without_labels(collate_function, shape):
+    class Rows:
+        def __getitem__(self, numbers):
+            return {"input_ids": [SENTENCES[i] for i in numbers], "label": np.array([1 for _ in numbers])}
+
+    batch = Batches(Rows(), collate_function)[(0, [])]
+    assert batch["labels"].shape == shape
+    assert (batch["labels"] == -100).all()
+    assert batch["cu_seqlens"].tolist() == [0, 7]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_batch_tells_where_its_masked_tokens_are(packed):
+    batch = collate({"input_ids": SENTENCES, "index": [0, 1, 2, 3]}, 0, packed=packed)
+    labels = batch["labels"].flatten()
+    assert batch["masked"].tolist() == [i for i, label in enumerate(labels.tolist()) if label != -100]
+    assert len(batch["masked"]) > 10

@@ -1,13 +1,18 @@
 import csv
 import itertools
+import pickle
 import random
 from collections import Counter
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from jsonargparse import ArgumentError, ArgumentParser
 from lightning import LightningModule, Trainer
 
 from lightning_nlp.data import preparation
+from lightning_nlp.data.base import TokenRows
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
@@ -83,12 +88,28 @@ def loaders(data):
     return {"train": data.train_dataloader(), "validation": data.val_dataloader(), "test": data.test_dataloader()}
 
 
+def sequences(batch):
+    """(real tokens, label or labels) of each example in a batch, padded or packed."""
+    if "cu_seqlens" in batch:
+        bounds, labels = batch["cu_seqlens"].tolist(), batch["labels"]
+        for i, (start, end) in enumerate(itertools.pairwise(bounds)):
+            yield batch["input_ids"][0, start:end], labels[0, start:end] if labels.dim() == 2 else labels[i]
+        return
+    for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+        yield ids[mask.bool()], labels[mask.bool()] if labels.dim() else labels
+
+
 def examples(loader):
     """Each example of an epoch as a tuple of its real tokens."""
+    return [tuple(ids.tolist()) for batch in loader for ids, _ in sequences(batch)]
+
+
+def originals(loader):
+    """Each example of an epoch as a tuple of its tokens before any was masked."""
     return [
-        tuple(ids[mask.bool()].tolist())
+        tuple((torch.where(labels == -100, ids, labels) if labels.dim() else ids).tolist())
         for batch in loader
-        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        for ids, labels in sequences(batch)
     ]
 
 
@@ -96,8 +117,7 @@ def targets(loader):
     """Each example of an epoch of masked sentences: its original tokens -> (tokens with masks, labels)."""
     found = {}
     for batch in loader:
-        for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
-            ids, labels = ids[mask.bool()], labels[mask.bool()]
+        for ids, labels in sequences(batch):
             found[tuple(torch.where(labels == -100, ids, labels).tolist())] = (ids.tolist(), labels.tolist())
     assert found
     return found
@@ -376,6 +396,8 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
         ({"max_length": 2}, r"--data\.max_length must be at least 3, not 2"),
         ({"batch_size": 0}, r"--data\.batch_size must be at least 1, not 0"),
         ({"eval_batch_size": 0}, r"--data\.eval_batch_size must be at least 1, not 0"),
+        ({"tokens_per_batch": 15}, r"16 tokens and a batch only 15.*--data\.tokens_per_batch.*--data\.max_length"),
+        ({"tokens_per_batch": 0}, r"--data\.tokens_per_batch"),
         ({"num_workers": -1}, r"--data\.num_workers must be at least 0, not -1"),
         ({"seed": -1}, r"--data\.seed must be at least 0, not -1"),
         ({"split_seed": -1}, r"--data\.split_seed must be at least 0, not -1"),
@@ -407,16 +429,146 @@ def test_the_named_data_modules_hand_their_arguments_on(reviews_csv, sentences, 
     esperanto.setup()
     assert esperanto.facts["train"]["texts"] == 300 - 6 - 29
     assert EsperantoDataModule().path is None
+    data = EsperantoDataModule(tokens_per_batch=600, packing=True)
+    assert (data.tokens_per_batch, data.packing) == (600, True)
+    data = IMDBDataModule()
+    assert (data.tokens_per_batch, data.packing) == (None, "auto")
+
+
+@pytest.mark.parametrize("module", [IMDBDataModule, EsperantoDataModule])
+@pytest.mark.parametrize(("written", "read"), [("auto", "auto"), ("true", True), ("false", False)])
+@pytest.mark.parametrize("where", ["argument", "yaml"])
+def test_packing_on_the_command_line_and_in_yaml(module, written, read, where, tmp_path):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(module, "data")
+    (tmp_path / "a.yaml").write_text(f"data:\n  packing: {written}\n  tokens_per_batch: 700\n")
+    arguments = [f"--data.packing={written}"] if where == "argument" else [f"--config={tmp_path / 'a.yaml'}"]
+    data = parser.instantiate(parser.parse_args(arguments)).data
+    assert data.packing is read if isinstance(read, bool) else data.packing == read
+    with pytest.raises(ArgumentError, match="packing"):
+        parser.parse_args(["--data.packing=perhaps"])
+
+
+def attached(data, packs, world_size=1, rank=0):
+    """Stands for a trainer whose module packs its batches or not."""
+    module = type("M", (), {"packs": packs})()
+    settings = {"global_rank": rank, "world_size": world_size, "overfit_batches": 0, "lightning_module": module}
+    data.trainer = type("T", (), settings)()
+    return data
+
+
+@pytest.mark.parametrize("packing", ["auto", True, False])
+def test_the_model_decides_whether_batches_are_packed(classification, mlm, packing):
+    for make in (classification, mlm):
+        alone = make(packing=packing)
+        assert alone.packs == (packing is True)
+        assert ("cu_seqlens" in next(iter(alone.train_dataloader()))) == (packing is True)
+        for packs in (True, False):
+            data = attached(make(packing=packing), packs)
+            for loader in loaders(data).values():
+                for batch in loader:
+                    assert ("cu_seqlens" in batch) == packs
+                    assert ("attention_mask" in batch) != packs
+
+
+def test_packed_and_padded_epochs_hold_the_same(classification, mlm):
+    """By batch size even each batch does: they are two forms of the same steps."""
+    for make in (classification, mlm):
+        data = {packs: loaders(attached(make(), packs)) for packs in (True, False)}
+        for split in data[True]:
+            packed, padded = list(data[True][split]), list(data[False][split])
+            assert len(packed) == len(padded) > 1
+            for one, other in zip(packed, padded, strict=True):
+                together = [
+                    Counter((tuple(ids.tolist()), tuple(labels.flatten().tolist())) for ids, labels in sequences(batch))
+                    for batch in (one, other)
+                ]
+                assert together[0] == together[1]
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_batches_filled_to_a_number_of_tokens(classification, mlm, packs):
+    for make in (classification, mlm):
+        data, by_size = (attached(make(tokens_per_batch=tokens), packs) for tokens in (100, None))
+        for split, loader in loaders(data).items():
+            batches = list(loader)
+            assert len(batches) == len(loader) > 1
+            most = 100 if split == "train" else 200
+            assert most - 32 < max(batch["input_ids"].numel() for batch in batches) <= most
+            assert Counter(originals(batches)) == Counter(originals(loaders(by_size)[split]))
+        loader = data.train_dataloader()
+        epochs = []
+        for epoch in range(3):
+            loader.sampler.set_epoch(epoch)
+            epochs.append(originals(loader))
+        assert len(set(map(tuple, epochs))) == 3
+        assert Counter(epochs[0]) == Counter(epochs[1]) == Counter(epochs[2])
+        assert data.train_batches == len(loader)
+
+
+def test_the_seed_chooses_which_examples_fill_a_batch(classification):
+    one, again, other = (
+        originals(classification(packing=True, tokens_per_batch=100, seed=seed).train_dataloader())
+        for seed in (1, 1, 2)
+    )
+    assert one == again
+    assert one != other
+    assert Counter(one) == Counter(other)
+
+
+def test_packed_sentences_are_grouped_by_length_and_packed_texts_are_not(mlm, classification):
+    def lengths_in_a_batch(data, windows):
+        data.packed_window_batches = windows
+        return np.mean([len(set(batch["cu_seqlens"].diff().tolist())) for batch in data.train_dataloader()])
+
+    sentences, texts = (make(packing=True, tokens_per_batch=64) for make in (mlm, classification))
+    as_built = lengths_in_a_batch(sentences, sentences.packed_window_batches)
+    assert as_built < 0.8 * lengths_in_a_batch(mlm(packing=True, tokens_per_batch=64), 0)
+    as_built = lengths_in_a_batch(texts, texts.packed_window_batches)
+    assert as_built == lengths_in_a_batch(classification(packing=True, tokens_per_batch=64), 0)
+
+
+def test_evaluation_masks_are_the_same_packed_and_to_a_number_of_tokens(mlm):
+    first = targets(mlm().val_dataloader())
+    assert targets(mlm(packing=True).val_dataloader()) == first
+    assert targets(mlm(packing=True, tokens_per_batch=50).val_dataloader()) == first
+    assert targets(mlm(tokens_per_batch=50).val_dataloader()) == first
+
+
+def test_rows_are_read_across_chunks_without_a_copy(tmp_path):
+    draw = np.random.default_rng(0)
+    lists = [draw.integers(0, 1000, size=size).tolist() for size in draw.integers(1, 30, size=250)]
+    schema = pa.schema({"input_ids": pa.list_(pa.int32()), "label": pa.int64()})
+    path = tmp_path / "rows.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for start, end in ((0, 100), (100, 100), (100, 101), (101, 250)):
+            writer.write_batch(pa.record_batch([lists[start:end], list(range(start, end))], schema=schema))
+    before = pa.total_allocated_bytes()
+    rows = TokenRows(path)
+    assert pa.total_allocated_bytes() - before <= 64 + 250 * 8 < rows.lengths.sum(), "no more than the labels"
+    assert rows.lengths.tolist() == list(map(len, lists))
+    numbers = [249, 0, 99, 100, 101, 7, 7]
+    for reader in (rows, pickle.loads(pickle.dumps(rows))):
+        columns = reader[numbers]
+        assert [ids.tolist() for ids in columns["input_ids"]] == [lists[number] for number in numbers]
+        assert columns["label"].tolist() == numbers
+        assert not any(ids.flags.owndata or ids.flags.writeable for ids in columns["input_ids"])
+    assert len(pickle.dumps(rows)) < 500
 
 
 class Recorder(LightningModule):
     """Trains one number and notes the batches that it is given."""
 
-    def __init__(self):
+    def __init__(self, packs=False):
         super().__init__()
+        self.packs, self._will_pack = False, packs
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.epochs = {}
         self.validations = []
+
+    def configure_model(self):
+        self.packs = self._will_pack
 
     def training_step(self, batch, batch_idx):
         self.epochs.setdefault(self.current_epoch, []).append(batch)
@@ -432,8 +584,8 @@ class Recorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def train(data, **settings):
-    model = Recorder()
+def train(data, packs=False, **settings):
+    model = Recorder(packs)
     trainer = Trainer(
         max_epochs=2,
         accelerator="cpu",
@@ -460,6 +612,22 @@ def test_a_trainer_gives_each_epoch_masks_of_its_own(sentences, cache):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_trainer_sees_whole_epochs_of_batches_filled_to_a_number_of_tokens(sentences, cache, packs):
+    data = EsperantoDataModule(str(sentences), max_length=16, tokens_per_batch=120, val_fraction=0.1, cache_dir=cache)
+    model = train(data, packs)
+    assert sorted(model.epochs) == [0, 1]
+    first, second = targets(model.epochs[0]), targets(model.epochs[1])
+    assert len(originals(model.epochs[0])) == len(originals(model.epochs[1])) == data.facts["train"]["rows"]
+    assert first.keys() == second.keys()
+    assert first != second
+    assert len(model.epochs[0]) == len(model.epochs[1]) == data.train_batches
+    batches = itertools.chain(*model.epochs.values(), *model.validations)
+    assert {"cu_seqlens" in batch for batch in batches} == {packs}
+    assert targets(model.validations[0]) == targets(model.validations[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*overfit.*")
 def test_overfit_batches_repeats_the_same_batches(sentences, cache):
     data = EsperantoDataModule(str(sentences), max_length=16, batch_size=8, val_fraction=0.1, cache_dir=cache)
@@ -470,16 +638,16 @@ def test_overfit_batches_repeats_the_same_batches(sentences, cache):
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_share_an_epoch_without_an_example_twice(classification, monkeypatch, world_size):
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("tokens", [None, 100])
+def test_processes_share_an_epoch_without_an_example_twice(classification, world_size, packs, tokens):
     alone = Counter(examples(classification().train_dataloader()))
     together, lengths = Counter(), set()
     for rank in range(world_size):
-        data = classification()
-        data.trainer = type("T", (), {"global_rank": rank, "world_size": world_size, "overfit_batches": 0})()
+        data = attached(classification(tokens_per_batch=tokens), packs, world_size, rank)
         loader = data.train_dataloader()
         lengths.add(len(loader))
         for batch in loader:
-            keep = batch["labels"] != -100
-            together.update(examples([{name: tensor[keep] for name, tensor in batch.items()}]))
+            together.update(tuple(ids.tolist()) for ids, label in sequences(batch) if label != -100)
     assert together == alone
     assert len(lengths) == 1

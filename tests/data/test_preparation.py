@@ -1,5 +1,6 @@
 import json
 import random
+import re
 
 import pytest
 from datasets import Dataset
@@ -163,7 +164,7 @@ def test_write_tokens_counts(tmp_path, truncation):
     }
 
 
-def test_more_texts_than_a_batch_of_the_map_keep_their_order(tmp_path):
+def test_more_texts_than_a_batch_keep_their_order(tmp_path):
     texts = [f"la {'reĝo ' * (i % 20)}{i}" for i in range(2345)]
     split = Dataset.from_dict({"text": texts})
     tokenizer = train_wordpiece(texts, vocab_size=200)
@@ -175,6 +176,38 @@ def test_more_texts_than_a_batch_of_the_map_keep_their_order(tmp_path):
     assert counts["texts"] == 2345 < counts["rows"] == len(rows)
     assert list(TextColumn(split)) == texts
     assert list(TextColumn(split)) == texts, "it can be read again"
+
+
+def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.data.preparation.BATCH_ROWS", 10)
+    read, written = [], []
+
+    class Watched(list):
+        """The encodings of a batch, which know how far the reading has come when they are looked at."""
+
+        def __iter__(self):
+            written.append(len(read))
+            return super().__iter__()
+
+    class Backend:
+        def encode_batch_fast(self, texts, **kwargs):
+            read.append(texts)
+            return Watched(backend.encode_batch_fast(texts, **kwargs))
+
+    tokenizer = bert_like()
+    backend = tokenizer.backend_tokenizer
+    monkeypatch.setattr("lightning_nlp.data.preparation._plain_backend", lambda _: Backend())
+    split = Dataset.from_dict({"text": TEXTS * 10})
+    with quiet_datasets():
+        write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=16, truncation="head", description="")
+    assert len(read) == len(written) == len(TEXTS)
+    assert all(ahead <= number + 2 for number, ahead in enumerate(written))
+
+
+def test_the_progress_bar_counts_the_texts(tmp_path, capsys):
+    split = Dataset.from_dict({"text": TEXTS})
+    write_tokens(split, tmp_path / "a.arrow", bert_like(), max_length=16, truncation="head", description="Tokenizing a")
+    assert re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", capsys.readouterr().err)
 
 
 CLEANING = {"clean": True, "deduplicate": True, "val_fraction": 0.1, "test_fraction": 0.1, "seed": 1}

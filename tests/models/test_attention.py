@@ -4,7 +4,8 @@ import torch.nn.functional as F
 
 from lightning_nlp.models.attention import attention, sequences
 
-LENGTHS = [200, 40, 40, 12, 3, 1]
+# Longer than any threshold of the fused kernel, equal and about equal ones, and one token alone
+LENGTHS = [200, 60, 60, 55, 40, 12, 3, 1]
 BOUNDS = F.pad(torch.tensor(LENGTHS).cumsum(0), (1, 0)).int()
 
 

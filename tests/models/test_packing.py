@@ -18,6 +18,7 @@ from transformers import (
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
 from lightning_nlp.models.mlm import head_on_positions, masked_positions
+from tests.conftest import invoke, read_metrics
 
 # One longer than the 128 tokens up to which attention is computed by plain operations, and a run of equal lengths
 LENGTHS = [140, 31, 17, 9, 9, 9, 4, 3]
@@ -222,3 +223,31 @@ def test_packing_that_cannot_be_had_is_an_error():
     module = module_with(AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES)), True)
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*--data.packing auto or false"):
         packing.choose(module)
+
+
+# --- a training
+
+
+@pytest.mark.parametrize("task", ["mlm", "classification"])
+def test_a_hundred_steps_have_the_same_losses(task, tiny_cls, tiny_mlm, tmp_path):
+    arguments = tiny_mlm if task == "mlm" else tiny_cls
+    arguments = [
+        *arguments,
+        "--trainer.max_epochs",
+        "100",
+        "--trainer.max_steps",
+        "100",
+        "--early_stopping.patience",
+        "99",
+    ]
+    arguments += ["--model.dropout", "0", "--model.lr", "0.002", "--runs_dir", str(tmp_path)]
+    losses = []
+    for packs in ("true", "false"):
+        outcome = invoke("fit", *arguments, "--data.packing", packs, "--name", packs)
+        assert ("packed, without padding" in outcome.err + outcome.out) == (packs == "true")
+        losses.append([float(row["train/loss"]) for row in read_metrics(outcome.run) if row["train/loss"]])
+    packed, padded = losses
+    assert len(packed) == len(padded) == 100
+    assert packed[-1] < 0.9 * packed[0]
+    assert packed == pytest.approx(padded, rel=1e-3)
+    assert packed[:20] == pytest.approx(padded[:20], rel=1e-5)

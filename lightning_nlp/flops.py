@@ -1,0 +1,113 @@
+"""The floating-point operations that a model needs for a batch: counted from its layers, for real tokens alone."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+IGNORE_INDEX = -100
+
+# Where the count equals what PyTorch executes (tests/test_flops.py). Other architectures may run a layer more than once
+# (ALBERT), or multiply matrices where no Linear layer shows it (DeBERTa).
+COUNTED = frozenset("distilbert bert roberta xlm-roberta camembert electra mpnet modernbert".split())
+
+
+class Counts(NamedTuple):
+    """What the operations of a batch grow with; tensors of one number where it is known only on the device."""
+
+    tokens: int | Tensor = 0
+    pairs: int | Tensor = 0  # of tokens that attend to each other: length^2, summed over the sequences
+    near_pairs: int | Tensor = 0  # the same within a sliding window
+    sequences: int | Tensor = 0
+    head_rows: int | Tensor = 0  # masked tokens, or sequences to classify
+
+
+class Costs(NamedTuple):
+    """Operations of a forward pass for one of each of `Counts`."""
+
+    token: int
+    pair: int
+    near_pair: int
+    sequence: int
+    head_row: int
+    window: int | None  # tokens that one token sees in a layer with a sliding window
+
+
+def forward_costs(network: Any) -> Costs | None:
+    """What a forward pass costs, from the layers of a network; None if its architecture is not `COUNTED`.
+
+    A Linear layer costs 2 * in * out for each row that it is given: for each token inside the encoder, for each
+    sequence in its pooler, for each head row outside it. Attention costs 4 * width for each pair of tokens and layer:
+    the scores, and the weighted sum. Lookups, norms, activations and softmax count nothing (PaLM, arXiv:2204.02311,
+    appendix B).
+
+    Args:
+        network: A transformers model, with or without a head.
+    """
+    config = network.config
+    if config.model_type not in COUNTED:
+        return None
+    encoder = network.base_model
+    inside, pooler = set(encoder.modules()), getattr(encoder, "pooler", None)
+    pooling = set(pooler.modules()) if pooler is not None else set()
+    token = sequence = head_row = 0
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            cost = 2 * module.in_features * module.out_features
+            if module in pooling:
+                sequence += cost
+            elif module in inside:
+                token += cost
+            else:
+                head_row += cost
+    layers = config.num_hidden_layers
+    sliding = (getattr(config, "layer_types", None) or []).count("sliding_attention")
+    return Costs(
+        token=token,
+        pair=4 * config.hidden_size * (layers - sliding),
+        near_pair=4 * config.hidden_size * sliding,
+        sequence=sequence,
+        head_row=head_row,
+        window=2 * config.sliding_window + 1 if sliding else None,
+    )
+
+
+def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
+    """Count a batch without waiting for the device; padding counts nothing.
+
+    Args:
+        batch: `input_ids` with `attention_mask` (padded), or with `cu_seqlens` (packed, all tokens real). With `labels`
+            of the shape of `input_ids`, those other than -100 are head rows; otherwise each sequence is one.
+        window: `Costs.window`.
+    """
+    input_ids, labels = batch["input_ids"], batch.get("labels")
+    tokens: int | Tensor
+    if "cu_seqlens" in batch:
+        lengths = batch["cu_seqlens"].diff().long()
+        tokens, sequences = input_ids.numel(), len(lengths)
+    else:
+        lengths = batch["attention_mask"].sum(-1)
+        tokens, sequences = lengths.sum(), len(input_ids)
+    head_rows: int | Tensor = sequences
+    if labels is not None and labels.shape == input_ids.shape:
+        head_rows = (labels != IGNORE_INDEX).sum()
+    return Counts(
+        tokens=tokens,
+        pairs=(lengths * lengths).sum(),
+        near_pairs=(lengths * lengths.clamp(max=window)).sum() if window is not None else 0,
+        sequences=sequences,
+        head_rows=head_rows,
+    )
+
+
+def training_flops(costs: Costs, counts: Counts) -> int:
+    """The operations of training on what was counted: the backward pass is twice the forward pass.
+
+    All parameters are taken to be trained, and nothing to be computed twice, as checkpointing of activations would.
+
+    Args:
+        costs: Of the network.
+        counts: Of a batch, or the sums of several; reading tensors waits for their device.
+    """
+    return 3 * sum(cost * int(count) for cost, count in zip(costs[:5], counts, strict=True))

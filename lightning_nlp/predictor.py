@@ -1,0 +1,185 @@
+"""Texts to predictions: an exported network, run without padding where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_nlp.data.cleaning import clean_text
+from lightning_nlp.data.collators import pack_sequences, pad_sequences
+from lightning_nlp.data.preparation import Truncation, encode
+from lightning_nlp.errors import UserError
+from lightning_nlp.models import packing
+from lightning_nlp.models.encoder import realign
+from lightning_nlp.models.mlm import head_on_positions
+
+Record = dict[str, Any]
+
+PADDED = ("input_ids", "attention_mask")
+PACKED = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
+
+
+def load_predictor(
+    folder: Path, settings: dict[str, Any], *, precision: str, tokens_per_batch: int, top_k: int
+) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
+    """A function from (index, text) pairs to records in the same order.
+
+    Args:
+        folder: An export.
+        settings: The run's data arguments: `max_length`, `truncation`, `clean` and `packing` count.
+        precision: "bf16-mixed" or "32-true".
+        tokens_per_batch: Tokens at a time.
+        top_k: Fillings for each [MASK].
+
+    Returns:
+        The function.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of the second that reading the weights takes
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
+    fills_masks = config.architectures[0].endswith("ForMaskedLM")
+    auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
+    network = auto_class.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    realign(network)
+    packs = (
+        settings.get("packing", "auto") is not False
+        and packing.why_not(network, device=device.type, precision=precision) is None
+    )
+    if packs:
+        packing.enable(network)
+    max_length, truncation = settings["max_length"], settings.get("truncation", "head")
+    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone surrogates.
+    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
+
+    def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
+        """(sequences, classes), or for a masked language model (positions, vocabulary)."""
+        batch = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in batch.items()}
+        head = head_on_positions(network, positions.to(device)) if fills_masks else nullcontext()
+        low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+        with torch.inference_mode(), low, head:
+            logits = packing.forward(network, batch).logits
+        return (logits[0] if fills_masks else logits).float().cpu()
+
+    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
+        texts = [(index, prepare(text)) for index, text in texts]
+        ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
+        records: list[Record] = [{"index": index} for index, _ in texts]
+        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
+        for rows in batches_within(order, [len(tokens) for tokens in ids], tokens_per_batch, padded=not packs):
+            sequences = [np.array(ids[i]) for i in rows]
+            batch: dict[str, Any]
+            if packs:
+                batch = dict(zip(PACKED, pack_sequences(sequences), strict=True))
+            else:
+                padding = pad_sequences(sequences, padding_value=tokenizer.pad_token_id, max_length=max_length)
+                batch = dict(zip(PADDED, padding, strict=True))
+            hidden = batch["input_ids"].flatten().eq(tokenizer.mask_token_id if fills_masks else -1)
+            positions = hidden.nonzero().squeeze(1)
+            logits = logits_of(batch, positions)
+            if fills_masks:
+                for i, mask_logits in zip(owners(batch, positions), logits, strict=True):
+                    records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
+            else:
+                for i, row_logits in zip(rows, logits, strict=True):
+                    records[i] |= classification(row_logits, config.id2label)
+        for record, tokens in zip(records, ids, strict=True):
+            if not tokens:
+                record |= {"label": None, "reason": "the text has no words"}
+            yield record
+
+    return predictor
+
+
+def batches_within(order: list[int], lengths: list[int], budget: int, *, padded: bool) -> Iterator[list[int]]:
+    """Cut rows, longest first, into batches of at most `budget` tokens; a single longer one is a batch too.
+
+    Args:
+        order: Row numbers, longest first.
+        lengths: In tokens, by row number.
+        budget: The most tokens of a batch, padding included.
+        padded: Whether each row takes as much as the batch's first.
+
+    Yields:
+        Row numbers.
+    """
+    batch: list[int] = []
+    used = 0
+    for row in order:
+        size = lengths[batch[0]] if padded and batch else lengths[row]
+        if batch and used + size > budget:
+            yield batch
+            batch, used, size = [], 0, lengths[row]
+        batch.append(row)
+        used += size
+    if batch:
+        yield batch
+
+
+def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
+    """Which sequence of a batch each position belongs to."""
+    if "cu_seqlens" in batch:
+        return (torch.searchsorted(batch["cu_seqlens"], positions.int(), right=True) - 1).tolist()
+    return (positions // batch["input_ids"].shape[1]).tolist()
+
+
+def token_ids(
+    texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
+) -> list[list[int]]:
+    """Each text's ids with special tokens; empty for a text without words.
+
+    Args:
+        texts: (index, text) pairs.
+        tokenizer: The export's tokenizer.
+        max_length: The most tokens, special tokens included.
+        truncation: How a longer text is cut.
+        needs_mask: Whether each text must have a [MASK].
+
+    Returns:
+        A list for each text.
+
+    Raises:
+        UserError: If a text has no [MASK] to fill, or has it where the text is cut off.
+    """
+    ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
+    for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
+        if not needs_mask or not length:
+            continue
+        mask = tokenizer.mask_token
+        if mask not in text:
+            raise UserError(
+                f"The text with index {index}, {text[:60]!r}, has no {mask}: write {mask} where a word is to be "
+                "filled in."
+            )
+        if tokens.count(tokenizer.mask_token_id) < text.count(mask):
+            raise UserError(
+                f"The text with index {index}, {text[:60]!r}, is cut off before its last {mask}, after {max_length} "
+                "tokens: shorten it."
+            )
+    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
+
+
+def classification(logits: torch.Tensor, id2label: dict[int, str]) -> Record:
+    """The best label and the probability of each, from (number of classes,) logits."""
+    probabilities = logits.softmax(-1).tolist()
+    return {
+        "label": id2label[int(logits.argmax())],
+        "probabilities": {id2label[i]: probability for i, probability in enumerate(probabilities)},
+    }
+
+
+def fillings(logits: torch.Tensor, tokenizer: Any, top_k: int) -> list[Record]:
+    """The best tokens for one [MASK], from (vocabulary,) logits."""
+    best = logits.softmax(-1).topk(min(top_k, len(logits)))
+    # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
+    tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]
+    return [{"token": token, "probability": p} for token, p in zip(tokens, best.values.tolist(), strict=True)]
