@@ -1,0 +1,184 @@
+"""What all contenders start from, written once: the same texts, the same initial weights, the same held-out masks.
+
+python benchmarks/corpus.py --task mlm --output FOLDER writes
+
+    texts/{train,validation,test}.jsonl   cleaned, without repeats, shuffled
+    model/                                initial weights, configuration and tokenizer, as save_pretrained writes them
+    heldout.jsonl                         validation examples as token ids, for mlm masked once and for all
+    facts.json                            counts and sizes
+
+`vs_trainer.py` calls it. The folder can be carried to a machine that lacks the data, the Hub and `datasets`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TEST_TEXTS = 64  # `train.py fit` wants a test split; no contender reads it
+
+
+def main() -> None:
+    """Write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=("mlm", "cls"), required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--path", help="Sentences (mlm) or labelled texts (cls); nothing: the embedded demo.")
+    parser.add_argument(
+        "--model", help="A checkpoint, folder or Hub id; nothing: a new DistilBERT, tokenizer included."
+    )
+    parser.add_argument("--texts", type=int, help="Training texts; nothing takes all.")
+    parser.add_argument("--heldout", type=int, default=1000, help="Validation texts.")
+    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--vocab-size", type=int, default=50_000)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--dim", type=int, default=768)
+    parser.add_argument("--seed", type=int, default=42)
+    prepare(parser.parse_args())
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write the folder that `args.output` names."""
+    rows = read_rows(args.task, args.path, args.texts, args.heldout, args.seed)
+    heldout, test = args.heldout, min(TEST_TEXTS, args.heldout)
+    splits = {
+        "validation": rows[:heldout],
+        "test": rows[heldout : heldout + test],
+        "train": rows[heldout + test :][: args.texts],
+    }
+    assert splits["train"], f"{len(rows)} texts are too few for {heldout} held-out ones"
+    folder = args.output / "texts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in splits.items():
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in part)
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    # The vocabulary is that of all the texts, whatever the number to train on: the head has its full size.
+    vocabulary_texts = [row["text"] for row in rows[heldout + test :]]
+    tokenizer, network = initial_model(args, vocabulary_texts)
+    tokenizer.save_pretrained(args.output / "model")
+    network.save_pretrained(args.output / "model")
+    heldout_rows(args.output / "heldout.jsonl", args.task, splits["validation"], tokenizer, args.max_length, args.seed)
+    lengths = [len(ids) for ids in encode_head([row["text"] for row in splits["train"]], tokenizer, args.max_length)]
+    facts = {
+        "task": args.task,
+        "texts": len(splits["train"]),
+        "heldout": len(splits["validation"]),
+        "tokens": sum(lengths),  # special tokens included, as everywhere in the benchmark
+        "mean_length": sum(lengths) / len(lengths),
+        "longest": max(lengths),
+        "max_length": args.max_length,
+        "vocab_size": len(tokenizer),
+        "model": f"{network.config.model_type}, {sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters",
+    }
+    (args.output / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    print(json.dumps(facts))
+
+
+def read_rows(task: str, path: str | None, texts: int | None, heldout: int, seed: int) -> list[dict[str, Any]]:
+    """Texts, cleaned and without repeats, in random order.
+
+    They are cleaned here, so that a difference in cleaning cannot become one in speed or accuracy.
+
+    Args:
+        task: "mlm" or "cls".
+        path: As `--data.path` takes it; None is the embedded demo.
+        texts: How many are wanted for training, which bounds the demo; None wants all.
+        heldout: How many are wanted for validation.
+        seed: Of the order.
+
+    Returns:
+        Dicts with `text`, and for "cls" `label`.
+    """
+    from lightning_nlp.data.cleaning import clean_text
+
+    seen: dict[str, Any] = {}
+    for text, label in raw_rows(task, path, (texts or 2000) + heldout + TEST_TEXTS):
+        text = clean_text(text)
+        if text and text not in seen:
+            seen[text] = label
+    rows = [{"text": text} if task == "mlm" else {"text": text, "label": label} for text, label in seen.items()]
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def raw_rows(task: str, path: str | None, wanted: int) -> Iterator[tuple[str, Any]]:
+    """(text, label) pairs of the training split, or of the embedded demo."""
+    from lightning_nlp.data.demo import demo_reviews
+    from lightning_nlp.data.demo_esperanto import demo_esperanto
+    from lightning_nlp.data.sources import labelled_source, text_source
+
+    if path is None and task == "cls":
+        yield from demo_reviews(wanted)
+    elif path is None:
+        yield from ((text, None) for text in islice(demo_esperanto(2 * wanted), 2 * wanted))  # some repeat
+    elif task == "cls":
+        yield from ((row.text, row.label) for row in labelled_source(path).splits["train"]())
+    else:
+        source = text_source(path, cache_dir=Path("~/.cache/lightning_nlp").expanduser())
+        yield from ((row.text, None) for row in source.splits["train"]())
+
+
+def initial_model(args: argparse.Namespace, texts: list[str]) -> tuple[Any, Any]:
+    """The tokenizer and the initial weights, the head's included, from a checkpoint or from scratch."""
+    from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, DistilBertConfig
+
+    from lightning_nlp.data.tokenizer import train_wordpiece
+
+    torch.manual_seed(args.seed)
+    auto_class = AutoModelForMaskedLM if args.task == "mlm" else AutoModelForSequenceClassification
+    if args.model is not None:
+        tokenizer = AutoTokenizer.from_pretrained(args.model)
+        tokenizer.model_max_length = args.max_length
+        heads = {} if args.task == "mlm" else {"num_labels": 2}
+        return tokenizer, auto_class.from_pretrained(args.model, dtype=torch.float32, **heads)
+    tokenizer = train_wordpiece(texts, vocab_size=args.vocab_size, max_length=args.max_length)
+    config = DistilBertConfig(
+        n_layers=args.layers,
+        n_heads=args.dim // 64,
+        dim=args.dim,
+        hidden_dim=4 * args.dim,
+        max_position_embeddings=args.max_length,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return tokenizer, auto_class.from_config(config, dtype=torch.float32)
+
+
+def encode_head(texts: list[str], tokenizer: Any, max_length: int) -> list[list[int]]:
+    """Token ids with special tokens, cut at `max_length`."""
+    return tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
+
+
+def heldout_rows(path: Path, task: str, rows: list[dict[str, Any]], tokenizer: Any, max_length: int, seed: int) -> None:
+    """Write validation examples: `input_ids`, `labels`, and for "cls" the `text`, since truncation may differ."""
+    from lightning_nlp.data.collators import mask_tokens
+
+    generator = torch.Generator().manual_seed(seed)
+    special = torch.tensor(sorted(tokenizer.all_special_ids))
+    vocabulary = torch.arange(len(tokenizer))
+    names = sorted({str(row["label"]) for row in rows}) if task == "cls" else []
+    with path.open("w", encoding="utf-8") as file:
+        for row, ids in zip(rows, encode_head([row["text"] for row in rows], tokenizer, max_length), strict=True):
+            if task == "cls":
+                record = {"input_ids": ids, "labels": names.index(str(row["label"])), "text": row["text"]}
+            else:
+                masked, labels = mask_tokens(
+                    torch.tensor(ids),
+                    torch.rand(3, len(ids), generator=generator),
+                    special_ids=special,
+                    word_ids=vocabulary[~torch.isin(vocabulary, special)],
+                    mask_token_id=tokenizer.mask_token_id,
+                )
+                record = {"input_ids": masked.tolist(), "labels": labels.tolist()}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
