@@ -1,6 +1,32 @@
 """The command line: `python train.py fit --config configs/cls.yaml`."""
 
-from lightning_nlp.cli import main
+import gc
+import sys
+
+OVERVIEW = """\
+usage: train.py COMMAND [arguments]
+
+commands:
+  fit       train, test the best checkpoint and export it: --config configs/cls.yaml, and what it should not say
+  validate  measure a checkpoint on the validation part: --run runs/cls/0
+  test      measure it on the test split: --run runs/cls/0
+  predict   predict for a file of texts: --run runs/cls/0 --input reviews.txt --output predictions.jsonl
+
+`train.py COMMAND --help` explains each argument of a command."""
+
+
+def start() -> None:
+    """Import what the command needs, which takes seconds, and run it."""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(OVERVIEW)
+        return
+    gc.disable()  # what the imports make lives as long as the process: to search it for garbage takes a second
+    from lightning_nlp.cli import main
+
+    gc.freeze()
+    gc.enable()
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    start()

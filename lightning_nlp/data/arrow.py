@@ -1,8 +1,10 @@
-"""Arrow streams of texts and labels, written and read a batch at a time so that memory stays flat."""
+"""Arrow streams of texts, labels and token ids, written and read a batch at a time so that memory stays flat."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,3 +77,34 @@ def write_split(source: Path, rows: np.ndarray, ids: np.ndarray, labelled: bool,
             if len(chosen):
                 writer.write_batch(pa.record_batch(columns, schema=schema))
             first += batch.num_rows
+
+
+@contextmanager
+def write_token_ids(
+    path: Path, labelled: bool
+) -> Iterator[Callable[[Sequence[Sequence[int]], Sequence[int] | None], None]]:
+    """An Arrow stream with the columns `input_ids`, lists of int32, and, if `labelled`, `label`, int64.
+
+    Args:
+        path: The file to write.
+        labelled: Whether there are labels.
+
+    Yields:
+        A function that appends rows: the token ids of each, and their label ids or None.
+    """
+    import pyarrow as pa
+
+    types = {"input_ids": pa.list_(pa.int32())} | ({"label": pa.int64()} if labelled else {})
+    schema = pa.schema(types)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+
+        def write(rows: Sequence[Sequence[int]], labels: Sequence[int] | None) -> None:
+            # Through numpy: Arrow's own conversion of lists takes several times as long.
+            ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+            ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=ends[-1])
+            columns = [pa.ListArray.from_arrays(ends, ids, type=types["input_ids"])]
+            if labelled:
+                columns.append(pa.array(labels, pa.int64()))
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+        yield write

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from lightning_nlp.data.arrow import write_token_ids
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.sources import Source
@@ -21,6 +22,7 @@ from lightning_nlp.hub import tokenizer_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 Truncation = Literal["head", "head_tail"]
@@ -28,6 +30,10 @@ Truncation = Literal["head", "head_tail"]
 # The share of a long review that comes from its beginning (Sun et al. 2019, "How to fine-tune BERT for text
 # classification?", section 5.3.1: the first 128 and the last 382 of 510 tokens).
 HEAD_SHARE = 0.25
+
+# Texts tokenized at a time: many for each core, and few enough to stay in the caches. All of a corpus in one call takes
+# longer, and memory in proportion.
+BATCH_ROWS = 1000
 
 
 def prepare_tokens(
@@ -139,24 +145,54 @@ def encode(
         The ids, for each of them the number of the text that it comes from, and for each text its length in tokens
         before truncation and without special tokens.
     """
+    backend = _plain_backend(tokenizer)
+    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    return _frame(encodings, special_frame(tokenizer), max_length, truncation)
+
+
+def _plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    before, after = special_frame(tokenizer)
+    return backend
+
+
+def _frame(
+    encodings: list[Encoding], frame: tuple[list[int], list[int]], max_length: int, truncation: Truncation | None
+) -> tuple[list[list[int]], list[int], list[int]]:
+    """What `encode` returns, from the encodings of the texts without special tokens."""
+    before, after = frame
     room = max_length - len(before) - len(after)
     results: list[list[int]] = []
     origins: list[int] = []
     lengths: list[int] = []
-    for number, encoding in enumerate(backend.encode_batch_fast(texts, add_special_tokens=False)):
+    for number, encoding in enumerate(encodings):
         ids = encoding.ids
         lengths.append(len(ids))
         if truncation is None:
-            pieces = [ids[i : i + room] for i in range(0, len(ids), room)]
+            pieces = [ids] if 0 < len(ids) <= room else [ids[i : i + room] for i in range(0, len(ids), room)]
         else:
             pieces = [truncate_ids(ids, room, truncation)]
-        results.extend([*before, *piece, *after] for piece in pieces)
-        origins.extend([number] * len(pieces))
+        for piece in pieces:
+            results.append(before + piece + after)
+            origins.append(number)
     return results, origins, lengths
+
+
+def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
+    """Batches of a split with their encodings; the next one is tokenized while the caller works on this one.
+
+    The tokenizer's own threads do not hold Python's lock, so the two overlap; two batches are in memory, no more.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[dict[str, list[Any]], Future[list[Encoding]]] | None = None
+        for batch in split.iter(BATCH_ROWS):
+            future = pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = batch, future
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
 
 
 def write_tokens(
@@ -168,7 +204,7 @@ def write_tokens(
     truncation: Truncation | None,
     description: str,
 ) -> dict[str, int]:
-    """Tokenize a split into one Arrow file.
+    """Tokenize a split into one Arrow stream: `input_ids` as lists of int32 and, for labelled data, `label` as int64.
 
     Args:
         split: Columns `text` and, for labelled data, `label`.
@@ -181,37 +217,23 @@ def write_tokens(
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
     """
-    from datasets import Features, List, Value
+    from datasets.utils import tqdm
 
     counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
     labelled = "label" in split.column_names
-    room = max_length - sum(map(len, special_frame(tokenizer)))
-
-    def batch_to_ids(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        texts = batch["text"]
-        ids, origins, lengths = encode(texts, tokenizer, max_length=max_length, truncation=truncation)
-        counts["texts"] += len(texts)
-        counts["rows"] += len(ids)
-        counts["characters"] += sum(map(len, texts))
-        counts["tokens"] += sum(lengths)
-        counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
-        columns: dict[str, list[Any]] = {"input_ids": ids}
-        if labelled:
-            columns["label"] = [batch["label"][origin] for origin in origins]
-        return columns
-
-    features = {"input_ids": List(Value("int32"))} | ({"label": Value("int64")} if labelled else {})
-    split.map(
-        batch_to_ids,
-        batched=True,
-        batch_size=1000,
-        remove_columns=split.column_names,
-        features=Features(features),
-        cache_file_name=str(path),
-        load_from_cache_file=False,
-        new_fingerprint=hashlib.sha256(str(path).encode()).hexdigest()[:16],  # no pickling of the tokenizer for a hash
-        desc=description,
-    )
+    backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
+    room = max_length - sum(map(len, frame))
+    with write_token_ids(path, labelled) as write, tqdm(total=len(split), desc=description, unit=" texts") as bar:
+        for batch, encodings in _encoded_ahead(split, backend):
+            texts = batch["text"]
+            ids, origins, lengths = _frame(encodings, frame, max_length, truncation)
+            write(ids, [batch["label"][origin] for origin in origins] if labelled else None)
+            counts["texts"] += len(texts)
+            counts["rows"] += len(ids)
+            counts["characters"] += sum(map(len, texts))
+            counts["tokens"] += sum(lengths)
+            counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
+            bar.update(len(texts))
     return counts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lightning_nlp.errors import UserError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # The order fixes the ids: [PAD] is 0, as BERT's own vocabularies have it.
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+# Different words remembered at a time: those of a large corpus, in some 30 MB.
+WORDS_REMEMBERED = 1 << 18
 
 
 def train_wordpiece(
@@ -49,7 +52,8 @@ def train_wordpiece(
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer numbers the
     # latter in the order of a hash map and breaks ties between merges by number, so that each training would yield
     # another vocabulary (huggingface/tokenizers#1794). Handed over in order, as if they were specials, they are fixed.
-    found = _train(texts, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
+    words = _different_words(texts)  # how often they occur does not matter yet
+    found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
     continuations = sorted(token for token in found if token.startswith("##") and len(token) == 3)
     alphabet = sorted(token for token in found if len(token) == 1)
     if len(alphabet) > limit_alphabet:
@@ -74,6 +78,18 @@ def train_wordpiece(
         limit_alphabet=len(alphabet),
     )
     return _as_pretrained(trained.get_vocab(), lowercase, max_length)
+
+
+def _different_words(texts: Iterable[str]) -> Iterator[str]:
+    """The words of all texts, most of them once: a fraction of what the tokenizer would have to normalise."""
+    seen: set[str] = set()
+    for text in texts:
+        new = set(text.split(" ")) - seen
+        if new:
+            yield " ".join(new)
+        seen |= new
+        if len(seen) > WORDS_REMEMBERED:
+            seen.clear()
 
 
 def _empty_wordpiece(vocab: dict[str, int], lowercase: bool) -> Tokenizer:

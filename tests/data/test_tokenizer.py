@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 import unicodedata
@@ -5,6 +6,7 @@ import unicodedata
 import pytest
 from transformers import AutoTokenizer, DistilBertConfig
 
+import lightning_nlp.data.tokenizer as tokenizer_module
 from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import tokenizer_hash
@@ -104,3 +106,16 @@ def test_a_folder_that_is_no_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"--data\.tokenizer"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("remembered", [1, 1 << 18])
+def test_finding_the_alphabet_in_different_words_is_finding_it_in_all_texts(monkeypatch, remembered):
+    # Characters that normalisation composes, splits, removes or sets apart, next to spaces of all kinds.
+    letters = " \t\n\u2003\u200b\u0301\u0323\u0345\u1161\u11a8eéĝΣİ一二가.-ab"
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(letters, k=rng.randint(1, 30))) for _ in range(2000)]
+    monkeypatch.setattr(tokenizer_module, "WORDS_REMEMBERED", remembered)
+    found = train_wordpiece(texts, vocab_size=400).backend_tokenizer.to_str()
+    monkeypatch.setattr(tokenizer_module, "_different_words", iter)  # all of them, as often as they occur
+    assert train_wordpiece(texts, vocab_size=400).backend_tokenizer.to_str() == found
+    assert "##ĝ" in found

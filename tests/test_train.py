@@ -1,0 +1,43 @@
+"""train.py as a program of its own: what starts quickly, and that the rest reaches the command line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+
+
+def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, HOUSE / "train.py", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HOUSE), **environment},
+    )
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_overview_imports_nothing_heavy(option, tmp_path):
+    for library in ("torch", "lightning", "transformers"):
+        (tmp_path / f"{library}.py").write_text("raise AssertionError(__name__)", encoding="utf-8")
+    result = train(option, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOUSE}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: train.py")
+
+
+def test_the_overview_names_each_command():
+    from lightning_nlp.cli import CLI
+
+    text = train("--help").stdout
+    assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == [*CLI.subcommands(), "predict"]
+
+
+def test_other_arguments_reach_the_command_line():
+    result = train("fit", "--config", "nothing.yaml")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.match(r"error: --config nothing\.yaml: there is no such file", result.stderr)
