@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
+from lightning_nlp.callbacks.freed_memory import FreedMemory
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
@@ -29,7 +30,6 @@ from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.loggers import MetricsCSV, prepare_loggers
-from lightning_nlp.memory import keep_freed_memory
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
@@ -219,14 +219,11 @@ class CLI(LightningCLI):
         self.throughput = Throughput(self._get(self.config, "peak_tflops"))
         self.last = LastCheckpoint(self.run_dir / "checkpoints" / runs.LAST)
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
-        own += [self.throughput, self.last]
+        own += [self.throughput, self.last, FreedMemory()]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
-            trainer = self._instantiate_trainer(config, own)
-            if trainer.strategy.root_device.type == "cpu":
-                keep_freed_memory()
-            return trainer
+            return self._instantiate_trainer(config, own)
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
 

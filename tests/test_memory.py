@@ -31,6 +31,24 @@ def test_freed_memory_is_used_again():
     assert faults("keep_freed_memory()") < 2_000
 
 
+RETURNING = """
+import torch
+from lightning_nlp.memory import keep_freed_memory, resident_bytes, return_freed_memory
+assert keep_freed_memory()
+torch.ones(2**26)
+kept = resident_bytes()
+return_freed_memory()
+print(kept - resident_bytes())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such settings")
+def test_kept_memory_can_be_given_back():
+    result = subprocess.run([sys.executable, "-c", RETURNING], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 0.9 * 2**28
+
+
 def test_elsewhere_nothing_is_done(monkeypatch):
     from lightning_nlp.memory import keep_freed_memory
 

@@ -301,6 +301,8 @@ def test_batches_of_masked_sentences(mlm):
     chosen = total = 0
     for split, loader in loaders(data).items():
         for batch in loader:
+            masked = batch.pop("masked")
+            assert masked.tolist() == (batch["labels"] != -100).flatten().nonzero().flatten().tolist()
             assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
             assert len({tensor.shape for tensor in batch.values()}) == 1
             assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
