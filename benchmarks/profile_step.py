@@ -17,7 +17,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from lightning_nlp.flops import count_batch, forward_costs, training_flops
 from lightning_nlp.hardware import default_precision, device_name, peak_flops
-from lightning_nlp.memory import keep_freed_memory
 from lightning_nlp.models import packing
 from lightning_nlp.models.mlm import head_on_positions, masked_positions
 
@@ -43,8 +42,6 @@ def main() -> None:
     parser.add_argument("--task", choices=("mlm", "cls"), required=True)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
-    if args.device == "cpu":
-        keep_freed_memory()
     precision = default_precision("gpu" if args.device == "cuda" else "cpu")
     torch.manual_seed(0)
     network, batch = make(args.task, args.device)

@@ -20,7 +20,6 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
-from lightning_nlp.callbacks.freed_memory import FreedMemory
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
@@ -219,7 +218,7 @@ class CLI(LightningCLI):
         self.throughput = Throughput(self._get(self.config, "peak_tflops"))
         self.last = LastCheckpoint(self.run_dir / "checkpoints" / runs.LAST)
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
-        own += [self.throughput, self.last, FreedMemory()]
+        own += [self.throughput, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
