@@ -15,19 +15,6 @@ from typing import Any
 import torch
 from heldout import HeldOut
 
-# FLOP/s in dense bf16, from the makers' data sheets; the first name that is part of the device's counts.
-PEAK_BF16 = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "A10G": 70e12,
-    "RTX 4090": 165e12,
-    "RTX 3090": 71e12,
-    "L4": 121e12,
-}
-
 
 def read_job() -> dict[str, Any]:
     """The job that this process was started for: a JSON file, its only argument."""
@@ -84,17 +71,12 @@ def peak_memory() -> int:
 
 def peak_flops(device: str) -> tuple[float | None, str]:
     """FLOP/s of bf16 matrix products, and where the figure comes from: a data sheet for a GPU, measured for a CPU."""
+    from lightning_nlp import hardware
+
+    peak = hardware.peak_flops(torch.device(device), "bf16-mixed")
     if device == "cuda":
-        name = torch.cuda.get_device_name()
-        found = next((value for key, value in PEAK_BF16.items() if key in name), None)
-        return found, f"{name}, data sheet" if found else f"{name}, not in the table"
-    a, b = torch.randn(2, 2048, 2048).bfloat16()
-    times = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        a @ b
-        times.append(time.perf_counter() - begin)
-    return 2 * 2048**3 / min(times[2:]), f"2048^3 bf16 matmul, measured with {torch.get_num_threads()} threads"
+        return peak, f"{torch.cuda.get_device_name()}, {'data sheet' if peak else 'not in the table'}"
+    return peak, f"bf16 matmul, measured with {torch.get_num_threads()} threads"
 
 
 class Yardstick:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_nlp.data.budget import cut
 from lightning_nlp.data.cleaning import clean_text
-from lightning_nlp.data.collators import pack_sequences, pad_sequences
+from lightning_nlp.data.collators import packed_batch, pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
@@ -20,9 +21,6 @@ from lightning_nlp.models.encoder import realign
 from lightning_nlp.models.mlm import head_on_positions
 
 Record = dict[str, Any]
-
-PADDED = ("input_ids", "attention_mask")
-PACKED = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
 
 
 def load_predictor(
@@ -75,14 +73,15 @@ def load_predictor(
         ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
         records: list[Record] = [{"index": index} for index, _ in texts]
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
-        for rows in batches_within(order, [len(tokens) for tokens in ids], tokens_per_batch, padded=not packs):
+        lengths = np.array([len(tokens) for tokens in ids])
+        for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
             sequences = [np.array(ids[i]) for i in rows]
             batch: dict[str, Any]
             if packs:
-                batch = dict(zip(PACKED, pack_sequences(sequences), strict=True))
+                batch = packed_batch(sequences)
             else:
                 padding = pad_sequences(sequences, padding_value=tokenizer.pad_token_id, max_length=max_length)
-                batch = dict(zip(PADDED, padding, strict=True))
+                batch = dict(zip(("input_ids", "attention_mask"), padding, strict=True))
             hidden = batch["input_ids"].flatten().eq(tokenizer.mask_token_id if fills_masks else -1)
             positions = hidden.nonzero().squeeze(1)
             logits = logits_of(batch, positions)
@@ -98,31 +97,6 @@ def load_predictor(
             yield record
 
     return predictor
-
-
-def batches_within(order: list[int], lengths: list[int], budget: int, *, padded: bool) -> Iterator[list[int]]:
-    """Cut rows, longest first, into batches of at most `budget` tokens; a single longer one is a batch too.
-
-    Args:
-        order: Row numbers, longest first.
-        lengths: In tokens, by row number.
-        budget: The most tokens of a batch, padding included.
-        padded: Whether each row takes as much as the batch's first.
-
-    Yields:
-        Row numbers.
-    """
-    batch: list[int] = []
-    used = 0
-    for row in order:
-        size = lengths[batch[0]] if padded and batch else lengths[row]
-        if batch and used + size > budget:
-            yield batch
-            batch, used, size = [], 0, lengths[row]
-        batch.append(row)
-        used += size
-    if batch:
-        yield batch
 
 
 def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:

@@ -161,6 +161,8 @@ def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> l
     Returns:
         Arrays of row numbers.
     """
+    if not len(order):
+        return []
     bounds, start, total, longest = [], 0, 0, 0
     for place, length in enumerate(lengths[order].tolist()):
         total, longest = total + length, max(longest, length)

@@ -65,6 +65,16 @@ def pack_sequences(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor, Ten
     )
 
 
+def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
+    """What `pack_sequences` gives, under the names of the batch dict.
+
+    Args:
+        sequences: n arrays of token ids.
+    """
+    names = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
+    return dict(zip(names, pack_sequences(sequences), strict=True))
+
+
 def longest_first(sequences: Sequence[np.ndarray]) -> np.ndarray:
     """The order of sequences in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
     return np.argsort([-len(sequence) for sequence in sequences], kind="stable")
@@ -153,7 +163,7 @@ def collate_classification(
     labels = torch.as_tensor(np.asarray(examples["label"]), dtype=torch.int64)
     if packed:
         order = longest_first(sequences)
-        return {**_packed([sequences[i] for i in order]), "labels": labels[torch.from_numpy(order)]}
+        return {**packed_batch([sequences[i] for i in order]), "labels": labels[torch.from_numpy(order)]}
     input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
@@ -208,7 +218,7 @@ def collate_mlm(
         random_token_prob=random_token_prob,
     )
     if packed:
-        batch = {**_packed(sequences), "input_ids": tokens[None], "labels": labels[None]}
+        batch = {**packed_batch(sequences), "input_ids": tokens[None], "labels": labels[None]}
         return batch | {"masked": _masked(labels)}
     input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
     real = attention_mask.bool()
@@ -216,11 +226,6 @@ def collate_mlm(
     input_ids[real], padded_labels[real] = tokens, labels
     batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": padded_labels}
     return batch | {"masked": _masked(padded_labels)}
-
-
-def _packed(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
-    names = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
-    return dict(zip(names, pack_sequences(sequences), strict=True))
 
 
 def _masked(labels: Tensor) -> Tensor:

@@ -1,3 +1,6 @@
+import random
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -177,3 +180,20 @@ def test_halving_splits_no_example():
     assert sorted(np.concatenate(halved)) == list(range(7))
     assert [len(batch) for batch in halve_largest(batches, 10)] == [1] * 7
     assert halve_largest(batches, 2) is batches
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("budget", [1, 12, 40, 1000])
+def test_a_cut_fills_each_batch_as_far_as_it_can(budget, padded):
+    lengths = random.Random(0).choices(range(1, 30), k=50)
+    order = sorted(range(50), key=lambda i: -lengths[i])
+    batches = [batch.tolist() for batch in cut(np.array(lengths), np.array(order), budget, packed=not padded)]
+    assert [row for batch in batches for row in batch] == order
+
+    def size(batch):
+        return len(batch) * lengths[batch[0]] if padded else sum(lengths[row] for row in batch)
+
+    assert all(len(batch) == 1 or size(batch) <= budget for batch in batches)
+    # none could have been larger: the next row would not have fitted
+    assert all(size([*batch, following[0]]) > budget for batch, following in pairwise(batches))
+    assert cut(np.array([]), np.array([]), budget, packed=not padded) == []
