@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
@@ -23,6 +24,7 @@ from lightning_nlp.arguments import class_help, explain_parse_error, find_config
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.checkpoint_io import WholeFiles
 from lightning_nlp.errors import UserError, lightning_errors, one_line
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
@@ -213,6 +215,10 @@ class CLI(LightningCLI):
         if self.subcommand != "fit":
             return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
         assert self.run_dir is not None
+        plugins = config["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        own_io = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        config["plugins"] = plugins if own_io else [*plugins, WholeFiles()]
         configured = config["logger"] if isinstance(config["logger"], list) else []
         config["logger"] = [self.metrics_csv, *configured]
         self.throughput = Throughput(self._get(self.config, "peak_tflops"))

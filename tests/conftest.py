@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import random
+import resource
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -204,3 +205,19 @@ def ctrl_c(hook: str, when: Sequence[int] | None = None) -> Iterator[None]:
         yield
     finally:
         setattr(Throughput, hook, original)
+
+
+@contextlib.contextmanager
+def full_disk():
+    """No file may grow beyond 4 KiB, so that the real writers meet a real error.
+
+    For as short as can be: pytest's own report may be such a file.
+    """
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+        signal.signal(signal.SIGXFSZ, handler)

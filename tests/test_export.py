@@ -1,8 +1,5 @@
-import contextlib
 import json
 import re
-import resource
-import signal
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -24,6 +21,7 @@ from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.export import export_run
 from lightning_nlp.models.encoder import from_config
+from tests.conftest import full_disk
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ["bad", "neutral", "very good"]
@@ -292,22 +290,6 @@ def test_a_second_export_replaces_the_first(tmp_path, classification_data):
     assert not {"stale.txt", "half.txt"} & {path.name for path in folder.iterdir()}
     reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
     assert reloaded.classifier.bias.equal(second.classifier.bias)
-
-
-@contextlib.contextmanager
-def full_disk():
-    """No file may grow beyond 4 KiB, so that the real writers meet a real error.
-
-    For as short as can be: pytest's own report may be such a file.
-    """
-    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_full_disk(tmp_path, classification_data):

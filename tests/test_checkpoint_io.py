@@ -1,0 +1,78 @@
+import pytest
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from lightning_nlp.checkpoint_io import WholeFiles
+from lightning_nlp.errors import UserError
+from tests.conftest import full_disk, invoke
+
+
+def checkpoint(value):
+    return {"state_dict": {"weight": torch.full((64, 64), value)}, "global_step": 3}
+
+
+def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "new" / "folder" / "last.ckpt"
+    for value in (1.0, 2.0):
+        WholeFiles().save_checkpoint(checkpoint(value), path)
+    loaded = WholeFiles().load_checkpoint(path, weights_only=True)
+    assert loaded["global_step"] == 3
+    assert loaded["state_dict"]["weight"].eq(2).all()
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_full_disk_costs_no_checkpoint(tmp_path, before):
+    path = tmp_path / "last.ckpt"
+    if before:
+        WholeFiles().save_checkpoint(checkpoint(1.0), path)
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written .* MiB are free there"), full_disk():
+        WholeFiles().save_checkpoint(checkpoint(2.0), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"] * before
+    if before:
+        assert torch.load(path, weights_only=True)["state_dict"]["weight"].eq(1).all()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written \((File exists|Not a directory)\)"):
+        WholeFiles().save_checkpoint(checkpoint(1.0), tmp_path / "file" / "last.ckpt")
+
+
+def test_what_is_no_folder_of_this_machine_is_left_to_lightning(monkeypatch):
+    calls = []
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", lambda self, *args: calls.append(args))
+    WholeFiles().save_checkpoint({}, "s3://bucket/last.ckpt")
+    assert calls == [({}, "s3://bucket/last.ckpt", None)]
+
+
+def test_every_run_writes_so_unless_the_user_brings_another(tiny_cls, tmp_path, monkeypatch):
+    written = []
+    usual = WholeFiles.save_checkpoint
+
+    def save(self, content, path, storage_options=None):
+        written.append(path)
+        usual(self, content, path, storage_options)
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", save)
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path]
+    assert invoke(*arguments).code == 0
+    assert {str(path).rsplit("/", 1)[-1] for path in written} == {"best.ckpt", "last.ckpt"}
+    written.clear()
+    theirs = "[{class_path: lightning.pytorch.plugins.TorchCheckpointIO}]"
+    assert (invoke(*arguments, "--trainer.plugins", theirs).run / "checkpoints" / "last.ckpt").is_file()
+    assert not written
+
+
+def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp_path, monkeypatch):
+    usual = torch.save
+
+    def save(content, file):
+        with full_disk():
+            usual(content, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    outcome = invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "runs")
+    assert outcome.code == 2
+    assert "cannot be written" in outcome.err.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
