@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, restore_module
 
 IGNORE_INDEX = -100
@@ -94,13 +95,13 @@ class MaskedLanguageModel(LightningModule):
         Returns:
             Float32, (number of labels other than -100, vocabulary), row by row of the batch.
         """
-        return self._guess(batch)[0]
+        return self._guess(batch)[0].float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The mean cross-entropy of the masked tokens, over all batches accumulated for a step."""
         logits, targets = self._guess(batch)
         # an empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on
-        loss_sum = F.cross_entropy(logits, targets, reduction="sum")
+        loss_sum = cross_entropy_sum(logits, targets)
         count = torch.full((), len(logits), device=logits.device)
         self.log("train/loss", loss_sum.detach() / max(1, len(logits)), prog_bar=True, sync_dist=True)
         return self._accumulated.loss(loss_sum, count)
@@ -158,18 +159,19 @@ class MaskedLanguageModel(LightningModule):
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The logits (n, vocabulary) in float32 and the tokens (n,) at the n masked positions of a batch."""
+        """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
         # the collate function counts them on the host; to ask the device would be to wait for it
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
         with head_on_positions(self.network, positions):
             output = packing.forward(self.network, batch)
-        return output.logits.squeeze(0).float(), batch["labels"].flatten().index_select(0, positions)
+        return output.logits.squeeze(0), batch["labels"].flatten().index_select(0, positions)
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> None:
         """Add the masked tokens of a batch to a split's means."""
         logits, targets = self._guess(batch)
         if not len(targets):
             return
+        logits = logits.float()
         best = logits.topk(min(5, logits.shape[-1])).indices == targets[:, None]
         metrics["loss"].update(F.cross_entropy(logits, targets, reduction="none"))
         metrics["top1"].update(best[:, 0])
