@@ -18,9 +18,13 @@ LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
 
 # Sequences up to SHORT tokens share a rectangle with those that are up to SLACK tokens longer. Their attention is so
-# little work that fewer operations save more than the padding costs; of longer ones, only equals meet.
+# little work that fewer operations save more than the padding costs. Longer ones are rounded up to a multiple of STEP,
+# and AREA bounds length^2 over a rectangle: attention weights then come in few sizes, and the memory of one batch fits
+# the next. Otherwise holes gather, and the process grows (benchmarks/README.md).
 SHORT = 128
 SLACK = 8
+STEP = 32
+AREA = 512**2
 
 
 class Rectangle(NamedTuple):
@@ -45,7 +49,7 @@ _layout: Layout | None = None  # of the batch that is computed at the moment
 
 
 @contextmanager
-def sequences(cu_seqlens: Tensor, max_seqlen: int) -> Iterator[None]:
+def sequences(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Iterator[None]:
     """Within this context, attention stays within the sequences of a packed batch.
 
     The layout lies beside the network because not every model hands further arguments down to its attention.
@@ -53,10 +57,11 @@ def sequences(cu_seqlens: Tensor, max_seqlen: int) -> Iterator[None]:
     Args:
         cu_seqlens: (n + 1,) int32.
         max_seqlen: The length of the longest.
+        tokens: Of the batch; on a CPU there may be some of no sequence at its end, whose output means nothing.
     """
     global _layout
     assert _layout is None, "one packed batch at a time"
-    on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy())
+    on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
     _layout = Layout(cu_seqlens, max_seqlen, *on_host)
     try:
         yield
@@ -155,7 +160,7 @@ def _in_rectangles(
             bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill_(hidden, torch.finfo(q.dtype).min)
         if dropout or width <= longest_plain:  # with dropout the fused kernel falls back to plain operations too
             scores = q @ k.transpose(-1, -2)
-            weights = (scores if bias is None else scores + bias).softmax(-1)
+            weights = (scores if bias is None else scores.add_(bias)).softmax(-1)
             mixed = (F.dropout(weights, dropout) if dropout else weights) @ v
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
@@ -164,33 +169,39 @@ def _in_rectangles(
     return output if layout.tokens is None else output.index_select(0, layout.tokens)
 
 
-def rectangles(cu_seqlens: np.ndarray) -> tuple[list[Rectangle], Tensor | None, Tensor | None]:
+def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor | None, Tensor | None]:
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
     Args:
         cu_seqlens: (n + 1,).
+        tokens: Of the batch, those of no sequence included.
 
     Returns:
         The rectangles; for each place in them a token, its sequence's first in the places beyond the sequence; and for
-        each token its place. Two None where the rectangles are the tokens in their order.
+        each token its place, 0 for those of no sequence. Two None where the rectangles are the tokens in their order.
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []
-    places, tokens, taken, first = [], [], 0, 0
+    places, place_of, taken, first = [], [], 0, 0
     while first < len(lengths):
         width = int(lengths[first])
-        least = width - SLACK if width <= SHORT else width
+        least, end = width - SLACK, len(lengths)
+        if width > SHORT:
+            width = -(-width // STEP) * STEP
+            least, end = width - STEP + 1, min(end, first + max(1, AREA // width**2))
         last = first + 1
-        while last < len(lengths) and least <= lengths[last] <= width:
+        while last < end and least <= lengths[last] <= width:
             last += 1
         row = np.arange(width)
         inside = row < lengths[first:last, None]
         places.append(np.where(inside, starts[first:last, None] + row, starts[first:last, None]).ravel())
-        tokens.append(taken + inside.ravel().nonzero()[0])
+        place_of.append(taken + inside.ravel().nonzero()[0])
         taken += inside.size
         beyond = None if inside.all() else torch.from_numpy(~inside)[:, None, None, :]
         found.append(Rectangle(last - first, width, beyond))
         first = last
-    if all(rectangle.beyond is None for rectangle in found):
+    outside = tokens - int(cu_seqlens[-1])
+    if outside == 0 and all(rectangle.beyond is None for rectangle in found):
         return found, None, None
-    return found, torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(tokens))
+    place_of.append(np.zeros(outside, dtype=np.int64))
+    return found, torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(place_of))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
@@ -27,6 +28,10 @@ POSITIONS_AFTER_PADDING = frozenset(
 )
 
 NAME = "lightning_nlp_packed"
+
+# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then have one
+# size, and the memory of one fits the next; of different sizes, the process grows (benchmarks/README.md).
+ROUND = 64
 
 
 def choose(module: LightningModule) -> bool:
@@ -114,16 +119,19 @@ def forward(network: Any, batch: dict[str, Any]) -> Any:
 
     Returns:
         transformers' output. Its logits are (n, number of classes) for n sequences, in both forms; those of a masked
-        language model are (1, tokens, vocabulary) for a packed batch.
+        language model are (1, tokens, vocabulary) for a packed batch, with a few rows more on a CPU.
     """
     if "cu_seqlens" not in batch:
         return network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-    config, positions = network.config, batch["position_ids"]
+    config, cu_seqlens = network.config, batch["cu_seqlens"]
+    tokens, positions = batch["input_ids"], batch["position_ids"]
     if config.model_type in POSITIONS_AFTER_PADDING:
         positions = positions + config.pad_token_id + 1
-    cu_seqlens = batch["cu_seqlens"]
-    with sequences(cu_seqlens, batch["max_seqlen"]), first_tokens(network, cu_seqlens):
-        return network(input_ids=batch["input_ids"], position_ids=positions)
+    if not tokens.is_cuda:
+        outside = -tokens.shape[1] % ROUND
+        tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
+    with sequences(cu_seqlens, batch["max_seqlen"], tokens.shape[1]), first_tokens(network, cu_seqlens):
+        return network(input_ids=tokens, position_ids=positions)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def reference(query, key, value, window=None):
 def test_the_same_as_masked_attention(window, with_gradient):
     inputs = draw()
     expected = reference(*inputs, window=window)
-    with sequences(BOUNDS, max(LENGTHS)), torch.set_grad_enabled(with_gradient):
+    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS)), torch.set_grad_enabled(with_gradient):
         output, weights = attention(None, *inputs, None, scaling=0.3, sliding_window=window)
     assert weights is None
     torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
@@ -47,7 +47,7 @@ def test_dropout_is_of_the_attention_weights():
     """With values of one, an output is the sum of the weights left: 1 on average; for a lonely token 0 or 1 / 0.75."""
     query, key, value = (x.detach() for x in draw())
     torch.manual_seed(0)
-    with sequences(BOUNDS, max(LENGTHS)):
+    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS)):
         draws = torch.stack(
             [attention(None, query, key, torch.ones_like(value), None, dropout=0.25)[0] for _ in range(200)]
         )
@@ -58,7 +58,7 @@ def test_dropout_is_of_the_attention_weights():
 
 
 def test_a_second_batch_cannot_begin_within_the_first():
-    with sequences(BOUNDS, 200), pytest.raises(AssertionError), sequences(BOUNDS, 200):
+    with sequences(BOUNDS, 200, sum(LENGTHS)), pytest.raises(AssertionError), sequences(BOUNDS, 200, sum(LENGTHS)):
         pass
 
 
@@ -67,7 +67,7 @@ def test_a_second_batch_cannot_begin_within_the_first():
 def test_flash_attention_on_cuda(window):
     inputs = draw(torch.bfloat16, "cuda")
     exact = reference(*(x.detach().double().cpu() for x in inputs), window=window)
-    with sequences(BOUNDS.cuda(), max(LENGTHS)):
+    with sequences(BOUNDS.cuda(), max(LENGTHS), sum(LENGTHS)):
         output, _ = attention(None, *inputs, None, scaling=0.3, sliding_window=window)
     torch.testing.assert_close(output.double().cpu(), exact, atol=2e-2, rtol=2e-2)
     output.float().square().sum().backward()
