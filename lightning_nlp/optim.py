@@ -179,12 +179,15 @@ def configure_module(module: LightningModule, batches_per_epoch: int) -> dict[st
         What `configure_optimizers` returns.
     """
     settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
-    return configure_adamw(
+    configured = configure_adamw(
         module,
         **settings,
         num_training_steps=num_training_steps(module.trainer, batches_per_epoch),
         fused=module.trainer.precision != "16-mixed",
     )
+    # Lightning keeps the gradients until the next backward pass, so that they take room through the forward pass too
+    configured["optimizer"].register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
+    return configured
 
 
 def restore_module(module: LightningModule, checkpoint: dict[str, Any], batches_per_epoch: int) -> None:
