@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import TorchCheckpointIO
 from yardstick import Yardstick, count
 
 
 class Done(BaseException):
     """The measurement is over: nothing that follows in `fit` is wanted."""
+
+
+class NoCheckpoints(TorchCheckpointIO):
+    """Writes nothing, as the HF Trainer with save_strategy="no"."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Do nothing."""
 
 
 class Clock(Callback):

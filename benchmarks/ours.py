@@ -40,6 +40,7 @@ def fit_arguments(job: dict[str, Any], job_file: str) -> list[str]:
         "--trainer.limit_val_batches": 0,  # the yardstick evaluates all contenders alike
         "--trainer.max_epochs": job["epochs"] if job["until"] else ENDLESS,
         "--trainer.callbacks": json.dumps(clock),
+        "--trainer.plugins": json.dumps([{"class_path": "lightning_clock.NoCheckpoints"}]),
     }
     if not job["until"]:
         arguments |= {"--model.schedule": "constant", "--model.warmup_ratio": 0}
