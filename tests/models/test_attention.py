@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_nlp.models.attention import attention, sequences
+from lightning_nlp.models.attention import AREA, SHORT, SLACK, STEP, attention, rectangles, sequences
 
 # Longer than any threshold of the fused kernel, equal and about equal ones, and one token alone
 LENGTHS = [200, 60, 60, 55, 40, 12, 3, 1]
@@ -55,6 +56,42 @@ def test_dropout_is_of_the_attention_weights():
     lonely = draws[:, 0, -1, :, 0]  # the sequence of one token
     assert lonely.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
     assert (lonely == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
+
+
+def test_tokens_of_no_sequence_change_nothing():
+    inputs = draw()
+    expected = reference(*inputs)
+    longer = [F.pad(x.detach(), (0, 0, 0, 7), value=3.0).requires_grad_() for x in inputs]
+    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS) + 7):
+        output, _ = attention(None, *longer, None, scaling=0.3)
+    assert output.shape[1] == sum(LENGTHS) + 7
+    torch.testing.assert_close(output[:, :-7], expected, atol=1e-5, rtol=1e-5)
+    output[:, :-7].square().sum().backward()
+    expected.square().sum().backward()
+    for ours, theirs in zip(longer, inputs, strict=True):
+        torch.testing.assert_close(ours.grad[:, :, :-7], theirs.grad, atol=1e-4, rtol=1e-4)
+        assert not ours.grad[:, :, -7:].any()
+
+
+def test_long_sequences_come_in_few_sizes():
+    """So that the memory of one batch fits the next; short ones share a rectangle with those about as long."""
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for _ in range(50):
+        lengths = np.sort(rng.integers(1, 513, 15))[::-1]
+        bounds = np.concatenate([[0], lengths.cumsum()])
+        found, places, place_of = rectangles(bounds, int(bounds[-1]))
+        assert sum(rectangle.number for rectangle in found) == 15
+        assert np.array_equal(places[place_of], np.arange(bounds[-1]))
+        taken = 0
+        for number, width, _ in found:
+            inside = lengths[taken : taken + number]
+            taken += number
+            assert 0 <= width - inside.min() < (STEP if width > SHORT else SLACK + 1)
+            if width > SHORT:
+                sizes.add((number, width))
+                assert number == 1 or number * width**2 <= AREA
+    assert {width for _, width in sizes} == set(range(SHORT + STEP, 513, STEP))
 
 
 def test_a_second_batch_cannot_begin_within_the_first():

@@ -72,10 +72,21 @@ class Gradients(Callback):
 
     def __init__(self):
         self.steps = []
+        self.stepped = 0
+
+    def on_train_start(self, trainer, pl_module):
+        usual = pl_module.configure_gradient_clipping
+
+        def clip(*args, **kwargs):
+            usual(*args, **kwargs)
+            self.steps.append({name: p.grad.clone() for name, p in pl_module.named_parameters()})
+
+        pl_module.configure_gradient_clipping = clip
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step > len(self.steps):
-            self.steps.append({name: p.grad.clone() for name, p in pl_module.named_parameters()})
+        if trainer.global_step > self.stepped:  # freed at once: they would take room through the next forward pass
+            assert all(p.grad is None for p in pl_module.parameters())
+        self.stepped = trainer.global_step
 
 
 def trainer(tmp_path, **settings):
