@@ -68,8 +68,8 @@ class TextDataModule(LightningDataModule):
 
     tokenizer: PreTrainedTokenizerFast
     facts: dict[str, Any]
-    # Packed batches: examples for so many are sorted by length among themselves. With 0 all hold about as many examples
-    # and tokens, and each example weighs the same.
+    # Packed batches filled to a number of tokens: examples for so many are sorted by length among themselves. With 0
+    # all hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
 
     def __init__(
@@ -186,7 +186,6 @@ class TextDataModule(LightningDataModule):
         lengths = self._rows[split].lengths
         training = split == "train"
         world_size = self.trainer.world_size if self.trainer else 1
-        window_batches = self.packed_window_batches if self.packs else WINDOW_BATCHES
         return BatchPlan(
             lengths,
             self.batch_size if training else self.eval_batch_size,
@@ -194,11 +193,10 @@ class TextDataModule(LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=world_size,
-            window_batches=window_batches,
-            budget=self._budget(split, lengths, world_size, window_batches),
+            budget=self._budget(split, lengths, world_size),
         )
 
-    def _budget(self, split: str, lengths: np.ndarray, world_size: int, window_batches: int) -> TokenBudget | None:
+    def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
         """Kept for the next time: the number of its batches takes a while to find."""
         if self.tokens_per_batch is None:
             return None
@@ -209,7 +207,7 @@ class TextDataModule(LightningDataModule):
                 self.tokens_per_batch * (1 if training else 2),  # no gradients: twice the room
                 packed=packed,
                 shuffle=training,
-                window_batches=window_batches,
+                window_batches=self.packed_window_batches if packed else WINDOW_BATCHES,
                 multiple_of=world_size,
                 seed=self.seed,
             )

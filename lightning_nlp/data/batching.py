@@ -20,13 +20,11 @@ BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker need
 WINDOW_BATCHES = 50
 
 
-def training_batches(
-    lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, window_batches: int = WINDOW_BATCHES
-) -> list[np.ndarray]:
+def training_batches(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
     """Group examples of similar length into batches, differently in each epoch.
 
     The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at most one,
-    so that no step is taken on a crumb. The batches come in random order, but the largest first: if memory is short,
+    so that no step is taken on a crumb. The batches come in random order, but the longest first: if memory is short,
     the run fails in its first step and not after an hour.
 
     Args:
@@ -34,15 +32,13 @@ def training_batches(
         batch_size: The most examples in a batch.
         seed: The run's seed.
         epoch: The epoch, from 0.
-        window_batches: Examples for so many batches are sorted by length among themselves. 0 draws them at random:
-            packed batches then hold about equally many tokens.
 
     Returns:
         Arrays of row numbers; each example is in exactly one.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
-    window = max(1, batch_size * window_batches)
+    window = batch_size * WINDOW_BATCHES
     # Random order among equals (a stable sort of a shuffled window) keeps short sentences from always meeting again.
     order = np.concatenate(
         [
@@ -52,12 +48,8 @@ def training_batches(
     )
     batches = np.array_split(order, number_of_batches(len(order), batch_size))
     rng.shuffle(batches)
-    # by what attention takes, which grows with the square of a length
-    first = max(
-        range(len(batches)),
-        key=lambda i: (lengths[batches[i]].max(), np.square(lengths[batches[i]], dtype=np.int64).sum()),
-    )
-    batches[0], batches[first] = batches[first], batches[0]
+    longest = max(range(len(batches)), key=lambda i: lengths[batches[i]].max())
+    batches[0], batches[longest] = batches[longest], batches[0]
     return batches
 
 
@@ -97,9 +89,8 @@ class BatchPlan(Sampler[BatchKey]):
         seed: The run's seed.
         rank: This process's number.
         world_size: The number of processes.
-        window_batches: See `training_batches`.
-        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle`, `seed` and `window_batches`; a
-            multiple of `world_size` of them.
+        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a multiple of
+            `world_size` of them.
     """
 
     def __init__(
@@ -111,7 +102,6 @@ class BatchPlan(Sampler[BatchKey]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        window_batches: int = WINDOW_BATCHES,
         budget: TokenBudget | None = None,
     ) -> None:
         assert len(lengths) > 0
@@ -123,7 +113,6 @@ class BatchPlan(Sampler[BatchKey]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.window_batches = window_batches
         self.budget = budget
         self.epoch = 0
         self.resume_from: tuple[int, int] | None = None  # (epoch, batches already trained on)
@@ -144,14 +133,12 @@ class BatchPlan(Sampler[BatchKey]):
         return number_of_batches(len(self.lengths), self.batch_size * self.world_size)
 
     def __iter__(self) -> Iterator[BatchKey]:
+        size = self.batch_size * self.world_size
         if self.budget is not None:
             batches = self.budget.batches(self.epoch)[self.rank :: self.world_size]
         else:
-            size = self.batch_size * self.world_size
             if self.shuffle:
-                batches = training_batches(
-                    self.lengths, size, seed=self.seed, epoch=self.epoch, window_batches=self.window_batches
-                )
+                batches = training_batches(self.lengths, size, seed=self.seed, epoch=self.epoch)
             else:
                 batches = evaluation_batches(self.lengths, size)
             batches = [batch[self.rank :: self.world_size] for batch in batches]

@@ -38,17 +38,6 @@ def test_batches_hold_similar_lengths_and_the_longest_comes_first():
     assert heads != sorted(heads, reverse=True), "training batches must not come sorted"
 
 
-def test_packed_batches_are_a_random_draw_with_the_largest_first():
-    batches = training_batches(LENGTHS, 16, seed=1, epoch=0, window_batches=0)
-    assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
-    assert {len(batch) for batch in batches} <= {15, 16}
-    sorted_ones = training_batches(LENGTHS, 16, seed=1, epoch=0)
-    tokens, sorted_tokens = ([LENGTHS[batch].sum() for batch in plan] for plan in (batches, sorted_ones))
-    assert np.std(tokens) < np.std(sorted_tokens) / 2, "a step's tokens must not swing with the lengths"
-    at_most = [(LENGTHS[batch].max(), (LENGTHS[batch] ** 2).sum()) for batch in batches]
-    assert at_most[0] == max(at_most)
-
-
 def test_evaluation_is_longest_first_and_complete():
     batches = evaluation_batches(LENGTHS, 32)
     assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
