@@ -135,8 +135,9 @@ def plot(path: Path, rows: list[dict[str, Any]]) -> None:
         points = [(row[name], row["tokens_per_s"]) for row in rows if row["axis"] == name]
         panel.plot(*zip(*points, strict=True), "o-")
         panel.set_xscale("log", base=2)
-        panel.set(xlabel=name, ylim=(0, None))
+        panel.set_xlabel(name)
     panels[0].set_ylabel("real tokens a second")
+    panels[0].set_ylim(bottom=0)  # of all: they share it, and it must know the points of all
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
