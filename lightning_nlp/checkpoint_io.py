@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -51,6 +52,23 @@ class WholeFiles(TorchCheckpointIO):
                 f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); "
                 f"{free_space(target)} Free some space, or give another --runs_dir."
             ) from error
+
+
+def damage(path: Path) -> str | None:
+    """Why a checkpoint cannot be trusted.
+
+    Args:
+        path: A file that `torch.save` has written: a zip archive, whose checksums torch writes but does not check.
+
+    Returns:
+        A clause, or None for a whole file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.testzip()
+    except Exception as error:  # a flipped byte in the directory makes zipfile raise nearly anything
+        return one_line(error)
+    return None if member is None else f"the checksum of {member} is wrong"
 
 
 def free_space(path: Path) -> str:

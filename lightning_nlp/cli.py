@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from filelock import FileLock
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse.typing import PositiveFloat
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -21,8 +24,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
-from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
+from lightning_nlp.callbacks.early_stopping import EarlyStopping
+from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
 from lightning_nlp.callbacks.progress import Progress
+from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.checkpoint_io import WholeFiles
 from lightning_nlp.errors import UserError, lightning_errors, one_line
@@ -40,7 +45,7 @@ from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
 from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # What a run's config.yaml does not repeat: how this one command was to start, and where.
-NOT_IN_CONFIG = ("config", "ckpt_path", "weights_only", "verbose", "debug", "print_config")
+NOT_IN_CONFIG = ("config", "ckpt_path", "resume", "weights_only", "verbose", "debug", "print_config")
 
 # A prefix of an option's name is no option: a typing error must not set another one.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
@@ -57,10 +62,17 @@ class CLI(LightningCLI):
     def __init__(self, arguments: Sequence[str], command: str) -> None:
         self.command = command
         self.run_dir: Path | None = None
-        self.resumed_from: Path | None = None
+        self.continues = False
         self.earlier_config: str | None = None
         self.started = time.monotonic()
         self.mistake: UserError | None = None
+        self.lock: FileLock | None = None
+        try:
+            self._run(arguments)
+        finally:
+            runs.unlock(self.lock)
+
+    def _run(self, arguments: Sequence[str]) -> None:
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -89,7 +101,13 @@ class CLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})
-        if subcommand != "fit":
+        if subcommand == "fit":
+            parser.add_argument(
+                "--resume",
+                type=Literal["auto"] | None,
+                help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
+            )
+        else:
             # read by `main`, which puts the run's config.yaml and best checkpoint in its place
             parser.add_argument("--run", type=str | None, help="A run's directory, such as runs/cls/0.")
         return parser
@@ -98,6 +116,12 @@ class CLI(LightningCLI):
         """The run's own arguments, and the two callbacks that every run has."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
         parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
+        parser.add_argument(
+            "--save_minutes",
+            type=PositiveFloat,
+            default=10.0,
+            help="Write last.ckpt when it is so old, besides after each validation.",
+        )
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
         parser.add_argument(
             "--peak_tflops",
@@ -138,37 +162,55 @@ class CLI(LightningCLI):
     def _begin_run(self, config: Namespace) -> None:
         if config.model.init_args.get("pretrained") is not None:
             fetch_pretrained(config.model.init_args.pretrained, "model")  # fails now, not after the data's preparation
-        runs_dir, name = Path(config.runs_dir), config.name
-        if config.ckpt_path in ("last", "best"):
-            config.ckpt_path = str(runs.latest_checkpoint(runs_dir, name, config.ckpt_path))
-        step = None
-        if config.ckpt_path is not None:
-            checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
-            runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
-            step = checkpoint["global_step"]
-        if config.ckpt_path is not None and Path(config.ckpt_path).name == runs.LAST:
-            self.resumed_from = Path(config.ckpt_path)
-            self.run_dir = self.resumed_from.parent.parent  # the same training goes on in its own directory
+        step = self._find_checkpoint(config)
+        self.run_dir = self.run_dir or runs.new_run(Path(config.runs_dir), config.name)
+        self.lock = runs.lock(self.run_dir)
+        if self.continues:
             with contextlib.suppress(OSError):
                 self.earlier_config = (self.run_dir / "config.yaml").read_text(encoding="utf-8")
-        else:
-            self.run_dir = runs.new_run(runs_dir, name)
-        self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=step if self.resumed_from else None)
+        self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=step if self.continues else None)
         config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         config.trainer.default_root_dir = str(self.run_dir)
         try:
-            prepare_loggers(config, self.run_dir, resumed=self.resumed_from is not None)
+            prepare_loggers(config, self.run_dir, resumed=self.continues)
             self._write_config(config)
         except BaseException:
             self._undo()
             raise
 
-    def _write_config(self, config: Namespace) -> None:
+    def _find_checkpoint(self, config: Namespace) -> int:
+        """Find what to go on from, and the run that goes on in its own directory; its step, or 0 for a new training."""
+        if config.resume == "auto":
+            if config.ckpt_path is not None:
+                raise UserError(
+                    f"--resume auto finds the checkpoint itself: leave out --ckpt_path {config.ckpt_path}, or --resume."
+                )
+            self.run_dir = runs.unfinished_run(Path(config.runs_dir), config.name, self._dump(config))
+            found = runs.newest_checkpoint(self.run_dir) if self.run_dir is not None else None
+        elif config.ckpt_path == "last":
+            found = runs.newest_checkpoint(runs.latest_run(Path(config.runs_dir), config.name, runs.LAST))
+        elif config.ckpt_path == "best":
+            found = runs.latest_run(Path(config.runs_dir), config.name, runs.BEST) / "checkpoints" / runs.BEST
+        else:
+            found = None if config.ckpt_path is None else Path(config.ckpt_path)
+        if found is None:
+            return 0
+        checkpoint = runs.load_checkpoint(found)
+        runs.check_task(checkpoint, found, config.model.class_path)
+        if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
+            self.continues = True  # the same training goes on in its own directory
+            self.run_dir = found.parent.parent
+        config.ckpt_path = str(found)
+        return int(checkpoint["global_step"])
+
+    def _dump(self, config: Namespace) -> str:
         kept = config.clone()
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
-        text = self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True)
-        self._replace_config(f"# {self.command}\n{text}")
+        return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
+
+    def _write_config(self, config: Namespace) -> None:
+        self._replace_config(f"# {self.command}\n{self._dump(config)}")
 
     def _replace_config(self, text: str) -> None:
         assert self.run_dir is not None
@@ -181,7 +223,7 @@ class CLI(LightningCLI):
         """Nothing was trained: remove the run's directory, or leave a resumed run as it was."""
         if self.run_dir is None:
             return
-        if self.resumed_from is not None:
+        if self.continues:
             if self.earlier_config is not None:
                 self._replace_config(self.earlier_config)
         elif not any((self.run_dir / "checkpoints").glob("*.ckpt")):
@@ -222,9 +264,11 @@ class CLI(LightningCLI):
         configured = config["logger"] if isinstance(config["logger"], list) else []
         config["logger"] = [self.metrics_csv, *configured]
         self.throughput = Throughput(self._get(self.config, "peak_tflops"))
-        self.last = LastCheckpoint(self.run_dir / "checkpoints" / runs.LAST)
+        self.last = LastCheckpoint(
+            self.run_dir / "checkpoints" / runs.LAST, self._get(self.config, "save_minutes"), config.pop("max_time")
+        )
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
-        own += [self.throughput, self.last]
+        own += [self.throughput, RandomState(), self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
@@ -241,18 +285,25 @@ class CLI(LightningCLI):
             f"{self._get(self.config, 'trainer').precision}, in {self.run_dir}"
         )
         try:
-            with lightning_errors(trainer):
+            with lightning_errors():
                 trainer.fit(model, datamodule=datamodule, **kwargs)
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
-                raise Interrupted(self.last.checkpoint, trainer.global_step)
+                raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
         except BaseException as error:
-            if trainer.global_step == 0 or isinstance(error, UserError | KeyboardInterrupt):
+            if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
                 self._undo()
             raise
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             runs.discard(self.run_dir)
             return
-        fit_seconds = time.monotonic() - self.started
+        try:
+            self._finish(model, datamodule, time.monotonic() - self.started)
+        except SystemExit as stop:
+            raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
+
+    def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
+        assert self.run_dir is not None
+        trainer = self.trainer
         best = self._best_checkpoint()
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         facts = {
@@ -260,7 +311,7 @@ class CLI(LightningCLI):
             "checkpoint": str(best.relative_to(self.run_dir.resolve())),
             "validation": self._best_score(),
             "test": metrics,
-            "epochs": trainer.current_epoch,
+            "epochs": trainer.fit_loop.epoch_progress.current.ready,  # current_epoch differs after a resume at the end
             "steps": trainer.global_step,
             "seconds": fit_seconds,
             "tokens_per_s": self.throughput.tokens_per_s,
@@ -310,7 +361,7 @@ class CLI(LightningCLI):
             raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
-        with lightning_errors(self.trainer):
+        with lightning_errors():
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
@@ -333,7 +384,7 @@ def run(arguments: list[str]) -> None:
 
     Raises:
         UserError: If something is wrong with it, or with the input that it names.
-        Interrupted: If Ctrl-C ended the training, which is saved.
+        Interrupted: If a signal or the time limit ended the training, which is saved.
     """
     quiet_libraries()
     torch.set_float32_matmul_precision("high")
@@ -352,7 +403,9 @@ def run(arguments: list[str]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """The program: exit code 0 for success, 2 for a user's mistake, 130 after Ctrl-C.
+    """The program: exit code 0 for success, 2 for a user's mistake, 128 + n after signal n.
+
+    A time limit (`--trainer.max_time`) counts as SIGALRM: 142.
 
     Args:
         args: The command line without the program's name; None takes that of the process.
@@ -363,19 +416,22 @@ def main(args: Sequence[str] | None = None) -> None:
             arguments[i] = "--debug=true"
     debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
     try:
-        run(arguments)
+        with exit_on_signals():
+            run(arguments)
     except UserError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
+        reason = "The time limit is reached" if stop.number == signal.SIGALRM else "Interrupted"
         print(
-            f"Interrupted after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "
+            f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "
             "--ckpt_path last.",
             file=sys.stderr,
         )
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + stop.number)
+    except SystemExit as stop:
+        if stop.code in {128 + number for number in SIGNALS}:
+            print("Interrupted.", file=sys.stderr)
+        raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -25,12 +24,8 @@ def one_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def lightning_errors(trainer: Any) -> Iterator[None]:
-    """Turn what Lightning itself raises about its settings into a UserError, and its exit after Ctrl-C back into one.
-
-    Args:
-        trainer: The Trainer that runs within this context.
-    """
+def lightning_errors() -> Iterator[None]:
+    """Turn what Lightning itself raises about its settings into a UserError."""
     try:
         yield
     except (ValueError, MisconfigurationException) as error:
@@ -38,7 +33,3 @@ def lightning_errors(trainer: Any) -> Iterator[None]:
         if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):
             raise
         raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
-    except SystemExit as stop:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import secrets
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ from lightning_nlp.errors import UserError
 class MetricsCSV(Logger):
     """Metrics in one CSV file, a row for each step that something was logged at; it can go on after a resume.
 
-    Lightning's own CSVLogger deletes the file when it finds one, and rewrites it in place when a column comes.
+    Rows are appended, and nothing is kept in memory but the last one; the file is written anew only when a column
+    comes. Lightning's own CSVLogger deletes the file when it finds one, and keeps all rows.
 
     Args:
         path: The file.
@@ -31,12 +33,10 @@ class MetricsCSV(Logger):
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
         self.path = path
-        self.rows: list[dict[str, Any]] = []
-        self._columns = ["epoch", "step"]
-        if resume_step is not None and path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if int(row["step"]) < resume_step]  # written with the first new row
+        self._resume_step = resume_step
+        self._columns: list[str] = []  # none yet: the file is begun with the first row
+        self._row: dict[str, Any] = {}
+        self._end = 0  # where in the file the last row begins
 
     @property
     def name(self) -> str:
@@ -63,30 +63,65 @@ class MetricsCSV(Logger):
 
         Of the batches that are accumulated for one step, the last one's values stay.
         """
-        row = {"step": step, **metrics}
-        if self.rows and str(self.rows[-1]["step"]) == str(step):
-            self.rows[-1].update(row)
-            self._write()
-            return
-        self.rows.append(row)
+        rows = None if self._columns else self._kept()
+        last = rows[-1] if rows else self._row
+        same_step = bool(last) and str(last["step"]) == str(step)
+        row = {**last, **metrics} if same_step else {"step": step, **metrics}
         if set(row) <= set(self._columns) and self.path.exists():
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+            self._put(row, in_place=same_step)
         else:
-            self._write()
+            rows = read_rows(self.path) if rows is None else rows
+            self._write([*(rows[:-1] if same_step else rows), row])
+        self._row = row
 
-    def _write(self) -> None:
+    def _put(self, row: dict[str, Any], *, in_place: bool) -> None:
+        """Write a row after the last one or over it, in one call: a process that is killed leaves no half row."""
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns).writerow(row)
+        with self.path.open("r+b") as file:
+            place = self._end if in_place else file.seek(0, os.SEEK_END)
+            os.pwrite(file.fileno(), text.getvalue().encode(), place)
+            file.truncate(place + len(text.getvalue().encode()))
+        self._end = place
+
+    def _kept(self) -> list[dict[str, Any]]:
+        """The rows from before a resume."""
+        return [row for row in read_rows(self.path) if int(row["step"]) < (self._resume_step or 0)]
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
         """Write the file whole, under a temporary name first."""
-        found = {column for row in self.rows for column in row} - {"epoch", "step"}
+        found = {column for row in rows for column in row} - {"epoch", "step"}
         self._columns = ["epoch", "step", *sorted(found)]
         temporary = self.path.with_suffix(".unfinished")
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows[:-1])
+            file.flush()
+            self._end = os.fstat(file.fileno()).st_size
+            writer.writerows(rows[-1:])
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.csv without their empty fields, and without a half row; none if there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return [
+            {name: value for name, value in row.items() if value}
+            for row in rows
+            if None not in row and None not in row.values() and row.get("step", "").isdecimal()
+        ]
+
+
+def last_step(path: Path) -> int | None:
+    """The last step in a metrics.csv, numbered from 0."""
+    steps = [int(row["step"]) for row in read_rows(path)]
+    return max(steps, default=None)
 
 
 def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:

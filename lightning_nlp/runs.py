@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from filelock import FileLock, Timeout
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
+from lightning_nlp.checkpoint_io import damage
 from lightning_nlp.errors import UserError
+from lightning_nlp.loggers import last_step
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -58,28 +63,121 @@ def discard(run: Path) -> None:
         run.parent.parent.rmdir()
 
 
-def latest_checkpoint(runs_dir: Path, name: str, which: str) -> Path:
-    """The `last` or `best` checkpoint of the newest run that has one.
+def lock(run: Path) -> FileLock | None:
+    """Keep a second process out of a run's directory, until this one ends, however it ends.
+
+    Args:
+        run: The run's directory.
+
+    Returns:
+        The lock, held; None in the other processes of a distributed training.
+
+    Raises:
+        UserError: If another process has it.
+    """
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        return None
+    held = FileLock(run / ".lock", blocking=False)
+    try:
+        held.acquire()
+    except Timeout:
+        raise UserError(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
+    return held
+
+
+def unlock(held: FileLock | None) -> None:
+    """Give a run's directory free.
+
+    Args:
+        held: What `lock` gave.
+    """
+    if held is not None:
+        Path(held.lock_file).unlink(missing_ok=True)
+        held.release()
+
+
+def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
+    """The newest run that has a checkpoint.
 
     Args:
         runs_dir: Where runs lie.
         name: The runs' common name.
-        which: `last` or `best`.
+        checkpoint: `LAST` or `BEST`; a run without a last one may have a best one to go on from, but not vice versa.
 
     Returns:
-        The checkpoint's path, in `runs_dir/name/n/checkpoints/`.
+        The run's directory.
 
     Raises:
         UserError: If no run of that name has one.
     """
     for number in reversed(numbers(runs_dir / name)):
-        path = runs_dir / name / str(number) / "checkpoints" / f"{which}.ckpt"
-        if path.is_file():
-            return path
+        folder = runs_dir / name / str(number) / "checkpoints"
+        if (folder / checkpoint).is_file():
+            return folder.parent
     raise UserError(
-        f"No run under {runs_dir / name} has a {which} checkpoint: train first, name the run with --name and "
-        "--runs_dir, or give a file with --ckpt_path."
+        f"No run under {runs_dir / name} has a {checkpoint.removesuffix('.ckpt')} checkpoint: train first, name the "
+        "run with --name and --runs_dir, or give a file with --ckpt_path."
     )
+
+
+def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
+    """The newest run of a configuration, if it has not come to its end.
+
+    Args:
+        runs_dir: Where runs lie.
+        name: The runs' common name.
+        config: The configuration as it would be written to config.yaml.
+
+    Returns:
+        Its directory, or None where there is no such run, or it is complete.
+    """
+    wanted = training_part(config)
+    for number in reversed(numbers(runs_dir / name)):
+        run = runs_dir / name / str(number)
+        with contextlib.suppress(OSError, yaml.YAMLError):
+            if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
+                return None if (run / "export").is_dir() else run
+    return None
+
+
+def training_part(config: str) -> dict[str, Any]:
+    """What of a config.yaml makes two runs the same training: all but where it writes and when it must end."""
+    settings: dict[str, Any] = yaml.safe_load(config)
+    settings["checkpoint"] = {**settings["checkpoint"], "dirpath": None}
+    ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar")
+    settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
+    return {key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")}
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The newest undamaged checkpoint of a run; says what is damaged and how many steps that costs.
+
+    Args:
+        run: The run's directory.
+
+    Returns:
+        Its last or best checkpoint, or None if it has none.
+
+    Raises:
+        UserError: If all that it has are damaged.
+    """
+    steps, broken = {}, []
+    for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
+        if path.is_file():
+            if reason := damage(path):
+                broken.append(f"{path} is damaged ({reason})")
+            else:
+                steps[path] = int(load_checkpoint(path)["global_step"])
+    if broken and not steps:
+        raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")
+    if not steps:
+        return None
+    newest = max(steps, key=lambda path: steps[path])
+    if broken:
+        logged = last_step(run / "metrics.csv")
+        lost = "" if logged is None else f", so that {max(0, logged + 1 - steps[newest])} steps are trained again"
+        rank_zero_warn(f"{'; '.join(broken)}: going on from {newest.name} after step {steps[newest]}{lost}.")
+    return newest
 
 
 def existing_run(path: str) -> Path:

@@ -37,14 +37,14 @@ def test_discard_leaves_other_runs(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_latest_checkpoint_skips_runs_without_one(tmp_path):
+def test_latest_run_skips_runs_without_a_checkpoint(tmp_path):
     for number in (2, 10, 11):
         (tmp_path / "cls" / str(number) / "checkpoints").mkdir(parents=True)
     for number in (2, 10):
         (tmp_path / "cls" / str(number) / "checkpoints" / "last.ckpt").touch()
-    assert runs.latest_checkpoint(tmp_path, "cls", "last") == tmp_path / "cls" / "10" / "checkpoints" / "last.ckpt"
+    assert runs.latest_run(tmp_path, "cls", runs.LAST) == tmp_path / "cls" / "10"
     with pytest.raises(UserError, match=r"No run under .*cls has a best checkpoint"):
-        runs.latest_checkpoint(tmp_path, "cls", "best")
+        runs.latest_run(tmp_path, "cls", runs.BEST)
 
 
 def test_existing_run_names_the_numbers(tmp_path):

@@ -1,74 +1,133 @@
-"""The checkpoint to go on from: written after each validation, and when Ctrl-C asks for it."""
+"""The checkpoint to go on from: written after each validation, every few minutes, and when a signal asks for it."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import signal
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
-    """Raised out of `fit` after a Ctrl-C, when the checkpoint is written."""
+    """Raised out of `fit` when a signal or the time limit has ended it and the checkpoint is written.
 
-    def __init__(self, checkpoint: Path, step: int) -> None:
+    Args:
+        checkpoint: The file.
+        step: The optimizer steps in it.
+        number: The signal; SIGALRM stands for the time limit.
+    """
+
+    def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         super().__init__(f"interrupted after step {step}, saved as {checkpoint}")
         self.checkpoint = checkpoint
         self.step = step
+        self.number = number
+
+
+@contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that whatever is under way cleans up after itself.
+
+    Lightning turns a KeyboardInterrupt into exit code 1, and Python dies of SIGTERM on the spot.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, leave) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps last.ckpt, and turns the first Ctrl-C into one at the next whole step; the second Ctrl-C stops at once.
+    """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one at the next whole step; the second stops at once.
 
     A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where a
     checkpoint would be of neither the one state nor the other. So it is written when the step is whole, and the
-    training stops a little later: when the step's metrics are logged, and the validation that is due after it is over.
+    training stops a little later, when the step's metrics are logged. A validation is broken off; it begins anew when
+    the training goes on.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This callback is a
     `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be saved.
 
     Args:
         checkpoint: The file to write.
+        save_minutes: Write it when the last one is so old, besides after each validation.
+        max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit counts the
+            time before a resume too, and ends as if the training were complete.
     """
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        save_minutes: float = 10.0,
+        max_time: str | timedelta | dict[str, int] | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
-        self.requested = False
+        self.save_seconds = 60 * save_minutes
+        self.requested = 0
+        self._timer = Timer(max_time, verbose=False)
+        self._stopping = 0
         self._saved_step: int | None = None
-        self._previous: Any = None
+        self._saved_at = time.monotonic()
+        self._before_validation: dict[str, Any] | None = None
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        rank_zero_info(
-            "\nStopping after this step (after this validation, if one is under way); Ctrl-C again stops at once."
-        )
+            sys.exit(128 + number)
+        self.requested = number
+        rank_zero_info("\nStopping after this step; Ctrl-C again stops at once.")
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take over SIGINT for the training."""
-        if stage == "fit" and threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._request)
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over the signals after Lightning has, which gives them back at the end."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._request)
+        self._timer.on_train_start(trainer, pl_module)
+        self._saved_at = time.monotonic()
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give SIGINT back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+    def _agree(self, trainer: Trainer) -> bool:
+        """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask at log steps only."""
+        remaining = self._timer.time_remaining()
+        number = self.requested or (signal.SIGALRM if remaining is not None and remaining <= 0 else 0)
+        save = time.monotonic() - self._saved_at >= self.save_seconds
+        if trainer.world_size > 1:
+            if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+                return False
+            wishes = torch.tensor([number, int(save)], device=trainer.strategy.root_device)
+            number, save = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
+        self._stopping = number
+        return bool(number or save)
 
     def _save(self, trainer: Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.checkpoint, weights_only=False)
             self._saved_step = trainer.global_step
+            self._saved_at = time.monotonic()
 
     def _stop_if_requested(self, trainer: Trainer) -> None:
-        if self.requested and self._saved_step == trainer.global_step:
-            raise Interrupted(self.checkpoint, trainer.global_step)
+        if self._stopping and self._saved_step == trainer.global_step:
+            raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Stop here if the step before was saved; by now its metrics are logged."""
@@ -80,11 +139,37 @@ class LastCheckpoint(Checkpoint):
         """Save here if the optimizer has just stepped, as it also does at the end of an epoch.
 
         So is the last step of `max_steps`: it may lie within an epoch, which Lightning would later save as complete.
+        Where a validation follows, it is left to that: Lightning would not make up for it after a resume.
         """
-        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        whole_step = whole_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if whole_step and (self.requested or trainer.global_step == trainer.max_steps):
+        loop = trainer.fit_loop.epoch_loop
+        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or loop.batch_progress.is_last_batch
+        if not whole_step:
+            return
+        wanted = self._agree(trainer) or trainer.global_step == trainer.max_steps
+        assert trainer.fit_loop._data_fetcher is not None
+        if wanted and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
             self._save(trainer)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Break off a validation: save what was before it, to begin it anew after a resume."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if self._before_validation is None:
+            self._before_validation = validation_begun(trainer)
+        if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
+            self._save(trainer)
+            self._stop_if_requested(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put in the loops' positions from before an unfinished validation."""
+        if self._before_validation is not None:
+            checkpoint["loops"] = self._before_validation
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The validation is complete."""
+        self._before_validation = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save with what the validation has changed."""
@@ -97,3 +182,19 @@ class LastCheckpoint(Checkpoint):
         if self._saved_step != trainer.global_step:
             self._save(trainer)
         self._stop_if_requested(trainer)
+
+
+def validation_begun(trainer: Trainer) -> dict[str, Any]:
+    """The loops' positions that let Lightning run a whole validation first when it resumes.
+
+    It does so if the validation stands in the middle of a batch; for one that is due but not begun, it does not. So the
+    first batch counts as started.
+
+    Args:
+        trainer: At the start of the first batch of a validation within `fit`.
+    """
+    loops: dict[str, Any] = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+    progress = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+    for count in (progress["total"], progress["current"]):
+        count["started"] = count["ready"]
+    return loops

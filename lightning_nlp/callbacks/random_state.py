@@ -1,0 +1,65 @@
+"""The random numbers of a resumed training go on where the checkpoint's stopped."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+
+class RandomState(Callback):
+    """Keeps the state of each process's random number generators in the checkpoint.
+
+    Dropout draws from torch's. Lightning saves none of them, so that a resumed training would drop other units than the
+    one that was never interrupted. Batches and masks need nothing here: they follow from seed, epoch and row.
+    """
+
+    def __init__(self) -> None:
+        self._restored: list[dict[str, Any]] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """One entry a process, since all of them save and only the first writes. Called by all at the same time."""
+        states = [generator_states()]
+        distributed = torch.distributed
+        if distributed.is_available() and distributed.is_initialized():
+            states = [{} for _ in range(distributed.get_world_size())]
+            distributed.all_gather_object(states, generator_states())
+        return {"processes": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the states until training starts: what comes before may draw numbers too."""
+        self._restored = state_dict["processes"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set them, unless the training goes on with another number of processes."""
+        if self._restored is not None and len(self._restored) == trainer.world_size:
+            set_generator_states(self._restored[trainer.global_rank])
+        self._restored = None
+
+
+def generator_states() -> dict[str, Any]:
+    """The states of Python's, NumPy's and torch's generators, in types that `torch.load(weights_only=True)` reads."""
+    name, keys, *rest = np.random.get_state()
+    states: dict[str, Any] = {"python": random.getstate(), "torch": torch.get_rng_state()}
+    states["numpy"] = (name, np.asarray(keys).tolist(), *rest)
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_generator_states(states: dict[str, Any]) -> None:
+    """Set what `generator_states` gave.
+
+    Args:
+        states: The states; that of a GPU is left out where there is none.
+    """
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(states["torch"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
