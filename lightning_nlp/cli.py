@@ -165,6 +165,7 @@ class CLI(LightningCLI):
         step = self._find_checkpoint(config)
         self.run_dir = self.run_dir or runs.new_run(Path(config.runs_dir), config.name)
         self.lock = runs.lock(self.run_dir)
+        runs.sweep(self.run_dir)
         if self.continues:
             with contextlib.suppress(OSError):
                 self.earlier_config = (self.run_dir / "config.yaml").read_text(encoding="utf-8")

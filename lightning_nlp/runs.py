@@ -18,6 +18,7 @@ from lightning_nlp.loggers import last_step
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+LOCK = ".lock"
 
 
 def new_run(runs_dir: Path, name: str) -> Path:
@@ -77,12 +78,22 @@ def lock(run: Path) -> FileLock | None:
     """
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return None
-    held = FileLock(run / ".lock", blocking=False)
+    held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
     except Timeout:
         raise UserError(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
     return held
+
+
+def sweep(run: Path) -> None:
+    """Remove what a process that was killed had begun to write.
+
+    Args:
+        run: The run's directory, locked.
+    """
+    for path in [*run.glob("*.unfinished"), *run.glob("checkpoints/*.unfinished")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def unlock(held: FileLock | None) -> None:
@@ -136,7 +147,8 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
         run = runs_dir / name / str(number)
         with contextlib.suppress(OSError, yaml.YAMLError):
             if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
-                return None if (run / "export").is_dir() else run
+                # the lock's file goes last: a run that was killed still has it
+                return None if (run / "export").is_dir() and not (run / LOCK).exists() else run
     return None
 
 

@@ -79,16 +79,16 @@ def test_the_best_checkpoint_is_the_one_tested_and_exported(task, request):
 
 
 def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path):
-    # the loss falls, so the highest, called best here, is an early one
-    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "max", "--trainer.max_epochs", "4"]
-    run = invoke("fit", *tiny_cls, *choice, "--runs_dir", tmp_path).run
-    losses = [float(row["val/loss"]) for row in read_metrics(run) if row["val/loss"]]
-    assert len(losses) >= 2
+    # no epoch after the first with the highest accuracy is better
+    choice = ["--checkpoint.monitor", "val/accuracy", "--checkpoint.mode", "max", "--early_stopping.patience", "9"]
+    run = invoke("fit", *tiny_cls, *choice, "--trainer.max_epochs", "5", "--runs_dir", tmp_path).run
+    accuracies = [float(row["val/accuracy"]) for row in read_metrics(run) if row["val/accuracy"]]
+    assert len(accuracies) == 5
     best, last = (
         torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")
     )
-    assert best == 7 * (losses.index(max(losses)) + 1)
-    assert last == 7 * len(losses)
+    assert best == 7 * (accuracies.index(max(accuracies)) + 1)
+    assert last == 7 * len(accuracies)
     assert best < last
     (row,) = [row for row in read_metrics(run) if row["test/loss"]]
     table = {which: invoke("test", "--run", run, "--ckpt_path", which).out for which in ("best", "last")}

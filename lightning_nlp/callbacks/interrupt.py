@@ -63,9 +63,8 @@ class LastCheckpoint(Checkpoint):
     """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one at the next whole step; the second stops at once.
 
     A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where a
-    checkpoint would be of neither the one state nor the other. So it is written when the step is whole, and the
-    training stops a little later, when the step's metrics are logged. A validation is broken off; it begins anew when
-    the training goes on.
+    checkpoint would be of neither the one state nor the other. So it is written when the step is whole and its metrics
+    are logged. A validation is broken off; it begins anew when the training goes on.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This callback is a
     `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be saved.
@@ -90,7 +89,8 @@ class LastCheckpoint(Checkpoint):
         self._stopping = 0
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
-        self._before_validation: dict[str, Any] | None = None
+        self._late = False
+        self._positions: dict[str, Any] | None = None
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -105,6 +105,8 @@ class LastCheckpoint(Checkpoint):
                 signal.signal(number, self._request)
         self._timer.on_train_start(trainer, pl_module)
         self._saved_at = time.monotonic()
+        if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
+            self._saved_step = trainer.global_step  # a resume that has nothing left to train leaves it as it is
 
     def _agree(self, trainer: Trainer) -> bool:
         """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask at log steps only."""
@@ -124,67 +126,84 @@ class LastCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.checkpoint, weights_only=False)
             self._saved_step = trainer.global_step
             self._saved_at = time.monotonic()
+            self._late = False
+        self._positions = None
 
-    def _stop_if_requested(self, trainer: Trainer) -> None:
+    def _save_noted(self, trainer: Trainer) -> None:
+        if self._positions is not None:
+            self._save(trainer)
         if self._stopping and self._saved_step == trainer.global_step:
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop here if the step before was saved; by now its metrics are logged."""
-        self._stop_if_requested(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save here if the optimizer has just stepped, as it also does at the end of an epoch.
+        """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
-        So is the last step of `max_steps`: it may lie within an epoch, which Lightning would later save as complete.
-        Where a validation follows, it is left to that: Lightning would not make up for it after a resume.
+        So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as complete.
+        Where a validation follows, all is left to that: Lightning would not make up for it after a resume.
         """
-        loop = trainer.fit_loop.epoch_loop
-        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or loop.batch_progress.is_last_batch
-        if not whole_step:
+        if not at_whole_step(trainer):
             return
-        wanted = self._agree(trainer) or trainer.global_step == trainer.max_steps
-        assert trainer.fit_loop._data_fetcher is not None
-        if wanted and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
-            self._save(trainer)
+        wanted = self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        if wanted and not trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
+            self._positions = positions(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save what was noted after the step before, and stop here if that was asked for."""
+        self._save_noted(trainer)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Break off a validation: save what was before it, to begin it anew after a resume."""
-        if trainer.sanity_checking or trainer.state.fn != "fit":
+        if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
             return
-        if self._before_validation is None:
-            self._before_validation = validation_begun(trainer)
+        if self._positions is None:
+            self._positions = begun_validation(trainer)
         if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
-            self._save(trainer)
-            self._stop_if_requested(trainer)
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put in the loops' positions from before an unfinished validation."""
-        if self._before_validation is not None:
-            checkpoint["loops"] = self._before_validation
+            self._save_noted(trainer)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The validation is complete."""
-        self._before_validation = None
+        self._positions = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put in the positions that were noted."""
+        if self._positions is not None:
+            checkpoint["loops"] = self._positions
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save with what the validation has changed."""
-        if not trainer.sanity_checking and trainer.state.fn == "fit":
+        """Save with what the validation has changed; if it came between two micro-batches, after the whole step."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if at_whole_step(trainer):
             self._save(trainer)
-            self._stop_if_requested(trainer)
+            self._save_noted(trainer)
+        else:
+            self._late = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save here after an epoch without a validation at its end."""
+        """Save what was noted, and after an epoch without a validation at its end."""
+        self._save_noted(trainer)
         if self._saved_step != trainer.global_step:
             self._save(trainer)
-        self._stop_if_requested(trainer)
 
 
-def validation_begun(trainer: Trainer) -> dict[str, Any]:
+def at_whole_step(trainer: Trainer) -> bool:
+    """Whether the optimizer has stepped with all the micro-batches so far, as it also does at the end of an epoch."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    return progress.is_last_batch or progress.current.ready % trainer.accumulate_grad_batches == 0
+
+
+def positions(trainer: Trainer) -> dict[str, Any]:
+    """Where all loops stand, to be saved later."""
+    return copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+
+
+def begun_validation(trainer: Trainer) -> dict[str, Any]:
     """The loops' positions that let Lightning run a whole validation first when it resumes.
 
     It does so if the validation stands in the middle of a batch; for one that is due but not begun, it does not. So the
@@ -193,7 +212,7 @@ def validation_begun(trainer: Trainer) -> dict[str, Any]:
     Args:
         trainer: At the start of the first batch of a validation within `fit`.
     """
-    loops: dict[str, Any] = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+    loops = positions(trainer)
     progress = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]
     for count in (progress["total"], progress["current"]):
         count["started"] = count["ready"]

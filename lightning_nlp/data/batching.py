@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -168,6 +169,12 @@ class Batches(Dataset[Batch]):
         return batch
 
 
+def ignore_ctrl_c(worker: int) -> None:
+    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is whole."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class ResumableLoader:
     """A `DataLoader` over a `BatchPlan` that Lightning restores in the middle of an epoch.
 
@@ -204,6 +211,9 @@ class ResumableLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            # Each iterator draws a seed for its workers; from the global generator it would change the dropout after it.
+            generator=torch.Generator(),
+            worker_init_fn=ignore_ctrl_c,
         )
 
     def __len__(self) -> int:
