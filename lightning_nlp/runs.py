@@ -162,34 +162,32 @@ def training_part(config: str) -> dict[str, Any]:
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """The newest undamaged checkpoint of a run; says what is damaged and how many steps that costs.
+    """A run's last checkpoint, or its best if that one is damaged; says so, and how many steps that costs.
 
     Args:
         run: The run's directory.
 
     Returns:
-        Its last or best checkpoint, or None if it has none.
+        The checkpoint, or None if it has none.
 
     Raises:
         UserError: If all that it has are damaged.
     """
-    steps, broken = {}, []
+    broken = []
     for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
-        if path.is_file():
-            if reason := damage(path):
-                broken.append(f"{path} is damaged ({reason})")
-            else:
-                steps[path] = int(load_checkpoint(path)["global_step"])
-    if broken and not steps:
-        raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")
-    if not steps:
-        return None
-    newest = max(steps, key=lambda path: steps[path])
+        if not path.is_file():
+            continue
+        if reason := damage(path):
+            broken.append(f"{path} is damaged ({reason})")
+            continue
+        if broken:
+            step, logged = int(load_checkpoint(path)["global_step"]), last_step(run / "metrics.csv")
+            lost = "" if logged is None else f", so that {max(0, logged + 1 - step)} steps are trained again"
+            rank_zero_warn(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
+        return path
     if broken:
-        logged = last_step(run / "metrics.csv")
-        lost = "" if logged is None else f", so that {max(0, logged + 1 - steps[newest])} steps are trained again"
-        rank_zero_warn(f"{'; '.join(broken)}: going on from {newest.name} after step {steps[newest]}{lost}.")
-    return newest
+        raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")
+    return None
 
 
 def existing_run(path: str) -> Path:
