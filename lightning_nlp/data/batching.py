@@ -204,6 +204,9 @@ class ResumableLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would depend on
+            # how often one was made: after a resume, or with another number of validations.
+            generator=torch.Generator(),
         )
 
     def __len__(self) -> int:
