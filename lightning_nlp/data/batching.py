@@ -211,7 +211,8 @@ class ResumableLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            # Each iterator draws a seed for its workers; from the global generator it would change the dropout after it.
+            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would depend on
+            # how often one was made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
