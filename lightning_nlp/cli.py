@@ -306,13 +306,16 @@ class CLI(LightningCLI):
         assert self.run_dir is not None
         trainer = self.trainer
         best = self._best_checkpoint()
+        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would be too low
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         facts = {
             "command": self.command,
             "checkpoint": str(best.relative_to(self.run_dir.resolve())),
             "validation": self._best_score(),
             "test": metrics,
-            "epochs": trainer.fit_loop.epoch_progress.current.ready,  # current_epoch differs after a resume at the end
+            "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "seconds": fit_seconds,
             "tokens_per_s": self.throughput.tokens_per_s,

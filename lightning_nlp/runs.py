@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_nlp.checkpoint_io import damage
 from lightning_nlp.errors import UserError
@@ -180,10 +180,13 @@ def newest_checkpoint(run: Path) -> Path | None:
         if reason := damage(path):
             broken.append(f"{path} is damaged ({reason})")
             continue
+        checkpoint = load_checkpoint(path)
+        if not (broken or checkpoint["whole_step"]):
+            continue  # a validation between two micro-batches, killed before the first last.ckpt
         if broken:
-            step, logged = int(load_checkpoint(path)["global_step"]), last_step(run / "metrics.csv")
+            step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
             lost = "" if logged is None else f", so that {max(0, logged + 1 - step)} steps are trained again"
-            rank_zero_warn(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
+            rank_zero_info(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
         return path
     if broken:
         raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")

@@ -185,10 +185,8 @@ def pretrained(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def ctrl_c(hook: str, when: Sequence[int] | None = None) -> Iterator[None]:
-    """Press Ctrl-C in a hook of the training: at its n-th calls from 0, or at each."""
-    import signal
-
+def ctrl_c(hook: str, when: Sequence[int] | None = None, number: int = signal.SIGINT) -> Iterator[None]:
+    """Press Ctrl-C in a hook of the training, or send another signal: at its n-th calls from 0, or at each."""
     from lightning_nlp.callbacks.throughput import Throughput
 
     calls = iter(range(10**6))
@@ -197,7 +195,7 @@ def ctrl_c(hook: str, when: Sequence[int] | None = None) -> Iterator[None]:
     def pressing(self: Throughput, *args: object, **kwargs: object) -> None:
         call = next(calls)
         if when is None or call in when:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         original(self, *args, **kwargs)
 
     setattr(Throughput, hook, pressing)

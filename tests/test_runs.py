@@ -1,5 +1,6 @@
 """A run's directory, and a training that goes on in it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,77 @@ def test_a_resume_that_fails_leaves_the_run_as_it_was(tiny_cls, tmp_path):
         outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last", *mistake)
         assert outcome.code == 2, outcome.err
         assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
+
+
+def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path, "--resume", "auto"]
+    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [4]):
+        assert invoke("fit", *arguments).code == 130
+    other = invoke("fit", *arguments, "--model.lr", "0.02")
+    assert other.run.name == "1", "another configuration"
+    resumed = invoke("fit", *arguments, "--save_minutes", "5", "--trainer.max_time", "01:00:00:00")
+    assert resumed.code == 0, resumed.err
+    assert resumed.run.name == "0"
+    same_training(whole, resumed.run)
+    assert invoke("fit", *arguments).run.name == "2", "the one before is complete"
+
+
+def test_resume_auto_takes_no_checkpoint_besides(tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, "--resume", "auto", "--ckpt_path", "last", "--runs_dir", tmp_path)
+    assert (outcome.code, "leave out --ckpt_path last" in outcome.err) == (2, True)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_in_its_directory(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--runs_dir", tmp_path]
+    whole = invoke("fit", *arguments).run
+    killed = tmp_path / "quickstart" / "1"
+    killed.mkdir()
+    for name in ("config.yaml", "metrics.csv"):
+        shutil.copy(whole / name, killed)
+    (killed / "config.yaml.unfinished").touch()
+    (killed / ".lock").touch()
+    resumed = invoke("fit", *arguments, "--resume", "auto").run
+    assert resumed == killed
+    same_training(whole, killed)
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+@pytest.mark.parametrize("given", [["--resume", "auto"], ["--ckpt_path", "last"]])
+def test_a_run_that_another_process_trains_is_left_alone(given, tiny_cls, tmp_path):
+    with ctrl_c("on_train_batch_end", [4]):
+        invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    run = tmp_path / "quickstart" / "0"
+    held = runs.lock(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *given)
+    assert (outcome.code, "is being trained by another process" in outcome.err) == (2, True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    runs.unlock(held)
+    assert invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *given).code == 0
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path]
+    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [10]):  # the validation of step 7 was the best so far
+        assert invoke("fit", *arguments).code == 130
+    last = tmp_path / "quickstart" / "0" / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    resumed = invoke("fit", *arguments, "--ckpt_path", "last")
+    assert resumed.code == 0, resumed.err
+    assert "last.ckpt is damaged" in resumed.err
+    assert "going on from best.ckpt after step 7, so that 4 steps are trained again" in resumed.err
+    same_training(whole, resumed.run)
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_changed(tiny_cls, tmp_path):
+    invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    folder = tmp_path / "quickstart" / "0" / "checkpoints"
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last")
+    assert (outcome.code, "there is no other to go on from" in outcome.err) == (2, True)
+    assert (tmp_path / "quickstart" / "0" / "export").is_dir()

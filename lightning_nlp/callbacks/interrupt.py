@@ -129,9 +129,7 @@ class LastCheckpoint(Checkpoint):
             self._late = False
         self._positions = None
 
-    def _save_noted(self, trainer: Trainer) -> None:
-        if self._positions is not None:
-            self._save(trainer)
+    def _stop_if_requested(self, trainer: Trainer) -> None:
         if self._stopping and self._saved_step == trainer.global_step:
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
@@ -143,8 +141,8 @@ class LastCheckpoint(Checkpoint):
         So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as complete.
         Where a validation follows, all is left to that: Lightning would not make up for it after a resume.
         """
-        if not at_whole_step(trainer):
-            return
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch or not at_whole_step(trainer):
+            return  # the end of an epoch is saved in `on_train_epoch_end`
         wanted = self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps
         fetcher = trainer.fit_loop._data_fetcher
         assert fetcher is not None
@@ -153,7 +151,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Save what was noted after the step before, and stop here if that was asked for."""
-        self._save_noted(trainer)
+        if self._positions is not None:
+            self._save(trainer)
+        self._stop_if_requested(trainer)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -164,14 +164,16 @@ class LastCheckpoint(Checkpoint):
         if self._positions is None:
             self._positions = begun_validation(trainer)
         if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
-            self._save_noted(trainer)
+            self._save(trainer)
+            self._stop_if_requested(trainer)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The validation is complete."""
         self._positions = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put in the positions that were noted."""
+        """Put in the positions that were noted, and whether the checkpoint is one to go on from exactly."""
+        checkpoint["whole_step"] = self._positions is not None or at_whole_step(trainer)
         if self._positions is not None:
             checkpoint["loops"] = self._positions
 
@@ -180,16 +182,18 @@ class LastCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if at_whole_step(trainer):
+            self._agree(trainer)
             self._save(trainer)
-            self._save_noted(trainer)
+            self._stop_if_requested(trainer)
         else:
             self._late = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was noted, and after an epoch without a validation at its end."""
-        self._save_noted(trainer)
+        self._agree(trainer)
         if self._saved_step != trainer.global_step:
             self._save(trainer)
+        self._stop_if_requested(trainer)
 
 
 def at_whole_step(trainer: Trainer) -> bool:

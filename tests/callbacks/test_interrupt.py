@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
+from lightning import Trainer
 
 from tests.conftest import ctrl_c, invoke, read_metrics
+from tests.test_runs import same_training
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +98,54 @@ def test_ctrl_c_is_given_back_after_the_training(tiny_cls, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     assert invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "runs").code == 0
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_breaks_a_validation_off_and_it_begins_anew(number, tiny_cls, tmp_path):
+    arguments = [
+        *tiny_cls,
+        "--model.dropout",
+        "0.2",
+        "--trainer.val_check_interval",
+        "3",
+        "--data.eval_batch_size",
+        "2",
+    ]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_validation_batch_end", [3], number):  # the first batch of the second validation: it has 3
+        outcome = invoke("fit", *arguments, "--runs_dir", tmp_path / "broken")
+    assert outcome.code == 128 + number, outcome.err
+    assert "after step 6;" in outcome.err
+    broken = tmp_path / "broken" / "quickstart" / "0"
+    assert sum(bool(row.get("val/loss")) for row in read_metrics(broken)) == 1
+    resumed = invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--ckpt_path", "last")
+    assert resumed.code == 0, resumed.err
+    same_training(whole, broken)
+
+
+def test_a_time_limit_saves_and_the_next_process_has_its_whole_time(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--trainer.max_epochs", "3", "--early_stopping.patience", "9", "--model.dropout", "0.2"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    limited = [*arguments, "--runs_dir", tmp_path / "broken"]
+    codes = [invoke("fit", *limited, "--trainer.max_time", "00:00:00:00", "--resume", "auto").code for _ in range(2)]
+    assert codes == [142, 142]
+    steps = torch.load(tmp_path / "broken/quickstart/0/checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert steps == 2, "a step each"
+    outcome = invoke("fit", *limited, "--trainer.max_time", "00:01:00:00", "--resume", "auto")
+    assert outcome.code == 0, outcome.err
+    same_training(whole, outcome.run)
+
+
+def test_the_last_checkpoint_is_also_written_every_few_minutes(tiny_cls, tmp_path, monkeypatch):
+    steps = []
+    save = Trainer.save_checkpoint
+
+    def noting(self, path, *args, **kwargs):
+        if Path(path).name == "last.ckpt":
+            steps.append(self.global_step)
+        save(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", noting)
+    arguments = [*tiny_cls, "--trainer.max_epochs", "1", "--trainer.accumulate_grad_batches", "2"]
+    assert invoke("fit", *arguments, "--save_minutes", "1e-9", "--runs_dir", tmp_path).code == 0
+    assert steps == [1, 2, 3, 4], "after each whole step, the last one with its validation"
