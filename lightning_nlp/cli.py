@@ -163,8 +163,10 @@ class CLI(LightningCLI):
         if config.model.init_args.get("pretrained") is not None:
             fetch_pretrained(config.model.init_args.pretrained, "model")  # fails now, not after the data's preparation
         step = self._find_checkpoint(config)
-        self.run_dir = self.run_dir or runs.new_run(Path(config.runs_dir), config.name)
-        self.lock = runs.lock(self.run_dir)
+        if self.run_dir is None:
+            self.run_dir, self.lock = runs.new_run(Path(config.runs_dir), config.name)
+        else:
+            self.lock = runs.lock(self.run_dir)
         runs.sweep(self.run_dir)
         if self.continues:
             with contextlib.suppress(OSError):

@@ -21,15 +21,19 @@ LAST = "last.ckpt"
 LOCK = ".lock"
 
 
-def new_run(runs_dir: Path, name: str) -> Path:
-    """Make the next free directory `runs_dir/name/n`; two processes never get the same.
+class Locked(UserError):
+    """Another process trains in a run's directory."""
+
+
+def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock | None]:
+    """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same.
 
     Args:
         runs_dir: Where runs lie.
         name: The runs' common name.
 
     Returns:
-        The new directory, empty.
+        The new directory, empty but for its lock, and what `lock` gave.
 
     Raises:
         UserError: If it cannot be made.
@@ -41,10 +45,9 @@ def new_run(runs_dir: Path, name: str) -> Path:
         while True:
             try:
                 (parent / str(number)).mkdir()
-            except FileExistsError:
+                return parent / str(number), lock(parent / str(number))
+            except (FileExistsError, Locked):
                 number += 1
-            else:
-                return parent / str(number)
     except OSError as error:
         raise UserError(
             f"The run's directory cannot be made under {parent} ({error.strerror}): give another --runs_dir."
@@ -74,7 +77,7 @@ def lock(run: Path) -> FileLock | None:
         The lock, held; None in the other processes of a distributed training.
 
     Raises:
-        UserError: If another process has it.
+        Locked: If another process has it.
     """
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return None
@@ -82,7 +85,7 @@ def lock(run: Path) -> FileLock | None:
     try:
         held.acquire()
     except Timeout:
-        raise UserError(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
+        raise Locked(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
     return held
 
 
@@ -145,6 +148,8 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
     wanted = training_part(config)
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
+        if all(path.name == LOCK or path.suffix == ".unfinished" for path in run.iterdir()):
+            return run  # killed before it had a configuration: it may be anyone's
         with contextlib.suppress(OSError, yaml.YAMLError):
             if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
                 # the lock's file goes last: a run that was killed still has it

@@ -15,21 +15,21 @@ NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
 
 
 def test_new_runs_count_up_and_never_share(tmp_path):
-    made = [runs.new_run(tmp_path, "cls") for _ in range(3)]
+    made = [runs.new_run(tmp_path, "cls")[0] for _ in range(3)]
     assert made == [tmp_path / "cls" / str(n) for n in range(3)]
     (tmp_path / "cls" / "7").mkdir()
     (tmp_path / "cls" / "notes").mkdir()
-    assert runs.new_run(tmp_path, "cls") == tmp_path / "cls" / "8"
-    assert runs.new_run(tmp_path, "other") == tmp_path / "other" / "0"
+    assert runs.new_run(tmp_path, "cls")[0] == tmp_path / "cls" / "8"
+    assert runs.new_run(tmp_path, "other")[0] == tmp_path / "other" / "0"
 
 
 def test_two_processes_at_once_get_two_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "numbers", lambda parent: [])  # both looked before either made its own
-    assert [runs.new_run(tmp_path, "cls").name for _ in range(3)] == ["0", "1", "2"]
+    assert [runs.new_run(tmp_path, "cls")[0].name for _ in range(3)] == ["0", "1", "2"]
 
 
 def test_discard_leaves_other_runs(tmp_path):
-    first, second = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
+    (first, _), (second, _) = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
     (second / "config.yaml").touch()
     runs.discard(second)
     assert first.is_dir()
@@ -184,12 +184,21 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew_in_its_directory(t
     killed.mkdir()
     for name in ("config.yaml", "metrics.csv"):
         shutil.copy(whole / name, killed)
-    (killed / "config.yaml.unfinished").touch()
+    (killed / "config.unfinished").touch()
     (killed / ".lock").touch()
     resumed = invoke("fit", *arguments, "--resume", "auto").run
     assert resumed == killed
     same_training(whole, killed)
     assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tiny_cls, tmp_path):
+    killed = tmp_path / "quickstart" / "0"
+    killed.mkdir(parents=True)
+    for name in (".lock", "config.unfinished"):
+        (killed / name).touch()
+    assert invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto").run == killed
+    assert not list(killed.glob("*.unfinished"))
 
 
 @pytest.mark.parametrize("given", [["--resume", "auto"], ["--ckpt_path", "last"]])
