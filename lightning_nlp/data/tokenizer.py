@@ -159,7 +159,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
     folder = fetch_pretrained(name, "tokenizer")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
         raise UserError(
             f"{name} holds no tokenizer that can be read ({type(error).__name__}: {error}): "
