@@ -9,9 +9,15 @@ import re
 from pathlib import Path
 
 import yaml
+from jsonargparse import set_parsing_settings
 
 from lightning_nlp import runs
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.privacy import leaves
+
+# A configuration may name the user's own classes, but nothing out of `os`, `subprocess` and their like, which the
+# parser would import, and call where a setting may be a function. Naming anything here makes it enforce its own list.
+set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
 def find_configs(arguments: list[str]) -> list[str]:
@@ -78,6 +84,7 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
         value = value if separator else rest[i + 1]
         rest = rest[:i] + rest[i + (1 if separator else 2) :]
         run = runs.existing_run(value)
+        check_run_config(run / "config.yaml")
         inserted = ["--config", str(run / "config.yaml")]
         for which in ("last", "best"):  # of this run, not of the newest
             path = str(run / "checkpoints" / f"{which}.ckpt")
@@ -94,6 +101,37 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
             inserted += ["--ckpt_path", str(best)]
         return [arguments[0], *inserted, *rest]
     return arguments
+
+
+# The classes that a run's configuration may name, whoever wrote it. LambdaCallback calls any function.
+OF_OURS = re.compile(r"(lightning_nlp|lightning\.pytorch)\.(?!.*LambdaCallback)[\w.]+|(?!LambdaCallback)[A-Za-z_]\w*")
+CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "accelerator")
+
+
+def check_run_config(path: Path) -> None:
+    """Check that another's run can be tested without running another's code: the parser imports what a yaml names.
+
+    Args:
+        path: A run's config.yaml.
+
+    Raises:
+        UserError: If it is not YAML, or names a class that is neither ours nor Lightning's.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        assert isinstance(config, dict), "no settings"
+        trainer = config.get("trainer") or {}
+        named = [value for key, value in leaves(config) if key.rsplit(".", 1)[-1] == "class_path"]
+        named += [value for name in CLASS_SETTINGS for key, value in leaves(trainer.get(name), name) if key == name]
+        named += [config[name] for name in ("model", "data") if not isinstance(config.get(name, {}), dict)]
+    except (yaml.YAMLError, UnicodeDecodeError, AssertionError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is no run's configuration ({one_line(error)}): give another --run.") from error
+    for name in named:
+        if isinstance(name, str) and not OF_OURS.fullmatch(name):
+            raise UserError(
+                f"{path} names {name!r}, code that is not of this program: if you trust it, give --config {path} and "
+                "--ckpt_path instead of --run."
+            )
 
 
 def explain_parse_error(error: Exception, command: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.privacy import paths_expanded, paths_with_tilde
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -41,7 +42,7 @@ class WholeFiles(TorchCheckpointIO):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with unfinished.open("wb") as file:
-                    torch.save(checkpoint, file)
+                    torch.save(checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}, file)
                     file.flush()
                     os.fsync(file.fileno())
                 unfinished.replace(target)
@@ -52,6 +53,20 @@ class WholeFiles(TorchCheckpointIO):
                 f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); "
                 f"{free_space(target)} Free some space, or give another --runs_dir."
             ) from error
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Args:
+            path: The file.
+            *args: As in Lightning.
+            **kwargs: As in Lightning.
+
+        Returns:
+            What was saved; the paths in it are those of this user.
+        """
+        checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
+        return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
 
 
 def damage(path: Path) -> str | None:

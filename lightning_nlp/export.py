@@ -15,6 +15,7 @@ from lightning_nlp import __version__
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.encoder import realign
+from lightning_nlp.privacy import public_command
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 
@@ -159,7 +160,7 @@ def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[
         f"{facts['hardware']} in {facts['precision']}{speed}.",
         "",
         "```",
-        facts["command"],
+        public_command(facts["command"]),
         "```",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.hub_client import be_patient
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -27,8 +28,8 @@ FILES = {
     ],
 }
 ARGUMENT = {"model": "--model.pretrained", "tokenizer": "--data.tokenizer"}
-# Seconds before each attempt: a 503 or a cut connection is usually over at the second one. The client repeats some
-# requests itself, for up to 25 seconds; after that there is no use in another attempt.
+# Seconds before each attempt; each request within one is repeated already. After so many seconds, or where the client
+# itself has waited for long, there is no use in another attempt.
 ATTEMPTS = (0.0, 0.5, 1.5)
 PATIENCE = 10.0
 
@@ -77,6 +78,7 @@ def _download(name: str, files: Kind) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
+    be_patient()
     failure: Exception | None = None
     start = time.monotonic()
     for delay in (0.0,) if constants.is_offline_mode() else ATTEMPTS:
@@ -159,7 +161,12 @@ def _check_weights(folder: Path, name: str) -> None:
         weight_map = _read_json(index, name, "model").get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise UserError(f"{index} has no weight_map: fetch the model again or give another --model.pretrained.")
-        shards = [folder / shard for shard in sorted(set(weight_map.values()))]
+        names = sorted({str(shard) for shard in weight_map.values()})
+        if elsewhere := next((shard for shard in names if Path(shard).name != shard), None):
+            raise UserError(
+                f"{index} names the file {elsewhere!r} outside its folder: give another --model.pretrained."
+            )
+        shards = [folder / shard for shard in names]
     else:
         pickled = _has_pickled_weights(folder, name)
         what = "only pickled weights (.bin), which can run code when they are loaded" if pickled else "no weights"

@@ -16,7 +16,7 @@ import yaml
 
 from lightning_nlp import runs
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hardware import default_precision
 from lightning_nlp.predictor import load_predictor
 
@@ -143,7 +143,14 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
 
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that a run was trained with."""
-    return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        assert isinstance(config["data"]["init_args"], dict), "no settings"
+        return config
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, AssertionError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{run / 'config.yaml'} is no run's configuration ({one_line(error)[:300]}): give another --run."
+        ) from error
 
 
 def prediction_precision(asked: str | None, trained: str | None) -> str:

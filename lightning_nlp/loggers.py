@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 
 
 class MetricsCSV(Logger):
@@ -124,50 +123,6 @@ def last_step(path: Path) -> int | None:
     return max(steps, default=None)
 
 
-def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:
-    """Arguments for a WandbLogger that never asks for a key and never waits for long.
-
-    Without a login the run is offline, said in one line; a login that fails is an error, before any data is prepared.
-
-    Args:
-        init_args: The arguments from the configuration; those that are None are left out, since as explicit arguments
-            they would override what WandbLogger itself sets (`resume="allow"` above all).
-        run_dir: The run's directory; W&B's own files go to its `wandb/`.
-        timeout_s: How long to wait for the server at the start, in seconds.
-
-    Returns:
-        The arguments to use; they name a run id, so that a resumed training continues the same W&B run.
-
-    Raises:
-        UserError: If the login is refused or the server does not answer.
-    """
-    import wandb
-
-    arguments = {name: value for name, value in init_args.items() if value is not None}
-    arguments.setdefault("name", f"{run_dir.parent.name}-{run_dir.name}")
-    arguments.setdefault("id", secrets.token_hex(4))
-    arguments.setdefault("resume", "allow")
-    arguments["save_dir"] = str(run_dir)
-    settings = wandb.setup().settings
-    mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
-    if mode == "online":
-        try:
-            logged_in = wandb.login(prompt=False, verify=True, timeout=int(timeout_s))
-        except Exception as error:  # AuthenticationError, CommError and what lies beneath them
-            raise UserError(
-                f"W&B at {settings.base_url} refused the login or could not be reached ({error}): check WANDB_API_KEY, "
-                "run `wandb login`, or train without it (WANDB_MODE=offline)."
-            ) from error
-        if not logged_in:
-            mode = "offline"
-            rank_zero_info(
-                "W&B: no login, so this run is kept offline. To send it later: `wandb login`, then "
-                f"`wandb sync {run_dir}/wandb/offline-run-*`."
-            )
-    arguments["mode"] = mode
-    return arguments
-
-
 def is_wandb(class_path: str) -> bool:
     """Whether a logger's `class_path` is the WandbLogger."""
     return class_path.rsplit(".", 1)[-1] == "WandbLogger"
@@ -189,6 +144,7 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
             init_args = entry.init_args.as_dict()
             if earlier and init_args.get("id") is None:
                 init_args["id"] = earlier.pop(0)
+            entry.class_path = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
 

@@ -15,7 +15,8 @@ from lightning_nlp.data.budget import cut
 from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.collators import packed_batch, pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
 from lightning_nlp.models.mlm import head_on_positions
@@ -43,11 +44,16 @@ def load_predictor(
 
     disable_progress_bar()  # of the second that reading the weights takes
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    config = AutoConfig.from_pretrained(folder)
+    try:
+        fetch_pretrained(str(folder), "tokenizer")
+        fetch_pretrained(str(folder), "model")
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:  # another's run: whole, without pickles and without code
+        raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
     fills_masks = config.architectures[0].endswith("ForMaskedLM")
     auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
-    network = auto_class.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
     realign(network)
     packs = (
         settings.get("packing", "auto") is not False

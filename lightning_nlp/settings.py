@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hardware import default_precision
+from lightning_nlp.privacy import check_secrets, home_as_tilde
 
 # What the modules measure on the validation part, and whether more or less of it is better.
 VALIDATION_METRICS = {
@@ -29,6 +31,11 @@ def fill_in(config: Namespace) -> None:
         data.tokenizer = model.get("pretrained")
     if data.get("seed") is None and "seed" in data:
         data.seed = config.seed_everything
+    # so that neither config.yaml nor hyperparameters nor W&B name the home folder; all that reads these expands them
+    for section, name in ((data, "path"), (data, "tokenizer"), (data, "cache_dir"), (model, "pretrained")):
+        if isinstance(section.get(name), str):
+            section[name] = home_as_tilde(section[name])
+    config.runs_dir = os.path.expanduser(config.runs_dir)
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
     if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
@@ -47,6 +54,7 @@ def check_settings(config: Namespace) -> None:
     Raises:
         UserError: If a setting makes no sense.
     """
+    check_secrets(config.as_dict())
     if config.trainer.accumulate_grad_batches < 1:
         raise UserError(
             f"--trainer.accumulate_grad_batches must be at least 1, not {config.trainer.accumulate_grad_batches}."

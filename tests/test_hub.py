@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
-from lightning_nlp import hub
+from lightning_nlp import hub, hub_client
 from lightning_nlp.errors import UserError
 from tests.models.test_encoder import word_tokenizer
 
@@ -174,6 +174,7 @@ def server(model, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub, "ATTEMPTS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hub_client, "DELAYS", ())  # each request once: what is tested here are the attempts
     yield server
     server.shutdown()
     server.server_close()

@@ -95,7 +95,7 @@ def test_a_refused_login_is_one_error(tmp_path, monkeypatch):
 
     def refuse(**kwargs):
         assert kwargs["prompt"] is False
-        raise wandb.errors.AuthenticationError("bad key")
+        raise wandb.errors.AuthenticationError("Failed to authenticate with http://w: returned error 401: bad key")
 
     online = type("Setup", (), {"settings": type("Settings", (), {"mode": "online", "base_url": "http://w"})})
     monkeypatch.setattr(wandb, "setup", lambda: online)

@@ -12,9 +12,11 @@ import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.data.lines import max_unpacked
 from lightning_nlp.errors import UserError
 
 TIMEOUT_S = 30
@@ -134,28 +136,45 @@ def _copy(response: http.client.HTTPResponse, part: Path, start: int, total: int
 
 def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> None:
     """Take the regular files `*-sentences.txt` out of a tar.gz; an archive that cannot be used is deleted."""
-    unpacked = 0
     try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                unpacked += max(member.size, 0)
-                if unpacked > max_unpacked_bytes:
-                    raise _unusable(archive, f"{url} unpacks to more than {max_unpacked_bytes:,} bytes")
-                if member.isreg() and member.name.endswith("-sentences.txt"):
-                    tarfile.data_filter(member, str(folder))  # raises for a name that leads out of the folder
-                    member.name = Path(member.name).name
-                    tar.extract(member, folder, filter="data")
+        most = min(max_unpacked_bytes, max_unpacked(archive))
+        with gzip.open(archive) as packed:
+            stream: Any = _Limited(packed, most)
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    if member.isreg() and member.name.endswith("-sentences.txt"):
+                        tarfile.data_filter(member, str(folder))  # raises for a name that leads out of the folder
+                        member.name = Path(member.name).name
+                        tar.extract(member, folder, filter="data")
             # A tar ends before its gzip does, and only the end of that tells whether all of it is as it was sent.
-            while chunk := stream.read(CHUNK):
-                unpacked += len(chunk)
-                if unpacked > max_unpacked_bytes:
-                    raise _unusable(archive, f"{url} unpacks to more than {max_unpacked_bytes:,} bytes")
+            while stream.read(CHUNK):
+                pass
+    except _TooLarge as error:
+        raise _unusable(archive, f"{url} unpacks to more than {most:,} bytes") from error
     except tarfile.FilterError as error:
         raise _unusable(archive, f"{url} holds a file that leads out of its folder ({error})") from error
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _unusable(archive, f"{url} is no whole tar.gz ({error})") from error
     if not any(folder.iterdir()):
         raise _unusable(archive, f"{url} holds no *-sentences.txt")
+
+
+class _TooLarge(Exception):
+    """An archive unpacks to more than it may."""
+
+
+class _Limited:
+    """A stream that ends in an error after so many bytes: those that a tar keeps its names in included."""
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self.stream, self.left = stream, most
+
+    def read(self, size: int) -> bytes:
+        chunk = self.stream.read(size)
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise _TooLarge
+        return chunk
 
 
 def _unusable(archive: Path, problem: str) -> UserError:

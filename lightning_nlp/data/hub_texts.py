@@ -6,12 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.hub_client import be_patient
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Seconds before each attempt: a 503 or a cut connection is usually over at the second one, and what came is kept.
+# Seconds before each attempt: each request within one is repeated already, but a file may be cut again. What came is
+# kept. After so many seconds of attempts there is no use in another one.
 HUB_ATTEMPTS = (0.0, 0.5, 1.0, 2.0)
+PATIENCE = 20.0
 
 
 def load_from_hub(name: str) -> dict[str, Dataset]:
@@ -21,8 +24,11 @@ def load_from_hub(name: str) -> dict[str, Dataset]:
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants
 
+    be_patient()
+    failed_s = 0.0
     for attempt, delay in enumerate(HUB_ATTEMPTS, start=1):
         time.sleep(delay)
+        start = time.monotonic()
         try:
             return load_dataset(name)
         except DatasetNotFoundError as error:
@@ -31,8 +37,9 @@ def load_from_hub(name: str) -> dict[str, Dataset]:
                 "--data.path, or log in with `hf auth login` if it is private."
             ) from error
         except (OSError, httpx2.HTTPError, DatasetsError) as error:
+            failed_s += time.monotonic() - start
             # A ConnectionError comes after the library's own attempts, which take 23 s.
-            if attempt == len(HUB_ATTEMPTS) or isinstance(error, ConnectionError):
+            if attempt == len(HUB_ATTEMPTS) or failed_s > PATIENCE or isinstance(error, ConnectionError):
                 raise UserError(
                     f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({_first_line(error)}): check "
                     "the network, or give a local file or folder with --data.path."

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning_nlp.data.lines import MAX_TEXT_BYTES, read_lines, unreadable
 from lightning_nlp.errors import UserError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -131,7 +129,10 @@ def as_text(value: Any, where: str) -> str:
         raise UserError(
             f"The text is a {type(value).__name__}, not a string: {where}; give another --data.text_column."
         )
-    return str(value)
+    text = str(value)
+    if len(text) > MAX_TEXT_BYTES:
+        raise UserError(f"The text has {len(text):,} characters: {where}; leave it out, or give it in parts.")
+    return text
 
 
 def as_label(value: Any, where: str) -> str | int | None:
@@ -152,34 +153,11 @@ def as_label(value: Any, where: str) -> str | int | None:
     return value
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file with their numbers from 1, line ends kept."""
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                # Line by line, because a text stream would report the place of a bad byte within its buffer.
-                yield number, raw.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"The file is not UTF-8 (byte 0x{error.object[error.start]:02x}): {path}, line {number}; "
-            "convert it, for example with `iconv -f latin1 -t utf-8`, and give the result as --data.path."
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise unreadable(path, error) from error
-
-
-def unreadable(path: Path | str, error: Exception) -> UserError:
-    """The error for a file that is damaged or may not be read."""
-    reason = (isinstance(error, OSError) and error.strerror) or error
-    return UserError(f"{path} cannot be read ({reason}): make the file anew, or give another --data.path.")
-
-
 Cells = Iterator[tuple[str, list[Any]]]
 
 
 def _csv_cells(path: Path, columns: list[str], delimiter: str) -> Cells:
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than some documents
+    csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
     # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
     reader = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
     header: list[str] = []

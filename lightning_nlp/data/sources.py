@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,6 +154,10 @@ def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
     for split in splits:
         if not all(files[f"{split}/{label}"] for label in ACL_LABELS):
             raise UserError(f"{folder / split} lacks reviews in neg or pos (*.txt): unpack aclImdb_v1.tar.gz again.")
+    places = [folder / name for name in files if not (folder / name).resolve().is_relative_to(folder.resolve())]
+    files_only = (path for paths in files.values() for path in paths if path.is_symlink() or not path.is_file())
+    if odd := next(chain(places, files_only), None):  # a stranger's tree must not show what lies elsewhere
+        raise UserError(f"{odd} is a link or a device: give --data.path a tree of plain files (`cp -rL` makes one).")
 
     def read(split: str) -> Iterator[Row]:
         for label in ACL_LABELS:

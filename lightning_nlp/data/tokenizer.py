@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub import fetch_pretrained
 
 if TYPE_CHECKING:
@@ -159,10 +159,10 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
     folder = fetch_pretrained(name, "tokenizer")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
         raise UserError(
-            f"{name} holds no tokenizer that can be read ({type(error).__name__}: {error}): "
+            f"{name} holds no tokenizer that can be read ({type(error).__name__}: {one_line(error)[:300]}): "
             "give --data.tokenizer a folder written by save_pretrained."
         ) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:

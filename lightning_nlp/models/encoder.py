@@ -190,13 +190,14 @@ def from_pretrained(
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        config = AutoConfig.from_pretrained(folder, **config_overrides)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_overrides)
         set_dropout(config, dropout, attention_dropout)
         network, info = auto_class.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
+            trust_remote_code=False,  # unset, transformers asks in a terminal
             ignore_mismatched_sizes=True,  # for the head; checked below
             output_loading_info=True,
         )

@@ -1,0 +1,314 @@
+"""What a stranger may hand over: nothing of it runs code, or writes or reads outside its folder.
+
+Each case plants a payload that would create a marker file; the command must end in one sentence and exit code 2.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from lightning_nlp.data import lines
+from tests.conftest import invoke
+from tests.test_bad_input import fails
+
+MODULE = """
+from pathlib import Path
+from lightning.pytorch.callbacks import Callback
+Path({marker!r}).touch()
+class Innocent(Callback): pass
+def function(*args, **kwargs): pass
+"""
+
+
+class Payload:
+    """Creates the marker when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.fixture
+def marker(tmp_path, monkeypatch):
+    """Where the payloads write; a module of the name `strangers` on the path does when it is imported."""
+    path = tmp_path / "marker"
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "strangers.py").write_text(MODULE.format(marker=str(path)))
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.chdir(tmp_path)
+    yield path
+    sys.modules.pop("strangers", None)
+
+
+def test_the_payloads_would_work(marker):
+    """Else the tests below would prove nothing."""
+    torch.save(Payload(marker), marker.parent / "a.pt")
+    torch.load(marker.parent / "a.pt", weights_only=False)
+    assert marker.exists()
+    marker.unlink()
+    import strangers  # noqa: F401
+
+    assert marker.exists()
+
+
+# --- models and tokenizers
+
+
+def pickle_only(folder, marker):
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Payload(marker)}, folder / "pytorch_model.bin")
+    return "--model.pretrained", "only pickled weights"
+
+
+def change_json(folder, name, **changes):
+    content = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(content | changes))
+
+
+def code_beside(folder, marker):
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w')\nclass A: pass\n")
+
+
+def remote_config(folder, marker):
+    code_beside(folder, marker)
+    change_json(folder, "config.json", model_type="stranger", auto_map={"AutoConfig": "code.A"})
+    return "--model.pretrained", "cannot be loaded"
+
+
+def remote_tokenizer(folder, marker):
+    code_beside(folder, marker)
+    change_json(folder, "config.json", model_type="stranger", auto_map={"AutoConfig": "code.A"})
+    change_json(
+        folder, "tokenizer_config.json", tokenizer_class="Stranger", auto_map={"AutoTokenizer": ["code.A", None]}
+    )
+    return "--data.tokenizer", "no tokenizer that can be read"
+
+
+def shard_elsewhere(folder, marker):
+    shutil.move(folder / "model.safetensors", folder.parent / "outside.safetensors")
+    index = {"metadata": {}, "weight_map": {"weight": "../outside.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return "--model.pretrained", "outside its folder"
+
+
+@pytest.mark.parametrize("plant", [pickle_only, remote_config, remote_tokenizer, shard_elsewhere])
+def test_a_model_or_tokenizer_from_a_stranger(plant, tiny_cls, pretrained, marker, tmp_path):
+    folder = tmp_path / "theirs"
+    shutil.copytree(pretrained, folder)
+    argument, words = plant(folder, marker)
+    fails(["fit", *tiny_cls, "--data.cache_dir", tmp_path / "cache", argument, folder], words, argument)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp_path):
+    """transformers has its own class for it; theirs is neither asked about nor run."""
+    from transformers import AutoModelForMaskedLM
+
+    from lightning_nlp.data.tokenizer import load_tokenizer
+    from lightning_nlp.models.encoder import from_pretrained
+
+    folder = tmp_path / "theirs"
+    shutil.copytree(pretrained, folder)
+    code_beside(folder, marker)
+    auto = ("AutoConfig", "AutoModelForMaskedLM", "AutoTokenizer")
+    change_json(folder, name, auto_map=dict.fromkeys(auto, "code.A"))
+    assert type(from_pretrained(AutoModelForMaskedLM, str(folder))).__name__ == "DistilBertForMaskedLM"
+    load_tokenizer(str(folder))
+    assert not marker.exists()
+
+
+# --- checkpoints and runs
+
+
+@pytest.mark.parametrize("inside", ["callbacks", "state_dict", "everything"])
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_pickled_checkpoint(command, inside, tiny_cls, cls_run, marker, tmp_path):
+    checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    payload = Payload(marker)
+    torch.save(payload if inside == "everything" else {**checkpoint, inside: {"x": payload}}, tmp_path / "a.ckpt")
+    fails([command, *tiny_cls, "--ckpt_path", tmp_path / "a.ckpt"], "a.ckpt", "--ckpt_path")
+    assert not marker.exists()
+
+
+def pickled_export(run, marker):
+    pickle_only(run / "export", marker)
+
+
+def remote_export(run, marker):
+    remote_config(run / "export", marker)
+
+
+@pytest.mark.parametrize("plant", [pickled_export, remote_export])
+def test_predictions_with_the_run_of_a_stranger(plant, cls_run, marker, tmp_path):
+    run = tmp_path / "theirs"
+    shutil.copytree(cls_run, run)
+    plant(run, marker)
+    (tmp_path / "in.txt").write_text("a good film\n")
+    fails(["predict", "--run", run, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl"], "export")
+    assert not marker.exists()
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+THEIRS = {  # what a run's config.yaml says in the place of what it had
+    "callback": {"trainer.callbacks": [{"class_path": "strangers.Innocent"}]},
+    "callback_by_name": {"trainer.callbacks": ["strangers.Innocent"]},
+    "function_of_a_callback": {
+        "trainer.callbacks": [{"class_path": "LambdaCallback", "init_args": {"setup": "strangers.function"}}]
+    },
+    "logger": {"trainer.logger": "subprocess.Popen"},
+    "logger_with_arguments": {
+        "trainer.logger": {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "marker"]}}
+    },
+    "plugin": {"trainer.plugins": {"class_path": "strangers.Innocent"}},
+    "nested": {
+        "trainer.logger": [
+            {"class_path": "WandbLogger", "init_args": {"experiment": {"class_path": "strangers.Innocent"}}}
+        ]
+    },
+    "model": {"model": "strangers.Innocent"},
+    "model_class": {"model.class_path": "os.system"},
+    "model_in_another_file": {"model": "/tmp/other.yaml"},
+    "data": {"data.class_path": "strangers.function"},
+}
+
+
+@pytest.mark.parametrize("case", THEIRS)
+def test_the_configuration_of_a_strangers_run(case, cls_run, marker, tmp_path):
+    run = tmp_path / "theirs"
+    shutil.copytree(cls_run, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for key, value in THEIRS[case].items():
+        *sections, name = key.split(".")
+        place = config
+        for section in sections:
+            place = place[section]
+        place[name] = value
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    fails(["test", "--run", run], "config.yaml", "code that is not of this program", "--config")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["fit --config FILE", "test --run RUN", "predict --run RUN --input FILE --output -"]
+)
+def test_a_yaml_that_makes_objects(command, cls_run, marker, tmp_path):
+    run = tmp_path / "theirs"
+    shutil.copytree(cls_run, run)
+    tag = f"name: !!python/object/apply:os.system ['touch {marker}']\n"
+    (run / "config.yaml").write_text(tag)
+    replaced = {"RUN": run, "FILE": run / "config.yaml"}
+    outcome = invoke(*(replaced.get(word, word) for word in command.split()))
+    assert outcome.code == 2, outcome.err
+    assert "python/object/apply" in outcome.err
+    assert not marker.exists()
+
+
+REFUSED = [  # of the user's own configuration: what is named must be what the key takes, and is not called before
+    ["--model", "os.system"],
+    ["--model.class_path", "os.system"],
+    ["--data.class_path", "subprocess.Popen"],
+    ["--trainer.logger", "subprocess.Popen"],
+    ["--trainer.logger", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
+    ["--trainer.callbacks", "[{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}]"],
+    ["--trainer.plugins", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
+    ["--trainer.profiler", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
+    ["--trainer.callbacks", "[{class_path: LambdaCallback, init_args: {setup: os.getpid}}]"],
+]
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=lambda arguments: " ".join(arguments)[:50])
+def test_a_class_that_the_key_does_not_take(arguments, tiny_cls, marker, tmp_path):
+    fails(["fit", *tiny_cls, *arguments], "--" + arguments[0].strip("-").split(".")[0])
+    assert not marker.exists()
+
+
+# --- data
+
+
+def test_a_gzip_bomb_is_not_read(tiny_cls, marker, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "RATIO_COUNTS_FROM", 1 << 20)
+    bomb = tmp_path / "data.csv.gz"
+    bomb.write_bytes(gzip.compress(b"text,label\n" + b"good,1\nbad,0\n" * 400_000))
+    said = fails(["fit", *tiny_cls, "--data.path", bomb, "--data.cache_dir", tmp_path / "cache"], "data.csv.gz")
+    assert "unpacks to more than 100 times its size" in said
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_line_without_end_is_not_read(suffix, tiny_mlm, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_TEXT_BYTES", 1 << 20)
+    content = b"unu du tri\n" + b"a" * ((1 << 20) + 1)
+    path = tmp_path / f"data.txt{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    fails(["fit", *tiny_mlm, "--data.path", path, "--data.cache_dir", tmp_path / "cache"], "line 2 is longer than")
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "device", "pipe"])
+def test_a_tree_of_reviews_with_a_link_out_of_it(what, tiny_cls, tmp_path):
+    secret = tmp_path / "home" / "secret.txt"
+    secret.parent.mkdir()
+    secret.write_text("the user's own letters")
+    tree = tmp_path / "aclImdb"
+    for split in ("train", "test"):
+        for label in ("neg", "pos"):
+            (tree / split / label).mkdir(parents=True)
+            for i in range(4):
+                (tree / split / label / f"{i}_5.txt").write_text(f"a film {i}")
+    place = tree / "train" / "pos"
+    if what == "folder":
+        shutil.rmtree(place)
+        place.symlink_to(secret.parent)
+    elif what == "pipe":
+        os.mkfifo(place / "9_9.txt")
+    else:
+        (place / "9_9.txt").symlink_to(secret if what == "file" else "/dev/zero")
+    arguments = ["fit", *tiny_cls, "--data.path", tree, "--data.cache_dir", tmp_path / "cache"]
+    fails(arguments, "is a link or a device", str(place), "--data.path")
+
+
+def test_nothing_here_unpickles_or_runs_remote_code():
+    """Each place that loads says so; a new one without it fails here."""
+    root = Path(__file__).parents[1] / "lightning_nlp"
+    loads = 0
+    for path in root.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert "trust_remote_code=True" not in source
+        assert "import pickle" not in source
+        assert "yaml.load(" not in source
+        for call in source.split("torch.load(")[1:]:
+            loads += 1
+            assert "weights_only=True" in call.partition("\n")[0], path
+    assert loads > 0
+
+
+def test_safetensors_that_claim_too_much(pretrained, tiny_cls, tmp_path):
+    folder = tmp_path / "theirs"
+    shutil.copytree(pretrained, folder)
+    save_file({"weight": torch.ones(3)}, folder / "model.safetensors")
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + whole[8:])
+    arguments = ["fit", *tiny_cls, "--model.pretrained", folder, "--data.cache_dir", tmp_path / "cache"]
+    fails(arguments, "model.safetensors", "cannot be read", "--model.pretrained")
+
+
+@pytest.mark.slow
+def test_a_script_is_not_run_for_a_file_of_its_name(tmp_path):
+    """`python train.py` looks for modules beside train.py, not in the folder that it is called in."""
+    (tmp_path / "strangers.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    train = Path(__file__).parents[1] / "train.py"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, train, "fit", "--config", "quickstart.yaml", "--trainer.callbacks", "[strangers.A]"]
+    child = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert child.returncode == 2, child.stderr
+    assert not (tmp_path / "marker").exists()
