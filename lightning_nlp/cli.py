@@ -35,7 +35,8 @@ from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
-from lightning_nlp.loggers import MetricsCSV, prepare_loggers
+from lightning_nlp.loggers import prepare_loggers
+from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_nlp.checkpoint_io import damage
 from lightning_nlp.errors import UserError
-from lightning_nlp.loggers import last_step
+from lightning_nlp.metrics_csv import last_step
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"

@@ -1,6 +1,5 @@
 """metrics.csv, and W&B without a login."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -10,53 +9,10 @@ import pytest
 import yaml
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.loggers import MetricsCSV, configure_wandb, is_wandb
+from lightning_nlp.loggers import configure_wandb, is_wandb
 from tests.conftest import files_below, invoke, read_metrics
 
 ROOT = Path(__file__).parents[1]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-
-
-def test_a_row_for_each_step_and_a_column_for_each_metric(tmp_path):
-    path = tmp_path / "metrics.csv"
-    logger = MetricsCSV(path)
-    logger.log_metrics({"train/loss": 3.0, "epoch": 0}, step=0)
-    assert rows_of(path) == [{"epoch": "0", "step": "0", "train/loss": "3.0"}]
-    logger.log_metrics({"train/loss": 2.0, "epoch": 0}, step=1)
-    logger.log_metrics({"val/loss": 2.5, "epoch": 0}, step=1)
-    logger.log_metrics({"train/loss": 1.0, "epoch": 1}, step=2)
-    logger.log_metrics({"train/loss": 0.5, "epoch": 1}, step=2)  # the second batch accumulated for the step
-    assert rows_of(path) == [
-        {"epoch": "0", "step": "0", "train/loss": "3.0"},
-        {"epoch": "0", "step": "1", "train/loss": "2.0", "val/loss": "2.5"},
-        {"epoch": "1", "step": "2", "train/loss": "0.5"},
-    ]
-    assert path.read_text(encoding="utf-8").splitlines()[0] == "epoch,step,train/loss,val/loss"
-    assert {file.name for file in tmp_path.iterdir()} == {"metrics.csv"}
-
-
-def test_a_resumed_file_drops_what_comes_after_the_checkpoint(tmp_path):
-    path = tmp_path / "metrics.csv"
-    logger = MetricsCSV(path)
-    for step in range(5):
-        logger.log_metrics({"train/loss": float(step), "epoch": 0}, step=step)
-    before = path.read_bytes()
-    resumed = MetricsCSV(path, resume_step=3)
-    assert path.read_bytes() == before  # a resume that fails has changed nothing
-    resumed.log_metrics({"train/loss": 30.0, "epoch": 0}, step=3)
-    resumed.log_metrics({"train/loss": 40.0, "epoch": 0}, step=4)
-    assert [row["train/loss"] for row in rows_of(path)] == ["0.0", "1.0", "2.0", "30.0", "40.0"]
-
-
-def test_without_resume_a_file_is_begun_anew(tmp_path):
-    path = tmp_path / "metrics.csv"
-    MetricsCSV(path).log_metrics({"a": 1.0}, step=0)
-    MetricsCSV(path).log_metrics({"b": 1.0}, step=0)
-    assert rows_of(path) == [{"step": "0", "b": "1.0"}]
 
 
 @pytest.mark.parametrize(
