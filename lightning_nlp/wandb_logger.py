@@ -53,6 +53,7 @@ class WandbLogger(loggers.WandbLogger):
                 atexit.register(self.finish)  # runs before W&B's own, which says nothing
                 return run
             except wandb.errors.CommError as error:  # reached at the login, and not any more
+                wandb.teardown()  # else its process takes the run's id for one in use
                 self._wandb_init["mode"] = "offline"
                 rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
         return super().experiment

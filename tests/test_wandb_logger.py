@@ -1,0 +1,148 @@
+"""W&B's server away, or failing, at the login, at the start and at the end: the training goes on and all is kept."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lightning_nlp import wandb_logger
+from lightning_nlp.errors import UserError
+from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
+from tests.conftest import read_metrics
+
+ROOT = Path(__file__).parents[1]
+KEY = "f" * 40
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is printed for the user."""
+    spoken = []
+    monkeypatch.setattr(wandb_logger, "rank_zero_info", spoken.append)
+    return spoken
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """W&B set up to be online, with a login that does what `outcome` says."""
+    import wandb
+
+    settings = type("Settings", (), {"mode": "online", "base_url": "http://w"})
+    monkeypatch.setattr(wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
+
+    def set_outcome(outcome):
+        def login(**kwargs):
+            assert kwargs["prompt"] is False
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(wandb, "login", login)
+
+    return set_outcome
+
+
+def failed_login(details):
+    from wandb.errors import AuthenticationError
+
+    return AuthenticationError(f"Failed to authenticate with http://w: {details}")
+
+
+@pytest.mark.parametrize(
+    "details", ["Failed to execute API request: the service process is busy", "returned error 503: {}", "timeout"]
+)
+def test_a_server_that_does_not_answer_leaves_the_run_offline(details, online, said, tmp_path):
+    online(failed_login(details))
+    assert configure_wandb({}, tmp_path / "cls" / "0")["mode"] == "offline"
+    (line,) = said
+    assert "http://w does not answer, so this run is kept offline" in line
+    assert f"wandb sync {tmp_path}/cls/0/wandb/offline-run-*" in line
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_key_is_an_error(code, online, said, tmp_path):
+    online(failed_login(f"returned error {code}: {{}}"))
+    with pytest.raises(UserError, match=rf"refused the login .*error {code}.*WANDB_API_KEY"):
+        configure_wandb({}, tmp_path / "cls" / "0")
+    assert said == []
+
+
+def test_a_key_of_the_wrong_form_is_an_error(online, tmp_path):
+    online(ValueError("API key must have 40 characters"))
+    with pytest.raises(UserError, match=r"refused the login .*40 characters"):
+        configure_wandb({}, tmp_path / "cls" / "0")
+
+
+def test_an_end_that_takes_too_long_says_how_to_send_the_rest(said, tmp_path):
+    class Stuck:
+        def finish(self):
+            raise TimeoutError("Timed out finishing run.")
+
+    logger = WandbLogger(save_dir=tmp_path, experiment=Stuck())
+    logger.finish()
+    (line,) = said
+    assert f"wandb sync --no-skip-online {tmp_path}/wandb/run-*" in line
+    WandbLogger(save_dir=tmp_path).finish()  # never begun: nothing to say
+    assert len(said) == 1
+
+
+def test_the_users_settings_go_over_ours(tmp_path):
+    settings = WandbLogger(save_dir=tmp_path, settings={"console": "auto"})._wandb_init["settings"]
+    assert settings["console"] == "auto"
+    assert 0 < settings["finish_timeout"] <= 60
+    assert settings["x_disable_meta"] is True
+
+
+class OnlyLogin(BaseHTTPRequestHandler):
+    """Knows the key, and then fails at each request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
+        viewer = {"id": "v", "entity": "e", "username": "e", "email": "", "flags": "{}", "teams": {"edges": []}}
+        login = "viewer" in asked.lower() and "upsert" not in asked.lower()
+        body = json.dumps({"data": {"viewer": viewer}} if login else {}).encode()
+        self.send_response(200 if login else 500)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST
+
+
+def test_a_server_that_fails_after_the_login_does_not_stop_the_training(tiny_cls, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OnlyLogin)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "home").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment |= {"HOME": str(tmp_path / "home"), "WANDB_API_KEY": KEY, "OMP_NUM_THREADS": "1", "no_proxy": "*"}
+    environment |= {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "PYTHONPATH": str(ROOT)}
+    at = tiny_cls.index("--trainer.logger")
+    code = (
+        "import sys; from lightning_nlp import wandb_logger; wandb_logger.WANDB_SETTINGS['init_timeout'] = 3.0;"
+        "from lightning_nlp.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "fit", *tiny_cls[:at], *tiny_cls[at + 2 :], "--trainer.max_epochs", "1"]
+    try:
+        child = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert child.returncode == 0, child.stderr
+    spoken = [line for line in child.stderr.splitlines() if "W&B" in line]
+    assert len(spoken) == 1, child.stderr
+    assert "the server failed" in spoken[0]
+    run = tmp_path / child.stdout.splitlines()[-1]
+    assert len([row for row in read_metrics(run) if row["train/loss"]]) == 7
+    (kept,) = (run / "wandb").glob("offline-run-*/*.wandb")
+    assert kept.stat().st_size > 1000
