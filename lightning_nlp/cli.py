@@ -24,6 +24,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
+from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.early_stopping import EarlyStopping
 from lightning_nlp.callbacks.finite import Finite, NotFinite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
@@ -279,7 +280,7 @@ class CLI(LightningCLI):
         )
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
-        own += [finite, self.throughput, RandomState(), self.last]
+        own += [finite, Divergence(), self.throughput, RandomState(), self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
