@@ -24,7 +24,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
+from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.early_stopping import EarlyStopping
+from lightning_nlp.callbacks.finite import Finite, NotFinite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.random_state import RandomState
@@ -128,6 +130,12 @@ class CLI(LightningCLI):
             "--peak_tflops",
             type=float | None,
             help="Dense TFLOP/s of one device, for perf/mfu; null knows the usual GPUs, and measures a CPU.",
+        )
+        parser.add_argument(
+            "--skip_nonfinite",
+            type=int,
+            default=0,
+            help="Leave out so many steps whose loss or gradient is not finite, instead of stopping at the first.",
         )
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -272,7 +280,8 @@ class CLI(LightningCLI):
             self.run_dir / "checkpoints" / runs.LAST, self._get(self.config, "save_minutes"), config.pop("max_time")
         )
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
-        own += [self.throughput, RandomState(), self.last]
+        finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
+        own += [finite, Divergence(), self.throughput, RandomState(), self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
@@ -293,6 +302,8 @@ class CLI(LightningCLI):
                 trainer.fit(model, datamodule=datamodule, **kwargs)
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
                 raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
+        except NotFinite:
+            raise  # the run's directory holds the step
         except BaseException as error:
             if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
                 self._undo()

@@ -25,9 +25,16 @@ def one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn what Lightning itself raises about its settings into a UserError."""
+    """Turn what Lightning itself raises about its settings into a UserError, and what they make torch raise."""
     try:
         yield
+    except RuntimeError as error:
+        operation, cannot, _ = str(error).partition(" does not have a deterministic implementation")
+        if not cannot:
+            raise
+        raise UserError(
+            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which keeps to those that there are."
+        ) from error
     except (ValueError, MisconfigurationException) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):

@@ -133,17 +133,19 @@ class BatchPlan(Sampler[BatchKey]):
             return self.budget.number // self.world_size
         return number_of_batches(len(self.lengths), self.batch_size * self.world_size)
 
-    def __iter__(self) -> Iterator[BatchKey]:
-        size = self.batch_size * self.world_size
+    def batches(self) -> list[np.ndarray]:
+        """The row numbers of each batch of the whole epoch."""
         if self.budget is not None:
-            batches = self.budget.batches(self.epoch)[self.rank :: self.world_size]
+            return self.budget.batches(self.epoch)[self.rank :: self.world_size]
+        size = self.batch_size * self.world_size
+        if self.shuffle:
+            batches = training_batches(self.lengths, size, seed=self.seed, epoch=self.epoch)
         else:
-            if self.shuffle:
-                batches = training_batches(self.lengths, size, seed=self.seed, epoch=self.epoch)
-            else:
-                batches = evaluation_batches(self.lengths, size)
-            batches = [batch[self.rank :: self.world_size] for batch in batches]
-        for batch in batches[self.start :]:
+            batches = evaluation_batches(self.lengths, size)
+        return [batch[self.rank :: self.world_size] for batch in batches]
+
+    def __iter__(self) -> Iterator[BatchKey]:
+        for batch in self.batches()[self.start :]:
             yield self.epoch, batch.tolist()
 
 
@@ -225,6 +227,18 @@ class ResumableLoader:
         for batch in self._loader:
             self.handed_out += 1
             yield batch
+
+    def batch(self, number: int) -> tuple[list[int], Batch]:
+        """Make a batch of the present epoch once more: a batch follows from its key.
+
+        Args:
+            number: Its place in the epoch, from 0.
+
+        Returns:
+            The row numbers of its examples, and the batch.
+        """
+        rows = self.plan.batches()[number].tolist()
+        return rows, self._loader.dataset[self.plan.epoch, rows]
 
     def state_dict(self) -> dict[str, int]:
         """The position: the epoch, and how many of its batches were handed out."""

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batching import Batch
+from lightning_nlp.data.batching import Batch, Batches
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.sources import Source, labelled_source, text_source
 from lightning_nlp.errors import UserError
@@ -270,6 +271,19 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 "--data.tokenizer."
             )
         return tokenizer
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids, and make sure that each split has something to predict: usually its first batch has."""
+        super().setup(stage)
+        for split, rows in self._rows.items():
+            batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))
+            numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
+            if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
+                raise UserError(
+                    f"Not one token of the {len(rows.lengths)} sentences of {split} is masked, so there is nothing to "
+                    f"predict: raise --data.mlm_probability, which is {self._masking['mlm_probability']}, or give more "
+                    "or longer sentences."
+                )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing, and masking."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_nlp.accumulation import AccumulatedMean
+from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, restore_module
@@ -180,6 +181,11 @@ class MaskedLanguageModel(LightningModule):
     def _log_metrics(self, metrics: Any, stage: Literal["val", "test"], split: str) -> None:
         """Log a split's means over its masked tokens, and what follows from the loss."""
         # computing joins the ranks, so each logs the same value
+        if not metrics["loss"].update_called and self.trainer.world_size == 1:
+            raise UserError(
+                f"Not one token of these {split} batches is masked: raise --trainer.limit_{stage}_batches or "
+                "--data.mlm_probability."
+            )
         values = {name: metric.compute() for name, metric in metrics.items()}
         values["perplexity"] = values["loss"].clamp(max=LARGEST_LOG_PERPLEXITY).exp()
         chars_per_token = (getattr(self._data, "chars_per_token", None) or {}).get(split)

@@ -1,0 +1,60 @@
+"""One line of warning when the training loss goes up for good."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import median
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+# Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
+RECENT = 10
+USUAL = 20
+
+
+class Divergence(Callback):
+    """Warns, once, when the training loss is far over its running median.
+
+    Far is twice the median of the 10 to 20 log steps before, and over half of what the loss was in the first ones: when
+    a small loss doubles, nothing is lost. Losses are added up on their device and read only when Lightning logs.
+    """
+
+    def __init__(self) -> None:
+        self.warned = False
+        self._first: list[float] = []
+        self._means: deque[float] = deque(maxlen=USUAL + RECENT)
+        self._sum: Any = 0.0
+        self._batches = 0
+        self._read_step = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add up, and judge in the steps that Lightning logs in."""
+        self._sum = self._sum + outputs["loss"].detach()
+        self._batches += 1
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if step != self._read_step and every and step % every == 0:
+            self._read_step = step
+            self._judge(float(self._sum) / self._batches, step)
+            self._sum, self._batches = 0.0, 0
+
+    def _judge(self, mean: float, step: int) -> None:
+        if self.warned or not math.isfinite(mean):  # that has a message of its own
+            return
+        if len(self._first) < RECENT:
+            self._first.append(mean)
+        self._means.append(mean)
+        means = list(self._means)
+        if len(means) < 2 * RECENT:
+            return
+        before, recent = median(means[:-RECENT]), median(means[-RECENT:])
+        if recent > 2 * before and recent > median(self._first) / 2:
+            self.warned = True
+            rank_zero_info(
+                f"The training diverges: its loss is {recent:.4g} at step {step}, after {before:.4g} before; a lower "
+                "--model.lr or a higher --model.warmup_ratio may help."
+            )

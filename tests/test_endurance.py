@@ -1,0 +1,128 @@
+"""A long run needs no more of the machine at its end than at its beginning."""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.conftest import BAD, GOOD, NOUNS, files_below, read_metrics, write_sentences
+
+STEPS, VALIDATE_EVERY, WARM = 5_000, 250, 1_000
+PROC = Path("/proc")
+TASKS = {"tiny_cls": "quickstart", "tiny_mlm": "quickstart_mlm"}
+
+
+class Sample(NamedTuple):
+    """What a process holds."""
+
+    step: int
+    rss: float  # MiB
+    handles: int
+    threads: int
+    workers: int
+    workers_rss: float  # MiB, pages shared with the parent counted again
+
+
+def last_step(metrics: Path) -> int:
+    """The newest step in a metrics.csv that is being written."""
+    try:
+        with metrics.open("rb") as file:
+            file.seek(-min(2_000, metrics.stat().st_size), os.SEEK_END)
+            return int(file.read().split(b"\n")[-2].split(b",")[1])  # epoch, step, ...
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def status(process: Path) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+
+
+def mebibytes(process: Path) -> float:
+    return int(status(process)["VmRSS"].split()[0]) / 1024
+
+
+def sample(pid: int, metrics: Path) -> Sample | None:
+    """A look at a process and its children; None when it has just ended."""
+    process = PROC / str(pid)
+    try:
+        step = last_step(metrics)
+        children = [PROC / child for child in (process / "task" / str(pid) / "children").read_text().split()]
+        workers = [child for child in children if b"wandb" not in (child / "cmdline").read_bytes()]
+        return Sample(
+            step=step,
+            rss=mebibytes(process),
+            handles=len(list((process / "fd").iterdir())),
+            threads=int(status(process)["Threads"]),
+            workers=len(workers),
+            workers_rss=sum(mebibytes(worker) for worker in workers),
+        )
+    except (OSError, KeyError):
+        return None
+
+
+def median(samples: list[Sample], low: float, high: float) -> dict[str, float]:
+    chosen = [s for s in samples if low <= s.step <= high]
+    return {name: float(np.median([getattr(s, name) for s in chosen])) for name in Sample._fields}
+
+
+def write_many_reviews(path: Path, number: int) -> None:
+    rng = random.Random(0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(number):
+            words = [rng.choice(GOOD if i % 2 else BAD) if rng.random() < 0.3 else rng.choice(NOUNS)]
+            words += rng.choices(NOUNS, k=rng.randrange(3, 25))
+            writer.writerow([f"{' '.join(words)} {i}", ["neg", "pos"][i % 2]])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_000)
+@pytest.mark.skipif(not PROC.is_dir(), reason="reads /proc")
+@pytest.mark.parametrize("task", TASKS)
+def test_five_thousand_steps_and_twenty_validations(task, request, tmp_path, capsys):
+    data = tmp_path / "data"
+    write_many_reviews(data, 4_200) if task == "tiny_cls" else write_sentences(data, 4_200)
+    if task == "tiny_cls":
+        data = data.rename(tmp_path / "data.csv")
+    arguments = list(request.getfixturevalue(task))
+    for name in ("--trainer.logger", "--trainer.enable_progress_bar"):  # off in other tests; here all that users have
+        place = arguments.index(name)
+        del arguments[place : place + 2]
+    arguments += ["--data.path", str(data), "--data.batch_size", "8", "--data.num_workers", "2", "--model.lr", "1e-3"]
+    arguments += ["--trainer.max_steps", str(STEPS), "--trainer.max_epochs", "-1", "--trainer.log_every_n_steps", "10"]
+    arguments += ["--trainer.val_check_interval", str(VALIDATE_EVERY), "--trainer.check_val_every_n_epoch", "null"]
+    arguments += ["--early_stopping.patience", "1000", "--runs_dir", str(tmp_path / "runs")]
+    metrics = tmp_path / "runs" / TASKS[task] / "0" / "metrics.csv"
+    begun = time.monotonic()
+    samples: list[Sample] = []
+    with (tmp_path / "log").open("wb") as log:
+        child = subprocess.Popen([sys.executable, "train.py", "fit", *arguments], stdout=log, stderr=log)
+        while child.poll() is None:
+            taken = sample(child.pid, metrics)
+            if taken is not None and taken.step < STEPS:  # afterwards it tests and exports
+                samples.append(taken)
+            time.sleep(0.2)
+    seconds = time.monotonic() - begun
+    assert child.returncode == 0, (tmp_path / "log").read_text()[-3_000:]
+
+    rows = read_metrics(metrics.parent)
+    assert sum(bool(row.get("val/loss")) for row in rows) >= STEPS // VALIDATE_EVERY
+    warm = [s for s in samples if s.step >= WARM]
+    early, late = median(samples, WARM, WARM + VALIDATE_EVERY), median(samples, STEPS - VALIDATE_EVERY, STEPS)
+    slope = np.polyfit([s.step / 1_000 for s in warm], [s.rss for s in warm], 1)[0]
+    with capsys.disabled():
+        print(f"\n{task}: {STEPS} steps, {seconds:.0f} s, {len(samples)} samples")
+        print(f"  at step {WARM}: {early}\n  at the end: {late}\n  RSS {slope:+.2f} MiB per 1,000 steps")
+    assert slope < 1.0
+    for name in ("handles", "threads", "workers"):
+        assert late[name] <= early[name], name
+    assert late["workers_rss"] < early["workers_rss"] * 1.05
+    assert not [name for name in files_below(metrics.parent) if name.endswith(".unfinished")]

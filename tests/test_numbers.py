@@ -1,0 +1,197 @@
+"""The same seed gives the same run, and what there is too little of gives a defined result."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import invoke, read_metrics, write_sentences
+
+TASKS = {"tiny_cls": "cls_run", "tiny_mlm": "mlm_run"}
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    """All weights and moments of a run's last checkpoint."""
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    moments = checkpoint["optimizer_states"][0]["state"]
+    return checkpoint["state_dict"] | {f"{i}/{name}": value for i in moments for name, value in moments[i].items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def without_times(run: Path) -> list[dict[str, str]]:
+    return [{name: value for name, value in row.items() if "perf/" not in name} for row in read_metrics(run)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_seed_gives_the_same_run_bit_for_bit_with_and_without_workers(task, request, tmp_path):
+    arguments, first = request.getfixturevalue(task), request.getfixturevalue(TASKS[task])
+    again = invoke("fit", *arguments, "--data.num_workers", "2", "--runs_dir", tmp_path).run
+    assert same(state(first), state(again))
+    assert without_times(first) == without_times(again)
+
+
+def test_another_seed_gives_another_run(tiny_cls, cls_run, tmp_path):
+    run = invoke("fit", *tiny_cls, "--seed_everything", "43", "--runs_dir", tmp_path).run
+    assert not same(state(cls_run), state(run))
+
+
+@pytest.fixture
+def deterministic_again():
+    """Lightning sets it for the whole process."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.usefixtures("deterministic_again")
+def test_deterministic_algorithms_on_a_cpu(task, request, tmp_path):
+    arguments, first = request.getfixturevalue(task), request.getfixturevalue(TASKS[task])
+    run = invoke("fit", *arguments, "--trainer.deterministic", "true", "--runs_dir", tmp_path).run
+    assert same(state(first), state(run)), "a CPU's are deterministic anyway"
+
+
+@pytest.mark.usefixtures("deterministic_again")
+def test_an_operation_that_cannot_be_deterministic_is_named(tiny_cls, tmp_path, monkeypatch):
+    from lightning_nlp.models.classification import SequenceClassifier
+
+    original = SequenceClassifier.training_step
+
+    def with_such_an_operation(self, batch, batch_idx):
+        torch.zeros(3).put_(torch.tensor([0]), torch.tensor([1.0]))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(SequenceClassifier, "training_step", with_such_an_operation)
+    outcome = invoke("fit", *tiny_cls, "--trainer.deterministic", "true", "--runs_dir", tmp_path)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    assert "error: put_ does not have a deterministic implementation" in outcome.err
+    assert "--trainer.deterministic warn" in outcome.err
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("deterministic_again")
+@pytest.mark.parametrize("packing", ["true", "false"])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_seed_on_a_gpu(task, packing, request, tmp_path):
+    arguments = [*request.getfixturevalue(task), "--trainer.accelerator", "gpu", "--trainer.precision", "bf16-mixed"]
+    arguments += ["--trainer.deterministic", "true", "--data.packing", packing, "--runs_dir", str(tmp_path)]
+    outcomes = [invoke("fit", *arguments) for _ in range(2)]
+    if outcomes[0].code == 2:
+        assert "does not have a deterministic implementation" in outcomes[0].err
+        return
+    assert same(*[state(outcome.run) for outcome in outcomes])
+
+
+# --- too little
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def labelled(words: str, number: int, name: str = "film") -> list[tuple[str, str]]:
+    """Texts whose labels are these words in turn."""
+    return [
+        (f"a {word} {name} number {i}", word) for i, word in zip(range(number), words.split() * number, strict=False)
+    ]
+
+
+def with_data(tiny: list[str], data: Path, tmp_path: Path, *more: str) -> list[str]:
+    arguments = ["fit", *tiny, "--data.path", str(data), "--data.cache_dir", str(tmp_path / "cache"), *more]
+    return [*arguments, "--runs_dir", str(tmp_path / "runs"), "--trainer.max_epochs", "1"]
+
+
+def measured(run: Path) -> dict[str, float]:
+    """All that was logged, by name; the last of each."""
+    values = {name: float(value) for row in read_metrics(run) for name, value in row.items() if value}
+    assert all(abs(value) < float("inf") for value in values.values()), values
+    return values
+
+
+def test_classes_that_are_absent_count_as_scikit_learn_has_it(tiny_cls, tmp_path):
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    folder = tmp_path / "data"
+    write(folder / "train.csv", labelled("bad good odd", 90))
+    write(folder / "validation.csv", labelled("bad good", 10, "play"))
+    test = labelled("good odd", 9, "book")
+    write(folder / "test.csv", test)
+    run = invoke(*with_data(tiny_cls, folder, tmp_path)).run
+    texts, output = tmp_path / "texts.txt", tmp_path / "predicted.jsonl"
+    texts.write_text("".join(f"{text}\n" for text, _ in test), encoding="utf-8")
+    assert invoke("predict", "--run", run, "--input", texts, "--output", output).code == 0
+    predicted = [json.loads(line)["label"] for line in output.read_text(encoding="utf-8").splitlines()]
+    labels = [label for _, label in test]
+    expected = dict(
+        zip(
+            ("precision", "recall", "f1"),
+            precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0),
+            strict=False,
+        ),
+        accuracy=accuracy_score(labels, predicted),
+    )
+    values = measured(run)
+    assert {name: values[f"test/{name}"] for name in expected} == pytest.approx(expected)
+
+
+def test_one_example_in_validation_and_one_in_test(tiny_cls, tmp_path):
+    folder = tmp_path / "data"
+    for name, number in (("train", 30), ("validation", 1), ("test", 1)):
+        write(folder / f"{name}.csv", labelled("bad good", number, name))
+    values = measured(invoke(*with_data(tiny_cls, folder, tmp_path)).run)
+    for split in ("val", "test"):
+        assert {values[f"{split}/{name}"] for name in ("accuracy", "precision", "recall", "f1")} in ({0.0}, {1.0})
+
+
+@pytest.mark.parametrize(("packing", "accumulate"), [("true", "1"), ("false", "4")])
+def test_texts_of_one_token(packing, accumulate, tiny_cls, tmp_path):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    data = write(tmp_path / "letters.csv", [(letter, str(i % 2)) for i, letter in enumerate(letters)])
+    more = ["--data.packing", packing, "--trainer.accumulate_grad_batches", accumulate, "--data.batch_size", "1"]
+    measured(invoke(*with_data(tiny_cls, data, tmp_path, *more)).run)
+
+
+def test_one_class_is_an_error_wherever_train_comes_from(tiny_cls, tmp_path):
+    folder = tmp_path / "data"
+    for name in ("train", "validation", "test"):
+        write(folder / f"{name}.csv", labelled("good", 20, name))
+    outcome = invoke(*with_data(tiny_cls, folder, tmp_path))
+    assert outcome.code == 2
+    assert "train has one label only, 'good'" in outcome.err
+
+
+@pytest.mark.parametrize("packing", ["true", "false"])
+def test_batches_in_which_nothing_is_masked_train_nothing(packing, tiny_mlm, tmp_path):
+    """At 4% of 10 tokens many batches of one sentence have none; validation and test have 45 sentences each."""
+    sentences = write_sentences(tmp_path / "sentences.txt", 150)
+    more = ["--data.mlm_probability", "0.04", "--data.val_fraction", "0.3", "--data.test_fraction", "0.3"]
+    more += ["--data.packing", packing, "--data.batch_size", "1"]
+    run = invoke(*with_data(tiny_mlm, sentences, tmp_path, *more)).run
+    measured(run)
+    losses = [float(row["train/loss"]) for row in read_metrics(run) if row["train/loss"]]
+    assert losses.count(0.0) > 10, "the loss of nothing"
+
+
+@pytest.mark.parametrize(("probability", "split"), [("1e-12", "train"), ("0.01", "validation")])
+def test_a_split_in_which_nothing_is_masked_is_an_error_before_training(probability, split, tiny_mlm, tmp_path):
+    data = Path(tiny_mlm[tiny_mlm.index("--data.path") + 1])
+    outcome = invoke(*with_data(tiny_mlm, data, tmp_path, "--data.mlm_probability", probability))
+    assert outcome.code == 2
+    assert f"sentences of {split} is masked" in outcome.err
+    assert "--data.mlm_probability" in outcome.err
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_sentences_of_one_word(tiny_mlm, tmp_path):
+    data = tmp_path / "words.txt"
+    data.write_text("".join(f"{i}\tsaluton\n{i}\tadiaŭ\n" for i in range(60)), encoding="utf-8")
+    more = ["--data.deduplicate", "false", "--data.val_fraction", "0.3", "--data.test_fraction", "0.3"]
+    measured(invoke(*with_data(tiny_mlm, data, tmp_path, *more)).run)
