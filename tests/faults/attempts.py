@@ -2,11 +2,11 @@
 
 import json
 import os
-import re
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,21 +103,29 @@ class Server:
         return json.loads(line)
 
 
-def run_program(arguments: Sequence[str], cwd: Path) -> Attempt:
-    """Run a command as a user does, as a process of its own with nothing changed in it."""
-    result = subprocess.run(
+def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS) -> Attempt:
+    """Run a command as a user does, as a process of its own with nothing changed in it; SIGKILL it after some seconds.
+
+    Args:
+        arguments: The command line.
+        cwd: Its working directory.
+        after: Seconds from its start to a SIGKILL.
+    """
+    started = time.monotonic()
+    process = subprocess.Popen(
         [sys.executable, str(HOUSE / "train.py"), *arguments],
         cwd=cwd,
         env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
         text=True,
-        timeout=MOST_SECONDS,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    return Attempt(result.returncode, 0.0, 0.0, out=result.stdout, err=result.stderr)
-
-
-def resuming(arguments: Sequence[str], root: Path) -> list[str]:
-    return [*arguments, *(["--ckpt_path", "last"] if any(root.glob("runs/*/*/checkpoints/last.ckpt")) else [])]
+    try:
+        out, err = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    return Attempt(process.returncode, time.monotonic() - started, 0.0, out=out, err=err)
 
 
 @dataclass
@@ -129,6 +137,7 @@ class Stop:
     call: int  # the how manieth time in this attempt
     step: int  # the training's optimizer steps by then
     lost: int  # those of them that the next attempt has to repeat
+    caught: int | None  # the signal that it was to catch; None for SIGKILL
     signal_to_exit: float | None
 
     def __str__(self) -> str:
@@ -158,26 +167,27 @@ def survive(
         server: Where the attempts run.
         root: The working directory.
         arguments: The command line, the same each time.
-        plan: Points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
-            ends before it comes to its point ends the story.
+        plan: Points (see `points.py`), `at 0.37`: a SIGKILL after that share of `usual_seconds`, or `limit 1`: a
+            time limit of 1 s. An attempt that ends before it comes to its point ends the story.
         usual_seconds: How long the command takes if nobody stops it.
     """
     stops: list[Stop] = []
-    for point in [*plan, None]:
+    for point in plan:
         before = last_step(root)
-        command = resuming(arguments, root)
-        if point is not None and point.startswith("at "):
-            attempt = server.run(command, root, after=float(point[3:]) * usual_seconds)
+        limit = ["--trainer.max_time", f"00:00:00:0{point[6:]}"] if point.startswith("limit ") else []
+        if point.startswith("at "):
+            attempt = server.run(arguments, root, after=float(point[3:]) * usual_seconds)
         else:
-            attempt = server.run(command, root, point=point)
+            attempt = server.run([*arguments, *limit], root, point=None if limit else point)
         if attempt.code == 0:
             return Story(stops, attempt)
-        assert point is not None, f"the last attempt failed\n{attempt.err}"
-        caught = re.search(r":SIG(INT|TERM)$", point)
-        expected = 128 + signal.Signals[f"SIG{caught[1]}"] if caught else -signal.SIGKILL
+        caught = signal.Signals["SIGALRM" if limit else point.rpartition(":")[2]] if limit or ":SIG" in point else None
+        expected = -signal.SIGKILL if caught is None else 128 + caught
         assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
         phase = attempt.phases[-1] if attempt.phases else "start"
         step = before + attempt.steps
-        took = attempt.signal_to_exit if caught else None
-        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), took))
-    raise AssertionError("not reached")
+        took = None if caught is None else attempt.signal_to_exit
+        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught, took))
+    attempt = server.run(arguments, root)
+    assert attempt.code == 0, f"the last attempt failed\n{attempt.err}"
+    return Story(stops, attempt)

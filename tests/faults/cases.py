@@ -34,7 +34,7 @@ def command(
         tokens: Batches filled to a number of tokens, or of a number of texts.
         interval: Validations within the epoch too.
     """
-    arguments = ["fit", "--config", "quickstart.yaml" if task == "cls" else "quickstart_mlm.yaml"]
+    arguments = ["fit", "--resume", "auto", "--config", "quickstart.yaml" if task == "cls" else "quickstart_mlm.yaml"]
     arguments += [*SIZES, *TRAINER, *DATA, *MODEL, *STEADY]
     arguments += ["--data.path", str(data / ("reviews.csv" if task == "cls" else "sentences.txt"))]
     monitor = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
@@ -96,6 +96,9 @@ def special(data: Path) -> dict[str, list[str]]:
         "mlm-stopped-early": [*mlm, *STOPS_EARLY],
         "cls-max-steps": [*cls, "--trainer.max_steps", "17"],
         "mlm-without-validation": [*mlm, "--trainer.limit_val_batches", "0"],
+        "mlm-saved-each-step": [*command("mlm", data, **(plain | {"accumulate": 4})), "--save_minutes", "0"],
+        "cls-saved-each-step": [*command("cls", data, **(plain | {"interval": True})), "--save_minutes", "0"],
+        "cls-time-limit": [*cls, "--trainer.max_epochs", "40"],
         "cls-signals": cls,
         "mlm-signals": slow,
     }
@@ -105,7 +108,14 @@ _ENDINGS = [
     *(["test:1"], ["test:2", "test:1"], ["half an export:1"], ["new export:1"], ["export:1"], ["summary:1"]),
     *(["new last.ckpt:2"], ["last.ckpt:2"], ["at 0.9", "at 0.9"]),
 ]
+_EACH_STEP = [
+    *(["new last.ckpt:5"], ["last.ckpt:5"], ["last.ckpt:9", "new metrics.csv:1"], ["half a checkpoint:8"]),
+    *(["row:7"], ["half a row:9", "half a row:1"], ["batch:11"], ["step:10", "step:1"], ["at 0.5"], ["at 0.6"]),
+]
 PLANS = {
+    "mlm-saved-each-step": _EACH_STEP,
+    "cls-saved-each-step": _EACH_STEP,
+    "cls-time-limit": [["limit 1", "limit 1", "batch:30", "limit 2"]],
     "cls-stopped-early": _ENDINGS,
     "mlm-stopped-early": _ENDINGS,
     "cls-max-steps": [["new last.ckpt:2"], ["last.ckpt:2"], ["step:17"], ["row:17", "test:1"]],

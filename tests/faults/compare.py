@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-# Lines of the model card that tell of time: how long the training took, how fast it was, what exactly was typed.
-TIMED = re.compile(r" in \d+ s on |^python train\.py fit ")
+# What tells of time: how long the training took, how fast it was, a time limit, and with it what was typed.
+TIMED = re.compile(r" in \d+ s on |^(# )?python train\.py fit |^  max_time:")
 
 
 def differences(whole: Path, broken: Path) -> list[str]:
