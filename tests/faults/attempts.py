@@ -158,6 +158,13 @@ def last_step(root: Path) -> int:
     return torch.load(found[-1], weights_only=True)["global_step"] if found else 0
 
 
+def is_over(attempt: Attempt, root: Path) -> bool:
+    """Whether a process that was killed had done all: it had named its run and given the lock back."""
+    return attempt.out.rpartition("\n")[0].rpartition("\n")[2].startswith("runs/") and not any(
+        root.glob("runs/*/*/.lock")
+    )
+
+
 def survive(
     server: Server, root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0
 ) -> Story:
@@ -179,7 +186,7 @@ def survive(
             attempt = server.run(arguments, root, after=float(point[3:]) * usual_seconds)
         else:
             attempt = server.run([*arguments, *limit], root, point=None if limit else point)
-        if attempt.code == 0:
+        if attempt.code == 0 or is_over(attempt, root):
             return Story(stops, attempt)
         caught = signal.Signals["SIGALRM" if limit else point.rpartition(":")[2]] if limit or ":SIG" in point else None
         expected = -signal.SIGKILL if caught is None else 128 + caught
