@@ -70,7 +70,7 @@ class Server:
         """
         files = {name: str(self.scratch / name) for name in ("out", "err", "trace")}
         Path(files["trace"]).write_text("")
-        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, "environment": {}, **files}
+        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, **files}
         assert self._process.stdin is not None
         print(json.dumps(request), file=self._process.stdin, flush=True)
         child = self._answer(MOST_SECONDS)["pid"]
@@ -103,16 +103,9 @@ class Server:
         return json.loads(line)
 
 
-def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS) -> Attempt:
-    """Run a command as a user does, as a process of its own with nothing changed in it; SIGKILL it after some seconds.
-
-    Args:
-        arguments: The command line.
-        cwd: Its working directory.
-        after: Seconds from its start to a SIGKILL.
-    """
-    started = time.monotonic()
-    process = subprocess.Popen(
+def start_program(arguments: Sequence[str], cwd: Path) -> "subprocess.Popen[str]":
+    """Start a command as a user does, as a process of its own with nothing changed in it."""
+    return subprocess.Popen(
         [sys.executable, str(HOUSE / "train.py"), *arguments],
         cwd=cwd,
         env={**os.environ, **ENVIRONMENT},
@@ -120,6 +113,18 @@ def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS) -> Attempt:
+    """Run a command as a user does, and SIGKILL it after some seconds.
+
+    Args:
+        arguments: The command line.
+        cwd: Its working directory.
+        after: Seconds from its start to a SIGKILL.
+    """
+    started = time.monotonic()
+    process = start_program(arguments, cwd)
     try:
         out, err = process.communicate(timeout=after)
     except subprocess.TimeoutExpired:
@@ -134,7 +139,7 @@ class Stop:
 
     planned: str
     phase: str  # what it had come to last
-    call: int  # the how manieth time in this attempt
+    call: int  # and for which time in this attempt
     step: int  # the training's optimizer steps by then
     lost: int  # those of them that the next attempt has to repeat
     caught: int | None  # the signal that it was to catch; None for SIGKILL

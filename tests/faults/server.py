@@ -59,7 +59,6 @@ def run_child(request: dict[str, Any]) -> None:
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         os.dup2(os.open(name, flags), descriptor)
     os.chdir(request["cwd"])
-    os.environ.update(request["environment"])
     install(Trace(Path(request["trace"]), request["point"]))
     command(request["arguments"])
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from lightning_nlp.loggers import wandb_ids
 from tests.faults import cases
-from tests.faults.attempts import Attempt, Server, Stop, run_program, survive
+from tests.faults.attempts import Attempt, Server, Stop, run_program, start_program, survive
 from tests.faults.compare import differences
 
 
@@ -166,6 +167,26 @@ def test_the_program_itself_is_killed_from_outside(data, tmp_path):
         last = run_program(arguments, tmp_path / "killed")
         assert last.code == 0, last.err
     assert differences(tmp_path / "whole", tmp_path / "killed") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_wandb_run_goes_on(data, tmp_path):
+    arguments = cases.command("mlm", data, **SHORT["mlm"])
+    place = arguments.index("--trainer.logger")
+    arguments = [*arguments[:place], *arguments[place + 2 :], "--trainer.max_epochs", "20"]
+    run, deadline = tmp_path / "runs" / "quickstart_mlm" / "0", time.monotonic() + 120
+    child = start_program(arguments, tmp_path)
+    while not (run / "checkpoints" / "last.ckpt").exists() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    (before,) = wandb_ids(run)
+    result = run_program(arguments, tmp_path)
+    assert result.code == 0, result.err
+    assert wandb_ids(run) == [before]
+    assert {folder.name.rpartition("-")[2] for folder in (run / "wandb").glob("offline-run-*")} == {before}
 
 
 def report(stops: list[Stop], wrong: list[str], seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
