@@ -10,6 +10,9 @@ import torch
 # What tells of time: how long the training took, how fast it was, a time limit, and with it what was typed.
 TIMED = re.compile(r"\bin \d+ s\b|, [\d,]+ tokens/s|^(# )?python train\.py fit .*|^  max_time:.*", re.MULTILINE)
 
+# The last score that Lightning's ModelCheckpoint has seen: it writes it, but neither restores it nor reads it.
+UNREAD = "current_score"
+
 
 def differences(whole: Path, broken: Path) -> list[str]:
     """What differs between two directories in which the same command was run; empty if nothing does.
@@ -77,8 +80,8 @@ def _values(place: str, one: Any, other: Any, roots: tuple[str, str]) -> list[st
     if isinstance(one, str) and isinstance(other, str):
         one, other = one.replace(roots[0], ""), other.replace(roots[1], "")
     elif type(one) is type(other) and isinstance(one, dict):
-        ours = {_name(key, roots[0]): value for key, value in one.items()}
-        theirs = {_name(key, roots[1]): value for key, value in other.items()}
+        ours = {_name(key, roots[0]): value for key, value in one.items() if key != UNREAD}
+        theirs = {_name(key, roots[1]): value for key, value in other.items() if key != UNREAD}
         lines = [f"{place}: {'/'.join(sorted(map(str, ours.keys() ^ theirs.keys())))} in one only"]
         lines = lines if ours.keys() != theirs.keys() else []
         return lines + [

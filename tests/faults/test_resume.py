@@ -61,10 +61,6 @@ def test_the_server_does_what_the_program_does(wholes, tmp_path):
     assert differences(wholes["mlm"].root, tmp_path) == []
 
 
-NOT_YET = pytest.mark.xfail(reason="the exact resume is not whole yet")
-
-
-@NOT_YET
 @pytest.mark.parametrize(
     ("name", "plan"),
     [
@@ -80,7 +76,6 @@ def test_killed_and_resumed_is_never_killed(name, plan, server, wholes, tmp_path
     check(server, wholes[name], plan, tmp_path / "killed")
 
 
-@NOT_YET
 @pytest.mark.parametrize("point", ["batch:22:SIGTERM", "validation:3:SIGINT"])
 def test_a_signal_saves_and_ends_soon(point, server, wholes, tmp_path):
     (stop,) = check(server, wholes["cls"], [point], tmp_path / "stopped")
