@@ -1,0 +1,205 @@
+"""Attempts at one command, killed and repeated until one comes to its end."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.faults.points import SIGNAL
+
+HOUSE = Path(__file__).parents[2]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)}
+MOST_SECONDS = 120
+
+
+@dataclass
+class Attempt:
+    """How one process ended."""
+
+    code: int  # minus the signal's number if one killed it
+    seconds: float  # until it had done all that it did, without those that a process needs to end
+    cpu_seconds: float
+    phases: list[str] = field(default_factory=list)  # all that it came to, in order
+    signal_to_exit: float | None = None
+    out: str = ""
+    err: str = ""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that it made."""
+        return self.phases.count("step")
+
+
+class Server:
+    """Starts commands in forks of one process that has imported everything."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.server"],
+            cwd=HOUSE,
+            env={**os.environ, **ENVIRONMENT},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+
+    def run(self, arguments: Sequence[str], cwd: Path, point: str | None = None, after: float | None = None) -> Attempt:
+        """Run a command in a child.
+
+        Args:
+            arguments: The command line.
+            cwd: The child's working directory.
+            point: Where it stops itself.
+            after: Seconds from its start to a SIGKILL from outside.
+        """
+        files = {name: str(self.scratch / name) for name in ("out", "err", "trace")}
+        Path(files["trace"]).write_text("")
+        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, **files}
+        assert self._process.stdin is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        child = self._answer(MOST_SECONDS)["pid"]
+        result = self._answer(MOST_SECONDS if after is None else after, or_none=after is not None)
+        if result is None:
+            os.kill(child, signal.SIGKILL)
+            result = self._answer(MOST_SECONDS)
+        marks = [line.split(" ", 1) for line in Path(files["trace"]).read_text(encoding="utf-8").splitlines()]
+        times = {phase: float(when) for when, phase in marks}
+        return Attempt(
+            code=result["code"],
+            seconds=max(times.values(), default=result["ended"]) - result["started"],
+            cpu_seconds=result["cpu_seconds"],
+            phases=[phase for _, phase in marks if phase != SIGNAL],
+            signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
+            out=Path(files["out"]).read_text(encoding="utf-8"),
+            err=Path(files["err"]).read_text(encoding="utf-8"),
+        )
+
+    def _answer(self, seconds: float, or_none: bool = False) -> Any:
+        stdout = self._process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], seconds)[0]:
+            if or_none:
+                return None
+            self._process.kill()
+            raise AssertionError(f"the child did not end within {seconds} s")
+        line = stdout.readline()
+        assert line, "the server has died"
+        return json.loads(line)
+
+
+def start_program(arguments: Sequence[str], cwd: Path) -> "subprocess.Popen[str]":
+    """Start a command as a user does, as a process of its own with nothing changed in it."""
+    return subprocess.Popen(
+        [sys.executable, str(HOUSE / "train.py"), *arguments],
+        cwd=cwd,
+        env={**os.environ, **ENVIRONMENT},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS) -> Attempt:
+    """Run a command as a user does, and SIGKILL it after some seconds.
+
+    Args:
+        arguments: The command line.
+        cwd: Its working directory.
+        after: Seconds from its start to a SIGKILL.
+    """
+    started = time.monotonic()
+    process = start_program(arguments, cwd)
+    try:
+        out, err = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    return Attempt(process.returncode, time.monotonic() - started, 0.0, out=out, err=err)
+
+
+@dataclass
+class Stop:
+    """One attempt that was stopped."""
+
+    planned: str
+    phase: str  # what it had come to last
+    call: int  # and for which time in this attempt
+    step: int  # the training's optimizer steps by then
+    lost: int  # those of them that the next attempt has to repeat
+    caught: int | None  # the signal that it was to catch; None for SIGKILL
+    signal_to_exit: float | None
+
+    def __str__(self) -> str:
+        return f"{self.planned:28} stopped in {self.phase} {self.call}, step {self.step}, {self.lost} steps lost"
+
+
+@dataclass
+class Story:
+    """What became of a training that was stopped and repeated until it came to its end."""
+
+    stops: list[Stop]
+    last: Attempt
+
+
+def last_step(root: Path) -> int:
+    """The step of the newest last.ckpt below `root`, 0 without one."""
+    found = sorted(root.glob("runs/*/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    return torch.load(found[-1], weights_only=True)["global_step"] if found else 0
+
+
+def is_over(attempt: Attempt, root: Path) -> bool:
+    """Whether a process that was killed had done all: it had named its run and given the lock back."""
+    return attempt.out.rpartition("\n")[0].rpartition("\n")[2].startswith("runs/") and not any(
+        root.glob("runs/*/*/.lock")
+    )
+
+
+def survive(
+    server: Server, root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0
+) -> Story:
+    """Repeat one command, stopped at each point of the plan in turn, and then let it come to its end.
+
+    Args:
+        server: Where the attempts run.
+        root: The working directory.
+        arguments: The command line, the same each time.
+        plan: Points (see `points.py`), `at 0.37`: a SIGKILL after that share of `usual_seconds`, or `limit 1`: a
+            time limit of 1 s. An attempt that ends before it comes to its point ends the story.
+        usual_seconds: How long the command takes if nobody stops it.
+    """
+    stops: list[Stop] = []
+    for point in plan:
+        before = last_step(root)
+        limit = ["--trainer.max_time", f"00:00:00:0{point[6:]}"] if point.startswith("limit ") else []
+        if point.startswith("at "):
+            attempt = server.run(arguments, root, after=float(point[3:]) * usual_seconds)
+        else:
+            attempt = server.run([*arguments, *limit], root, point=None if limit else point)
+        if attempt.code == 0 or is_over(attempt, root):
+            return Story(stops, attempt)
+        caught = signal.Signals["SIGALRM" if limit else point.rpartition(":")[2]] if limit or ":SIG" in point else None
+        expected = -signal.SIGKILL if caught is None else 128 + caught
+        assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
+        phase = attempt.phases[-1] if attempt.phases else "start"
+        step = before + attempt.steps
+        took = None if caught is None else attempt.signal_to_exit
+        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught, took))
+    attempt = server.run(arguments, root)
+    assert attempt.code == 0, f"the last attempt failed\n{attempt.err}"
+    return Story(stops, attempt)

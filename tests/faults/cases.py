@@ -1,0 +1,133 @@
+"""The trainings that are killed: small, with dropout, in each combination of what may matter to a resume."""
+
+import itertools
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.conftest import SIZES, TRAINER, write_reviews, write_sentences
+
+STEADY = "--early_stopping.patience 99 --trainer.max_epochs 3 --peak_tflops 1 --data.cache_dir cache".split()
+DATA = "--data.vocab_size 300 --data.max_length 32 --data.eval_batch_size 4".split()
+MODEL = "--model.dropout 0.2 --model.attention_dropout 0.1".split()
+# Early stopping after the second or third validation: the rate is so high that the first one stays the best.
+STOPS_EARLY = "--early_stopping.patience 1 --model.lr 0.3 --trainer.max_epochs 9".split()
+
+
+def write_data(folder: Path) -> None:
+    """The texts of both tasks."""
+    write_reviews(folder / "reviews.csv", 120)
+    write_sentences(folder / "sentences.txt", 130)
+
+
+def command(
+    task: str, data: Path, *, workers: int, packing: bool, accumulate: int, tokens: bool, interval: bool
+) -> list[str]:
+    """One training's arguments.
+
+    Args:
+        task: cls or mlm.
+        data: The folder of `write_data`.
+        workers: The loader's processes.
+        packing: Packed batches, or padded ones.
+        accumulate: Batches a step.
+        tokens: Batches filled to a number of tokens, or of a number of texts.
+        interval: Validations within the epoch too.
+    """
+    arguments = ["fit", "--resume", "auto", "--config", "quickstart.yaml" if task == "cls" else "quickstart_mlm.yaml"]
+    arguments += [*SIZES, *TRAINER, *DATA, *MODEL, *STEADY]
+    arguments += ["--data.path", str(data / ("reviews.csv" if task == "cls" else "sentences.txt"))]
+    monitor = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    arguments += [*monitor, *(option.replace("checkpoint", "early_stopping") for option in monitor)]
+    arguments += ["--model.lr", "0.01"] + (["--model.max_position_embeddings", "32"] if task == "mlm" else [])
+    arguments += ["--data.num_workers", str(workers), "--data.packing", str(packing).lower()]
+    arguments += ["--trainer.accumulate_grad_batches", str(accumulate)]
+    arguments += ["--data.tokens_per_batch", "128"] if tokens else ["--data.batch_size", "8"]
+    return arguments + (["--trainer.val_check_interval", "6"] if interval else [])
+
+
+def matrix(data: Path) -> dict[str, list[str]]:
+    """All combinations of task, workers, packing and accumulation; the two others take turns."""
+    found = {}
+    for number, (task, workers, packing, accumulate) in enumerate(
+        itertools.product(("cls", "mlm"), (0, 2), (True, False), (1, 4))
+    ):
+        tokens, interval = bool((number // 4 + number) % 2), bool((number // 2) % 2)
+        name = f"{task}-{workers}workers-{'packed' if packing else 'padded'}-x{accumulate}"
+        name += f"-{'tokens' if tokens else 'texts'}{'-interval' if interval else ''}"
+        found[name] = command(
+            task, data, workers=workers, packing=packing, accumulate=accumulate, tokens=tokens, interval=interval
+        )
+    return found
+
+
+def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[list[str]]:
+    """Where to kill one training: planned points, points twice in a row, and moments of the clock.
+
+    Args:
+        phases: All that the training comes to, in order.
+        turn: The training's number: the phases take turns, so that all come up.
+        rng: Which of a phase's calls, and which moments.
+    """
+    names = sorted(set(phases))
+
+    def point(number: int, most: float = 1.0) -> str:
+        name = names[number % len(names)]
+        return f"{name}:{rng.randint(1, max(1, int(phases.count(name) * most)))}"
+
+    first = turn * 5
+    return [
+        [point(first)],
+        [point(first + 1)],
+        [point(first + 2)],
+        [point(first + 3, 0.6), point(first + 4, 0.4)],
+        [f"at {rng.random():.3f}"],
+        [f"at {rng.uniform(0.3, 0.9):.3f}", f"at {rng.uniform(0.3, 0.8):.3f}"],
+    ]
+
+
+def special(data: Path) -> dict[str, list[str]]:
+    """Trainings that end in other ways, and those that are asked to stop; `PLANS` has what befalls them."""
+    plain = {"workers": 0, "packing": True, "accumulate": 1, "tokens": False, "interval": False}
+    cls, mlm = (command(task, data, **plain) for task in ("cls", "mlm"))
+    slow = command("mlm", data, **(plain | {"accumulate": 4, "interval": True, "workers": 2}))
+    return {
+        "cls-stopped-early": [*cls, *STOPS_EARLY],
+        "mlm-stopped-early": [*mlm, *STOPS_EARLY],
+        "cls-max-steps": [*cls, "--trainer.max_steps", "17"],
+        "mlm-without-validation": [*mlm, "--trainer.limit_val_batches", "0"],
+        "mlm-saved-each-step": [*command("mlm", data, **(plain | {"accumulate": 4})), "--save_minutes", "0.00001"],
+        "cls-saved-each-step": [*command("cls", data, **(plain | {"interval": True})), "--save_minutes", "0.00001"],
+        "cls-time-limit": [*cls, "--trainer.max_epochs", "40"],
+        "cls-signals": cls,
+        "mlm-signals": slow,
+    }
+
+
+_ENDINGS = [
+    *(["test:1"], ["test:2", "test:1"], ["half an export:1"], ["new export:1"], ["export:1"], ["summary:1"]),
+    *(["new last.ckpt:2"], ["last.ckpt:2"], ["at 0.9", "at 0.9"]),
+]
+_EACH_STEP = [
+    *(["new last.ckpt:5"], ["last.ckpt:5"], ["last.ckpt:9", "new metrics.csv:1"], ["half a checkpoint:8"]),
+    *(["row:7"], ["half a row:9", "half a row:1"], ["batch:11"], ["step:10", "step:1"], ["at 0.5"], ["at 0.6"]),
+]
+PLANS = {
+    "mlm-saved-each-step": _EACH_STEP,
+    "cls-saved-each-step": _EACH_STEP,
+    "cls-time-limit": [["limit 1", "limit 1", "batch:30", "limit 2"]],
+    "cls-stopped-early": _ENDINGS,
+    "mlm-stopped-early": _ENDINGS,
+    "cls-max-steps": [["new last.ckpt:2"], ["last.ckpt:2"], ["step:17"], ["row:17", "test:1"]],
+    "mlm-without-validation": [["new best.ckpt:1"], ["best.ckpt:1"], ["batch:20", "test:1"], ["last.ckpt:1"]],
+    "cls-signals": [
+        [f"{point}:{name}"]
+        for name in ("SIGTERM", "SIGINT")
+        for point in ("batch:5", "batch:20", "step:9", "validation:4", "row:13", "tokens:2", "test:1")
+    ],
+    "mlm-signals": [
+        ["batch:6:SIGTERM", "batch:7:SIGTERM"],
+        ["validation:5:SIGTERM", "batch:2"],
+        ["half a checkpoint:2", "batch:3:SIGINT"],
+    ],
+}

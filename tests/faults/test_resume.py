@@ -1,0 +1,201 @@
+"""A training killed at any moment and resumed ends as one that was never interrupted, to the bit.
+
+The long form: `pytest -m slow -s tests/faults`.
+"""
+
+import random
+import shutil
+import signal
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_nlp.loggers import wandb_ids
+from tests.faults import cases
+from tests.faults.attempts import Attempt, Server, Stop, run_program, start_program, survive
+from tests.faults.compare import differences
+
+
+class Whole:
+    """A training that nobody interrupts, to compare others with."""
+
+    def __init__(self, server: Server, arguments: list[str], root: Path) -> None:
+        self.arguments, self.root = arguments, root
+        root.mkdir(parents=True)
+        self.attempt: Attempt = server.run(arguments, root)
+        assert self.attempt.code == 0, self.attempt.err
+
+
+# Short: each kind of moment once, in four trainings.
+SHORT = {
+    "cls": {"workers": 0, "packing": True, "accumulate": 4, "tokens": False, "interval": True},
+    "mlm": {"workers": 2, "packing": False, "accumulate": 1, "tokens": True, "interval": False},
+}
+
+
+@pytest.fixture(scope="module")
+def wholes(server: Server, data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Whole]:
+    """The short form's trainings, never interrupted."""
+    root = tmp_path_factory.mktemp("wholes")
+    commands = {task: cases.command(task, data, **choice) for task, choice in SHORT.items()}
+    commands["early"] = [*commands["cls"], *cases.STOPS_EARLY]
+    return {name: Whole(server, arguments, root / name) for name, arguments in commands.items()}
+
+
+def check(server: Server, whole: Whole, plan: list[str], root: Path) -> list[Stop]:
+    """Stop a training as planned, and compare what it comes to."""
+    root.mkdir(exist_ok=True)
+    story = survive(server, root, whole.arguments, plan, usual_seconds=whole.attempt.seconds)
+    assert [stop.planned for stop in story.stops] == plan
+    assert differences(whole.root, root) == []
+    return story.stops
+
+
+def test_the_server_does_what_the_program_does(wholes, tmp_path):
+    result = run_program(wholes["mlm"].arguments, tmp_path)
+    assert result.code == 0, result.err
+    assert differences(wholes["mlm"].root, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("cls", ["tokens:2", "batch:6"]),  # twice before there is a checkpoint, then between the batches of a step
+        ("cls", ["batch:23", "half a checkpoint:1"]),
+        ("mlm", ["step:20", "half a row:9", "validation:2"]),
+        ("mlm", ["new best.ckpt:2", "half an export:1"]),
+        ("early", ["test:2", "export:1"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_killed_and_resumed_is_never_killed(name, plan, server, wholes, tmp_path):
+    check(server, wholes[name], plan, tmp_path / "killed")
+
+
+@pytest.mark.parametrize("point", ["batch:22:SIGTERM", "validation:3:SIGINT"])
+def test_a_signal_saves_and_ends_soon(point, server, wholes, tmp_path):
+    (stop,) = check(server, wholes["cls"], [point], tmp_path / "stopped")
+    assert stop.signal_to_exit is not None
+    assert stop.signal_to_exit < 10
+    assert stop.lost == 0
+
+
+def test_training_that_stopped_early_does_so_in_these_tests(wholes):
+    steps = wholes["early"].attempt.steps
+    assert 0 < steps < 9 * wholes["cls"].attempt.steps / 3
+
+
+def test_differences_are_found(wholes, tmp_path):
+    whole = wholes["cls"].root
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    # its checkpoints name the other directory, as nothing else does
+    assert all("best_model_path" in line or "dirpath" in line or "best_k" in line for line in differences(whole, copy))
+    usual = len(differences(whole, copy))
+    (run,) = (copy / "runs").glob("*/0")
+    weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    next(iter(weights["state_dict"].values())).view(-1)[0] += 1e-6
+    weights["lr_schedulers"][0]["last_epoch"] += 1
+    torch.save(weights, run / "checkpoints" / "last.ckpt")
+    lines = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    (run / "metrics.csv").write_text("\n".join([*lines[:3], *lines[4:]]), encoding="utf-8")
+    (run / "checkpoints" / "best.ckpt.unfinished").touch()
+    (run / "export" / "model.safetensors").unlink()
+    assert len(differences(whole, copy)) == usual + 5
+
+
+def test_each_plan_is_within_the_training():
+    phases = ["a"] * 4 + ["b"] * 40
+    for turn in range(16):
+        for plan in cases.draw_plans(phases, turn, random.Random(turn)):
+            for point in plan:
+                if not point.startswith("at "):
+                    name, call = point.split(":")
+                    assert 1 <= int(call) <= phases.count(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hundred_kills(server, data, tmp_path, capsys):
+    started, rng = time.monotonic(), random.Random(4)
+    stops: list[Stop] = []
+    wrong: list[str] = []
+    for turn, (name, arguments) in enumerate({**cases.matrix(data), **cases.special(data)}.items()):
+        whole = Whole(server, arguments, tmp_path / name / "whole")
+        plans = cases.PLANS.get(name) or cases.draw_plans(whole.attempt.phases, turn, rng)
+        with capsys.disabled():
+            print(f"\n{name}: {whole.attempt.steps} steps, {whole.attempt.seconds:.1f} s")
+        for number, plan in enumerate(plans):
+            root = tmp_path / name / str(number)
+            root.mkdir()
+            try:
+                story = survive(server, root, arguments, plan, usual_seconds=whole.attempt.seconds)
+                found = differences(whole.root, root)
+            except AssertionError as error:
+                story, found = None, [str(error)]
+            met = story.stops if story else []
+            stops += met
+            wrong += [f"{name} {plan}: {line}" for line in found]
+            with capsys.disabled():
+                print(*(f"  {stop}" for stop in met), f"  {'equal' if not found else found[:3]}", sep="\n")
+    report(stops, wrong, time.monotonic() - started, capsys)
+    assert wrong == []
+    assert sum(stop.caught is None for stop in stops) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_program_itself_is_killed_from_outside(data, tmp_path):
+    arguments, rng = cases.command("mlm", data, **SHORT["mlm"]), random.Random(7)
+    (tmp_path / "whole").mkdir()
+    whole = run_program(arguments, tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    (tmp_path / "killed").mkdir()
+    codes = [run_program(arguments, tmp_path / "killed", rng.uniform(0.6, 0.9) * whole.seconds).code for _ in range(4)]
+    assert codes.count(-signal.SIGKILL) >= 2
+    assert set(codes) <= {0, -signal.SIGKILL}
+    if codes[-1] != 0:
+        last = run_program(arguments, tmp_path / "killed")
+        assert last.code == 0, last.err
+    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_wandb_run_goes_on(data, tmp_path):
+    arguments = cases.command("mlm", data, **SHORT["mlm"])
+    place = arguments.index("--trainer.logger")
+    arguments = [*arguments[:place], *arguments[place + 2 :], "--trainer.max_epochs", "20"]
+    run, deadline = tmp_path / "runs" / "quickstart_mlm" / "0", time.monotonic() + 120
+    child = start_program(arguments, tmp_path)
+    while not (run / "checkpoints" / "last.ckpt").exists() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    (before,) = wandb_ids(run)
+    result = run_program(arguments, tmp_path)
+    assert result.code == 0, result.err
+    assert wandb_ids(run) == [before]
+    assert {folder.name.rpartition("-")[2] for folder in (run / "wandb").glob("offline-run-*")} == {before}
+
+
+def report(stops: list[Stop], wrong: list[str], seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print what the long form has come to."""
+    caught = [stop for stop in stops if stop.caught is not None]
+    exits = sorted(stop.signal_to_exit for stop in caught if stop.signal_to_exit is not None)
+    with capsys.disabled():
+        print(
+            f"\n{len(stops) - len(caught)} kills, {len(caught)} other stops, {len(wrong)} differences, {seconds:.0f} s"
+        )
+        for phase, number in sorted(Counter(stop.phase for stop in stops).items()):
+            print(f"{number:4} {phase}")
+        print(f"most steps lost: {max(stop.lost for stop in stops)}")
+        if exits:
+            print(
+                f"{len(exits)} signals, median {statistics.median(exits):.2f} s to the exit, longest {exits[-1]:.2f} s"
+            )
