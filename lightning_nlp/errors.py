@@ -33,7 +33,7 @@ def lightning_errors() -> Iterator[None]:
         if not cannot:
             raise
         raise UserError(
-            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which keeps to those that there are."
+            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which keeps to what there is."
         ) from error
     except (ValueError, MisconfigurationException) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
