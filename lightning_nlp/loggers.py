@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from jsonargparse import Namespace
 
+from lightning_nlp.metrics_csv import last_step
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 
 
@@ -31,6 +32,8 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
             init_args = entry.init_args.as_dict()
             if earlier and init_args.get("id") is None:
                 init_args["id"] = earlier.pop(0)
+                # metrics.csv has each row first: of its last step W&B may have none, or not all
+                init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
             entry.class_path = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False

@@ -6,12 +6,13 @@ import atexit
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.logger import rank_zero_experiment
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_nlp.errors import UserError, one_line
 
@@ -34,10 +35,13 @@ class WandbLogger(loggers.WandbLogger):
     server that is away at the start leaves the run offline, and one that is away at the end is not waited for.
 
     Args:
+        skip_before: Steps before this one, numbered from 0, are not logged: a run that was killed had sent them, and a
+            resume trains those after its checkpoint again.
         **kwargs: Those of Lightning's; `settings` goes over `WANDB_SETTINGS`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, skip_before: int = 0, **kwargs: Any) -> None:
+        self._skip_before = skip_before
         kwargs["settings"] = WANDB_SETTINGS | dict(kwargs.get("settings") or {})
         super().__init__(**kwargs)
 
@@ -57,6 +61,12 @@ class WandbLogger(loggers.WandbLogger):
                 self._wandb_init["mode"] = "offline"
                 rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
         return super().experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log, unless it was done before a resume."""
+        if step is None or step >= self._skip_before:
+            super().log_metrics(metrics, step)
 
     def finish(self) -> None:
         """End an online run; if the server does not take all of it within a time, say how to send it."""

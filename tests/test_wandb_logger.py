@@ -9,9 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from jsonargparse import Namespace
 
 from lightning_nlp import wandb_logger
 from lightning_nlp.errors import UserError
+from lightning_nlp.loggers import prepare_loggers
+from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 from tests.conftest import read_metrics
 
@@ -146,3 +149,29 @@ def test_a_server_that_fails_after_the_login_does_not_stop_the_training(tiny_cls
     assert len([row for row in read_metrics(run) if row["train/loss"]]) == 7
     (kept,) = (run / "wandb").glob("offline-run-*/*.wandb")
     assert kept.stat().st_size > 1000
+
+
+def test_a_resumed_run_does_not_repeat_the_steps_that_a_killed_one_had_sent(tmp_path):
+    class Run:
+        def __init__(self):
+            self.steps = []
+
+        def log(self, metrics):
+            self.steps.append(metrics.get("trainer/global_step"))
+
+    metrics = MetricsCSV(tmp_path / "metrics.csv")
+    for step in range(6):  # the checkpoint is of step 3
+        metrics.log_metrics({"train/loss": 1.0}, step=step)
+    (tmp_path / "config.yaml").write_text(
+        "trainer: {logger: [{class_path: WandbLogger, init_args: {id: abc}}]}", encoding="utf-8"
+    )
+    entry = Namespace(class_path="WandbLogger", init_args=Namespace(offline=True))
+    config = Namespace(trainer=Namespace(logger=[entry]))
+    prepare_loggers(config, tmp_path, resumed=True)
+    arguments = config.trainer.logger[0].init_args.as_dict()
+    assert arguments["id"] == "abc"
+    logger = WandbLogger(**arguments)
+    logger._experiment = Run()
+    for step in range(3, 8):
+        logger.log_metrics({"train/loss": 1.0}, step=step)
+    assert logger._experiment.steps == [5, 6, 7]
