@@ -243,12 +243,16 @@ class CLI(LightningCLI):
                 sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.run_dir)
 
+    def _add_instantiators(self) -> None:
+        """None but those of `instantiate_classes`, which Lightning would call by a name that is deprecated."""
+
     def instantiate_classes(self) -> None:
         """Instantiate all; if that fails, leave nothing behind."""
-        for base in (LightningModule, LightningDataModule):
-            self.parser.add_instantiator(self._instantiate, base, subclasses=True)
+        instantiators = [(self._instantiate, base, True) for base in (LightningModule, LightningDataModule)]
         try:
-            super().instantiate_classes()
+            self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
+            self.model, self.datamodule = (self._get(self.config_init, key) for key in ("model", "data"))
+            self.trainer = self.instantiate_trainer()
         except MisconfigurationException as error:
             self._undo()
             raise UserError(f"The training cannot be set up: {one_line(error)}") from error

@@ -2,8 +2,8 @@
 
 import contextlib
 import csv
+import io
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -267,7 +267,7 @@ def test_arguments_of_the_process_are_the_default(monkeypatch, cls_run):
     from lightning_nlp.cli import main
 
     monkeypatch.setattr("sys.argv", ["train.py", "test", "--run", str(cls_run / "nowhere")])
-    with contextlib.redirect_stderr(open(os.devnull, "w")), pytest.raises(SystemExit) as stop:
+    with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
 

@@ -93,6 +93,8 @@ def test_without_a_login_the_run_is_offline_and_says_so(tiny_cls, tmp_path):
 
 
 def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
+    import wandb
+
     arguments = [*without_false_logger(tiny_cls), "--runs_dir", str(tmp_path)]
 
     def wandb_id(run: Path) -> str:
@@ -100,13 +102,18 @@ def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
         (logger,) = config["trainer"]["logger"]
         return logger["init_args"]["id"]
 
-    first = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
+    def fit(*more: str) -> Path:
+        run = invoke("fit", *arguments, *more).run
+        wandb.finish()  # a process of its own would end here
+        return run
+
+    first = fit("--trainer.max_epochs", "1")
     identity = wandb_id(first)
-    resumed = invoke("fit", *arguments, "--ckpt_path", "last").run
+    resumed = fit("--ckpt_path", "last")
     assert resumed == first
     assert wandb_id(resumed) == identity
     assert {path.name.rsplit("-", 1)[-1] for path in (first / "wandb").glob("offline-run-*")} == {identity}
-    other = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
+    other = fit("--trainer.max_epochs", "1")
     assert wandb_id(other) != identity
     assert len(read_metrics(first)) == 15
 
