@@ -39,6 +39,7 @@ from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.loggers import prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
+from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
@@ -222,7 +223,7 @@ class CLI(LightningCLI):
         return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
 
     def _write_config(self, config: Namespace) -> None:
-        self._replace_config(f"# {self.command}\n{self._dump(config)}")
+        self._replace_config(home_as_tilde(f"# {self.command}\n{self._dump(config)}"))
 
     def _replace_config(self, text: str) -> None:
         assert self.run_dir is not None
@@ -240,7 +241,8 @@ class CLI(LightningCLI):
                 self._replace_config(self.earlier_config)
         elif not any((self.run_dir / "checkpoints").glob("*.ckpt")):
             if "wandb" in sys.modules:  # its own process would write the directory anew
-                sys.modules["wandb"].finish(exit_code=1)
+                with contextlib.suppress(TimeoutError):
+                    sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.run_dir)
 
     def _add_instantiators(self) -> None:
