@@ -61,6 +61,9 @@ def check_settings(config: Namespace) -> None:
         )
     if config.trainer.limit_train_batches == 0:
         raise UserError("--trainer.limit_train_batches 0 leaves nothing to train on: give a number of batches or null.")
+    for name in ("max_epochs", "max_steps"):
+        if config.trainer.get(name) == 0:
+            raise UserError(f"--trainer.{name} 0 trains nothing, and an untrained model is no result: give 1 or more.")
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     known = VALIDATION_METRICS.get(class_name)
     if known is None:  # a module of the user's own

@@ -16,7 +16,7 @@ def settings(model: str = "SequenceClassifier", **changes: object) -> Namespace:
         model=Namespace(class_path=f"somewhere.{model}"),
         early_stopping=choice,
         checkpoint=choice,
-        trainer=Namespace({name: values[name] for name in ("accumulate_grad_batches", "limit_train_batches")}),
+        trainer=Namespace({name: values[name] for name in values if name not in ("monitor", "mode")}),
     )
 
 
@@ -47,3 +47,10 @@ def test_senseless_settings(changes, message):
 def test_the_known_metrics_are_those_that_are_logged(task, name, request):
     columns = read_metrics(request.getfixturevalue(f"{task}_run"))[0]
     assert {key for key in columns if key.startswith("val/")} == set(VALIDATION_METRICS[name])
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps"])
+def test_a_training_without_a_step_is_no_result(name):
+    with pytest.raises(UserError, match=f"--trainer.{name} 0 trains nothing"):
+        check_settings(settings(**{name: 0}))
+    check_settings(settings(**{name: -1}))  # without end
