@@ -10,7 +10,8 @@ import torch
 # What tells of time: how long the training took, how fast it was, a time limit, and with it what was typed.
 TIMED = re.compile(r"\bin \d+ s\b|, [\d,]+ tokens/s|^(# )?python train\.py fit .*|^  max_time:.*", re.MULTILINE)
 
-# The last score that Lightning's ModelCheckpoint has seen: it writes it, but neither restores it nor reads it.
+# The score that ModelCheckpoint saw last. Lightning writes it and does not restore it; it serves for no decision, only
+# as a label of the newest file where the WandbLogger is to upload checkpoints.
 UNREAD = "current_score"
 
 
