@@ -1,8 +1,10 @@
+import random
+
 import pytest
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_nlp.checkpoint_io import WholeFiles
+from lightning_nlp.checkpoint_io import WholeFiles, damage
 from lightning_nlp.errors import UserError
 from tests.conftest import full_disk, invoke
 
@@ -76,3 +78,53 @@ def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp
     assert outcome.code == 2
     assert "cannot be written" in outcome.err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def whole_checkpoint(path):
+    generator = torch.Generator().manual_seed(0)
+    content = {"state_dict": {name: torch.randn(16, 16, generator=generator) for name in "abc"}, "global_step": 3}
+    WholeFiles().save_checkpoint(content, path)
+    assert damage(path) is None
+    return content
+
+
+def test_a_checkpoint_cut_short_is_always_found_out(tmp_path):
+    path = tmp_path / "last.ckpt"
+    whole_checkpoint(path)
+    data = path.read_bytes()
+    lengths = [0, 1, len(data) - 1, *random.Random(0).sample(range(2, len(data) - 1), 40)]
+    for length in lengths:
+        path.write_bytes(data[:length])
+        assert damage(path), f"cut to {length} of {len(data)} bytes"
+
+
+def test_a_flipped_bit_is_found_out_or_changes_nothing(tmp_path):
+    path = tmp_path / "last.ckpt"
+    content = whole_checkpoint(path)
+    data = path.read_bytes()
+    generator = random.Random(1)
+    ends = [*range(200), *range(len(data) - 1500, len(data))]  # the headers: few bytes, and the ones that zipfile skips
+    places = generator.sample(range(len(data)), 150) + generator.sample(ends, 150)
+    flips = [(29, 5), *((place, generator.randrange(8)) for place in places)]  # the first: data beyond the file's end
+    found = 0
+    for place, bit in flips:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(flipped)
+        if damage(path) is not None:
+            found += 1
+            continue
+        loaded = torch.load(path, weights_only=True, mmap=True)
+        assert loaded["global_step"] == content["global_step"], f"byte {place}"
+        assert loaded["state_dict"].keys() == content["state_dict"].keys(), f"byte {place}"
+        for name, tensor in content["state_dict"].items():
+            assert loaded["state_dict"][name].equal(tensor), f"byte {place}"
+    assert found > 100
+
+
+def test_what_is_no_checkpoint_at_all(tmp_path):
+    (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "text.ckpt").write_text("not a checkpoint\n" * 100)
+    (tmp_path / "folder.ckpt").mkdir()
+    for name in ("empty.ckpt", "text.ckpt", "folder.ckpt", "missing.ckpt"):
+        assert damage(tmp_path / name), name
