@@ -1,4 +1,6 @@
+import contextlib
 import random
+import re
 
 import pytest
 import torch
@@ -28,7 +30,7 @@ def test_a_full_disk_costs_no_checkpoint(tmp_path, before):
     path = tmp_path / "last.ckpt"
     if before:
         WholeFiles().save_checkpoint(checkpoint(1.0), path)
-    with pytest.raises(UserError, match=r"last.ckpt cannot be written .* MiB are free there"), full_disk():
+    with pytest.raises(UserError, match=r"take 0.0 MiB, and .* MiB are free there"), full_disk():
         WholeFiles().save_checkpoint(checkpoint(2.0), path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"] * before
     if before:
@@ -78,6 +80,34 @@ def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp
     assert outcome.code == 2
     assert "cannot be written" in outcome.err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(tiny_cls, tmp_path, monkeypatch):
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "3", "--runs_dir"]
+    undisturbed = invoke(*arguments, tmp_path / "a")
+    usual, written = torch.save, []
+
+    def save(content, file):
+        written.append(file.name)
+        with full_disk() if len(written) > 2 else contextlib.nullcontext():
+            usual(content, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save)
+        outcome = invoke(*arguments, tmp_path / "b")
+    assert outcome.code == 2
+    message = outcome.err.splitlines()[-1]
+    assert re.search(r"take \d+\.\d MiB, and [\d,]+ MiB are free there\. Free some space.* --ckpt_path last", message)
+    (checkpoints,) = (tmp_path / "b").glob("*/0/checkpoints")
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert [damage(path) for path in checkpoints.iterdir()] == [None, None]
+
+    resumed = invoke(*arguments, tmp_path / "b", "--ckpt_path", "last")
+    assert (undisturbed.code, resumed.code) == (0, 0)
+    ends = [torch.load(each.run / "checkpoints" / "last.ckpt", weights_only=True) for each in (undisturbed, resumed)]
+    assert ends[0]["global_step"] == ends[1]["global_step"]
+    for name, weight in ends[0]["state_dict"].items():
+        assert weight.equal(ends[1]["state_dict"][name]), name
 
 
 def whole_checkpoint(path):
