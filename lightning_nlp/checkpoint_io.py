@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from torch.utils._pytree import tree_leaves
 
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.privacy import paths_expanded, paths_with_tilde
@@ -49,9 +50,12 @@ class WholeFiles(TorchCheckpointIO):
             finally:
                 unfinished.unlink(missing_ok=True)
         except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
+            cure = "or give another --runs_dir."
+            if (target.parent / "last.ckpt").is_file():
+                cure = "and go on with the same command and --ckpt_path last."
             raise UserError(
-                f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); "
-                f"{free_space(target)} Free some space, or give another --runs_dir."
+                f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); its tensors "
+                f"take {tensor_bytes(checkpoint) / 2**20:,.1f} MiB, and {free_space(target)} Free some space, {cure}"
             ) from error
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -81,9 +85,20 @@ def damage(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
+        if member is not None:
+            return f"the checksum of {member} is wrong"
+        # torch reads fields of the headers that zipfile skips. The tensors stay on the disk.
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a flipped byte in the directory makes zipfile raise nearly anything
-        return one_line(error)
-    return None if member is None else f"the checksum of {member} is wrong"
+        return one_line(error) or type(error).__name__  # zipfile's EOFError has no words
+    return None
+
+
+def tensor_bytes(content: Any) -> int:
+    """The memory of all tensors in nested dictionaries, lists and tuples, which is nearly all of a checkpoint."""
+    tensors = [leaf for leaf in tree_leaves(content) if isinstance(leaf, torch.Tensor)]
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())  # tied weights are written once
 
 
 def free_space(path: Path) -> str:

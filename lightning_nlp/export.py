@@ -39,7 +39,10 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of the seconds that writing and reading take
-    target, unfinished = run_dir / "export", run_dir / "export.unfinished"
+    target, unfinished, replaced = (run_dir / name for name in ("export", "export.unfinished", "export.replaced"))
+    if replaced.is_dir() and not target.exists():  # killed between the two renames below
+        replaced.rename(target)
+    shutil.rmtree(replaced, ignore_errors=True)
     shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
     try:
@@ -50,10 +53,12 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
         compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
         sync_tree(unfinished)
         if target.exists():  # a resumed training exports anew
-            replaced = run_dir / "export.replaced"
-            shutil.rmtree(replaced, ignore_errors=True)
             target.rename(replaced)
-            unfinished.rename(target)
+            try:
+                unfinished.rename(target)
+            except OSError:
+                replaced.rename(target)
+                raise
             shutil.rmtree(replaced)
         else:
             unfinished.rename(target)

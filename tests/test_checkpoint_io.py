@@ -1,8 +1,12 @@
+import contextlib
+import random
+import re
+
 import pytest
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_nlp.checkpoint_io import WholeFiles
+from lightning_nlp.checkpoint_io import WholeFiles, damage
 from lightning_nlp.errors import UserError
 from tests.conftest import full_disk, invoke
 
@@ -26,7 +30,7 @@ def test_a_full_disk_costs_no_checkpoint(tmp_path, before):
     path = tmp_path / "last.ckpt"
     if before:
         WholeFiles().save_checkpoint(checkpoint(1.0), path)
-    with pytest.raises(UserError, match=r"last.ckpt cannot be written .* MiB are free there"), full_disk():
+    with pytest.raises(UserError, match=r"take 0.0 MiB, and .* MiB are free there"), full_disk():
         WholeFiles().save_checkpoint(checkpoint(2.0), path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"] * before
     if before:
@@ -76,3 +80,81 @@ def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp
     assert outcome.code == 2
     assert "cannot be written" in outcome.err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(tiny_cls, tmp_path, monkeypatch):
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "3", "--runs_dir"]
+    undisturbed = invoke(*arguments, tmp_path / "a")
+    usual, written = torch.save, []
+
+    def save(content, file):
+        written.append(file.name)
+        with full_disk() if len(written) > 2 else contextlib.nullcontext():
+            usual(content, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save)
+        outcome = invoke(*arguments, tmp_path / "b")
+    assert outcome.code == 2
+    message = outcome.err.splitlines()[-1]
+    assert re.search(r"take \d+\.\d MiB, and [\d,]+ MiB are free there\. Free some space.* --ckpt_path last", message)
+    (checkpoints,) = (tmp_path / "b").glob("*/0/checkpoints")
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert [damage(path) for path in checkpoints.iterdir()] == [None, None]
+
+    resumed = invoke(*arguments, tmp_path / "b", "--ckpt_path", "last")
+    assert (undisturbed.code, resumed.code) == (0, 0)
+    ends = [torch.load(each.run / "checkpoints" / "last.ckpt", weights_only=True) for each in (undisturbed, resumed)]
+    assert ends[0]["global_step"] == ends[1]["global_step"]
+    for name, weight in ends[0]["state_dict"].items():
+        assert weight.equal(ends[1]["state_dict"][name]), name
+
+
+def whole_checkpoint(path):
+    generator = torch.Generator().manual_seed(0)
+    content = {"state_dict": {name: torch.randn(16, 16, generator=generator) for name in "abc"}, "global_step": 3}
+    WholeFiles().save_checkpoint(content, path)
+    assert damage(path) is None
+    return content
+
+
+def test_a_checkpoint_cut_short_is_always_found_out(tmp_path):
+    path = tmp_path / "last.ckpt"
+    whole_checkpoint(path)
+    data = path.read_bytes()
+    lengths = [0, 1, len(data) - 1, *random.Random(0).sample(range(2, len(data) - 1), 40)]
+    for length in lengths:
+        path.write_bytes(data[:length])
+        assert damage(path), f"cut to {length} of {len(data)} bytes"
+
+
+def test_a_flipped_bit_is_found_out_or_changes_nothing(tmp_path):
+    path = tmp_path / "last.ckpt"
+    content = whole_checkpoint(path)
+    data = path.read_bytes()
+    generator = random.Random(1)
+    ends = [*range(200), *range(len(data) - 1500, len(data))]  # the headers: few bytes, and the ones that zipfile skips
+    places = generator.sample(range(len(data)), 150) + generator.sample(ends, 150)
+    flips = [(29, 5), *((place, generator.randrange(8)) for place in places)]  # the first: data beyond the file's end
+    found = 0
+    for place, bit in flips:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(flipped)
+        if damage(path) is not None:
+            found += 1
+            continue
+        loaded = torch.load(path, weights_only=True, mmap=True)
+        assert loaded["global_step"] == content["global_step"], f"byte {place}"
+        assert loaded["state_dict"].keys() == content["state_dict"].keys(), f"byte {place}"
+        for name, tensor in content["state_dict"].items():
+            assert loaded["state_dict"][name].equal(tensor), f"byte {place}"
+    assert found > 100
+
+
+def test_what_is_no_checkpoint_at_all(tmp_path):
+    (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "text.ckpt").write_text("not a checkpoint\n" * 100)
+    (tmp_path / "folder.ckpt").mkdir()
+    for name in ("empty.ckpt", "text.ckpt", "folder.ckpt", "missing.ckpt"):
+        assert damage(tmp_path / name), name

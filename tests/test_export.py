@@ -306,3 +306,18 @@ def test_the_old_export_stays_if_the_new_one_fails(tmp_path, classification_data
         export(classifier(classification_data), classification_data, tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+
+
+def test_an_export_killed_between_its_renames_is_not_lost(tmp_path, classification_data):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.rename(tmp_path / "export.replaced")  # what the killed process leaves
+    (tmp_path / "export.unfinished").mkdir()
+    with pytest.raises(UserError, match="export cannot be written"), full_disk():
+        export(classifier(classification_data), classification_data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    folder.rename(tmp_path / "export.replaced")
+    export(classifier(classification_data), classification_data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
 from lightning_nlp.errors import UserError
 
-CACHE_FORMAT = 1  # raise it when what a cache holds changes: old ones are then made anew
+CACHE_FORMAT = 2  # raise it when what a cache holds changes: old ones are then made anew
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
@@ -37,18 +39,24 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
     digest = hashlib.sha256(json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_dir / digest
     try:
-        if folder.is_dir():
+        if folder.is_dir() and broken_part(folder) is None:
             return folder
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{digest}.lock"):
-            if folder.is_dir():  # another process has built it while this one waited
-                return folder
+            if folder.is_dir():  # another process has built it while this one waited, or it is broken
+                broken = broken_part(folder)
+                if broken is None:
+                    return folder
+                rank_zero_info(f"The cache {folder} is damaged ({broken}): it is made anew.")
+                shutil.rmtree(folder)
             unfinished = cache_dir / f"{digest}.unfinished"
             # Left behind by a killed run, if it is there: the lock says that nobody builds.
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             try:
                 build(unfinished)
+                sizes = {str(p.relative_to(unfinished)): p.stat().st_size for p in unfinished.rglob("*") if p.is_file()}
+                sizes_file(folder).write_text(json.dumps(sizes), encoding="utf-8")
                 sync_tree(unfinished)
                 unfinished.rename(folder)
             finally:
@@ -59,6 +67,36 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
             "give another folder with --data.cache_dir, or free some space."
         ) from error
     return folder
+
+
+def sizes_file(folder: Path) -> Path:
+    """Where the sizes of a folder's files are noted: beside it, so that it holds nothing but what was built."""
+    return folder.with_name(f"{folder.name}.sizes")
+
+
+def broken_part(folder: Path) -> str | None:
+    """What a folder of `cached_folder` lacks: a cleaner of old files, or a copy broken off, may have taken some.
+
+    Only the sizes are compared, so that a large cache is found as fast as a small one.
+
+    Args:
+        folder: The folder, complete when it was made.
+
+    Returns:
+        A clause, or None if all is there.
+    """
+    try:
+        sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"{sizes_file(folder).name} is missing"
+    except ValueError:
+        return f"{sizes_file(folder).name} cannot be read"
+    for name, size in sizes.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if (found := (folder / name).stat().st_size) != size:
+            return f"{name} has {found} bytes in place of {size}"
+    return None
 
 
 def sync_tree(folder: Path) -> None:

@@ -29,7 +29,7 @@ def writer(calls, content="whole"):
 
 
 def names(cache):
-    return sorted(path.name for path in cache.iterdir() if path.suffix != ".lock")
+    return sorted(path.name for path in cache.iterdir() if path.suffix not in (".lock", ".sizes"))
 
 
 def test_built_once_and_then_found(tmp_path):
@@ -58,6 +58,28 @@ def test_another_key_is_another_folder(tmp_path, change):
     calls = []
     assert cached_folder(tmp_path, KEY | change, writer(calls)) != folder
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("harm", ["missing", "truncated", "no sizes", "half of the sizes"])
+def test_a_damaged_folder_is_made_anew(tmp_path, harm):
+    folder = cached_folder(tmp_path, KEY, writer([]))
+    data, sizes = folder / "inner" / "data.txt", folder.with_name(f"{folder.name}.sizes")
+    match harm:
+        case "missing":
+            data.unlink()
+        case "truncated":
+            os.truncate(data, 3)
+        case "no sizes":
+            sizes.unlink()
+        case _:
+            os.truncate(sizes, 3)
+    calls = []
+    assert cached_folder(tmp_path, KEY, writer(calls)) == folder
+    assert len(calls) == 1
+    assert data.read_text() == "whole"
+    assert cached_folder(tmp_path, KEY, writer(calls)) == folder
+    assert len(calls) == 1
+    assert names(tmp_path) == [folder.name]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), UserError("no"), KeyboardInterrupt()])
