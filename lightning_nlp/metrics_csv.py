@@ -12,6 +12,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_nlp.errors import UserError
+
 
 class MetricsCSV(Logger):
     """Metrics in one CSV file, a row for each step that something was logged at; it can go on after a resume.
@@ -57,7 +59,19 @@ class MetricsCSV(Logger):
         """Append a row, or fill up the last one if it is of the same step.
 
         Of the batches that are accumulated for one step, the last one's values stay.
+
+        Raises:
+            UserError: If the file cannot be written.
         """
+        try:
+            self._log(metrics, step)
+        except OSError as error:  # the disk is full, or the run's directory is gone
+            raise UserError(
+                f"The metrics of step {step} cannot be written to {self.path} ({error.strerror}): free some space, or "
+                "see what became of that folder, and go on with the same command and --ckpt_path last."
+            ) from error
+
+    def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         rows = None if self._columns else self._kept()
         last = rows[-1] if rows else self._row
         same_step = bool(last) and str(last["step"]) == str(step)

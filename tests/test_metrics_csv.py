@@ -1,9 +1,12 @@
 """metrics.csv: a row a step, whatever happens."""
 
 import csv
+import shutil
 from pathlib import Path
 
+from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.metrics_csv import MetricsCSV, last_step
+from tests.conftest import invoke
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -84,3 +87,13 @@ def test_half_a_row_at_the_end_does_not_count(tmp_path):
     MetricsCSV(path, resume_step=9).log_metrics({"train/loss": 5.0, "train/lr": 0.1}, step=2)
     assert [row["step"] for row in rows_of(path)] == ["0", "1", "2"]
     assert last_step(tmp_path / "none.csv") is None
+
+
+def test_a_run_whose_directory_vanishes_ends_with_one_error(tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        Throughput, "on_train_epoch_end", lambda self, trainer, module: shutil.rmtree(tmp_path / "quickstart")
+    )
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    assert outcome.code == 2, outcome.err
+    assert "Traceback" not in outcome.err
+    assert "metrics.csv (No such file or directory)" in outcome.err
