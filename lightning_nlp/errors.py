@@ -6,8 +6,6 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
 
 class UserError(ValueError):
     """Bad input: the command line prints the message alone and exits with code 2.
@@ -26,6 +24,9 @@ def one_line(error: Exception) -> str:
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
     """Turn what Lightning itself raises about its settings into a UserError, and what they make torch raise."""
+    # here, because Lightning takes seconds, and all rooms import this one
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     try:
         yield
     except RuntimeError as error:
