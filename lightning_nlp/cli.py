@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import signal
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -39,8 +37,8 @@ from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.loggers import prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
-from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
 
@@ -65,16 +63,15 @@ class CLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str], command: str) -> None:
         self.command = command
+        self.run: RunDirectory | None = None
         self.run_dir: Path | None = None
-        self.continues = False
-        self.earlier_config: str | None = None
         self.started = time.monotonic()
         self.mistake: UserError | None = None
-        self.lock: FileLock | None = None
         try:
             self._run(arguments)
         finally:
-            runs.unlock(self.lock)
+            if self.run is not None:
+                self.run.unlock()
 
     def _run(self, arguments: Sequence[str]) -> None:
         super().__init__(
@@ -172,49 +169,17 @@ class CLI(LightningCLI):
     def _begin_run(self, config: Namespace) -> None:
         if config.model.init_args.get("pretrained") is not None:
             fetch_pretrained(config.model.init_args.pretrained, "model")  # fails now, not after the data's preparation
-        step = self._find_checkpoint(config)
-        if self.run_dir is None:
-            self.run_dir, self.lock = runs.new_run(Path(config.runs_dir), config.name)
-        else:
-            self.lock = runs.lock(self.run_dir)
-        runs.sweep(self.run_dir)
-        if self.continues:
-            with contextlib.suppress(OSError):
-                self.earlier_config = (self.run_dir / "config.yaml").read_text(encoding="utf-8")
-        self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=step if self.continues else None)
+        self.run = open_run(config, self._dump(config))
+        self.run_dir = self.run.path
+        self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=self.run.resumed_step)
         config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         config.trainer.default_root_dir = str(self.run_dir)
         try:
-            prepare_loggers(config, self.run_dir, resumed=self.continues)
-            self._write_config(config)
+            prepare_loggers(config, self.run_dir, resumed=self.run.resumed)
+            self.run.write_config(f"# {self.command}\n{self._dump(config)}")
         except BaseException:
             self._undo()
             raise
-
-    def _find_checkpoint(self, config: Namespace) -> int:
-        """Find what to go on from, and the run that goes on in its own directory; its step, or 0 for a new training."""
-        if config.resume == "auto":
-            if config.ckpt_path is not None:
-                raise UserError(
-                    f"--resume auto finds the checkpoint itself: leave out --ckpt_path {config.ckpt_path}, or --resume."
-                )
-            self.run_dir = runs.unfinished_run(Path(config.runs_dir), config.name, self._dump(config))
-            found = runs.newest_checkpoint(self.run_dir) if self.run_dir is not None else None
-        elif config.ckpt_path == "last":
-            found = runs.newest_checkpoint(runs.latest_run(Path(config.runs_dir), config.name, runs.LAST))
-        elif config.ckpt_path == "best":
-            found = runs.latest_run(Path(config.runs_dir), config.name, runs.BEST) / "checkpoints" / runs.BEST
-        else:
-            found = None if config.ckpt_path is None else Path(config.ckpt_path)
-        if found is None:
-            return 0
-        checkpoint = runs.load_checkpoint(found)
-        runs.check_task(checkpoint, found, config.model.class_path)
-        if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
-            self.continues = True  # the same training goes on in its own directory
-            self.run_dir = found.parent.parent
-        config.ckpt_path = str(found)
-        return int(checkpoint["global_step"])
 
     def _dump(self, config: Namespace) -> str:
         kept = config.clone()
@@ -222,28 +187,9 @@ class CLI(LightningCLI):
             kept.pop(key, None)
         return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
 
-    def _write_config(self, config: Namespace) -> None:
-        self._replace_config(home_as_tilde(f"# {self.command}\n{self._dump(config)}"))
-
-    def _replace_config(self, text: str) -> None:
-        assert self.run_dir is not None
-        target = self.run_dir / "config.yaml"
-        temporary = target.with_suffix(".unfinished")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-
     def _undo(self) -> None:
-        """Nothing was trained: remove the run's directory, or leave a resumed run as it was."""
-        if self.run_dir is None:
-            return
-        if self.continues:
-            if self.earlier_config is not None:
-                self._replace_config(self.earlier_config)
-        elif not any((self.run_dir / "checkpoints").glob("*.ckpt")):
-            if "wandb" in sys.modules:  # its own process would write the directory anew
-                with contextlib.suppress(TimeoutError):
-                    sys.modules["wandb"].finish(exit_code=1)
-            runs.discard(self.run_dir)
+        if self.run is not None:
+            self.run.undo()
 
     def _add_instantiators(self) -> None:
         """None but those of `instantiate_classes`, which Lightning would call by a name that is deprecated."""

@@ -1,0 +1,102 @@
+"""The directory that one training writes to: found or made before anything writes, put back if nothing was trained."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+from jsonargparse import Namespace
+
+from lightning_nlp import runs
+from lightning_nlp.errors import UserError
+from lightning_nlp.privacy import home_as_tilde
+
+
+class RunDirectory:
+    """The directory of the training that this process does, locked.
+
+    Args:
+        path: The directory.
+        lock: What `runs.lock` gave.
+        resumed_step: The step that a training goes on from in its own directory; None for a new one.
+    """
+
+    def __init__(self, path: Path, lock: FileLock | None, resumed_step: int | None) -> None:
+        self.path = path
+        self.lock = lock
+        self.resumed_step = resumed_step
+        self._earlier_config: str | None = None
+        if self.resumed:
+            with contextlib.suppress(OSError):
+                self._earlier_config = (path / "config.yaml").read_text(encoding="utf-8")
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a training goes on in its own directory."""
+        return self.resumed_step is not None
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml whole, without the name of the home folder."""
+        self._replace_config(home_as_tilde(text))
+
+    def undo(self) -> None:
+        """Nothing was trained: remove the directory, or leave a resumed run as it was."""
+        if self.resumed:
+            if self._earlier_config is not None:
+                self._replace_config(self._earlier_config)
+        elif not any((self.path / "checkpoints").glob("*.ckpt")):
+            if "wandb" in sys.modules:  # its own process would write the directory anew
+                with contextlib.suppress(TimeoutError):
+                    sys.modules["wandb"].finish(exit_code=1)
+            runs.discard(self.path)
+
+    def unlock(self) -> None:
+        """Give the directory free."""
+        runs.unlock(self.lock)
+
+    def _replace_config(self, text: str) -> None:
+        target = self.path / "config.yaml"
+        temporary = target.with_suffix(".unfinished")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+
+
+def open_run(config: Namespace, text: str) -> RunDirectory:
+    """Find what to go on from, and the run that goes on in its own directory, or make a new one.
+
+    Args:
+        config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
+        text: The configuration as it would be written to config.yaml.
+
+    Returns:
+        The directory, locked, without what a process that was killed had begun to write.
+
+    Raises:
+        UserError: If there is no such checkpoint, or it is of another task, or the directory is in use.
+    """
+    runs_dir, run, found = Path(config.runs_dir), None, None
+    if config.resume == "auto":
+        if config.ckpt_path is not None:
+            raise UserError(
+                f"--resume auto finds the checkpoint itself: leave out --ckpt_path {config.ckpt_path}, or --resume."
+            )
+        run = runs.unfinished_run(runs_dir, config.name, text)
+        found = runs.newest_checkpoint(run) if run is not None else None
+    elif config.ckpt_path == "last":
+        found = runs.newest_checkpoint(runs.latest_run(runs_dir, config.name, runs.LAST))
+    elif config.ckpt_path == "best":
+        found = runs.latest_run(runs_dir, config.name, runs.BEST) / "checkpoints" / runs.BEST
+    elif config.ckpt_path is not None:
+        found = Path(config.ckpt_path)
+    step = None
+    if found is not None:
+        checkpoint = runs.load_checkpoint(found)
+        runs.check_task(checkpoint, found, config.model.class_path)
+        if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
+            run, step = found.parent.parent, int(checkpoint["global_step"])
+        config.ckpt_path = str(found)
+    path, lock = runs.new_run(runs_dir, config.name) if run is None else (run, runs.lock(run))
+    runs.sweep(path)
+    return RunDirectory(path, lock, step)
