@@ -1,0 +1,1 @@
+"""What a network's outputs are worth: pure functions of logits and labels, without a Trainer."""
