@@ -24,6 +24,7 @@ from lightning_nlp import runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.early_stopping import EarlyStopping
+from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.finite import Finite, NotFinite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
 from lightning_nlp.callbacks.progress import Progress
@@ -135,6 +136,11 @@ class CLI(LightningCLI):
             default=0,
             help="Leave out so many steps whose loss or gradient is not finite, instead of stopping at the first.",
         )
+        parser.add_argument(
+            "--probes",
+            type=list[str] | None,
+            help="Sentences with [MASK] that a masked language model fills at each validation and in the end.",
+        )
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -233,7 +239,8 @@ class CLI(LightningCLI):
         )
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
-        own += [finite, Divergence(), self.throughput, RandomState(), self.last]
+        evaluation = Evaluation(self.run_dir / "evaluation", self._get(self.config, "probes"))
+        own += [finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:

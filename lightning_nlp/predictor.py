@@ -16,6 +16,7 @@ from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.collators import packed_batch, pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
@@ -155,11 +156,3 @@ def classification(logits: torch.Tensor, id2label: dict[int, str]) -> Record:
         "label": id2label[int(logits.argmax())],
         "probabilities": {id2label[i]: probability for i, probability in enumerate(probabilities)},
     }
-
-
-def fillings(logits: torch.Tensor, tokenizer: Any, top_k: int) -> list[Record]:
-    """The best tokens for one [MASK], from (vocabulary,) logits."""
-    best = logits.softmax(-1).topk(min(top_k, len(logits)))
-    # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
-    tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]
-    return [{"token": token, "probability": p} for token, p in zip(tokens, best.values.tolist(), strict=True)]

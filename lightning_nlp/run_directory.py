@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from lightning_nlp import runs
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
+from lightning_nlp.whole_files import write_whole
 
 
 class RunDirectory:
@@ -57,10 +58,7 @@ class RunDirectory:
         runs.unlock(self.lock)
 
     def _replace_config(self, text: str) -> None:
-        target = self.path / "config.yaml"
-        temporary = target.with_suffix(".unfinished")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+        write_whole(self.path / "config.yaml", text)
 
 
 def open_run(config: Namespace, text: str) -> RunDirectory:

@@ -95,7 +95,7 @@ def sweep(run: Path) -> None:
     Args:
         run: The run's directory, locked.
     """
-    for path in [*run.glob("*.unfinished"), *run.glob("checkpoints/*.unfinished")]:
+    for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.hardware import default_precision
 from lightning_nlp.privacy import check_secrets, home_as_tilde
 
@@ -65,6 +66,11 @@ def check_settings(config: Namespace) -> None:
         if config.trainer.get(name) == 0:
             raise UserError(f"--trainer.{name} 0 trains nothing, and an untrained model is no result: give 1 or more.")
     class_name = config.model.class_path.rsplit(".", 1)[-1]
+    if config.probes and class_name == "SequenceClassifier":
+        raise UserError("--probes are for a masked language model, and this is a SequenceClassifier: leave them out.")
+    for probe in config.probes or []:
+        if MASK not in probe:
+            raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
     known = VALIDATION_METRICS.get(class_name)
     if known is None:  # a module of the user's own
         return

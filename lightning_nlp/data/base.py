@@ -46,6 +46,13 @@ class TokenRows:
     def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
         return TokenRows, (self.path,)
 
+    def token_counts(self, vocabulary: int) -> np.ndarray:
+        """How often each of so many tokens stands in all rows, (vocabulary,)."""
+        counts = np.zeros(vocabulary, dtype=np.int64)
+        for offsets, values in self._chunks:
+            counts += np.bincount(values[offsets[0] : offsets[-1]], minlength=vocabulary)
+        return counts
+
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
         """The columns of some rows: `input_ids`, an array each, and `label` where there are labels."""
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
@@ -169,6 +176,22 @@ class TextDataModule(LightningDataModule):
     def chars_per_token(self) -> dict[str, float]:
         """Characters, spaces included, for each token without specials, by split."""
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
+
+    def rows(self, split: str) -> TokenRows:
+        """The token ids and labels of a split.
+
+        Args:
+            split: train, validation or test.
+        """
+        return self._rows[split]
+
+    def token_counts(self, split: str) -> np.ndarray:
+        """How often each token of the vocabulary stands in a split, (vocabulary,).
+
+        Args:
+            split: train, validation or test.
+        """
+        return self._rows[split].token_counts(len(self.tokenizer))
 
     @property
     def train_batches(self) -> int:

@@ -150,22 +150,22 @@ def collate_classification(
     """Pad or pack labelled examples to one batch.
 
     Args:
-        examples: Columns `input_ids` (n arrays) and `label` (n).
+        examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
         epoch: Not used: such a batch is the same in each epoch.
         pad_token_id: The id of the padding token.
         max_length: The model's longest input, in tokens.
         packed: Whether to pack, longest first.
 
     Returns:
-        `labels` (n,), and `input_ids` and `attention_mask` (n, T); packed, what `pack_sequences` gives.
+        `labels` and `rows` (n,), and `input_ids` and `attention_mask` (n, T); packed, what `pack_sequences` gives.
     """
     sequences = examples["input_ids"]
-    labels = torch.as_tensor(np.asarray(examples["label"]), dtype=torch.int64)
+    labels, rows = (torch.as_tensor(np.asarray(examples[name]), dtype=torch.int64) for name in ("label", "index"))
     if packed:
-        order = longest_first(sequences)
-        return {**packed_batch([sequences[i] for i in order]), "labels": labels[torch.from_numpy(order)]}
+        order = torch.from_numpy(longest_first(sequences))
+        return {**packed_batch([sequences[i] for i in order]), "labels": labels[order], "rows": rows[order]}
     input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "rows": rows}
 
 
 def collate_mlm(

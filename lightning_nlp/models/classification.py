@@ -142,13 +142,13 @@ class SequenceClassifier(LightningModule):
         """Clip in bf16 too; see `clip_gradients`."""
         clip_gradients(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure one batch of the validation split."""
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Measure one batch of the validation split; returns its `logits` (n, classes) and `labels` (n,)."""
+        return self._evaluate(batch, "val")
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure one batch of the test split."""
-        self._evaluate(batch, "test")
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Measure one batch of the test split; returns its `logits` (n, classes) and `labels` (n,)."""
+        return self._evaluate(batch, "test")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The probability of each class, (B, number of classes)."""
@@ -177,7 +177,7 @@ class SequenceClassifier(LightningModule):
             "classification", self._data.tokenizer, label_names=[str(name) for name in self._data.label_names]
         )
 
-    def _evaluate(self, batch: dict[str, Tensor], stage: Literal["val", "test"]) -> None:
+    def _evaluate(self, batch: dict[str, Tensor], stage: Literal["val", "test"]) -> dict[str, Tensor]:
         """Add a batch to a split's metrics; the loss is the plain one, without label smoothing or class weights."""
         logits, labels = self(batch), batch["labels"]
         loss, metrics = (self.val_loss, self.val_metrics) if stage == "val" else (self.test_loss, self.test_metrics)
@@ -185,6 +185,7 @@ class SequenceClassifier(LightningModule):
         metrics.update(logits.argmax(dim=-1), labels)
         self.log(f"{stage}/loss", loss, prog_bar=True)
         self.log_dict(metrics, prog_bar=stage == "val")
+        return {"logits": logits, "labels": labels}
 
 
 def _class_weights(

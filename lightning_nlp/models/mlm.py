@@ -125,13 +125,13 @@ class MaskedLanguageModel(LightningModule):
         """Clip in bf16 too; see `clip_gradients`."""
         clip_gradients(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure one batch of the validation split."""
-        self._evaluate(batch, self.val_metrics)
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Measure one batch of the validation split; returns what `_evaluate` does."""
+        return self._evaluate(batch, self.val_metrics)
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure one batch of the test split."""
-        self._evaluate(batch, self.test_metrics)
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Measure one batch of the test split; returns what `_evaluate` does."""
+        return self._evaluate(batch, self.test_metrics)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation split's metrics."""
@@ -167,16 +167,20 @@ class MaskedLanguageModel(LightningModule):
             output = packing.forward(self.network, batch)
         return output.logits.squeeze(0), batch["labels"].flatten().index_select(0, positions)
 
-    def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> None:
-        """Add the masked tokens of a batch to a split's means."""
+    def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> dict[str, Tensor]:
+        """Add the n masked tokens of a batch to a split's means; returns `targets`, `loss`, `top1`, `top5`, (n,)."""
         logits, targets = self._guess(batch)
-        if not len(targets):
-            return
         logits = logits.float()
         best = logits.topk(min(5, logits.shape[-1])).indices == targets[:, None]
-        metrics["loss"].update(F.cross_entropy(logits, targets, reduction="none"))
-        metrics["top1"].update(best[:, 0])
-        metrics["top5"].update(best.any(dim=-1))
+        found = {
+            "loss": F.cross_entropy(logits, targets, reduction="none"),
+            "top1": best[:, 0],
+            "top5": best.any(dim=-1),
+        }
+        if len(targets):
+            for name, values in found.items():
+                metrics[name].update(values)
+        return {"targets": targets, **found}
 
     def _log_metrics(self, metrics: Any, stage: Literal["val", "test"], split: str) -> None:
         """Log a split's means over its masked tokens, and what follows from the loss."""

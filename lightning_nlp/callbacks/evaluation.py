@@ -1,0 +1,182 @@
+"""Each validation of a training, and its test, as a record in the run's directory that all viewers read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from lightning_nlp.callbacks.finite import write_tensors
+from lightning_nlp.evaluation.groups import continues_a_word
+from lightning_nlp.evaluation.probes import fill
+from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
+from lightning_nlp.evaluation.words import mistakes
+from lightning_nlp.whole_files import write_whole
+
+IGNORE_INDEX = -100
+
+
+class Evaluation(Callback):
+    """Writes `val-<step>.json` after each validation and `test.json` after the test, and hands them to the loggers.
+
+    What validation_step and test_step return is kept on its device until the split is through. A logger gets a record
+    if it has a method `log_evaluation`. The predictions of a classifier are kept beside the record, as
+    `val-<step>.safetensors` and `test.safetensors` (`logits`, `labels`, `rows` of the split, `lengths` in tokens); of
+    the validations only the best one's.
+
+    Records have no times in them: a training that was killed and went on writes the same.
+
+    Args:
+        folder: Where to write.
+        probes: Sentences with [MASK] that a masked language model fills at each evaluation.
+    """
+
+    def __init__(self, folder: Path, probes: list[str] | None = None) -> None:
+        self.folder = folder
+        self.probes = probes or []
+        self._parts: list[dict[str, Tensor]] = []
+        self._tokens: tuple[np.ndarray, np.ndarray] | None = None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin; a validation that was broken off leaves nothing."""
+        self._parts = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._parts = []
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
+    ) -> None:
+        """Keep what the step returned."""
+        self._keep(outputs, batch)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
+    ) -> None:
+        """Keep what the step returned."""
+        self._keep(outputs, batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the record, and if it is the best so far the predictions."""
+        self._write(trainer, pl_module, "val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the record, with the worst mistakes."""
+        self._write(trainer, pl_module, "test")
+
+    def _keep(self, outputs: Any, batch: Any) -> None:
+        if not isinstance(outputs, dict):  # a module of the user's own
+            return
+        part = dict(outputs)
+        if "logits" in part:
+            part["rows"] = batch["rows"]
+            part["lengths"] = batch["cu_seqlens"].diff() if "cu_seqlens" in batch else batch["attention_mask"].sum(1)
+        self._parts.append(part)
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.sanity_checking or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        parts, self._parts = self._parts, []
+        found = joined(parts, trainer)
+        if not found or not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        record: dict[str, Any] = {
+            "task": "classification" if "logits" in found else "mlm",
+            "stage": stage,
+            "step": trainer.global_step,
+            "epoch": trainer.current_epoch,
+            "metrics": {
+                name.removeprefix(f"{stage}/"): float(value)
+                for name, value in sorted(trainer.callback_metrics.items())
+                if name.startswith(f"{stage}/")
+            },
+        }
+        name = f"val-{trainer.global_step:08d}" if stage == "val" else "test"
+        if "logits" in found:
+            found = by_row(found)
+            if stage == "test" or is_best(trainer):
+                self._write_predictions(name, found)
+            labels = [str(label) for label in data.label_names]
+            thresholds = self._thresholds(len(labels)) if stage == "test" else None
+            record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, thresholds)
+            record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
+            if stage == "test":
+                record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.rows("test"), found, labels)
+        else:
+            record |= mlm_record(found.pop("targets"), found, *self._vocabulary(data))
+            record["probes"] = fill(pl_module.network, data.tokenizer, self.probes)
+        record = plain(record)
+        write_whole(self.folder / f"{name}.json", json.dumps(record, ensure_ascii=False))
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_evaluation"):
+                logger.log_evaluation(record)
+
+    def _vocabulary(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        """How often each token stands in train, and whether it continues a word."""
+        if self._tokens is None:
+            vocabulary = data.tokenizer.convert_ids_to_tokens(range(len(data.tokenizer)))
+            continues = continues_a_word(vocabulary, set(data.tokenizer.all_special_tokens))
+            self._tokens = data.token_counts("train"), continues
+        return self._tokens
+
+    def _write_predictions(self, name: str, found: dict[str, np.ndarray]) -> None:
+        """Write them; of validations, in the place of an earlier one's."""
+        tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items()}
+        write_tensors(self.folder / f"{name}.safetensors", tensors, {})
+        for path in self.folder.glob("val-*.safetensors"):
+            if name.startswith("val-") and path.stem != name:
+                path.unlink(missing_ok=True)
+
+    def _thresholds(self, classes: int) -> list[dict[str, Any]]:
+        """Those of the best validation; what was chosen on the test itself would flatter."""
+        for path in self.folder.glob("val-*.safetensors"):
+            record = path.with_suffix(".json")
+            if record.is_file():
+                return list(json.loads(record.read_text(encoding="utf-8"))["by_class"])
+        return [{} for _ in range(classes)]
+
+
+def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Predictions in the order of the split's rows, whatever the batches and the processes were; fillers left out.
+
+    Args:
+        found: `logits`, `labels`, `rows` and `lengths`.
+    """
+    real = found["labels"] != IGNORE_INDEX
+    order = np.argsort(found["rows"][real], kind="stable")
+    kinds = {"logits": np.float32, "labels": np.int64, "rows": np.int64, "lengths": np.int32}
+    return {name: found[name][real][order].astype(kind) for name, kind in kinds.items()}
+
+
+def is_best(trainer: Trainer) -> bool:
+    """Whether the validation that has just ended is the best so far, as the ModelCheckpoint is about to find.
+
+    Args:
+        trainer: With the validation's metrics.
+    """
+    checkpoint = trainer.checkpoint_callback
+    if not isinstance(checkpoint, ModelCheckpoint) or checkpoint.monitor is None:
+        return True  # no choice: the last counts
+    value, best = trainer.callback_metrics.get(checkpoint.monitor), checkpoint.best_model_score
+    if best is None or value is None:
+        return True
+    return bool(value > best if checkpoint.mode == "max" else value < best)
+
+
+def joined(parts: list[dict[str, Tensor]], trainer: Trainer) -> dict[str, np.ndarray]:
+    """What the steps of all processes returned, under the same names."""
+    found = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]} if parts else {}
+    if trainer.world_size > 1:
+        every: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(every, found)
+        every = [part for part in every if part]
+        found = {name: torch.cat([part[name] for part in every]) for name in every[0]} if every else {}
+    return {name: values.numpy() for name, values in found.items()}

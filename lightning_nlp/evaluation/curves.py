@@ -1,0 +1,67 @@
+"""Precision against recall, and ROC: one class against the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+
+POINTS = 200  # of a curve that is drawn: more than a screen shows
+
+
+def class_curves(scores: Array, positive: Array) -> dict[str, Any]:
+    """The curves of one class, and the areas below them.
+
+    A text counts as of the class if its score is at least the threshold.
+
+    Args:
+        scores: The probability of the class, (N,).
+        positive: Whether a text is of the class, (N,).
+
+    Returns:
+        `pr` (recall, precision, threshold), `roc` (fpr, tpr, threshold), each thinned to `POINTS`; `average_precision`
+        and `auc` of the whole curves. All are None where all texts are of the class, or none is.
+    """
+    if positive.all() or not positive.any():
+        return dict.fromkeys(("pr", "roc", "average_precision", "auc"))
+    import torch
+    from torchmetrics.functional.classification import (
+        binary_auroc,
+        binary_average_precision,
+        binary_precision_recall_curve,
+        binary_roc,
+    )
+
+    predicted, target = torch.as_tensor(scores, dtype=torch.float64), torch.as_tensor(positive).long()
+    precision, recall, limits = (
+        found.numpy() for found in binary_precision_recall_curve(predicted, target, validate_args=False)
+    )
+    false_rate, true_rate, cuts = (found.numpy() for found in binary_roc(predicted, target, validate_args=False))
+    precision, recall = precision[:-1], recall[:-1]  # the last point, (1, 0), has no threshold
+    kept = thinned(recall, precision)
+    drawn = thinned(false_rate, true_rate)
+    return {
+        "pr": {"recall": recall[kept], "precision": precision[kept], "threshold": limits[kept]},
+        "roc": {"fpr": false_rate[drawn], "tpr": true_rate[drawn], "threshold": cuts[drawn]},
+        "average_precision": float(binary_average_precision(predicted, target, validate_args=False)),
+        "auc": float(binary_auroc(predicted, target, validate_args=False)),
+    }
+
+
+def thinned(x: Array, y: Array) -> NDArray[np.intp]:
+    """Which points of a curve to draw: evenly spread along it, with both ends.
+
+    Args:
+        x: (n,).
+        y: (n,).
+
+    Returns:
+        At most `POINTS` indices, rising.
+    """
+    if len(x) <= POINTS:
+        return np.arange(len(x))
+    way = np.concatenate([[0.0], (np.abs(np.diff(x)) + np.abs(np.diff(y))).cumsum()])
+    return np.unique(np.searchsorted(way, np.linspace(0, way[-1], POINTS)).clip(max=len(x) - 1))

@@ -1,0 +1,127 @@
+"""Where a model is good: by length, by confidence, by a token's frequency, by word and subword."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_nlp.evaluation.temperature import BINS
+
+Array = NDArray[Any]
+
+LENGTH_GROUPS = 8
+# How tokenizers mark the pieces of a word: the first continues one, the others begin one.
+CONTINUES, BEGINS = "##", ("Ġ", "▁")
+
+
+def by_length(lengths: Array, right: Array) -> list[dict[str, float]]:
+    """Accuracy by length, in groups of about equal size.
+
+    Args:
+        lengths: In tokens, (N,).
+        right: Whether the prediction is right, (N,).
+
+    Returns:
+        Of each group `low` and `high` (both within it), `examples` and `accuracy`; at most `LENGTH_GROUPS`.
+    """
+    if not len(lengths):
+        return []
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))
+    group = np.searchsorted(edges[1:-1], lengths, side="right")  # the last group holds its upper edge too
+    return [
+        {
+            "low": int(lengths[group == number].min()),
+            "high": int(lengths[group == number].max()),
+            "examples": int((group == number).sum()),
+            "accuracy": float(right[group == number].mean()),
+        }
+        for number in np.unique(group).tolist()
+    ]
+
+
+def reliability(confidence: Array, right: Array) -> list[dict[str, float]]:
+    """What a reliability diagram shows (Guo et al. 2017): how often the predictions of each confidence are right.
+
+    Args:
+        confidence: The probability of the predicted class, (N,).
+        right: Whether the prediction is right, (N,).
+
+    Returns:
+        Of each bin that holds anything `low` (outside of it), `high` (within), `examples`, the mean `confidence`, and
+        `accuracy`.
+    """
+    bins = np.ceil(confidence * BINS).astype(int)
+    return [
+        {
+            "low": (number - 1) / BINS,
+            "high": number / BINS,
+            "examples": int((bins == number).sum()),
+            "confidence": float(confidence[bins == number].mean()),
+            "accuracy": float(right[bins == number].mean()),
+        }
+        for number in np.unique(bins).tolist()
+    ]
+
+
+def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> list[dict[str, float]]:
+    """A masked language model by how often the wanted token stands in train: 0, 1 to 9, 10 to 99, and so on.
+
+    Args:
+        targets: The wanted tokens' ids, (n,).
+        counts: How often each token of the vocabulary stands in train, (vocabulary,).
+        figures: By name, a figure for each target, (n,).
+
+    Returns:
+        Of each group that holds anything `low`, `high` (both within it), `tokens`, and the mean of each figure.
+    """
+    often = counts[targets]
+    groups = []
+    low, high = 0, 0
+    while low <= (often.max() if len(often) else -1):
+        inside = (often >= low) & (often <= high)
+        if inside.any():
+            groups.append({"low": low, "high": high} | _means(inside, figures))
+        low, high = high + 1, 10 * (high + 1) - 1
+    return groups
+
+
+def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dict[str, dict[str, float]]:
+    """A masked language model on tokens that begin a word, and on those that continue one.
+
+    Args:
+        targets: The wanted tokens' ids, (n,).
+        continues: Whether each token of the vocabulary continues a word, (vocabulary,).
+        figures: By name, a figure for each target, (n,).
+
+    Returns:
+        Of `word` and `subword`, if there are any, `tokens` and the mean of each figure.
+    """
+    subword = continues[targets]
+    groups = {"word": ~subword, "subword": subword}
+    return {name: _means(inside, figures) for name, inside in groups.items() if inside.any()}
+
+
+def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> NDArray[np.bool_]:
+    """Which tokens continue a word, by the marks of WordPiece, byte-level BPE or SentencePiece.
+
+    Args:
+        vocabulary: The tokens as the tokenizer writes them, in the order of their ids.
+        special: Those that stand for no text.
+
+    Returns:
+        (vocabulary,).
+    """
+    wordpiece = any(token.startswith(CONTINUES) for token in vocabulary)
+    begins = tuple(mark for mark in BEGINS if any(token.startswith(mark) for token in vocabulary))
+
+    def goes_on(token: str) -> bool:
+        return token.startswith(CONTINUES) if wordpiece else bool(begins) and not token.startswith(begins)
+
+    return np.array([token not in special and goes_on(token) for token in vocabulary], dtype=bool)
+
+
+def _means(inside: Array, figures: dict[str, Array]) -> dict[str, float]:
+    return {"tokens": int(inside.sum())} | {name: float(values[inside].mean()) for name, values in figures.items()}

@@ -1,0 +1,51 @@
+"""Sentences with holes, which a masked language model fills at each evaluation: what it has learned, for the eye."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MASK = "[MASK]"  # as a user writes it, whatever the tokenizer's own is
+TOP_K = 5
+
+
+def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) -> list[dict[str, Any]]:
+    """The best tokens for each hole.
+
+    Args:
+        network: A masked language model of transformers, in evaluation mode.
+        tokenizer: Its tokenizer.
+        probes: Sentences with `MASK`.
+        top_k: Tokens for each hole.
+
+    Returns:
+        Of each sentence its `text` and `fillings`: for each hole a list of `token` and `probability`.
+    """
+    found = []
+    for text in probes:
+        encoded = tokenizer(text.replace(MASK, tokenizer.mask_token), truncation=True, return_tensors="pt")
+        encoded = encoded.to(network.get_input_embeddings().weight.device)
+        with torch.inference_mode():
+            logits = network(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[0]
+        holes = logits[encoded["input_ids"][0] == tokenizer.mask_token_id].float().cpu()
+        found.append({"text": text, "fillings": [fillings(hole, tokenizer, top_k) for hole in holes]})
+    return found
+
+
+def fillings(logits: Tensor, tokenizer: Any, top_k: int) -> list[dict[str, Any]]:
+    """The best tokens for one hole.
+
+    Args:
+        logits: (vocabulary,).
+        tokenizer: What decodes them.
+        top_k: How many.
+
+    Returns:
+        Of each its `token` and `probability`.
+    """
+    best = logits.softmax(-1).topk(min(top_k, len(logits)))
+    # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
+    tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]
+    return [{"token": token, "probability": p} for token, p in zip(tokens, best.values.tolist(), strict=True)]

@@ -1,0 +1,115 @@
+"""An evaluation as one record of plain lists and numbers, which W&B, the report and the model card show."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_nlp.evaluation.curves import class_curves
+from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece, reliability
+from lightning_nlp.evaluation.temperature import calibration_error, probabilities
+from lightning_nlp.evaluation.thresholds import choose_thresholds, figures_at
+
+Array = NDArray[Any]
+DIGITS = 6
+
+
+def classification_record(
+    logits: Array, labels: Array, lengths: Array, label_names: list[str], thresholds: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What a split's predictions are worth.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,), all of them classes.
+        lengths: In tokens, (N,).
+        label_names: The classes' names.
+        thresholds: Those of another split (`by_class` of its record), to be tried on this one; None chooses them here.
+
+    Returns:
+        `examples`, `labels`, `ece` and `brier`, `confusion` (rows: the label, columns: the prediction), `by_class`,
+        `reliability` and `by_length`.
+    """
+    chances = probabilities(logits)
+    predicted, classes = chances.argmax(axis=1), len(label_names)
+    right = predicted == labels
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    chosen = choose_thresholds(chances, labels) if thresholds is None else _tried(thresholds, chances, labels)
+    return plain(
+        {
+            "examples": len(labels),
+            "labels": label_names,
+            "ece": calibration_error(chances, labels),
+            # over all classes (Brier 1950): 0 is best, 2 is worst
+            "brier": float(((chances - np.eye(classes)[labels]) ** 2).sum(axis=1).mean()) if len(labels) else 0.0,
+            "confusion": confusion,
+            "by_class": [
+                {"label": name, **_counted(confusion, i), **class_curves(chances[:, i], labels == i), **chosen[i]}
+                for i, name in enumerate(label_names)
+            ],
+            "reliability": reliability(chances.max(axis=1), right),
+            "by_length": by_length(lengths, right),
+        }
+    )
+
+
+def mlm_record(targets: Array, figures: dict[str, Array], counts: Array, continues: Array) -> dict[str, Any]:
+    """What a masked language model's guesses are worth.
+
+    Args:
+        targets: The wanted tokens' ids, (n,).
+        figures: `top1`, `top5` and `loss` of each, (n,).
+        counts: How often each token of the vocabulary stands in train, (vocabulary,).
+        continues: Whether each token of the vocabulary continues a word, (vocabulary,).
+
+    Returns:
+        `masked_tokens`, `by_frequency` and `by_piece`.
+    """
+    return plain(
+        {
+            "masked_tokens": len(targets),
+            "by_frequency": by_frequency(targets, counts, figures),
+            "by_piece": by_piece(targets, continues, figures),
+        }
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: arrays as lists, numbers rounded to `DIGITS`, what is not finite as None."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
+def _counted(confusion: Array, i: int) -> dict[str, float]:
+    """A class's figures by its row and its column; 0 where it is never predicted, or never meant."""
+    hits, support, stated = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
+    return {
+        "precision": hits / max(stated, 1),
+        "recall": hits / max(support, 1),
+        "f1": 2 * hits / max(support + stated, 1),
+        "support": support,
+    }
+
+
+def _tried(thresholds: list[dict[str, Any]], chances: Array, labels: Array) -> list[dict[str, Any]]:
+    """What thresholds of another split give on this one."""
+    found = []
+    for i, entry in enumerate(thresholds):
+        tried = {}
+        for name in ("best_f1", "wanted"):
+            limit = (entry.get(name) or {}).get("threshold")
+            tried[name] = (
+                None if limit is None else {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
+            )
+        found.append(tried)
+    return found

@@ -1,0 +1,120 @@
+"""The words that drive a classifier's decision, and the mistakes it was surest of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_nlp.evaluation.groups import continues_a_word
+from lightning_nlp.evaluation.temperature import probabilities
+
+NUMBER = 50
+TEXTS_AT_A_TIME = 8
+
+
+def mistakes(
+    network: Any, tokenizer: Any, rows: Any, found: dict[str, NDArray[Any]], label_names: list[str]
+) -> list[dict[str, Any]]:
+    """The wrong predictions with the highest probability, the surest first.
+
+    Args:
+        network: The classifier, in evaluation mode.
+        tokenizer: Its tokenizer.
+        rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
+        found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
+        label_names: The classes' names.
+
+    Returns:
+        Of at most `NUMBER` texts `row`, `text` as the network saw it, `label`, `prediction`, `probability`, `words`.
+    """
+    chances = probabilities(found["logits"])
+    predicted = chances.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != found["labels"])
+    wrong = wrong[np.argsort(-chances[wrong, predicted[wrong]], kind="stable")][:NUMBER]
+    if not len(wrong):
+        return []
+    ids = [list(map(int, tokens)) for tokens in rows[found["rows"][wrong]]["input_ids"]]
+    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]))
+    return [
+        {
+            "row": int(found["rows"][at]),
+            "text": tokenizer.decode(tokens, skip_special_tokens=True),
+            "label": label_names[found["labels"][at]],
+            "prediction": label_names[predicted[at]],
+            "probability": float(chances[at, predicted[at]]),
+            "words": [[word, score] for word, score in driving],
+        }
+        for at, tokens, driving in zip(wrong, ids, words, strict=True)
+    ]
+
+
+def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
+    """How much each word speaks for a class: gradient x input (Shrikumar et al. 2016, "Not just a black box").
+
+    The gradient of the class's logit by the word embeddings times these, summed over a word's pieces.
+
+    Args:
+        network: The classifier, in evaluation mode, in float32.
+        tokenizer: Its tokenizer.
+        ids: The token ids of each text, with special tokens.
+        targets: A class for each text, (texts,).
+
+    Returns:
+        For each text its words in order, without special tokens, with signed scores whose largest magnitude is 1.
+    """
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    scores: list[list[float]] = [[] for _ in ids]
+    for start in range(0, len(order), TEXTS_AT_A_TIME):
+        chosen = order[start : start + TEXTS_AT_A_TIME]
+        found = _scores(network, tokenizer.pad_token_id, [ids[i] for i in chosen], targets[chosen])
+        for i, row in zip(chosen, found, strict=True):
+            scores[i] = row
+    return [_words(tokenizer, tokens, row) for tokens, row in zip(ids, scores, strict=True)]
+
+
+def _scores(network: Any, padding: int, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
+    """Gradient x input of each token."""
+    device = network.get_input_embeddings().weight.device
+    width = max(map(len, ids))
+    tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
+    embedded: list[Tensor] = []
+
+    def note(module: Any, inputs: Any, output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[0]
+
+    hook = network.get_input_embeddings().register_forward_hook(note)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            logits = network(input_ids=tokens.clone(), attention_mask=mask.clone()).logits
+            (gradient,) = torch.autograd.grad(logits.gather(1, targets.to(device).clone()[:, None]).sum(), embedded[:1])
+    finally:
+        hook.remove()
+    products = (gradient * embedded[0].detach()).sum(-1).float().cpu()
+    return [row[: len(text)].tolist() for row, text in zip(products, ids, strict=True)]
+
+
+def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[str, float]]:
+    """Pieces joined to words."""
+    special = set(tokenizer.all_special_ids)
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    continues = continues_a_word(pieces, set(tokenizer.all_special_tokens))
+    groups: list[tuple[list[int], float]] = []
+    inside = False
+    for token, score, goes_on in zip(ids, scores, continues, strict=True):
+        if token in special:
+            inside = False
+            continue
+        if goes_on and inside:
+            before, sum_before = groups[-1]
+            groups[-1] = [*before, token], sum_before + score
+        else:
+            groups.append(([token], score))
+        inside = True
+    largest = max((abs(score) for _, score in groups), default=0.0) or 1.0
+    return [(tokenizer.decode(tokens).strip(), round(score / largest, 4)) for tokens, score in groups]
