@@ -66,9 +66,10 @@ def check_settings(config: Namespace) -> None:
         if config.trainer.get(name) == 0:
             raise UserError(f"--trainer.{name} 0 trains nothing, and an untrained model is no result: give 1 or more.")
     class_name = config.model.class_path.rsplit(".", 1)[-1]
-    if config.probes and class_name == "SequenceClassifier":
+    probes = config.get("probes") or []
+    if probes and class_name == "SequenceClassifier":
         raise UserError("--probes are for a masked language model, and this is a SequenceClassifier: leave them out.")
-    for probe in config.probes or []:
+    for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
     known = VALIDATION_METRICS.get(class_name)

@@ -31,10 +31,11 @@ def test_padding_rounds_up_to_eight_but_not_beyond_the_model():
 
 
 def test_classification_batch():
-    examples = {"input_ids": [np.array([2, 9, 3]), np.array([2, 3])], "label": np.array([1, 0]), "index": [0, 1]}
+    examples = {"input_ids": [np.array([2, 9, 3]), np.array([2, 3])], "label": np.array([1, 0]), "index": [4, 7]}
     batch = collate_classification(examples, 0, pad_token_id=0, max_length=512)
-    assert set(batch) == {"input_ids", "attention_mask", "labels"}
+    assert set(batch) == {"input_ids", "attention_mask", "labels", "rows"}
     assert batch["labels"].tolist() == [1, 0]
+    assert batch["rows"].tolist() == [4, 7]
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 
@@ -54,8 +55,9 @@ def test_packed_classification_batch_is_longest_first_with_its_labels():
     sequences = [np.array([2, 9, 3]), np.array([2, 3]), np.array([2, 7, 7, 3]), np.array([2, 8, 3])]
     examples = {"input_ids": sequences, "label": np.array([1, 0, 4, 2]), "index": [0, 1, 2, 3]}
     batch = collate_classification(examples, 0, pad_token_id=0, max_length=512, packed=True)
-    assert set(batch) == {"input_ids", "position_ids", "cu_seqlens", "max_seqlen", "labels"}
+    assert set(batch) == {"input_ids", "position_ids", "cu_seqlens", "max_seqlen", "labels", "rows"}
     assert batch["labels"].tolist() == [4, 1, 2, 0], "those of equal length stay in order"
+    assert batch["rows"].tolist() == [2, 0, 3, 1]
     assert batch["input_ids"].tolist() == [[2, 7, 7, 3, 2, 9, 3, 2, 8, 3, 2, 3]]
     assert batch["cu_seqlens"].tolist() == [0, 4, 7, 10, 12]
     assert batch["max_seqlen"] == 4

@@ -1,0 +1,114 @@
+"""The records of a training's evaluations."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from lightning_nlp.callbacks.evaluation import is_best
+from tests.conftest import invoke, read_metrics
+
+
+def records(run):
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (run / "evaluation").glob("*.json")}
+
+
+def test_a_classifiers_records_hold_what_was_measured(cls_run):
+    found = records(cls_run)
+    logged = {int(row["step"]): row for row in read_metrics(cls_run) if row["val/accuracy"]}
+    assert sorted(found) == ["test", *(f"val-{step + 1:08d}" for step in sorted(logged))]
+    for step, row in logged.items():
+        metrics = found[f"val-{step + 1:08d}"]["metrics"]
+        for name in ("accuracy", "loss", "f1"):
+            assert metrics[name] == pytest.approx(float(row[f"val/{name}"]), abs=1e-6)
+    test = found["test"]
+    correct = sum(test["confusion"][i][i] for i in range(2))
+    assert test["metrics"]["accuracy"] == pytest.approx(correct / test["examples"], abs=1e-6)
+    wrong = test["examples"] - correct
+    assert len(test["mistakes"]) == min(50, wrong)
+
+
+def test_predictions_are_kept_for_the_test_and_the_best_validation(cls_run):
+    checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    names = {path.stem for path in (cls_run / "evaluation").glob("*.safetensors")}
+    assert names == {"test", f"val-{checkpoint['global_step']:08d}"}
+    for name in names:
+        record, found = records(cls_run)[name], load_file(cls_run / "evaluation" / f"{name}.safetensors")
+        assert found["rows"].tolist() == list(range(record["examples"]))
+        accuracy = (found["logits"].argmax(1) == found["labels"]).mean()
+        assert accuracy == pytest.approx(record["metrics"]["accuracy"], abs=1e-6)
+        weights = np.exp(found["logits"] - found["logits"].max(1, keepdims=True))
+        chances = weights[np.arange(len(weights)), found["labels"]] / weights.sum(1)
+        assert -np.log(chances).mean() == pytest.approx(record["metrics"]["loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize("more", [["--data.packing", "false"], ["--data.tokens_per_batch", "64"]])
+def test_however_the_batches_are_made_rows_keep_their_predictions(more, tiny_cls, cls_run, tmp_path):
+    ours = load_file(cls_run / "evaluation" / "test.safetensors")
+    limits = ["--trainer.max_steps", "1", "--trainer.precision", "32-true", "--runs_dir", tmp_path]
+    one, two = (invoke("fit", *tiny_cls, *limits, *extra).run for extra in ([], more))
+    a, b = (load_file(run / "evaluation" / "test.safetensors") for run in (one, two))
+    for name in ("rows", "labels", "lengths"):
+        assert a[name].tolist() == b[name].tolist() == ours[name].tolist()
+
+
+def test_a_masked_language_models_records(tiny_mlm, tmp_path):
+    arguments = ["--runs_dir", tmp_path, "--trainer.max_epochs", "1", "--probes", '["La [MASK] estas [MASK]."]']
+    run = invoke("fit", *tiny_mlm, *arguments).run
+    test = records(run)["test"]
+    counted = test["by_frequency"]
+    assert sum(group["tokens"] for group in counted) == test["masked_tokens"] > 0
+    mean = sum(group["tokens"] * group["loss"] for group in counted) / test["masked_tokens"]
+    assert mean == pytest.approx(test["metrics"]["loss"], abs=1e-4)
+    pieces = test["by_piece"].values()
+    top1 = sum(piece["tokens"] * piece["top1"] for piece in pieces) / test["masked_tokens"]
+    assert top1 == pytest.approx(test["metrics"]["top1"], abs=1e-5)
+    (probe,) = test["probes"]
+    assert [len(hole) for hole in probe["fillings"]] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("task", "probes", "words"),
+    [
+        ("mlm", '["La hundo estas granda."]', ["'La hundo estas granda.' has no [MASK]", "--probes"]),
+        ("cls", '["La [MASK]"]', ["--probes are for a masked language model"]),
+    ],
+)
+def test_probes_that_make_no_sense(task, probes, words, request, tmp_path):
+    outcome = invoke("fit", *request.getfixturevalue(f"tiny_{task}"), "--probes", probes, "--runs_dir", tmp_path)
+    assert outcome.code == 2
+    for word in words:
+        assert word in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_loggers_are_handed_the_records_as_they_are_written(tiny_cls, tmp_path, monkeypatch):
+    from lightning_nlp.metrics_csv import MetricsCSV
+
+    handed = []
+    monkeypatch.setattr(MetricsCSV, "log_evaluation", lambda self, record: handed.append(record), raising=False)
+    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1").run
+    assert [record["stage"] for record in handed] == [*["val"] * (len(handed) - 1), "test"]
+    assert len(handed) >= 2
+    assert handed[-1] == records(run)["test"]
+
+
+def test_a_dry_run_writes_none(tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.fast_dev_run", "true")
+    assert outcome.code == 0
+    assert not list(tmp_path.rglob("evaluation"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "best", "expected"), [("max", 0.9, 0.8, True), ("max", 0.8, 0.8, False), ("min", 0.9, 0.8, False)]
+)
+def test_the_best_is_the_checkpoints(mode, value, best, expected):
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    checkpoint = ModelCheckpoint(monitor="val/x", mode=mode)
+    checkpoint.best_model_score = torch.tensor(best)
+    trainer = SimpleNamespace(checkpoint_callback=checkpoint, callback_metrics={"val/x": torch.tensor(value)})
+    assert is_best(trainer) is expected

@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
+from lightning_nlp.evaluation.temperature import probabilities
+
+NAMES = ["bad", "fair", "good"]
+
+
+@pytest.fixture
+def predictions():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 400)
+    logits = rng.normal(size=(400, 3)) + 1.5 * np.eye(3)[labels]
+    return logits.astype(np.float32), labels, rng.integers(3, 90, 400)
+
+
+def test_every_number_is_scikit_learns(predictions):
+    logits, labels, _ = predictions
+    record = classification_record(*predictions, NAMES)
+    chances = probabilities(logits)
+    predicted = chances.argmax(1)
+    assert record["confusion"] == confusion_matrix(labels, predicted).tolist()
+    assert record["brier"] == pytest.approx(3 * brier_score(chances, labels), abs=1e-6)
+    expected = np.array(precision_recall_fscore_support(labels, predicted)).T
+    for i, (entry, figures) in enumerate(zip(record["by_class"], expected, strict=True)):
+        assert [entry[name] for name in ("precision", "recall", "f1", "support")] == pytest.approx(figures, abs=1e-6)
+        assert entry["average_precision"] == pytest.approx(
+            average_precision_score(labels == i, chances[:, i]), abs=1e-6
+        )
+        assert entry["auc"] == pytest.approx(roc_auc_score(labels == i, chances[:, i]), abs=1e-6)
+    assert sum(group["examples"] for group in record["by_length"]) == 400
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def brier_score(chances, labels):
+    """The mean over classes of scikit-learn's score of one class."""
+    return np.mean([brier_score_loss(labels == i, chances[:, i]) for i in range(chances.shape[1])])
+
+
+def test_thresholds_of_another_split_are_only_tried(predictions):
+    other = classification_record(*predictions, NAMES)["by_class"]
+    logits, labels, lengths = predictions
+    record = classification_record(logits[:50], labels[:50], lengths[:50], NAMES, other)
+    for i, (entry, chosen) in enumerate(zip(record["by_class"], other, strict=True)):
+        limit = chosen["best_f1"]["threshold"]
+        taken = probabilities(logits[:50])[:, i] >= limit
+        assert entry["best_f1"]["threshold"] == limit
+        assert entry["best_f1"]["recall"] == pytest.approx(taken[labels[:50] == i].mean(), abs=1e-6)
+    without = classification_record(logits, labels, lengths, NAMES, [{}, {}, {}])
+    assert [entry["best_f1"] for entry in without["by_class"]] == [None] * 3
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_few_examples_and_absent_classes_have_defined_records(number):
+    rng = np.random.default_rng(0)
+    record = classification_record(rng.normal(size=(number, 3)), np.ones(number, dtype=int), np.full(number, 7), NAMES)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["by_class"][0]["support"] == 0
+    assert record["by_class"][0]["auc"] is None
+
+
+def test_an_mlm_record_is_plain():
+    targets = np.array([1, 2, 2])
+    figures = {"top1": np.array([1.0, 0, 0]), "loss": np.array([0.5, 2, np.inf])}
+    record = mlm_record(targets, figures, np.array([0, 5, 50]), np.array([False, False, True]))
+    assert record["masked_tokens"] == 3
+    assert record["by_piece"]["subword"] == {"tokens": 2, "top1": 0.0, "loss": None}
+    assert plain({"a": (np.arange(2), float("nan"), 1 / 3)}) == {"a": [[0, 1], None, 0.333333]}
