@@ -10,11 +10,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":")
 
 
-def draw_curves(record: dict[str, Any], folder: Path) -> str | None:
+def draw_curves(record: dict[str, Any], folder: Path, *, calibrated: bool = False) -> str | None:
     """Draw a record's curves into `folder/curves.png`.
 
     Args:
         record: The evaluation of a split.
+        calibrated: Whether the export's probabilities are.
         folder: Where to write.
 
     Returns:
@@ -41,19 +42,23 @@ def draw_curves(record: dict[str, Any], folder: Path) -> str | None:
             **style,
         )
         roc.plot(part["roc"]["fpr"], part["roc"]["tpr"], label=f"{name}, area {part['auc']:.3f}", **style)
-    bins = record["reliability"]
-    middle = [(part["low"] + part["high"]) / 2 for part in bins]
-    reliability.bar(middle, [part["accuracy"] for part in bins], 1 / 16, color="#56B4E9", label="accuracy")
-    confidence = [part["confidence"] for part in bins]
+    bins = record["reliability_calibrated" if calibrated else "reliability"]
+    low, accuracy = [part["low"] for part in bins], [part["accuracy"] for part in bins]
+    reliability.bar(low, accuracy, 1 / 16, align="edge", color="#56B4E9", label="accuracy")
+    for part in bins:  # a bar of three texts is no finding
+        reliability.text(part["low"] + 1 / 32, part["accuracy"], part["examples"], ha="center", va="bottom", fontsize=7)
     reliability.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="as stated")
-    reliability.plot(confidence, [part["accuracy"] for part in bins], "o", color="#0072B2", markersize=4)
+    if calibrated:
+        dots = [[part[name] for part in record["reliability"]] for name in ("confidence", "accuracy")]
+        reliability.plot(*dots, "o", color="#D55E00", fillstyle="none", markersize=4, label="before calibration")
+    error = record["calibration"]["ece_after"] if calibrated else record["metrics"]["ece"]
     roc.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
     for axes, title, across, up in (
         (precision, "Precision and recall", "recall", "precision"),
         (roc, "ROC", "false positive rate", "true positive rate"),
-        (reliability, f"Reliability, calibration error {record['metrics']['ece']:.3f}", "confidence", "accuracy"),
+        (reliability, f"Reliability, calibration error {error:.3f}", "confidence", "accuracy"),
     ):
-        axes.set(title=title, xlabel=across, ylabel=up, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.set(title=title, xlabel=across, ylabel=up, xlim=(-0.02, 1.02), ylim=(-0.02, 1.06))
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left" if axes is reliability else "lower left" if axes is precision else "lower right")
     figure.savefig(folder / "curves.png", metadata={"Software": None})

@@ -55,7 +55,8 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
             datamodule.tokenizer.save_pretrained(unfinished)
-            picture = draw_curves(record, unfinished) if record is not None else None
+            changed = isinstance(found, Calibration) and found.temperature != 1
+            picture = None if record is None else draw_curves(record, unfinished, calibrated=changed)
             card = model_card(
                 network,
                 datamodule.facts,

@@ -24,6 +24,7 @@ TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language M
 MACRO = ("precision", "recall", "f1")
 METRIC_NAMES = {
     **{name: f"{name.title()} (macro)" for name in MACRO},
+    "brier": "Brier score",
     "ece": "Expected calibration error",
     "bits_per_char": "Bits per character",
     "top1": "Top-1 accuracy",
@@ -112,7 +113,8 @@ def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Ca
     from huggingface_hub import EvalResult
 
     if isinstance(calibrated, Calibration) and calibrated.test is not None:
-        test = test | {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
+        test = {name: value for name, value in test.items() if name != "brier"}  # known for the network as it was
+        test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
     return [
         EvalResult(
             task_type=PIPELINE_TAGS[task],

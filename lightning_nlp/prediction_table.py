@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,10 @@ class PredictionTable:
             labels = [name for _, record in pairs for name in record.get("probabilities", ())]
             self.label_width = min(max((len(printable(name)) for name in [*labels, "label"]), default=0), 24)
         fills_masks = any("fillings" in record for _, record in pairs)
+        reached = any("reached" in record for _, record in pairs)
+        reached_width = max(self.label_width, len("reached"))
+        # what the other columns and the space between them leave
+        room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached
         table = Table(box=box.SIMPLE_HEAD, show_header=first, expand=True, pad_edge=False, show_edge=False)
         table.add_column("", justify="right", width=6, style="dim")
         table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -57,6 +62,8 @@ class PredictionTable:
         else:
             table.add_column("label", width=self.label_width, no_wrap=True, overflow="ellipsis", style="bold")
             table.add_column("probability", width=11, justify="right")
+            if reached:
+                table.add_column("reached", width=reached_width, overflow="fold")
         for text, record in pairs:
             shown = Text(printable(text[:LONGEST]))
             if record.get("label", "") is None:
@@ -70,8 +77,10 @@ class PredictionTable:
                 label = record["label"]
                 self.counts[printable(label)] += 1
                 cells = [Text(printable(label)), Text(f"{record['probabilities'][label]:.3f}")]
+                if reached:
+                    cells.append(Text("\n".join(map(printable, record["reached"])) or "none"))
                 if "words" in record:
-                    shown = _explained(record["words"])
+                    shown = _explained(record["words"], room)
             table.add_row(Text(str(record["index"])), shown, *cells)
         self.console.print(table)
 
@@ -100,17 +109,25 @@ def _fillings(fillings: list[list[dict[str, Any]]]) -> Text:
     return Text("\n").join(lines)
 
 
-def _explained(words: list[list[Any]]) -> Text:
-    """A text with its driving words marked, and below it those that drove most, for (+) or against (-) the label."""
+def _explained(words: list[list[Any]], room: int) -> Text:
+    """A text with its driving words marked, and below it those that drove most, for (+) or against (-) the label.
+
+    It begins where the strongest word still fits into so many characters.
+    """
     from rich.text import Text
 
-    line = Text()
-    for word, score in words:
-        style = "" if abs(score) < MARKED else _style(score)
-        line.append(printable(word), style)
-        line.append(" ")
+    words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
-    named = [Text(f"{'+' if score > 0 else '-'}{printable(word)}", _style(score)) for word, score in strongest]
+    ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))
+    left_out = 0.0
+    if strongest and ends[words.index(strongest[0])] > room:
+        left_out = ends[words.index(strongest[0])] - 0.7 * room
+    line = Text("… " if left_out > 0 else "")
+    for (word, score), end in zip(words, ends, strict=True):
+        if end - len(word) > left_out:
+            line.append(word, "" if abs(score) < MARKED else _style(score))
+            line.append(" ")
+    named = [Text(f"{'+' if score > 0 else '-'}{word}", _style(score)) for word, score in strongest]
     return Text("\n").join([line, Text("  ").join(named)])
 
 

@@ -1,11 +1,17 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+import transformers
+from huggingface_hub import ModelCard
+from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lightning_nlp.calibration import LAST_LAYERS, Calibration, calibrate, last_layer, scaled
+from lightning_nlp.evaluation.temperature import calibration_error, fit_temperature, probabilities
+from tests.conftest import invoke, write_reviews
 
 SIZES = {
     **dict.fromkeys(("hidden_size", "dim", "embedding_size", "pooler_hidden_size"), 16),
@@ -113,3 +119,54 @@ def test_no_record_and_no_known_layer_are_said(tmp_path):
     other = SimpleNamespace(config=SimpleNamespace(model_type="xlnet"))
     assert last_layer(other) is None
     assert calibrate(tmp_path, 7, other) == "where a xlnet model makes its logits is not known"
+
+
+@pytest.fixture(scope="module")
+def noisy_run(tiny_cls, tmp_path_factory):
+    """A classifier that is too sure of itself: of its 400 reviews, each fifth has the wrong label."""
+    folder = tmp_path_factory.mktemp("noisy")
+    lines = write_reviews(folder / "reviews.csv", 400).read_text(encoding="utf-8").splitlines()
+    swapped = [line.replace(",neg", ",POS").replace(",pos", ",neg").replace(",POS", ",pos") for line in lines]
+    mixed = [other if i % 5 == 0 else line for i, (line, other) in enumerate(zip(lines, swapped, strict=True))]
+    (folder / "reviews.csv").write_text("\n".join([lines[0], *mixed[1:]]) + "\n", encoding="utf-8")
+    more = ["--data.path", folder / "reviews.csv", "--data.val_fraction", "0.25", "--model.lr", "0.02"]
+    return invoke("fit", *tiny_cls, *more, "--runs_dir", folder / "runs", "--trainer.max_epochs", "3").run
+
+
+def test_pipeline_and_predict_agree_on_the_calibrated_probabilities(noisy_run, tmp_path):
+    config = json.loads((noisy_run / "export" / "config.json").read_text(encoding="utf-8"))
+    temperature = config["calibration"]["temperature"]
+    assert temperature != 1
+    texts = [f"the {noun} was {word}" for noun in ("film", "plot") for word in ("good", "awful", "fine", "dull")]
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    output = tmp_path / "out.jsonl"
+    assert invoke("predict", "--run", noisy_run, "--input", tmp_path / "texts.txt", "--output", output).code == 0
+    ours = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    pipeline = transformers.pipeline("text-classification", model=str(noisy_run / "export"), device="cpu")
+    # and both are the checkpoint's, divided by the temperature
+    network = AutoModelForSequenceClassification.from_pretrained(noisy_run / "export")
+    weights = torch.load(noisy_run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items() if k.startswith("network.")})
+    for record, text in zip(ours, texts, strict=True):
+        theirs = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert record["label"] == max(theirs, key=theirs.get)
+        assert record["probabilities"] == pytest.approx(theirs, abs=1e-6)
+        with torch.inference_mode():
+            raw = network(**pipeline.tokenizer(text, return_tensors="pt")).logits[0]
+        assert list(record["probabilities"].values()) == pytest.approx(
+            (raw / temperature).softmax(-1).tolist(), abs=1e-5
+        )
+
+
+def test_what_the_card_says_of_a_run_is_what_its_predictions_give(noisy_run):
+    step = torch.load(noisy_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    validation, test = (load_file(noisy_run / "evaluation" / f"{n}.safetensors") for n in (f"val-{step:08d}", "test"))
+    temperature = fit_temperature(validation["logits"], validation["labels"])  # not on the test
+    assert json.loads((noisy_run / "export" / "config.json").read_text())["calibration"]["temperature"] == temperature
+    chances = probabilities(test["logits"], temperature)
+    card = ModelCard.load(noisy_run / "export" / "README.md")
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert results["ece"] == pytest.approx(calibration_error(chances, test["labels"]), abs=1e-6)
+    assert results["loss"] == pytest.approx(-np.log(chances[np.arange(len(chances)), test["labels"]]).mean(), abs=1e-6)
+    assert results["accuracy"] == pytest.approx((chances.argmax(1) == test["labels"]).mean(), abs=1e-6)
+    assert "](curves.png)" in card.text

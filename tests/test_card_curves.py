@@ -24,6 +24,18 @@ def test_a_picture_is_drawn_and_drawn_alike(tmp_path, classes):
     assert (tmp_path / "curves.png").read_bytes() == first
 
 
+def test_the_picture_shows_what_calibration_changed(tmp_path):
+    after = {
+        "reliability_calibrated": [{"low": 0.4, "high": 0.467, "examples": 9, "confidence": 0.45, "accuracy": 0.5}]
+    }
+    after["calibration"] = {"ece_after": 0.01}
+    pictures = set()
+    for calibrated in (False, True):
+        draw_curves(record() | after, tmp_path, calibrated=calibrated)
+        pictures.add((tmp_path / "curves.png").read_bytes())
+    assert len(pictures) == 2
+
+
 def test_absent_classes_are_left_out(tmp_path):
     absent = {"label": "pos", "support": 0, "pr": None, "roc": None, "average_precision": None, "auc": None}
     both = record(1)

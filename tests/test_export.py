@@ -336,6 +336,7 @@ def evaluated(run_dir, temperature, step=1234):
         "by_class": [{"label": label, **part} for label in LABELS],
         "reliability": [{"low": 0.4, "high": 0.6, "examples": 60, "confidence": 0.5, "accuracy": 0.5}],
         "calibration": figures,
+        "reliability_calibrated": [],
     }
     (run_dir / "evaluation").mkdir(parents=True)
     (run_dir / "checkpoints").mkdir()

@@ -51,6 +51,22 @@ def test_driving_words_are_named_with_their_sign_and_marked_with_more_than_colou
     assert "\x1b[3;31mdull" in coloured  # in italics
 
 
+def test_a_long_text_is_shown_where_its_strongest_word_stands():
+    words = [["word", 0.0]] * 100 + [["awful", -1.0]] + [["after", 0.0]] * 20
+    shown = printed([("", RECORD | {"words": words})], width=100).splitlines()[2]
+    assert "… word word" in shown
+    assert "word awful after" in shown
+    assert len(shown) <= 100
+
+
+def test_the_labels_that_reach_their_threshold():
+    lines = printed([("x", RECORD | {"reached": ["neg", "pos"]}), ("y", RECORD | {"reached": []})]).splitlines()
+    assert lines[0].rstrip().endswith("reached")
+    assert lines[2].rstrip().endswith("neg")
+    assert lines[3].rstrip().endswith("pos")
+    assert lines[4].rstrip().endswith("none")
+
+
 def test_a_text_without_words():
     record = {"index": 0, "label": None, "reason": "the text has no words"}
     assert "the text has no words" in printed([("", record)])

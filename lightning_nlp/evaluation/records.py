@@ -32,19 +32,19 @@ def classification_record(
 
     Returns:
         `examples`, `labels`, `ece` and `brier`, `confusion` (rows: the label, columns: the prediction), `by_class`,
-        `reliability`, `by_length` and `calibration`. The thresholds of `by_class` are for calibrated probabilities, as
-        the export gives them; all else is of the network as it is.
+        `reliability`, `by_length`, `calibration` and `reliability_calibrated`. That, and the thresholds of `by_class`,
+        are for calibrated probabilities, as the export gives them; all else is of the network as it is.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), len(label_names)
     right = predicted == labels
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    temperature = fit_temperature(logits, labels) if validated is None else validated["calibration"]["temperature"]
+    calibrated = probabilities(logits, temperature)
     if validated is None:
-        temperature = fit_temperature(logits, labels)
-        chosen = choose_thresholds(probabilities(logits, temperature), labels)
+        chosen = choose_thresholds(calibrated, labels)
     else:
-        temperature = validated["calibration"]["temperature"]
-        chosen = _tried(validated["by_class"], probabilities(logits, temperature), labels)
+        chosen = _tried(validated["by_class"], calibrated, labels)
     return plain(
         {
             "examples": len(labels),
@@ -60,6 +60,7 @@ def classification_record(
             "reliability": reliability(chances.max(axis=1), right),
             "by_length": by_length(lengths, right),
             "calibration": calibration(logits, labels, temperature),
+            "reliability_calibrated": reliability(calibrated.max(axis=1), right),
         }
     )
 
