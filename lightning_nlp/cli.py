@@ -141,6 +141,12 @@ class CLI(LightningCLI):
             type=list[str] | None,
             help="Sentences with [MASK] that a masked language model fills at each validation and in the end.",
         )
+        parser.add_argument(
+            "--calibrate",
+            type=bool,
+            default=True,
+            help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
+        )
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -298,7 +304,7 @@ class CLI(LightningCLI):
             "precision": str(trainer.precision),
         }
         if trainer.is_global_zero:
-            export_run(model, datamodule, self.run_dir, facts)
+            export_run(model, datamodule, self.run_dir, facts, calibrated=self._get(self.config, "calibrate"))
             print_summary(self.run_dir, facts)
         for logger in trainer.loggers:
             logger.finalize("success")

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import platform
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
 
-from lightning_nlp import __version__
+from lightning_nlp.calibration import Calibration, calibrate, read_record, scaled
+from lightning_nlp.card_curves import draw_curves
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
+from lightning_nlp.model_card import model_card
 from lightning_nlp.models.encoder import realign
-from lightning_nlp.privacy import public_command
 
-PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any]) -> Path:
-    """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card.
+def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any], *, calibrated: bool = True) -> Path:
+    """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card with its curves.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
         datamodule: The data it was trained on: its `tokenizer` and `facts`.
         run_dir: The run's directory.
         facts: What `fit` gathered, for the model card.
+        calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
+            itself stays as it is.
 
     Returns:
         The folder; `transformers.pipeline` opens it.
@@ -45,12 +48,28 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     shutil.rmtree(replaced, ignore_errors=True)
     shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
+    task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
+    found = _calibration(network, run_dir, facts, calibrated) if task == "classification" else ""
+    record = read_record(run_dir, "test")
     try:
-        network.save_pretrained(unfinished)
-        datamodule.tokenizer.save_pretrained(unfinished)
-        task = "mlm" if network.config.architectures[0].endswith("ForMaskedLM") else "classification"
-        (unfinished / "README.md").write_text(model_card(network, datamodule.facts, task, facts), encoding="utf-8")
-        compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
+        with scaled(network, None if isinstance(found, str) else found):
+            network.save_pretrained(unfinished)
+            datamodule.tokenizer.save_pretrained(unfinished)
+            changed = isinstance(found, Calibration) and found.temperature != 1
+            picture = None if record is None else draw_curves(record, unfinished, calibrated=changed)
+            card = model_card(
+                network,
+                datamodule.facts,
+                task,
+                facts,
+                name=run_dir.parent.name,
+                base_model=_base_model(module),
+                record=record,
+                calibrated=found,
+                picture=picture,
+            )
+            (unfinished / "README.md").write_text(card, encoding="utf-8")
+            compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
         sync_tree(unfinished)
         if target.exists():  # a resumed training exports anew
             target.rename(replaced)
@@ -105,82 +124,25 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
             raise RuntimeError(f"The model in the export {folder} gives other outputs than the one trained")
 
 
-def model_card(network: Any, data_facts: dict[str, Any], task: str, facts: dict[str, Any]) -> str:
-    """The export's README.md, from the run's own facts.
-
-    Args:
-        network: The trained network.
-        data_facts: The data module's `facts`.
-        task: "classification" or "mlm".
-        facts: What `fit` gathered.
-
-    Returns:
-        Markdown with the Hub's front matter.
-    """
-    import lightning
-    import transformers
-
-    versions = {
-        "lightning_nlp": __version__,
-        "Python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "transformers": transformers.__version__,
-    }
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    metrics = [f"| {name} | {value:.4f} |" for name, value in {**facts["validation"], **facts["test"]}.items()]
-    sizes = [
-        f"| {split} | {data_facts[split]['texts']:,} | {data_facts[split]['tokens']:,} |"
-        for split in ("train", "validation", "test")
-    ]
-    speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
-    trained = f"Trained with lightning_nlp on {data_facts['source']}."
-    if task == "classification":
-        trained += f" Labels: {', '.join(map(str, data_facts['label_names']))}."
-    lines = [
-        "---",
-        "library_name: transformers",
-        f"pipeline_tag: {PIPELINE_TAGS[task]}",
-        "tags:",
-        "- lightning_nlp",
-        "---",
-        "",
-        f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
-        "",
-        trained,
-        "",
-        "| metric | value |",
-        "| --- | --- |",
-        *metrics,
-        "",
-        "The checkpoint was chosen on the validation part; the test split was read once, for the figures above.",
-        "",
-        "| split | texts | tokens |",
-        "| --- | --- | --- |",
-        *sizes,
-        "",
-        *(f"- {line}" for line in data_facts["cleaning"]),
-        "",
-        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')} in {facts['seconds']:.0f} s on "
-        f"{facts['hardware']} in {facts['precision']}{speed}.",
-        "",
-        "```",
-        public_command(facts["command"]),
-        "```",
-        "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
-        "",
-        "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
-        "",
-    ]
-    return "\n".join(lines)
+def _calibration(network: Any, run_dir: Path, facts: dict[str, Any], wanted: bool) -> Calibration | str:
+    """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
+    if not wanted:
+        return "it was switched off (`--calibrate false`)"
+    step = _step(run_dir / facts["checkpoint"])
+    found = "its checkpoint is not at hand" if step is None else calibrate(run_dir, step, network)
+    if isinstance(found, str):
+        rank_zero_info(f"The export's probabilities are not calibrated: {found}.")
+    return found
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _step(checkpoint: Path) -> int | None:
+    """After which step a checkpoint was saved."""
+    if not checkpoint.is_file():
+        return None
+    return int(torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"])
 
 
-def sizes_of(config: Any) -> dict[str, int]:
-    """An encoder's sizes, under transformers' common names."""
-    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
-    return {name: getattr(config, name) for name in names if hasattr(config, name)}
+def _base_model(module: Any) -> str | None:
+    """The model on the Hub that was fine-tuned; a folder's name is nobody's business."""
+    name = getattr(module, "hparams", {}).get("pretrained")
+    return name if name and not Path(name).exists() and HUB_ID.fullmatch(name) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -18,6 +19,7 @@ from lightning_nlp import runs
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hardware import default_precision
+from lightning_nlp.prediction_table import PredictionTable
 from lightning_nlp.predictor import load_predictor
 
 if TYPE_CHECKING:
@@ -35,7 +37,12 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
     """
     parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
     parser.add_argument("--input", type=str, required=True, help="Lines of text, CSV, TSV or JSONL; - for stdin.")
-    parser.add_argument("--output", type=str, required=True, help="The JSONL file to write; - for stdout.")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="The JSONL file to write; - for stdout; null prints a table on a terminal, and JSONL elsewhere.",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument("--text_column", type=str, default="text", help="The column of a CSV, TSV or JSONL input.")
     parser.add_argument(
@@ -45,18 +52,29 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
         "--precision", type=str | None, default=None, help="bf16-mixed or 32-true; null takes that of the training."
     )
     parser.add_argument("--top_k", type=int, default=5, help="Fillings for each [MASK].")
+    parser.add_argument(
+        "--explain", type=bool, default=False, help="Add the words that drove each prediction of a classifier."
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=Literal["best_f1", "wanted"] | None,
+        default=None,
+        help="Add the labels whose probability reaches their threshold: that of the best F1, or of the precision 0.95.",
+    )
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
 
 
 def predict(
     run: str,
     input: str,
-    output: str,
+    output: str | None = None,
     overwrite: bool = False,
     text_column: str = "text",
     tokens_per_batch: int = 4096,
     precision: str | None = None,
     top_k: int = 5,
+    explain: bool = False,
+    thresholds: Literal["best_f1", "wanted"] | None = None,
 ) -> None:
     """Write a prediction for each text of a file, in order; the file may be larger than memory.
 
@@ -67,12 +85,17 @@ def predict(
         input: A file of lines, CSV, TSV or JSONL, or `-` for lines from stdin.
         output: The JSONL file, written whole or not at all, or `-` for stdout. A line has `index` (of the text, from
             0) and `label` with `probabilities`, or for a masked language model `fillings`: for each [MASK] the best
-            tokens with their probabilities. A text without words has `label` null.
+            tokens with their probabilities. A text without words has `label` null. None prints a table if stdout is a
+            terminal, and else the lines.
         overwrite: Whether to replace an existing output.
         text_column: The column of a CSV, TSV or JSONL input.
         tokens_per_batch: Tokens at a time.
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         top_k: Fillings for each [MASK].
+        explain: Whether to add `words`: those of the text as the network saw it, each with its share in the label that
+            was predicted, against it if negative; the greatest is 1.
+        thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was chosen on
+            validation for the best F1, or for the precision 0.95. None, one or several; `label` stays the likeliest.
 
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
@@ -86,7 +109,7 @@ def predict(
     for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
-    if output != "-" and Path(output).exists():
+    if output not in (None, "-") and Path(output).exists():
         if not Path(output).is_file():  # a folder, or a device such as /dev/null, which must not be replaced
             raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
         if not overwrite:
@@ -100,12 +123,21 @@ def predict(
         precision=prediction_precision(precision, config.get("trainer", {}).get("precision")),
         tokens_per_batch=tokens_per_batch,
         top_k=top_k,
+        explain=explain,
+        thresholds=thresholds,
     )
-    with _open_output(output) as file:
-        while first:
-            for record in predictor(first):
+    windows = itertools.chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
+    if output is None and sys.stdout.isatty():
+        _make_utf8(sys.stdout, "utf-8")
+        table = PredictionTable()
+        for window in windows:
+            table.add(window, predictor(window))
+        table.close()
+        return
+    with _open_output("-" if output is None else output) as file:
+        for window in windows:
+            for record in predictor(window):
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            first = list(islice(texts, WINDOW))
 
 
 def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from lightning_nlp.data.collators import packed_batch, pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.evaluation.probes import fillings
+from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
@@ -26,7 +28,14 @@ Record = dict[str, Any]
 
 
 def load_predictor(
-    folder: Path, settings: dict[str, Any], *, precision: str, tokens_per_batch: int, top_k: int
+    folder: Path,
+    settings: dict[str, Any],
+    *,
+    precision: str,
+    tokens_per_batch: int,
+    top_k: int,
+    explain: bool = False,
+    thresholds: str | None = None,
 ) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
     """A function from (index, text) pairs to records in the same order.
 
@@ -36,9 +45,14 @@ def load_predictor(
         precision: "bf16-mixed" or "32-true".
         tokens_per_batch: Tokens at a time.
         top_k: Fillings for each [MASK].
+        explain: Whether a record tells the words that drove it.
+        thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for neither.
 
     Returns:
         The function.
+
+    Raises:
+        UserError: If the export cannot be used, or cannot be explained.
     """
     from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
@@ -53,6 +67,9 @@ def load_predictor(
     except (OSError, ValueError, KeyError) as error:  # another's run: whole, without pickles and without code
         raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
     fills_masks = config.architectures[0].endswith("ForMaskedLM")
+    if explain and fills_masks:
+        raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
+    limits = None if thresholds is None else stored_thresholds(config, thresholds)
     auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
     realign(network)
@@ -97,7 +114,11 @@ def load_predictor(
                     records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
             else:
                 for i, row_logits in zip(rows, logits, strict=True):
-                    records[i] |= classification(row_logits, config.id2label)
+                    records[i] |= classification(row_logits, config.id2label, limits)
+                if explain:
+                    words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1))
+                    for i, row_words in zip(rows, words, strict=True):
+                        records[i]["words"] = row_words
         for record, tokens in zip(records, ids, strict=True):
             if not tokens:
                 record |= {"label": None, "reason": "the text has no words"}
@@ -149,10 +170,33 @@ def token_ids(
     return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
 
 
-def classification(logits: torch.Tensor, id2label: dict[int, str]) -> Record:
-    """The best label and the probability of each, from (number of classes,) logits."""
-    probabilities = logits.softmax(-1).tolist()
-    return {
-        "label": id2label[int(logits.argmax())],
-        "probabilities": {id2label[i]: probability for i, probability in enumerate(probabilities)},
-    }
+def stored_thresholds(config: Any, which: str) -> dict[str, float]:
+    """The thresholds of an export.
+
+    Args:
+        config: Its configuration.
+        which: "best_f1" or "wanted".
+
+    Returns:
+        By label; a label that never reached the wanted precision has none.
+
+    Raises:
+        UserError: If the export has none.
+    """
+    try:
+        return {
+            label: float(choice[which]["threshold"]) for label, choice in config.thresholds.items() if which in choice
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The export has no thresholds for --thresholds {which}: its model card says why; leave the argument out."
+        ) from error
+
+
+def classification(logits: torch.Tensor, id2label: dict[int, str], limits: dict[str, float] | None = None) -> Record:
+    """The best label and the probability of each, from (number of classes,) logits; the labels that reach a limit."""
+    probabilities = {id2label[i]: probability for i, probability in enumerate(logits.softmax(-1).tolist())}
+    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": probabilities}
+    if limits is not None:
+        record["reached"] = [label for label, value in probabilities.items() if value >= limits.get(label, math.inf)]
+    return record

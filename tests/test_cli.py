@@ -260,7 +260,7 @@ def test_gradient_accumulation_has_one_row_a_step(tiny_cls, tmp_path):
 
 
 def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_nlp.cli.export_run", lambda *args: 1 / 0)
+    monkeypatch.setattr("lightning_nlp.cli.export_run", lambda *args, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
 

@@ -321,3 +321,74 @@ def test_an_export_killed_between_its_renames_is_not_lost(tmp_path, classificati
     folder.rename(tmp_path / "export.replaced")
     export(classifier(classification_data), classification_data, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+
+
+def evaluated(run_dir, temperature, step=1234):
+    """What a training leaves of its validations and of its test."""
+    point = {"threshold": 0.4, "precision": 0.9, "recall": 0.8, "f1": 0.85}
+    curve = {"recall": [0.0, 1.0], "precision": [1.0, 0.5], "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}
+    part = {"best_f1": point, "wanted": None, "precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 20}
+    part |= {"pr": curve, "roc": curve, "average_precision": 0.75, "auc": 0.5}
+    figures = {"temperature": temperature, "ece_before": 0.2, "ece_after": 0.1, "loss_before": 0.5, "loss_after": 0.4}
+    record = {
+        "examples": 60,
+        "metrics": {"loss": 0.5, "ece": 0.2},
+        "by_class": [{"label": label, **part} for label in LABELS],
+        "reliability": [{"low": 0.4, "high": 0.6, "examples": 60, "confidence": 0.5, "accuracy": 0.5}],
+        "calibration": figures,
+        "reliability_calibrated": [],
+    }
+    (run_dir / "evaluation").mkdir(parents=True)
+    (run_dir / "checkpoints").mkdir()
+    for name in (f"val-{step:08d}", "test"):
+        (run_dir / "evaluation" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    torch.save({"global_step": step}, run_dir / "checkpoints" / "best.ckpt")
+
+
+def test_a_calibrated_export_needs_no_more_than_a_pipeline(tmp_path, classification_data):
+    network = classifier(classification_data)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    evaluated(tmp_path, temperature=2.5)
+    folder = export(network, classification_data, tmp_path)
+    pipeline = transformers.pipeline("text-classification", model=str(folder), device="cpu")
+    raw = logits(network, classification_data.tokenizer)
+    for text, expected in zip(TEXTS, (raw / 2.5).softmax(-1), strict=True):
+        found = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert found == pytest.approx(dict(zip(LABELS, expected.tolist(), strict=True)), abs=1e-6)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert (config["calibration"]["temperature"], config["calibration"]["fitted_on"]) == (2.5, "validation")
+    assert list(config["thresholds"]) == LABELS
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "T = 2.5000" in card
+    assert "](curves.png)" in card
+    assert (folder / "curves.png").is_file()
+    # the module is as it was
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+    assert not hasattr(network.config, "calibration")
+    # and who trains on from the export does not take its thresholds along
+    again = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert again.config.calibration["temperature"] == 2.5
+    folder = export(again, classification_data, tmp_path / "second")
+    assert not {"calibration", "thresholds"} & json.loads((folder / "config.json").read_text()).keys()
+
+
+def test_calibration_can_be_switched_off(tmp_path, classification_data):
+    network = classifier(classification_data)
+    evaluated(tmp_path, temperature=2.5)
+    folder = export_run(
+        SimpleNamespace(network=network), classification_data, tmp_path, deepcopy(FACTS), calibrated=False
+    )
+    written = load_file(folder / "model.safetensors")
+    assert all(written[name].equal(value) for name, value in network.state_dict().items())
+    assert "calibration" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert "switched off (`--calibrate false`)" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_checkpoint_of_elsewhere_is_not_calibrated(tmp_path, classification_data, caplog):
+    # resumed into a new run, and nothing was validated since: the record is of another step
+    evaluated(tmp_path, temperature=2.5, step=7)
+    torch.save({"global_step": 9}, tmp_path / "checkpoints" / "best.ckpt")
+    with caplog.at_level("INFO"):
+        folder = export(classifier(classification_data), classification_data, tmp_path)
+    assert "not calibrated: the run has no record of its best checkpoint" in caplog.text
+    assert "the run has no record of its best checkpoint" in (folder / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,8 @@
+import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -23,6 +25,7 @@ from lightning_nlp.cli import main
 from lightning_nlp.data.preparation import encode
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.inference import predict
 from lightning_nlp.models.encoder import from_config
 
@@ -188,6 +191,81 @@ def test_stdin_to_stdout(classifier_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Stdin("\n".join(TEXTS[:5]).encode()))
     predict(str(classifier_run), "-", "-")
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_without_an_output_a_terminal_gets_a_table_and_a_pipe_gets_lines(classifier_run, tmp_path, monkeypatch, capsys):
+    expected = predicted(classifier_run, tmp_path, [*TEXTS[:3], ""])
+    source = write_lines(tmp_path / "input.txt", [*TEXTS[:3], ""])
+    predict(str(classifier_run), source)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(inference, "WINDOW", 2)
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        predict(str(classifier_run), source)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
+    assert shown.count("probability") == 1
+    for record, text in zip(expected[:3], TEXTS, strict=False):
+        (line,) = [line for line in shown.splitlines() if line.split()[:1] == [str(record["index"])]]
+        assert text[:40] in line
+        assert line.rstrip().endswith(f"{record['probabilities'][record['label']]:.3f}")
+        assert f" {record['label']} " in line
+    assert "the text has no words" in shown
+    assert "4 texts: " in shown
+    with contextlib.redirect_stdout(Terminal()) as terminal:  # who asks for lines gets them there too
+        predict(str(classifier_run), source, "-")
+    assert [json.loads(line)["label"] for line in terminal.getvalue().splitlines()] == [r["label"] for r in expected]
+
+
+def test_fillings_in_a_terminal(mlm_run, tmp_path):
+    (expected, *_) = predicted(mlm_run, tmp_path, MASKED, top_k=1)
+    source = write_lines(tmp_path / "input.txt", MASKED)
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        predict(str(mlm_run), source, top_k=1)
+    assert expected["fillings"][0][0]["token"] in terminal.getvalue()
+    assert "4 texts" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("packing", ["auto", False])
+def test_the_words_that_drove_a_prediction(tmp_path, packing):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), packing=packing)
+    plain = predicted(run, tmp_path, [*TEXTS[:6], ""])
+    explained = predicted(run, tmp_path, [*TEXTS[:6], ""], explain=True, tokens_per_batch=30)
+    network, tokenizer = AutoModelForSequenceClassification.from_pretrained(run / "export"), wordpiece()
+    for record, expected, text in zip(explained[:6], plain, TEXTS, strict=False):
+        assert (record["label"], [word for word, _ in record["words"]]) == (expected["label"], text.split())
+        assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+        ids = [encode([text], tokenizer, max_length=16, truncation="head")[0][0]]
+        ((*words,),) = driving_words(network, tokenizer, ids, torch.tensor([LABELS.index(record["label"])]))
+        assert [score for _, score in record["words"]] == pytest.approx([score for _, score in words], abs=1e-3)
+        assert max(abs(score) for _, score in record["words"]) == 1
+    assert explained[6] == {"index": 6, "label": None, "reason": "the text has no words"}
+
+
+def test_fillings_are_not_explained(mlm_run, tmp_path):
+    with pytest.raises(UserError, match=r"--explain is for a classifier"):
+        predicted(mlm_run, tmp_path, MASKED, explain=True)
+
+
+def test_the_labels_that_reach_the_stored_thresholds(tmp_path):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece())
+    with pytest.raises(UserError, match=r"no thresholds for --thresholds wanted: its model card says why"):
+        predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
+    path = run / "export" / "config.json"
+    config = json.loads(path.read_text())
+    limits = {"bad": {"wanted": {"threshold": 0.0}}, "neutral": {"wanted": {"threshold": 0.5}}, "very good": {}}
+    path.write_text(json.dumps(config | {"thresholds": limits}))
+    records = predicted(run, tmp_path, TEXTS, thresholds="wanted")
+    for record in records:
+        assert record["reached"] == ["bad", "neutral"][: 1 + (record["probabilities"]["neutral"] >= 0.5)]
+    assert {len(record["reached"]) for record in records} == {1, 2}
+    path.write_text(json.dumps(config | {"thresholds": {"bad": {"wanted": "high"}}}))  # a stranger's
+    with pytest.raises(UserError, match="no thresholds"):
+        predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
 
 
 def test_stdin_that_is_not_utf8(classifier_run, tmp_path, monkeypatch):

@@ -105,8 +105,8 @@ class Evaluation(Callback):
             if stage == "test" or is_best(trainer):
                 self._write_predictions(name, found)
             labels = [str(label) for label in data.label_names]
-            thresholds = self._thresholds(len(labels)) if stage == "test" else None
-            record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, thresholds)
+            validated = self._validated(labels) if stage == "test" else None
+            record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.rows("test"), found, labels)
@@ -135,13 +135,14 @@ class Evaluation(Callback):
             if name.startswith("val-") and path.stem != name:
                 path.unlink(missing_ok=True)
 
-    def _thresholds(self, classes: int) -> list[dict[str, Any]]:
-        """Those of the best validation; what was chosen on the test itself would flatter."""
+    def _validated(self, labels: list[str]) -> dict[str, Any]:
+        """The record of the best validation: what was fitted or chosen on the test itself would flatter."""
         for path in self.folder.glob("val-*.safetensors"):
             record = path.with_suffix(".json")
             if record.is_file():
-                return list(json.loads(record.read_text(encoding="utf-8"))["by_class"])
-        return [{} for _ in range(classes)]
+                found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+                return found
+        return {"calibration": {"temperature": 1.0}, "by_class": [{} for _ in labels]}
 
 
 def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lightning_nlp.evaluation.curves import class_curves
 from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece, reliability
-from lightning_nlp.evaluation.temperature import calibration_error, probabilities
+from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
 from lightning_nlp.evaluation.thresholds import choose_thresholds, figures_at
 
 Array = NDArray[Any]
@@ -18,7 +18,7 @@ DIGITS = 6
 
 
 def classification_record(
-    logits: Array, labels: Array, lengths: Array, label_names: list[str], thresholds: list[dict[str, Any]] | None = None
+    logits: Array, labels: Array, lengths: Array, label_names: list[str], validated: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """What a split's predictions are worth.
 
@@ -27,17 +27,24 @@ def classification_record(
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
         label_names: The classes' names.
-        thresholds: Those of another split (`by_class` of its record), to be tried on this one; None chooses them here.
+        validated: The validation split's record, whose temperature and thresholds are tried on this split; None finds
+            them here.
 
     Returns:
         `examples`, `labels`, `ece` and `brier`, `confusion` (rows: the label, columns: the prediction), `by_class`,
-        `reliability` and `by_length`.
+        `reliability`, `by_length`, `calibration` and `reliability_calibrated`. That, and the thresholds of `by_class`,
+        are for calibrated probabilities, as the export gives them; all else is of the network as it is.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), len(label_names)
     right = predicted == labels
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-    chosen = choose_thresholds(chances, labels) if thresholds is None else _tried(thresholds, chances, labels)
+    temperature = fit_temperature(logits, labels) if validated is None else validated["calibration"]["temperature"]
+    calibrated = probabilities(logits, temperature)
+    if validated is None:
+        chosen = choose_thresholds(calibrated, labels)
+    else:
+        chosen = _tried(validated["by_class"], calibrated, labels)
     return plain(
         {
             "examples": len(labels),
@@ -52,6 +59,8 @@ def classification_record(
             ],
             "reliability": reliability(chances.max(axis=1), right),
             "by_length": by_length(lengths, right),
+            "calibration": calibration(logits, labels, temperature),
+            "reliability_calibrated": reliability(calibrated.max(axis=1), right),
         }
     )
 

@@ -40,7 +40,7 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     low, high = -np.log(BOUNDS[1]), -np.log(BOUNDS[0])
     if not slope(low) < 0 < slope(high):
         return 1.0
-    for _ in range(40):
+    for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
     return round(float(np.exp(-low)), 6)

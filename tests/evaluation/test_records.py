@@ -11,7 +11,7 @@ from sklearn.metrics import (
 )
 
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
-from lightning_nlp.evaluation.temperature import probabilities
+from lightning_nlp.evaluation.temperature import calibration, fit_temperature, probabilities
 
 NAMES = ["bad", "fair", "good"]
 
@@ -47,16 +47,20 @@ def brier_score(chances, labels):
     return np.mean([brier_score_loss(labels == i, chances[:, i]) for i in range(chances.shape[1])])
 
 
-def test_thresholds_of_another_split_are_only_tried(predictions):
-    other = classification_record(*predictions, NAMES)["by_class"]
+def test_what_another_split_taught_is_only_tried(predictions):
+    other = classification_record(*predictions, NAMES)
     logits, labels, lengths = predictions
+    temperature = other["calibration"]["temperature"]
+    assert temperature == fit_temperature(logits, labels) != 1
     record = classification_record(logits[:50], labels[:50], lengths[:50], NAMES, other)
-    for i, (entry, chosen) in enumerate(zip(record["by_class"], other, strict=True)):
+    assert record["calibration"] == calibration(logits[:50], labels[:50], temperature)
+    for i, (entry, chosen) in enumerate(zip(record["by_class"], other["by_class"], strict=True)):
         limit = chosen["best_f1"]["threshold"]
-        taken = probabilities(logits[:50])[:, i] >= limit
+        taken = probabilities(logits[:50], temperature)[:, i] >= limit
         assert entry["best_f1"]["threshold"] == limit
         assert entry["best_f1"]["recall"] == pytest.approx(taken[labels[:50] == i].mean(), abs=1e-6)
-    without = classification_record(logits, labels, lengths, NAMES, [{}, {}, {}])
+    nothing = {"calibration": {"temperature": 1.0}, "by_class": [{}, {}, {}]}
+    without = classification_record(logits, labels, lengths, NAMES, nothing)
     assert [entry["best_f1"] for entry in without["by_class"]] == [None] * 3
 
 

@@ -1,0 +1,134 @@
+"""What validation teaches about probabilities, a temperature and thresholds, and their place in an export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# The layer whose outputs are the logits, where a test shows that dividing its weights divides them.
+LAST_LAYERS = {
+    **dict.fromkeys(("distilbert", "bert", "modernbert", "albert", "deberta", "deberta-v2"), "classifier"),
+    **dict.fromkeys(("roberta", "electra", "xlm-roberta", "camembert", "mpnet"), "classifier.out_proj"),
+}
+
+
+WHICH = ("best_f1", "wanted")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the validation split taught.
+
+    Attributes:
+        temperature: What the logits are divided by.
+        step: After which the checkpoint was saved and validated.
+        examples: Of the validation split.
+        validation: `ece_before`, `ece_after`, `loss_before`, `loss_after` of the split that it was fitted on.
+        test: The same of the test split, which it has not seen; None where that left no record.
+        thresholds: For each class `best_f1` and `wanted`, chosen on validation, with what they give on `test`.
+    """
+
+    temperature: float
+    step: int
+    examples: int
+    validation: dict[str, float]
+    test: dict[str, float] | None
+    thresholds: dict[str, dict[str, Any]]
+
+    def for_config(self) -> dict[str, Any]:
+        """What an export's config.json says of it."""
+        applied = {
+            "temperature": self.temperature,
+            "applied": "the last layer's weights and bias are divided by it: what the model gives is calibrated",
+            "fitted_on": "validation",
+            "examples": self.examples,
+            "step": self.step,
+        }
+        thresholds = {
+            label: {which: choice[which] for which in WHICH if choice[which] is not None}
+            for label, choice in self.thresholds.items()
+        }
+        return ({} if self.temperature == 1 else {"calibration": applied}) | {"thresholds": thresholds}
+
+
+def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
+    """What the records of a run say of its best checkpoint's probabilities.
+
+    Args:
+        run_dir: The run's directory, whose `evaluation/` has the records.
+        step: After which that checkpoint was saved.
+        network: A classifier.
+
+    Returns:
+        What was found on validation, or why there is nothing to apply.
+    """
+    if last_layer(network) is None:
+        return f"where a {network.config.model_type} model makes its logits is not known"
+    validation = read_record(run_dir, f"val-{step:08d}")
+    if validation is None or "calibration" not in validation:
+        return "the run has no record of its best checkpoint on the validation split"
+    test = read_record(run_dir, "test") or {}
+    thresholds = {part["label"]: {which: part[which] for which in WHICH} for part in validation["by_class"]}
+    for part in test.get("by_class", ()):
+        thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}
+    return Calibration(
+        validation["calibration"]["temperature"],
+        step,
+        validation["examples"],
+        validation["calibration"],
+        test.get("calibration"),
+        thresholds,
+    )
+
+
+def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
+    """An evaluation of a run: `test`, or `val-` and the step with 8 digits; None if there is none."""
+    path = run_dir / "evaluation" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def last_layer(network: Any) -> torch.nn.Linear | None:
+    """The layer whose outputs are a classifier's logits, where it is known."""
+    name = LAST_LAYERS.get(network.config.model_type)
+    if name is None:
+        return None
+    layer = network.get_submodule(name)
+    return layer if isinstance(layer, torch.nn.Linear) else None
+
+
+@contextmanager
+def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
+    """Within this context a network's logits are divided by the temperature, and its configuration tells of it.
+
+    Args:
+        network: A classifier, or with None any network.
+        found: What to apply; None applies nothing, and forgets what a network that was loaded knew of earlier data.
+    """
+    config = network.config
+    for name in ("calibration", "thresholds"):
+        if hasattr(config, name):
+            delattr(config, name)
+    if found is None:
+        yield
+        return
+    layer = last_layer(network)
+    assert layer is not None
+    kept = [(parameter, parameter.data) for parameter in layer.parameters()]
+    known = found.for_config()
+    try:
+        for parameter, value in kept:
+            parameter.data = (value.double() / found.temperature).to(value.dtype)
+        for name, value in known.items():
+            setattr(config, name, value)
+        yield
+    finally:
+        for parameter, value in kept:
+            parameter.data = value
+        for name in known:
+            delattr(config, name)

@@ -1,0 +1,232 @@
+"""The export's README.md: what the Hub shows of a model, with the figures where the Hub looks for them."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import platform
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lightning_nlp import __version__
+from lightning_nlp.calibration import WHICH, Calibration
+from lightning_nlp.privacy import public_command
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
+TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}
+# Averages over the classes, each counting alike.
+MACRO = ("precision", "recall", "f1")
+METRIC_NAMES = {
+    **{name: f"{name.title()} (macro)" for name in MACRO},
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
+    "bits_per_char": "Bits per character",
+    "top1": "Top-1 accuracy",
+    "top5": "Top-5 accuracy",
+}
+
+
+def model_card(
+    network: Any,
+    data_facts: dict[str, Any],
+    task: str,
+    facts: dict[str, Any],
+    *,
+    name: str,
+    base_model: str | None = None,
+    record: dict[str, Any] | None = None,
+    calibrated: Calibration | str = "",
+    picture: str | None = None,
+) -> str:
+    """The export's README.md, from the run's own facts.
+
+    No text of the data stands in it, but for the probe sentences of a masked language model, which the user chose.
+
+    Args:
+        network: The trained network.
+        data_facts: The data module's `facts`.
+        task: "classification" or "mlm".
+        facts: What `fit` gathered.
+        name: The run's name.
+        base_model: The model on the Hub that was fine-tuned.
+        record: The evaluation on the test split.
+        calibrated: What was done to the probabilities, or why nothing was.
+        picture: The file beside the card with the curves.
+
+    Returns:
+        Markdown with the Hub's front matter.
+    """
+    from huggingface_hub import ModelCardData
+
+    test = {key.removeprefix("test/"): value for key, value in facts["test"].items()}
+    test |= (record or {}).get("metrics", {})
+    source = str(data_facts["source"])
+    front = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=PIPELINE_TAGS[task],
+        tags=["lightning_nlp"],
+        base_model=base_model,
+        datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
+        metrics=sorted(set(test) & {"accuracy", "perplexity", *MACRO}) or None,
+        model_name=name,
+        eval_results=_eval_results(test, task, source, calibrated),
+    )
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    trained = f"Trained with lightning_nlp on {_cell(source)}."
+    if task == "classification":
+        trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
+    sizes = [
+        (split, f"{data_facts[split]['texts']:,}", f"{data_facts[split]['tokens']:,}")
+        for split in ("train", "validation", "test")
+    ]
+    speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
+    figures = {**facts["validation"], **facts["test"]}
+    parts = [
+        f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
+        trained,
+        _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in figures.items())),
+        "The checkpoint was chosen on the validation part; the test split was read once, for the figures above.",
+        *(_classes(record) if task == "classification" and record else ()),
+        *([f"![Precision and recall, ROC and reliability on the test split]({picture})"] if picture else ()),
+        *(_calibration(calibrated) if task == "classification" else ()),
+        *(_fillings(record) if task == "mlm" and record else ()),
+        "## Training",
+        _table(("split", "texts", "tokens"), sizes),
+        "\n".join(f"- {line}" for line in data_facts["cleaning"]),
+        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')} in {facts['seconds']:.0f} s on "
+        f"{facts['hardware']} in {facts['precision']}{speed}.",
+        f"```\n{public_command(facts['command'])}\n```",
+        f"Versions: {_versions()}.",
+        "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
+    ]
+    return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Calibration | str) -> list[EvalResult]:
+    """The test split's figures of the network as it is exported."""
+    from huggingface_hub import EvalResult
+
+    if isinstance(calibrated, Calibration) and calibrated.test is not None:
+        test = {name: value for name, value in test.items() if name != "brier"}  # known for the network as it was
+        test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
+    return [
+        EvalResult(
+            task_type=PIPELINE_TAGS[task],
+            task_name=TASK_NAMES[task],
+            dataset_type=source,
+            dataset_name=source,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize()),
+            metric_value=round(value, 6),
+            metric_args={"average": "macro"} if metric in MACRO else None,
+        )
+        for metric, value in test.items()
+        if math.isfinite(value)
+    ]
+
+
+def _classes(record: dict[str, Any]) -> list[str]:
+    keys = ("precision", "recall", "f1", "average_precision", "auc")
+    rows = [
+        (_cell(part["label"]), *(_number(part.get(key)) for key in keys), f"{part['support']:,}")
+        for part in record["by_class"]
+    ]
+    titles = ("class", "precision", "recall", "F1", "average precision", "AUC", "examples")
+    return ["## Classes, on test", _table(titles, rows)]
+
+
+def _calibration(found: Calibration | str) -> list[str]:
+    if isinstance(found, str):
+        return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
+    if found.temperature == 1:
+        said = (
+            f"They are as the network gives them: {_counted(found.examples, 'validation example')} gave no temperature."
+        )
+    else:
+        said = (
+            f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "
+            f"{found.examples:,} validation examples and stored in the last layer's weights, so that they need nothing "
+            "more. The labels are the same with and without it. The test split had no part in the fit."
+        )
+    splits = {"validation": found.validation} | ({} if found.test is None else {"test": found.test})
+    rows = [
+        (f"{split}, {when}", f"{figures[f'loss_{when}']:.4f}", f"{figures[f'ece_{when}']:.4f}")
+        for split, figures in splits.items()
+        for when in ("before", "after")
+    ]
+    parts = ["## Probabilities", said]
+    if found.temperature != 1:
+        parts.append(_table(("", "loss", "expected calibration error"), rows))
+    thresholds = [
+        (
+            _cell(label),
+            "best F1" if which == "best_f1" else f"precision {choice[which]['precision']:g}",
+            f"{choice[which]['threshold']:.4f}",
+            *(_number((choice.get("test", {}).get(which) or {}).get(key)) for key in ("precision", "recall", "f1")),
+        )
+        for label, choice in found.thresholds.items()
+        for which in WHICH
+        if choice[which] is not None
+    ]
+    if thresholds:
+        parts += [
+            "From which probability on to take a class for given, chosen on validation, and what that gives on test:",
+            _table(("class", "for the", "threshold", "precision", "recall", "F1"), thresholds),
+        ]
+    return parts
+
+
+def _fillings(record: dict[str, Any]) -> list[str]:
+    rows = [
+        (_cell(probe["text"]), ", ".join(f"{_cell(best['token'])} {best['probability']:.3f}" for best in fillings))
+        for probe in record.get("probes", ())
+        for fillings in probe["fillings"]
+    ]
+    return ["## What it fills in", _table(("text", "likeliest tokens"), rows)] if rows else []
+
+
+def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    titles = list(titles)
+    lines = [titles, ["---"] * len(titles), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines).replace("|  |", "| |")
+
+
+def _cell(text: Any) -> str:
+    """Text of somebody's data as Markdown that shows it, and does nothing else."""
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    return "".join(f"\\{c}" if c in "\\`*_[]|~#" else c for c in line)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _versions() -> str:
+    import lightning
+    import transformers
+
+    versions = {
+        "lightning_nlp": __version__,
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "transformers": transformers.__version__,
+    }
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def sizes_of(config: Any) -> dict[str, int]:
+    """An encoder's sizes, under transformers' common names."""
+    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
+    return {name: getattr(config, name) for name in names if hasattr(config, name)}

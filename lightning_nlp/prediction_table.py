@@ -1,0 +1,136 @@
+"""Predictions as a table for a person at a terminal."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+# Of the words that drove a prediction: how many are named at most, and from which share of the strongest on words are
+# named and marked.
+NAMED_WORDS = 6
+NAMED, MARKED = 0.1, 0.25
+# Cut here before it is laid out: no terminal shows more of a text in one line.
+LONGEST = 1000
+
+
+class PredictionTable:
+    """A table that grows by a window of texts at a time, its columns staying where they are.
+
+    Args:
+        console: Where to print; None for stdout.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+
+        self.console = Console() if console is None else console
+        self.counts: Counter[str] = Counter()
+        self.label_width: int | None = None
+
+    def add(self, texts: Iterable[tuple[int, str]], records: Iterable[dict[str, Any]]) -> None:
+        """Print rows.
+
+        Args:
+            texts: (index, text) pairs.
+            records: Their predictions, as `predict` writes them.
+        """
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        first = not self.counts
+        pairs = [(text, record) for (_, text), record in zip(texts, records, strict=True)]
+        if self.label_width is None:  # from the first window on
+            labels = [name for _, record in pairs for name in record.get("probabilities", ())]
+            self.label_width = min(max((len(printable(name)) for name in [*labels, "label"]), default=0), 24)
+        fills_masks = any("fillings" in record for _, record in pairs)
+        reached = any("reached" in record for _, record in pairs)
+        reached_width = max(self.label_width, len("reached"))
+        # what the other columns and the space between them leave
+        room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached
+        table = Table(box=box.SIMPLE_HEAD, show_header=first, expand=True, pad_edge=False, show_edge=False)
+        table.add_column("", justify="right", width=6, style="dim")
+        table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
+        if fills_masks:
+            table.add_column("fillings", ratio=1)
+        else:
+            table.add_column("label", width=self.label_width, no_wrap=True, overflow="ellipsis", style="bold")
+            table.add_column("probability", width=11, justify="right")
+            if reached:
+                table.add_column("reached", width=reached_width, overflow="fold")
+        for text, record in pairs:
+            shown = Text(printable(text[:LONGEST]))
+            if record.get("label", "") is None:
+                self.counts["none"] += 1
+                cells = [Text(record["reason"], style="italic")] if fills_masks else [Text("none"), Text("")]
+                shown = shown if fills_masks else Text(record["reason"], style="italic")
+            elif fills_masks:
+                self.counts["filled"] += 1
+                cells = [_fillings(record["fillings"])]
+            else:
+                label = record["label"]
+                self.counts[printable(label)] += 1
+                cells = [Text(printable(label)), Text(f"{record['probabilities'][label]:.3f}")]
+                if reached:
+                    cells.append(Text("\n".join(map(printable, record["reached"])) or "none"))
+                if "words" in record:
+                    shown = _explained(record["words"], room)
+            table.add_row(Text(str(record["index"])), shown, *cells)
+        self.console.print(table)
+
+    def close(self) -> None:
+        """Print what it comes to."""
+        from rich.text import Text
+
+        total = self.counts.total()
+        by_label = ", ".join(f"{label} {count:,}" for label, count in self.counts.most_common())
+        self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
+
+
+def printable(text: str) -> str:
+    """A text in one line, without what would steer the terminal."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())
+
+
+def _fillings(fillings: list[list[dict[str, Any]]]) -> Text:
+    """A line for each [MASK]: its tokens, the likeliest first."""
+    from rich.text import Text
+
+    lines = []
+    for best in fillings:
+        parts = [Text.assemble((printable(item["token"]), "bold"), f"\xa0{item['probability']:.3f}") for item in best]
+        lines.append(Text(", ").join(parts))
+    return Text("\n").join(lines)
+
+
+def _explained(words: list[list[Any]], room: int) -> Text:
+    """A text with its driving words marked, and below it those that drove most, for (+) or against (-) the label.
+
+    It begins where the strongest word still fits into so many characters.
+    """
+    from rich.text import Text
+
+    words = [[printable(word), score] for word, score in words]
+    strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
+    ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))
+    left_out = 0.0
+    if strongest and ends[words.index(strongest[0])] > room:
+        left_out = ends[words.index(strongest[0])] - 0.7 * room
+    line = Text("… " if left_out > 0 else "")
+    for (word, score), end in zip(words, ends, strict=True):
+        if end - len(word) > left_out:
+            line.append(word, "" if abs(score) < MARKED else _style(score))
+            line.append(" ")
+    named = [Text(f"{'+' if score > 0 else '-'}{word}", _style(score)) for word, score in strongest]
+    return Text("\n").join([line, Text("  ").join(named)])
+
+
+def _style(score: float) -> str:
+    """Underlined for the label, in italics against it; the colour only says it again."""
+    return "bold underline green" if score > 0 else "italic red"
