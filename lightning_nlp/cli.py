@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -36,7 +36,7 @@ from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
-from lightning_nlp.loggers import prepare_loggers
+from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.run_directory import RunDirectory, open_run
@@ -48,7 +48,17 @@ from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
 from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # What a run's config.yaml does not repeat: how this one command was to start, and where.
-NOT_IN_CONFIG = ("config", "ckpt_path", "resume", "weights_only", "verbose", "debug", "print_config")
+NOT_IN_CONFIG = (
+    "config",
+    "ckpt_path",
+    "resume",
+    "weights_only",
+    "verbose",
+    "debug",
+    "print_config",
+    "offline",
+    "upload_export",
+)
 
 # A prefix of an option's name is no option: a typing error must not set another one.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
@@ -108,6 +118,10 @@ class CLI(LightningCLI):
                 "--resume",
                 type=Literal["auto"] | None,
                 help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
+            )
+            parser.add_argument("--offline", action=ActionYesNo, help="Keep W&B's run on this disk.")
+            parser.add_argument(
+                "--upload_export", action=ActionYesNo, help="Send the export to W&B at the end, as a model artifact."
             )
         else:
             # read by `main`, which puts the run's config.yaml and best checkpoint in its place
@@ -256,6 +270,10 @@ class CLI(LightningCLI):
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
+        with ended_loggers(self.trainer):
+            self._fit(model, datamodule, **kwargs)
+
+    def _fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         assert self.run_dir is not None
         trainer = self.trainer
         rank_zero_info(

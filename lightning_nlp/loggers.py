@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 from jsonargparse import Namespace
+from lightning import Trainer
 
+from lightning_nlp.callbacks.interrupt import Interrupted
 from lightning_nlp.metrics_csv import last_step
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 
@@ -34,6 +38,10 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
                 init_args["id"] = earlier.pop(0)
                 # metrics.csv has each row first: of its last step W&B may have none, or not all
                 init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
+            if config.get("offline"):
+                init_args["mode"] = "offline"
+            if config.get("upload_export"):
+                init_args["upload_export"] = True
             entry.class_path = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
@@ -44,3 +52,26 @@ def wandb_ids(run_dir: Path) -> list[str]:
     config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     loggers = config["trainer"]["logger"] or []
     return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]
+
+
+@contextlib.contextmanager
+def ended_loggers(trainer: Trainer) -> Iterator[None]:
+    """End W&B's run with the state in which the training ends: finished, preempted or failed.
+
+    Args:
+        trainer: Whose loggers they are.
+    """
+    code = 1
+    try:
+        yield
+        code = 0
+    except Interrupted as stop:
+        code = 128 + stop.number
+        raise
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+        raise
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.finish(code)

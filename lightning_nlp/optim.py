@@ -265,6 +265,18 @@ def clip_gradients(
     clip(optimizer, gradient_clip_val, algorithm)
 
 
+def log_gradient_norm(module: LightningModule) -> None:
+    """Log `train/grad_norm`, that of all gradients before they are clipped, in the steps that Lightning logs.
+
+    Args:
+        module: Whose gradients are whole now: accumulated, and of all processes.
+    """
+    every = module.trainer.log_every_n_steps  # type: ignore[attr-defined]
+    if every and (module.trainer.global_step + 1) % every == 0:
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        module.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+
+
 def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
 ) -> None:

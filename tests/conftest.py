@@ -3,15 +3,19 @@
 import contextlib
 import csv
 import io
+import json
 import logging
 import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +112,13 @@ def read_metrics(run: Path) -> list[dict[str, str]]:
     """The rows of a run's metrics.csv."""
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def wandb_records(run: Path) -> list[dict[str, Any]]:
+    """What a run's W&B run wrote down, in order: each with its `type`, and under that name its content."""
+    program = Path(sys.executable).parent / "wandb"
+    printed = subprocess.run([program, "leet", "inspect", "--json", run / "wandb"], capture_output=True, check=True)
+    return [json.loads(line) for line in printed.stdout.splitlines()]
 
 
 def files_below(folder: Path) -> set[str]:
@@ -219,3 +230,53 @@ def full_disk():
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
         signal.signal(signal.SIGXFSZ, handler)
+
+
+CURVE = [0.0, 0.5, 1.0]
+
+
+def cls_record(step: int, stage: str = "val") -> dict[str, Any]:
+    """The record of a classifier's evaluation."""
+    scores = {"precision": 0.75, "recall": 0.75, "f1": 0.75}
+    best = {"threshold": 0.4, **scores}
+    curves = {
+        "pr": {"recall": CURVE, "precision": CURVE[::-1], "threshold": CURVE},
+        "roc": {"fpr": CURVE, "tpr": CURVE, "threshold": CURVE},
+    }
+    shared = {**scores, "support": 4, "average_precision": 0.8, "auc": 0.9, "best_f1": best, **curves}
+    wanted = {"precision": 0.95, "threshold": 0.9, "recall": 0.5}
+    record = {
+        "task": "classification",
+        "stage": stage,
+        "step": step,
+        "epoch": 1.0,
+        "examples": 8,
+        "labels": ["neg", "pos"],
+        "metrics": {"loss": 0.5, "accuracy": 0.75, **scores, "ece": 0.0625, "brier": 0.25},
+        "confusion": [[3, 1], [1, 3]],
+        "by_class": [{"label": "neg", **shared, "wanted": None}, {"label": "pos", **shared, "wanted": wanted}],
+        "reliability": [{"low": 0.6, "high": 0.7, "examples": 8, "confidence": 0.65, "accuracy": 0.75}],
+        "by_length": [{"low": 5, "high": 9, "examples": 8, "accuracy": 0.75}],
+    }
+    if stage == "test":
+        words = [["the", 0.1], ["dull", -1.0]]
+        mistake = {"row": 7, "text": "the film", "label": "pos", "prediction": "neg", "probability": 0.99}
+        record["mistakes"] = [{**mistake, "words": words}]
+    return record
+
+
+def mlm_record(step: int, stage: str = "val") -> dict[str, Any]:
+    """The record of a masked language model's evaluation."""
+    part = {"tokens": 10, "top1": 0.25, "top5": 0.5, "loss": 3.0}
+    fillings = [{"token": token, "probability": 0.125} for token in ("domo", "tago", "urbo", "rozo", "monto")]
+    return {
+        "task": "mlm",
+        "stage": stage,
+        "step": step,
+        "epoch": 1.0,
+        "masked_tokens": 20,
+        "metrics": {"loss": 3.0, "perplexity": 20.1, "bits_per_char": 2.0, "top1": 0.25, "top5": 0.5},
+        "by_frequency": [{"low": 1, "high": 9, **part}, {"low": 10, "high": None, **part}],
+        "by_piece": {"word": part, "subword": part},
+        "probes": [{"text": "La [MASK] estas granda.", "fillings": [fillings]}],
+    }

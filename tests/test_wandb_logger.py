@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.loggers import prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
-from tests.conftest import read_metrics
+from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, wandb_records
 
 ROOT = Path(__file__).parents[1]
 KEY = "f" * 40
@@ -67,10 +68,10 @@ def test_a_server_that_does_not_answer_leaves_the_run_offline(details, online, s
     assert f"wandb sync {tmp_path}/cls/0/wandb/offline-run-*" in line
 
 
-@pytest.mark.parametrize("code", [401, 403])
-def test_a_refused_key_is_an_error(code, online, said, tmp_path):
-    online(failed_login(f"returned error {code}: {{}}"))
-    with pytest.raises(UserError, match=rf"refused the login .*error {code}.*WANDB_API_KEY"):
+@pytest.mark.parametrize("details", ["returned error 401: {}", "returned error 403: {}", "user is not logged in"])
+def test_a_refused_key_is_an_error(details, online, said, tmp_path):
+    online(failed_login(details))
+    with pytest.raises(UserError, match=rf"refused the login .*{details}.*WANDB_API_KEY"):
         configure_wandb({}, tmp_path / "cls" / "0")
     assert said == []
 
@@ -83,7 +84,7 @@ def test_a_key_of_the_wrong_form_is_an_error(online, tmp_path):
 
 def test_an_end_that_takes_too_long_says_how_to_send_the_rest(said, tmp_path):
     class Stuck:
-        def finish(self):
+        def finish(self, exit_code):
             raise TimeoutError("Timed out finishing run.")
 
     logger = WandbLogger(save_dir=tmp_path, experiment=Stuck())
@@ -175,3 +176,102 @@ def test_a_resumed_run_does_not_repeat_the_steps_that_a_killed_one_had_sent(tmp_
     for step in range(3, 8):
         logger.log_metrics({"train/loss": 1.0}, step=step)
     assert logger._experiment.steps == [5, 6, 7]
+
+
+def with_wandb(tiny):
+    at = tiny.index("--trainer.logger")
+    return [*tiny[:at], *tiny[at + 2 :], "--offline"]
+
+
+def history(records):
+    """What was logged, by (step, name); a value that came twice is there twice."""
+    values = {}
+    for record in records:
+        if record["type"] == "history":
+            item = record["history"]["item"]
+            for name, value in item.items():
+                values.setdefault((item.get("trainer/global_step"), name), []).append(value)
+    return values
+
+
+def exits(records):
+    return [record["exit"].get("exit_code", 0) for record in records if record["type"] == "exit"]
+
+
+def updated(records):
+    config = {}
+    for record in records:
+        if record["type"] == "config":
+            config |= record["config"].get("update", {})
+    return config
+
+
+def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny_cls, tmp_path):
+    import torch
+
+    outcome = invoke("fit", *with_wandb(tiny_cls), "--upload_export", "--runs_dir", tmp_path)
+    run = outcome.run
+    notice, later = [line for line in outcome.err.splitlines() if "W&B" in line]
+    assert f"wandb leet {run}/wandb" in notice
+    assert "export is not in this offline run" in later
+    records = wandb_records(run)
+    logged = history(records)
+    rows = [(int(row["step"]), name, float(row[name])) for row in read_metrics(run) for name in row if row[name]]
+    wanted = [entry for entry in rows if entry[1] not in ("step", "epoch")]  # a step has one epoch, in several rows
+    assert len(wanted) > 100
+    assert all(logged[step, name] == [pytest.approx(value, rel=1e-6)] for step, name, value in wanted)
+    assert {"train/grad_norm", "train/lr", "perf/tokens_per_s", "val/f1"} <= {name for _, name, _ in wanted}
+    accuracies = [value for _, name, value in wanted if name == "val/accuracy"]
+    assert [logged[key][0] for key in sorted(logged) if key[1] == "val/best"] == [accuracies[0], max(accuracies)]
+    config = updated(records)
+    assert config["model"]["init_args"]["lr"] == 0.01
+    assert config["data"]["init_args"]["max_length"] == 32
+    assert config["facts"]["versions"]["torch"] == torch.__version__
+    assert config["facts"]["data"]["splits" if "splits" in config["facts"]["data"] else "train"]
+    assert config["facts"]["hardware"]["cores"] >= 1
+    assert exits(records) == [0]
+    assert "artifact" not in {record["type"] for record in records}
+
+
+@pytest.mark.parametrize(
+    ("number", "preempted"), [(signal.SIGTERM, True), (signal.SIGINT, False)], ids=["SIGTERM", "SIGINT"]
+)
+def test_an_interrupted_training_is_not_finished(number, preempted, tiny_cls, tmp_path):
+    with ctrl_c("on_train_batch_end", [2], number):
+        outcome = invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+    assert outcome.code == 128 + number
+    records = wandb_records(tmp_path / "quickstart" / "0")
+    assert exits(records) == [128 + number]
+    assert ("preempting" in {record["type"] for record in records}) is preempted
+
+
+def test_a_training_that_fails_has_failed(tiny_cls, tmp_path, monkeypatch):
+    from lightning_nlp.callbacks.throughput import Throughput
+
+    def fail(*arguments):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Throughput, "on_validation_start", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+    assert exits(wandb_records(tmp_path / "quickstart" / "0")) == [1]
+
+
+def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
+    logger = WandbLogger(save_dir=tmp_path, project="p", mode="offline", skip_before=7)
+    for record in (mlm_record(5), cls_record(7), mlm_record(7), mlm_record(9), cls_record(9, "test")):
+        logger.log_evaluation(record)
+    logger.finish()
+    records = wandb_records(tmp_path)
+    logged = history(records)
+    assert (5, "val/probes.path") not in logged  # sent before a resume
+    assert logged[7, "val/ece"] == [0.0625]
+    assert logged[7, "val/top1/word"] == [0.25]
+    (probes,) = logged[9, "val/probes.path"]
+    (files,) = (tmp_path / "wandb").glob("offline-run-*/files")
+    shown = json.loads((files / probes).read_text(encoding="utf-8"))
+    assert [row[0] for row in shown["data"]] == [7, 9]
+    (mistakes,) = logged[9, "test/mistakes.path"]
+    assert json.loads((files / mistakes).read_text(encoding="utf-8"))["data"][0][0] == "the film"
+    assert "_wandb.visualize.val/confusion_matrix" in updated(records)
+    assert "artifact" not in {record["type"] for record in records}

@@ -13,7 +13,14 @@ from torch.optim import Optimizer
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
-from lightning_nlp.optim import Schedule, check_range, clip_gradients, configure_module, restore_module
+from lightning_nlp.optim import (
+    Schedule,
+    check_range,
+    clip_gradients,
+    configure_module,
+    log_gradient_norm,
+    restore_module,
+)
 
 IGNORE_INDEX = -100
 
@@ -132,6 +139,7 @@ class SequenceClassifier(LightningModule):
         """Make accumulation exact; Lightning clips the gradient after this."""
         self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
         self.log("train/lr", optimizer.param_groups[0]["lr"])
+        log_gradient_norm(self)
 
     def configure_gradient_clipping(
         self,

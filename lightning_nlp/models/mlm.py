@@ -17,7 +17,7 @@ from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.losses import cross_entropy_sum
-from lightning_nlp.optim import Schedule, clip_gradients, configure_module, restore_module
+from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_gradient_norm, restore_module
 
 IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
@@ -115,6 +115,7 @@ class MaskedLanguageModel(LightningModule):
         """Make accumulation exact; Lightning clips the gradient after this."""
         self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
         self.log("train/lr", optimizer.param_groups[0]["lr"])
+        log_gradient_norm(self)
 
     def configure_gradient_clipping(
         self,
