@@ -13,7 +13,8 @@ from lightning_nlp.inspection.reading import SHOWN, Text, excerpt
 FOLDS = 5
 LEAST_TEXTS = 20
 MOST_TEXTS = 30_000  # of more, a random sample
-FEATURES = 200_000
+FEATURES = 1 << 18
+DTYPE = np.float32  # half the memory
 
 
 def linear_baseline(texts: Sequence[Text], *, seed: int = 0) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def linear_baseline(texts: Sequence[Text], *, seed: int = 0) -> dict[str, Any]:
         usable = [number for number in usable if counts[texts[number].label] >= FOLDS]
     names, labels = np.unique([str(texts[number].label) for number in usable], return_inverse=True)
     features = _features([texts[number].text for number in usable])
-    if features is None:
+    if not features.nnz:
         return {"skipped": "the texts hold no words"}
     probabilities = _cross_validate(features, labels, seed)
     given = probabilities[np.arange(len(labels)), labels]
@@ -91,20 +92,11 @@ def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _features(texts: list[str]) -> Any:
     """TF-IDF of all texts: which words there are is no label, so the folds need not keep it apart."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2),
-        min_df=2,
-        max_features=FEATURES,
-        sublinear_tf=True,
-        token_pattern=r"(?u)\w+|[^\w\s]",
-        dtype=np.float32,
-    )
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError:  # its vocabulary is empty
-        return None
+    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more
+    counter = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None, dtype=DTYPE)
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counter.transform(texts))
 
 
 def _cross_validate(features: Any, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -113,7 +105,7 @@ def _cross_validate(features: Any, labels: np.ndarray, seed: int) -> np.ndarray:
 
     probabilities = np.zeros((len(labels), labels.max() + 1))
     for train, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels):
-        model = LogisticRegression(C=4, tol=1e-3, max_iter=1000).fit(features[train], labels[train])
+        model = LogisticRegression(C=4, max_iter=1000).fit(features[train], labels[train])
         probabilities[held_out] = model.predict_proba(features[held_out])
     return probabilities
 

@@ -68,7 +68,7 @@ def inspect_data(
     """
     if not hasattr(datamodule, "token_rows"):
         raise UserError(
-            f"{type(datamodule).__name__} is no data module of this package: `inspect` cannot read its texts."
+            f"`inspect` cannot read the texts of a {type(datamodule).__name__}: give --data a module of this package."
         )
     clock = time.monotonic()
     report = gather(trainer, model, datamodule, epochs)

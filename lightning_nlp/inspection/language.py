@@ -10,7 +10,7 @@ import numpy as np
 
 from lightning_nlp.inspection.reading import SHOWN, Text, excerpt
 
-MOST_LOOKED_AT = 5000  # texts of a split, drawn at random
+MOST_LOOKED_AT = 2000  # texts of a split, drawn at random
 READ = 400  # characters of each: enough to tell
 LEAST_LETTERS = 40  # of shorter texts no language can be told
 SURE = 0.95

@@ -54,6 +54,7 @@ class RawSplit:
         markup: Texts that hold each of `MARKUP`.
         markup_left: The same after cleaning.
         copies: How often each text occurs, by the digest of its cleaned form.
+        verbatim: Rows whose text, as it stands there, stands earlier in the split.
     """
 
     rows: int = 0
@@ -65,6 +66,7 @@ class RawSplit:
     markup: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(MARKUP, 0)))
     markup_left: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(MARKUP, 0)))
     copies: Counter[bytes] = field(default_factory=Counter)
+    verbatim: int = 0
 
     def facts(self) -> dict[str, Any]:
         """The numbers, for the report and for JSON."""
@@ -108,7 +110,7 @@ def read_corpus(source: Source, *, labelled: bool, seed: int = 0) -> Corpus:
     for split in reversed(SPLITS):
         if split not in source.splits:
             continue
-        raw, kept, different = RawSplit(), list[Text](), 0
+        raw, kept, different, verbatim = RawSplit(), list[Text](), 0, set[bytes]()
         for row in source.splits[split]():
             label = None if not labelled or row.label is None else _label_name(source, row.label)
             raw.rows += 1
@@ -125,7 +127,10 @@ def read_corpus(source: Source, *, labelled: bool, seed: int = 0) -> Corpus:
                 continue
             raw.words.append(len(text.split()))
             raw.characters += len(row.text)
-            digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            digest = _digest(text)
+            as_it_stands = digest if text == row.text else _digest(row.text)
+            raw.verbatim += as_it_stands in verbatim
+            verbatim.add(as_it_stands)
             raw.copies[digest] += 1
             if digest in first:
                 _note_copy(corpus, first[digest], digest, Text(split, text, label, row.where, digest))
@@ -148,9 +153,9 @@ def exact_duplicates(corpus: Corpus) -> dict[str, Any]:
         corpus: Of `read_corpus`.
 
     Returns:
-        `rows` (with a text), `repeats` (rows whose text stands earlier in their split), `shared_texts` and
-        `shared_rows` (different texts in both of two splits, and their rows in the second), `conflicts` (texts with more
-        than one label, and their rows), `examples`.
+        `rows` (with a text), `repeats` (rows whose text stands earlier in their split), `verbatim` (those equal before
+        cleaning too), `shared_texts` and `shared_rows` (different texts in both of two splits, and their rows in
+        the second), `conflicts` (texts with more than one label, and their rows), `examples`.
     """
     pairs = list(combinations(corpus.splits, 2))
     copies = {split: raw.copies for split, raw in corpus.splits.items()}
@@ -159,6 +164,7 @@ def exact_duplicates(corpus: Corpus) -> dict[str, Any]:
     return {
         "rows": sum(part.total() for part in copies.values()),
         "repeats": {split: part.total() - len(part) for split, part in copies.items()},
+        "verbatim": {split: raw.verbatim for split, raw in corpus.splits.items()},
         "shared_texts": {_pair(pair): len(texts) for pair, texts in shared.items() if texts},
         "shared_rows": {_pair(p): sum(copies[p[1]][text] for text in texts) for p, texts in shared.items() if texts},
         "conflicts": {
@@ -173,6 +179,10 @@ def excerpt(text: str) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text[: 2 * EXCERPT].split())
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _label_name(source: Source, label: str | int) -> str:

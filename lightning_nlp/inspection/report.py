@@ -133,7 +133,10 @@ def _tokenizer(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _duplicates(report: dict[str, Any]) -> tuple[list[tuple[str, str]], list[str]]:
     exact, near = report["duplicates"], report["near_duplicates"]
-    rows = [("repeats within " + split, f"{number:,}") for split, number in exact["repeats"].items()]
+    rows = [
+        (f"repeats within {split}", f"{number:,}" + (f" ({exact['verbatim'][split]:,} verbatim)" if number else ""))
+        for split, number in exact["repeats"].items()
+    ]
     rows += [(f"texts in {pair}", f"{number:,}") for pair, number in exact["shared_texts"].items()]
     conflicts = exact["conflicts"]
     rows.append(("with different labels", f"{conflicts['texts']:,} texts, {conflicts['rows']:,} rows"))
@@ -181,7 +184,7 @@ def _baseline(baseline: dict[str, Any] | None) -> tuple[list[tuple[str, str]], l
         return [("left out", baseline["skipped"])], []
     rows = [
         (
-            "TF-IDF of words and word pairs, logistic regression",
+            "logistic regression on words and pairs",
             f"{baseline['accuracy']:.4f} ± {baseline['error']:.4f}",
         ),
         ("macro F1", f"{baseline['f1']:.4f}"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -70,7 +73,7 @@ def trainer_settings(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "limit_train_batches": WARM_UP + max(steps, 1),
         "limit_val_batches": 0,
-        "val_check_interval": 1.0,
+        "val_check_interval": None,
         "max_epochs": 1,
         "max_steps": -1,
     }
@@ -96,7 +99,8 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
         or `skipped`, the reason.
     """
     (clock,) = (callback for callback in trainer.callbacks if isinstance(callback, StepClock))  # type: ignore[attr-defined]
-    trainer.fit(model, datamodule=datamodule)
+    with _without("`Trainer.fit` stopped"):
+        trainer.fit(model, datamodule=datamodule)
     if not clock.seconds:
         return {"skipped": f"an epoch has no more than {WARM_UP} batches"}
     lengths = datamodule.token_rows["train"].lengths.astype(np.int64)
@@ -125,6 +129,21 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
         "memory_gib": round(peak_memory_gib(), 3),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
+
+
+@contextlib.contextmanager
+def _without(beginning: str) -> Iterator[None]:
+    """Drop a message of Lightning's for a while."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(beginning)
+
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _finish_work() -> None:

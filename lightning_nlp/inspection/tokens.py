@@ -1,4 +1,4 @@
-"""The short form, from the token cache alone: what a training is about to see, in `data.json`, and what is odd in it."""
+"""The short form, from the token cache alone: what a training is about to see, in `data.json`, and what is odd."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@
   words out of six in the same order): a good score may then be memory.
 - More than 1% of the labelled rows have a text that also has another label: no model can be right on them, and cleaning
   keeps whichever label came first.
-- A class makes up less than 1% of train, or a class of train is absent from validation or test: its figures mean nothing,
-  and accuracy is high without it.
+- A class makes up less than 1% of train, or a class of train is absent from validation or test: its figures mean
+  nothing, and accuracy is high without it.
 - More than half of the texts lose words to `max_length`.
 - More than 5% of the words' tokens are unknown: the tokenizer is not made for these texts.
 
-A `warning` is what usually has a cure and sometimes is meant (imbalance, long texts, other languages). A `note` says what
-cleaning has done already, or what is worth knowing. Each is one line that names the number and the cure.
+A `warning` is what usually has a cure and sometimes is meant (imbalance, long texts, other languages). A `note` says
+what cleaning has done already, or what is worth knowing. Each is one line that names the number and the cure.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 Finding = dict[str, str]
 
 LEAKED, NEAR_LEAKED, CONFLICTING, RARE_CLASS, CUT, UNKNOWN = 0.005, 0.05, 0.01, 0.01, 0.5, 0.05  # severe above (below)
-SOME_CUT, SOME_UNKNOWN, IMBALANCE, OTHER_LANGUAGE, MARKUP, EMPTY = 0.25, 0.01, 10, 0.02, 0.01, 0.01  # warnings
-TOO_EASY, SUSPICIOUS = 0.995, 0.1
+SOME_CUT, SOME_UNKNOWN, IMBALANCE, OTHER_LANGUAGE, MARKUP, EMPTY = 0.25, 0.01, 10, 0.02, 0.01, 0.01  # warnings above
+NEAR_CONFLICTING, TOO_EASY, SUSPICIOUS = 0.001, 0.995, 0.15
 
 
 def finding(severity: str, text: str) -> Finding:
@@ -189,21 +189,22 @@ def _duplicate_findings(report: dict[str, Any]) -> list[Finding]:
                 "labels: decide which one is right; cleaning keeps the first of train.",
             )
         )
-    for pair, number in (near or {}).get("shared_texts", {}).items():
+    for pair, number in near["shared_texts"].items():
         held_out = pair.rsplit(" and ", 1)[-1]
-        share = number / max(near["texts"].get(held_out, 0), 1)
-        if number:
-            found.append(
-                finding(
-                    "severe" if share > NEAR_LEAKED else "warning",
-                    f"{number:,} {held_out} texts ({share:.2%}) are almost the same as one of train, which cleaning "
-                    "does not see: a good score on them may be memory.",
-                )
-            )
-    if near and near["conflicts"]:
+        share = number / near["texts"][held_out]
         found.append(
             finding(
-                "warning", f"{near['conflicts']:,} pairs of almost equal texts have different labels: look at them."
+                "severe" if share > NEAR_LEAKED else "warning" if share > LEAKED else "note",
+                f"{share:.2%} of the {held_out} texts ({number:,}) are almost the same as one of train, which cleaning "
+                "does not see: a good score on them may be memory.",
+            )
+        )
+    if near["conflicts"]:
+        few = near["conflicts"] <= NEAR_CONFLICTING * sum(near["texts"].values())
+        found.append(
+            finding(
+                "note" if few else "warning",
+                f"Almost equal texts with different labels: {near['conflicts']:,} pairs; look at them.",
             )
         )
     return found
@@ -233,8 +234,8 @@ def _baseline_findings(baseline: dict[str, Any] | None) -> list[Finding]:
         found.append(
             finding(
                 "warning",
-                f"{baseline['suspicious']:,} of {baseline['texts']:,} labels look wrong to the linear model: read those "
-                "listed before you trust the labels.",
+                f"{baseline['suspicious']:,} of {baseline['texts']:,} labels look wrong to the linear model: read "
+                "those listed before you trust the labels.",
             )
         )
     return found
