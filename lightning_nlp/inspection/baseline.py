@@ -96,7 +96,9 @@ def _features(texts: list[str]) -> Any:
 
     # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more
     counter = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None, dtype=DTYPE)
-    return TfidfTransformer(sublinear_tf=True).fit_transform(counter.transform(texts))
+    counts = counter.transform(texts)
+    counts = counts[:, counts.getnnz(axis=0) > 1]  # what stands in one text only says nothing of the others
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts) if counts.nnz else counts
 
 
 def _cross_validate(features: Any, labels: np.ndarray, seed: int) -> np.ndarray:

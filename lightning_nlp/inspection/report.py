@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lightning_nlp.inspection.steps import BUSY
+
 SHOWN = 10  # rows of each list of examples; the JSON file has more
 COLOURS = {"severe": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -216,6 +218,10 @@ def _step(step: dict[str, Any] | None) -> list[tuple[str, str]]:
         ("an epoch", f"{_duration(epoch)} {error}, {step['batches_per_epoch']:,} batches; validation comes on top"),
         ("memory", f"{step['memory_gib']:.2f} GiB at its highest, in these steps"),
     ]
+    if step["cpu_share"] is not None and step["cpu_share"] < BUSY:
+        rows.append(
+            ("busy", f"this process had {step['cpu_share']:.0%} of its threads' time: an idle machine is faster")
+        )
     if step["epochs"]:
         rows.insert(4, (f"{step['epochs']} epochs", f"{_duration(epoch * step['epochs'])} {error}, at most"))
     return rows

@@ -17,8 +17,9 @@ from lightning_nlp.flops import Counts, count_batch, forward_costs, training_flo
 
 WARM_UP = 1  # steps that are not measured: the first allocates, and loads kernels
 ENOUGH_SECONDS = 20.0
-# What a few steps at the start say of a training that takes an hour: other programs, heat, memory that grows.
+# How far off an hour's training may be, on a machine that is as busy then as now: steps vary, and memory grows.
 TOLERANCE = 0.25
+BUSY = 0.7  # of the threads' time; with less, other programs were at work
 
 
 class StepClock(Callback):
@@ -27,18 +28,21 @@ class StepClock(Callback):
     Attributes:
         seconds: Of each measured step.
         counts: What it worked on.
+        cpu_seconds: Of this process, in the measured steps.
     """
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.counts: list[Counts] = []
+        self.cpu_seconds = 0.0
         self._begun = 0.0
+        self._cpu_begun = 0.0
         self._started: float | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Start the clock when the device is idle."""
         _finish_work()
-        self._begun = time.perf_counter()
+        self._begun, self._cpu_begun = time.perf_counter(), time.process_time()
         self._started = self._started or self._begun
 
     def on_train_batch_end(
@@ -52,6 +56,7 @@ class StepClock(Callback):
             counts = count_batch(batch, costs.window if costs else None)
             self.counts.append(Counts(*map(int, counts)))
             self.seconds.append(now - self._begun)
+            self.cpu_seconds += time.process_time() - self._cpu_begun
         assert self._started is not None
         if now - self._started > ENOUGH_SECONDS and self.seconds:
             trainer.should_stop = True
@@ -95,8 +100,8 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
 
     Returns:
         `steps` (measured), `step_seconds` (median), `slowest`, `fastest`, `tokens_per_step`, `tokens_per_s`,
-        `batches_per_epoch`, `epoch_seconds` (training steps alone), `epochs`, `tolerance`, `memory_gib`, `parameters`;
-        or `skipped`, the reason.
+        `batches_per_epoch`, `epoch_seconds` (training steps alone), `epochs`, `tolerance`, `memory_gib`, `parameters`,
+        `cpu_share` (of its threads' time, what the process got; null on a GPU); or `skipped`, the reason.
     """
     (clock,) = (callback for callback in trainer.callbacks if isinstance(callback, StepClock))  # type: ignore[attr-defined]
     with _without("`Trainer.fit` stopped"):
@@ -127,6 +132,9 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
         "epochs": epochs,
         "tolerance": TOLERANCE,
         "memory_gib": round(peak_memory_gib(), 3),
+        "cpu_share": round(clock.cpu_seconds / seconds / torch.get_num_threads(), 3)
+        if trainer.strategy.root_device.type == "cpu"
+        else None,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
 
