@@ -35,7 +35,13 @@ def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkey
     assert {path.name for path in (work / "runs" / name).iterdir()} == {"0"}
     found = files_below(work / "runs" / name / "0")
     assert found >= RUN_FILES
-    assert {path.split("/")[0] for path in found} == {"config.yaml", "data.json", "metrics.csv", "checkpoints", "export"}
+    assert {path.split("/")[0] for path in found} == {
+        "config.yaml",
+        "data.json",
+        "metrics.csv",
+        "checkpoints",
+        "export",
+    }
     assert files_below(home) == set()
     head = (outcome_run := work / outcome.run / "config.yaml").read_text(encoding="utf-8").splitlines()[0]
     assert head == f"# python train.py fit {' '.join(arguments)}"

@@ -18,8 +18,9 @@ from lightning_nlp.inspection.language import languages
 from lightning_nlp.inspection.reading import exact_duplicates, read_corpus
 from lightning_nlp.inspection.report import print_report
 from lightning_nlp.inspection.steps import measure_steps
-from lightning_nlp.inspection.tokens import token_facts, write_json
+from lightning_nlp.inspection.tokens import as_json, token_facts
 from lightning_nlp.inspection.verdict import text_findings
+from lightning_nlp.whole_files import write_whole
 
 
 def add_inspect_arguments(parser: ArgumentParser) -> None:
@@ -75,7 +76,7 @@ def inspect_data(
     report["seconds"] = round(time.monotonic() - clock, 1)
     if json is not None:
         try:
-            write_json(Path(json), report)
+            write_whole(Path(json), as_json(report))
         except OSError as error:
             raise UserError(f"--json {json} cannot be written: {error.strerror}; give another file.") from error
     print_report(report)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp.errors import UserError
 from lightning_nlp.inspection.verdict import token_findings
+from lightning_nlp.whole_files import write_whole
 
 BINS = 25  # of a histogram of lengths, at most
 WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # a bin's tokens, that its edges be round numbers
@@ -36,7 +37,13 @@ class DataFacts(Callback):
         for finding in facts["warnings"]:
             if finding["severity"] != "note":
                 rank_zero_info(f"{finding['severity']}: {finding['text']}")
-        write_json(self.run_dir / "data.json", facts)
+        try:
+            write_whole(self.run_dir / "data.json", as_json(facts))
+        except OSError as error:
+            raise UserError(
+                f"{self.run_dir / 'data.json'} cannot be written ({error.strerror}): free some space, or give another "
+                "--runs_dir."
+            ) from error
 
 
 def token_facts(datamodule: Any) -> dict[str, Any]:
@@ -96,23 +103,9 @@ def copies_in_train(rows: dict[str, Any]) -> dict[str, int]:
     return {split: sum(digest in seen for digest in rows[split].digests()) for split in rows if split != "train"}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file; it may exist.
-        content: Any JSON values.
-    """
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def as_json(content: Any) -> str:
+    """A file's content: readable, in UTF-8."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _share(counts: np.ndarray, words: np.ndarray, unknown: int | None) -> float | None:

@@ -1,12 +1,14 @@
+import errno
 import json
+import os
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
-from lightning_nlp.inspection.tokens import copies_in_train, token_facts, write_json
-from tests.conftest import full_disk, invoke
+from lightning_nlp.inspection.tokens import copies_in_train, token_facts
+from tests.conftest import invoke
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +99,13 @@ def test_good_data_is_passed_over_in_silence(tiny_mlm, tmp_path):
     assert "warning:" not in outcome.err
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "data.json"
-    write_json(path, {"ŝ": 1})
-    with full_disk(), pytest.raises(OSError, match="large"):
-        write_json(path, ["long"] * 10_000)
-    assert json.loads(path.read_text(encoding="utf-8")) == {"ŝ": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["data.json"]
+def test_a_disk_without_room_is_one_error_and_no_run(tiny_cls, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("lightning_nlp.inspection.tokens.write_whole", full)
+    outcome = invoke("fit", *tiny_cls, "--name", "full", "--runs_dir", tmp_path)
+    assert outcome.code == 2
+    assert "data.json cannot be written (No space left on device)" in outcome.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("data.json"))
+    assert not (tmp_path / "full" / "0").exists()
