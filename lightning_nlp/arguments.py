@@ -150,7 +150,7 @@ def explain_parse_error(error: Exception, command: str) -> str:
     missing = re.search(r"arguments are required: (.*)$", message)
     if missing:
         lacking = [name.removeprefix(f"{command}.") for name in missing[1].split(", ")]
-        cure = "--config FILE, such as configs/cls.yaml" + ("" if command == "fit" else ", or --run RUN")
+        cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(lacking) else ", ".join(f"--{name}" for name in lacking)
         return f"`{command}` needs to know its {' and '.join(lacking)}: give {cure}."
     keys = re.findall(r"Parser key \"([\w.]+)\"", message)

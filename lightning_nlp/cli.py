@@ -1,4 +1,4 @@
-"""The command line: `fit`, `validate`, `test` and `predict`, on LightningCLI."""
+"""The command line: `fit`, `inspect`, `validate`, `test` and `predict`, on LightningCLI."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
+from lightning_nlp.inspection.command import add_inspect_arguments, check_inspect_arguments, inspect_data
+from lightning_nlp.inspection.steps import trainer_settings
+from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
@@ -109,6 +112,11 @@ class CLI(LightningCLI):
         # only for --help: `main` sends the command elsewhere, since it needs neither Trainer nor data module
         assert parser._subcommands_action is not None
         parser._subcommands_action.add_subcommand("predict", predict_parser(), help="Predict for a file of texts.")
+        # no method of the Trainer, from which super() makes the others
+        inspector = self._subcommand_parsers["inspect"] = self.init_parser(**PARSER)
+        self._add_arguments(inspector)
+        add_inspect_arguments(inspector)
+        parser._subcommands_action.add_subcommand("inspect", inspector, help="Look at the data before the training.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -190,6 +198,8 @@ class CLI(LightningCLI):
         if self.subcommand == "fit":
             self._begin_run(config)
         else:
+            if self.subcommand == "inspect":
+                check_inspect_arguments(config.json, config.steps)
             config.trainer.logger = False  # its metrics must not mix with those of the training
 
     def _begin_run(self, config: Namespace) -> None:
@@ -244,6 +254,8 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the callbacks that every run has and metrics.csv before the other loggers."""
         config = {**self._get(self.config_init, "trainer"), **kwargs}
+        if self.subcommand == "inspect":
+            return Trainer(**trainer_settings(config, self._get(self.config, "steps")))
         if self.subcommand != "fit":
             return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
         assert self.run_dir is not None
@@ -260,13 +272,25 @@ class CLI(LightningCLI):
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
         evaluation = Evaluation(self.run_dir / "evaluation", self._get(self.config, "probes"))
-        own += [finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
+        own += [DataFacts(self.run_dir), finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
         try:
             return self._instantiate_trainer(config, own)
         except (ValueError, MisconfigurationException) as error:
             raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand != "inspect":
+            return super()._run_subcommand(subcommand)
+        config = self.config[subcommand]
+        measured = self.trainer if config.steps else None
+        with lightning_errors():
+            severe = inspect_data(
+                measured, self.model, self.datamodule, json=config.json, epochs=config.trainer.max_epochs
+            )
+        if severe:
+            sys.exit(1)
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
@@ -406,7 +430,7 @@ def run(arguments: list[str]) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """The program: exit code 0 for success, 2 for a user's mistake, 128 + n after signal n.
 
-    A time limit (`--trainer.max_time`) counts as SIGALRM: 142.
+    A time limit (`--trainer.max_time`) counts as SIGALRM: 142. `inspect` gives 1 for severe findings.
 
     Args:
         args: The command line without the program's name; None takes that of the process.

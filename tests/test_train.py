@@ -33,7 +33,7 @@ def test_the_overview_names_each_command():
     from lightning_nlp.cli import CLI
 
     text = train("--help").stdout
-    assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == [*CLI.subcommands(), "predict"]
+    assert sorted(re.findall(r"^  (\w+) ", text, re.MULTILINE)) == sorted([*CLI.subcommands(), "inspect", "predict"])
 
 
 def test_other_arguments_reach_the_command_line():

@@ -109,7 +109,7 @@ class Evaluation(Callback):
             record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
-                record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.rows("test"), found, labels)
+                record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         else:
             record |= mlm_record(found.pop("targets"), found, *self._vocabulary(data))
             record["probes"] = fill(pl_module.network, data.tokenizer, self.probes)
@@ -124,7 +124,7 @@ class Evaluation(Callback):
         if self._tokens is None:
             vocabulary = data.tokenizer.convert_ids_to_tokens(range(len(data.tokenizer)))
             continues = continues_a_word(vocabulary, set(data.tokenizer.all_special_tokens))
-            self._tokens = data.token_counts("train"), continues
+            self._tokens = data.token_rows["train"].id_counts(len(data.tokenizer)), continues
         return self._tokens
 
     def _write_predictions(self, name: str, found: dict[str, np.ndarray]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,13 +48,6 @@ class TokenRows:
     def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
         return TokenRows, (self.path,)
 
-    def token_counts(self, vocabulary: int) -> np.ndarray:
-        """How often each of so many tokens stands in all rows, (vocabulary,)."""
-        counts = np.zeros(vocabulary, dtype=np.int64)
-        for offsets, values in self._chunks:
-            counts += np.bincount(values[offsets[0] : offsets[-1]], minlength=vocabulary)
-        return counts
-
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
         """The columns of some rows: `input_ids`, an array each, and `label` where there are labels."""
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
@@ -63,6 +58,20 @@ class TokenRows:
         if self._labels is not None:
             columns["label"] = self._labels[numbers]
         return columns
+
+    def id_counts(self, size: int) -> np.ndarray:
+        """How often each of the ids below `size` stands in the split, special tokens included."""
+        counts = np.zeros(size, dtype=np.int64)
+        for _, values in self._chunks:
+            counts += np.bincount(values, minlength=size)
+        return counts
+
+    def digests(self) -> Iterator[bytes]:
+        """A short hash of each row's token ids, to find equal rows by."""
+        for offsets, values in self._chunks:
+            content, ends = memoryview(values.tobytes()), (offsets * values.itemsize).tolist()
+            for start, end in pairwise(ends):
+                yield hashlib.blake2b(content[start:end], digest_size=16).digest()
 
 
 class TextDataModule(LightningDataModule):
@@ -173,25 +182,25 @@ class TextDataModule(LightningDataModule):
             self._rows[name] = TokenRows(self._folder / f"{name}.arrow")
 
     @property
+    def fingerprint(self) -> str:
+        """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths."""
+        assert self._folder is not None, "setup comes first"
+        return self._folder.name
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """How the texts are cleaned, held out and sampled."""
+        return dict(self._cleaning)
+
+    @property
+    def token_rows(self) -> dict[str, TokenRows]:
+        """The token ids by split."""
+        return self._rows
+
+    @property
     def chars_per_token(self) -> dict[str, float]:
         """Characters, spaces included, for each token without specials, by split."""
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
-
-    def rows(self, split: str) -> TokenRows:
-        """The token ids and labels of a split.
-
-        Args:
-            split: train, validation or test.
-        """
-        return self._rows[split]
-
-    def token_counts(self, split: str) -> np.ndarray:
-        """How often each token of the vocabulary stands in a split, (vocabulary,).
-
-        Args:
-            split: train, validation or test.
-        """
-        return self._rows[split].token_counts(len(self.tokenizer))
 
     @property
     def train_batches(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ def prepare_tokens(
         used = tokenizer or train_wordpiece(TextColumn(splits["train"]), max_length=max_length, **training)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
+        facts["counts"] = dataclasses.asdict(counts)
         for name in SPLITS:
             facts[name] = write_tokens(
                 splits[name],
