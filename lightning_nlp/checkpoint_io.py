@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils._pytree import tree_leaves
 
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.privacy import paths_expanded, paths_with_tilde
+from lightning_nlp.whole_files import put_in_place
+
+# When a checkpoint that cannot be written is tried again: the training is in memory, and somebody may make room.
+# Ten minutes in all. What is no matter of room or of a network's patience is not tried again.
+RETRY_AFTER_S = (5.0, 15.0, 40.0, *[60.0] * 9)
+HOPELESS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs it to the disk, and renames it.
+    """Writes a checkpoint beside its place, syncs it to the disk, and renames it; waits where there is no room.
 
     Lightning's own builds the whole file in memory first: another 1 GiB and some seconds for a DistilBERT and its
     optimizer. Addresses such as `s3://` are left to it.
@@ -32,31 +40,31 @@ class WholeFiles(TorchCheckpointIO):
             storage_options: Not used, as in Lightning.
 
         Raises:
-            UserError: If the place cannot be written.
+            UserError: If the place cannot be written, nor after ten minutes.
         """
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        unfinished = target.with_name(f"{target.name}.unfinished")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        content = checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}
+        for wait in (*RETRY_AFTER_S, None):
             try:
-                with unfinished.open("wb") as file:
-                    torch.save(checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                unfinished.replace(target)
-            finally:
-                unfinished.unlink(missing_ok=True)
-        except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
-            cure = "or give another --runs_dir."
-            if (target.parent / "last.ckpt").is_file():
-                cure = "and go on with the same command and --ckpt_path last."
-            raise UserError(
-                f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); its tensors "
-                f"take {tensor_bytes(checkpoint) / 2**20:,.1f} MiB, and {free_space(target)} Free some space, {cure}"
-            ) from error
+                _save(content, target)
+                return
+            except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
+                problem = (
+                    f"The checkpoint {target} cannot be written ({getattr(error, 'strerror', None) or error}); its "
+                    f"tensors take {tensor_bytes(checkpoint) / 2**20:,.1f} MiB, and {free_space(target)} Free some"
+                )
+                if wait is None or isinstance(error, HOPELESS):
+                    cure = "or give another --runs_dir."
+                    if (target.parent / "last.ckpt").is_file():
+                        cure = "and go on with the same command and --ckpt_path last."
+                    raise UserError(f"{problem} space, {cure}") from error
+                if wait == RETRY_AFTER_S[0]:
+                    minutes = sum(RETRY_AFTER_S) / 60
+                    rank_zero_info(f"{problem} space: the training waits, and tries again for {minutes:.0f} minutes.")
+                time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read a checkpoint.
@@ -71,6 +79,20 @@ class WholeFiles(TorchCheckpointIO):
         """
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
+
+
+def _save(content: dict[str, Any], target: Path) -> None:
+    # not its parents: a run's directory that has vanished is not made anew behind the user's back
+    target.parent.mkdir(exist_ok=True)
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def damage(path: Path) -> str | None:

@@ -17,6 +17,7 @@ from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
 from lightning_nlp.model_card import model_card
 from lightning_nlp.models.encoder import realign
+from lightning_nlp.whole_files import put_in_place
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -74,13 +75,13 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
         if target.exists():  # a resumed training exports anew
             target.rename(replaced)
             try:
-                unfinished.rename(target)
+                put_in_place(unfinished, target)
             except OSError:
                 replaced.rename(target)
                 raise
             shutil.rmtree(replaced)
         else:
-            unfinished.rename(target)
+            put_in_place(unfinished, target)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"The export cannot be written to {run_dir} ({error}): free some space there and repeat the command with "

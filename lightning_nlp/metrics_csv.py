@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.whole_files import put_in_place
 
 
 class MetricsCSV(Logger):
@@ -111,7 +112,7 @@ class MetricsCSV(Logger):
             writer.writerows(rows[-1:])
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self.path)
+        put_in_place(temporary, self.path)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import random
 import re
 
@@ -6,9 +7,15 @@ import pytest
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from lightning_nlp import checkpoint_io
 from lightning_nlp.checkpoint_io import WholeFiles, damage
 from lightning_nlp.errors import UserError
 from tests.conftest import full_disk, invoke
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    monkeypatch.setattr(checkpoint_io, "RETRY_AFTER_S", ())
 
 
 def checkpoint(value):
@@ -16,7 +23,7 @@ def checkpoint(value):
 
 
 def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path):
-    path = tmp_path / "new" / "folder" / "last.ckpt"
+    path = tmp_path / "checkpoints" / "last.ckpt"
     for value in (1.0, 2.0):
         WholeFiles().save_checkpoint(checkpoint(value), path)
     loaded = WholeFiles().load_checkpoint(path, weights_only=True)
@@ -26,6 +33,7 @@ def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path):
 
 
 @pytest.mark.parametrize("before", [True, False])
+@pytest.mark.usefixtures("no_patience")
 def test_a_full_disk_costs_no_checkpoint(tmp_path, before):
     path = tmp_path / "last.ckpt"
     if before:
@@ -68,6 +76,42 @@ def test_every_run_writes_so_unless_the_user_brings_another(tiny_cls, tmp_path, 
     assert not written
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("file write failed")])
+def test_a_training_waits_for_room(tiny_cls, tmp_path, monkeypatch, error):
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "2", "--runs_dir"]
+    undisturbed = invoke(*arguments, tmp_path / "a").run
+    usual, waited, tries = torch.save, [], []
+
+    def save(content, file):
+        tries.append(file.name)
+        if 3 <= len(tries) <= 5:  # the second validation's, thrice
+            raise error
+        usual(content, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    monkeypatch.setattr(checkpoint_io.time, "sleep", waited.append)
+    outcome = invoke(*arguments, tmp_path / "b")
+    assert waited == [5.0, 15.0, 40.0]
+    said = [line for line in outcome.err.splitlines() if "cannot be written" in line]
+    assert len(said) == 1
+    assert re.search(
+        r"MiB are free there\. Free some space: the training waits, and tries again for 10 minutes", said[0]
+    )
+    for name in ("best", "last"):
+        one, other = (
+            torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for run in (undisturbed, outcome.run)
+        )
+        assert all(weight.equal(other["state_dict"][key]) for key, weight in one["state_dict"].items())
+
+
+def test_a_directory_that_vanished_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_io.time, "sleep", lambda seconds: pytest.fail("waited"))
+    with pytest.raises(UserError, match="No such file or directory"):
+        WholeFiles().save_checkpoint(checkpoint(1.0), tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_patience")
 def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp_path, monkeypatch):
     usual = torch.save
 
@@ -82,6 +126,7 @@ def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.usefixtures("no_patience")
 def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(tiny_cls, tmp_path, monkeypatch):
     arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "3", "--runs_dir"]
     undisturbed = invoke(*arguments, tmp_path / "a")

@@ -13,6 +13,7 @@ from typing import Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.whole_files import put_in_place
 
 CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
 
@@ -58,7 +59,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
                 sizes = {str(p.relative_to(unfinished)): p.stat().st_size for p in unfinished.rglob("*") if p.is_file()}
                 sizes_file(folder).write_text(json.dumps(sizes), encoding="utf-8")
                 sync_tree(unfinished)
-                unfinished.rename(folder)
+                put_in_place(unfinished, folder)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
