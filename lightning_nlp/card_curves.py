@@ -53,14 +53,14 @@ def draw_curves(record: dict[str, Any], folder: Path, *, calibrated: bool = Fals
         reliability.plot(*dots, "o", color="#D55E00", fillstyle="none", markersize=4, label="before calibration")
     error = record["calibration"]["ece_after"] if calibrated else record["metrics"]["ece"]
     roc.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    for axes, title, across, up in (
-        (precision, "Precision and recall", "recall", "precision"),
-        (roc, "ROC", "false positive rate", "true positive rate"),
-        (reliability, f"Reliability, calibration error {error:.3f}", "confidence", "accuracy"),
+    for axes, place, title, across, up in (
+        (precision, "lower left", "Precision and recall", "recall", "precision"),
+        (roc, "lower right", "ROC", "false positive rate", "true positive rate"),
+        (reliability, "upper left", f"Reliability, calibration error {error:.3f}", "confidence", "accuracy"),
     ):
         axes.set(title=title, xlabel=across, ylabel=up, xlim=(-0.02, 1.02), ylim=(-0.02, 1.06))
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper left" if axes is reliability else "lower left" if axes is precision else "lower right")
+        axes.legend(loc=place, fontsize=8)
     figure.savefig(folder / "curves.png", metadata={"Software": None})
     return "curves.png"
 

@@ -78,8 +78,14 @@ def test_fillings_stand_in_a_line_for_each_mask():
     lines = printed([("la [MASK] estas [MASK]", {"index": 0, "fillings": fillings})]).splitlines()
     assert "fillings" in lines[0]
     assert "[MASK] estas" in lines[2]
-    assert "granda\xa00.500" in lines[2]
-    assert "bela\xa00.250" in lines[3]
+    assert "granda 0.500" in lines[2]
+    assert "bela 0.250" in lines[3]
+
+
+def test_a_filling_is_not_parted_from_its_probability():
+    fillings = [[{"token": f"word{i}", "probability": 0.125} for i in range(9)]]
+    shown = printed([("la [MASK]", {"index": 0, "fillings": fillings})], width=70)
+    assert [f"word{i} 0.125" in shown for i in range(9)] == [True] * 9
 
 
 def test_a_text_cannot_steer_the_terminal_nor_the_table():
