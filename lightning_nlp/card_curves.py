@@ -7,6 +7,7 @@ from typing import Any
 
 # Colours that people who see few of them can tell apart (Okabe and Ito 2008), and lines for those who see none.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+FEWEST = 50
 LINES = ("-", "--", "-.", ":")
 
 
@@ -19,11 +20,11 @@ def draw_curves(record: dict[str, Any], folder: Path, *, calibrated: bool = Fals
         folder: Where to write.
 
     Returns:
-        The file's name; None for a record without curves.
+        The file's name; None for a record without curves, or of so few texts that they would say nothing.
     """
     # of the most frequent classes; more lines would hide each other
     classes = sorted(record.get("by_class", ()), key=lambda part: -part["support"])[: len(COLOURS)]
-    if not any(part.get("pr") for part in classes):
+    if not any(part.get("pr") for part in classes) or record["examples"] < FEWEST:
         return None
     from matplotlib.figure import Figure
 
