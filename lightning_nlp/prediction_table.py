@@ -89,7 +89,7 @@ class PredictionTable:
         from rich.text import Text
 
         total = self.counts.total()
-        by_label = ", ".join(f"{label} {count:,}" for label, count in self.counts.most_common())
+        by_label = ", ".join(f"{label} ({count:,})" for label, count in self.counts.most_common())
         self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
 
 

@@ -28,7 +28,7 @@ def test_texts_are_cut_to_the_width(width):
     assert "…" in lines[2]
     assert lines[2].rstrip().endswith("0.900")
     assert len(lines) == 5
-    assert lines[-1] == "1 text: pos 1."
+    assert lines[-1] == "1 text: pos (1)."
 
 
 def test_columns_stay_where_they_are_from_window_to_window():
@@ -37,7 +37,7 @@ def test_columns_stay_where_they_are_from_window_to_window():
     assert lines[3].startswith("123456 ")
     assert lines[2].index("pos") == lines[3].index("neg") == lines[0].index("label")
     assert lines[2].index("A superb") == lines[3].index("short") == lines[0].index("text")
-    assert lines[-1] == "2 texts: pos 1, neg 1."
+    assert lines[-1] == "2 texts: pos (1), neg (1)."
 
 
 def test_driving_words_are_named_with_their_sign_and_marked_with_more_than_colour():
