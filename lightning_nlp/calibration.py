@@ -96,9 +96,7 @@ def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
 def last_layer(network: Any) -> torch.nn.Linear | None:
     """The layer whose outputs are a classifier's logits, where it is known."""
     name = LAST_LAYERS.get(network.config.model_type)
-    if name is None:
-        return None
-    layer = network.get_submodule(name)
+    layer = dict(network.named_modules()).get(name) if name else None
     return layer if isinstance(layer, torch.nn.Linear) else None
 
 

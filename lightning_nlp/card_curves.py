@@ -7,6 +7,7 @@ from typing import Any
 
 # Colours that people who see few of them can tell apart (Okabe and Ito 2008), and lines for those who see none.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+FEWEST = 50
 LINES = ("-", "--", "-.", ":")
 
 
@@ -19,11 +20,11 @@ def draw_curves(record: dict[str, Any], folder: Path, *, calibrated: bool = Fals
         folder: Where to write.
 
     Returns:
-        The file's name; None for a record without curves.
+        The file's name; None for a record without curves, or of so few texts that they would say nothing.
     """
     # of the most frequent classes; more lines would hide each other
     classes = sorted(record.get("by_class", ()), key=lambda part: -part["support"])[: len(COLOURS)]
-    if not any(part.get("pr") for part in classes):
+    if not any(part.get("pr") for part in classes) or record["examples"] < FEWEST:
         return None
     from matplotlib.figure import Figure
 
@@ -53,14 +54,14 @@ def draw_curves(record: dict[str, Any], folder: Path, *, calibrated: bool = Fals
         reliability.plot(*dots, "o", color="#D55E00", fillstyle="none", markersize=4, label="before calibration")
     error = record["calibration"]["ece_after"] if calibrated else record["metrics"]["ece"]
     roc.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    for axes, title, across, up in (
-        (precision, "Precision and recall", "recall", "precision"),
-        (roc, "ROC", "false positive rate", "true positive rate"),
-        (reliability, f"Reliability, calibration error {error:.3f}", "confidence", "accuracy"),
+    for axes, place, title, across, up in (
+        (precision, "lower left", "Precision and recall", "recall", "precision"),
+        (roc, "lower right", "ROC", "false positive rate", "true positive rate"),
+        (reliability, "upper left", f"Reliability, calibration error {error:.3f}", "confidence", "accuracy"),
     ):
         axes.set(title=title, xlabel=across, ylabel=up, xlim=(-0.02, 1.02), ylim=(-0.02, 1.06))
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper left" if axes is reliability else "lower left" if axes is precision else "lower right")
+        axes.legend(loc=place, fontsize=8)
     figure.savefig(folder / "curves.png", metadata={"Software": None})
     return "curves.png"
 

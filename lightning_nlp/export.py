@@ -131,8 +131,9 @@ def _calibration(network: Any, run_dir: Path, facts: dict[str, Any], wanted: boo
         return "it was switched off (`--calibrate false`)"
     step = _step(run_dir / facts["checkpoint"])
     found = "its checkpoint is not at hand" if step is None else calibrate(run_dir, step, network)
-    if isinstance(found, str):
-        rank_zero_info(f"The export's probabilities are not calibrated: {found}.")
+    if isinstance(found, str) or found.temperature == 1:
+        reason = found if isinstance(found, str) else f"{found.examples} validation examples give no temperature"
+        rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
     return found
 
 

@@ -72,7 +72,7 @@ class PredictionTable:
                 shown = shown if fills_masks else Text(record["reason"], style="italic")
             elif fills_masks:
                 self.counts["filled"] += 1
-                cells = [_fillings(record["fillings"])]
+                cells = [_fillings(record["fillings"], (self.console.width - 12) // 2)]
             else:
                 label = record["label"]
                 self.counts[printable(label)] += 1
@@ -89,7 +89,7 @@ class PredictionTable:
         from rich.text import Text
 
         total = self.counts.total()
-        by_label = ", ".join(f"{label} {count:,}" for label, count in self.counts.most_common())
+        by_label = ", ".join(f"{label} ({count:,})" for label, count in self.counts.most_common())
         self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
 
 
@@ -98,14 +98,18 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())
 
 
-def _fillings(fillings: list[list[dict[str, Any]]]) -> Text:
-    """A line for each [MASK]: its tokens, the likeliest first."""
+def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
+    """The likeliest tokens for each [MASK], on lines of their own; no token is parted from its probability."""
     from rich.text import Text
 
-    lines = []
+    lines: list[Text] = []
     for best in fillings:
-        parts = [Text.assemble((printable(item["token"]), "bold"), f"\xa0{item['probability']:.3f}") for item in best]
-        lines.append(Text(", ").join(parts))
+        lines.append(Text())
+        for item in best:
+            part = Text.assemble((printable(item["token"]), "bold"), f" {item['probability']:.3f}")
+            if lines[-1] and lines[-1].cell_len + part.cell_len + 2 > room:
+                lines.append(Text())
+            lines[-1].append("  " if lines[-1] else "").append(part)
     return Text("\n").join(lines)
 
 

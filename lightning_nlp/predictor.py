@@ -198,5 +198,7 @@ def classification(logits: torch.Tensor, id2label: dict[int, str], limits: dict[
     probabilities = {id2label[i]: probability for i, probability in enumerate(logits.softmax(-1).tolist())}
     record: Record = {"label": id2label[int(logits.argmax())], "probabilities": probabilities}
     if limits is not None:
-        record["reached"] = [label for label, value in probabilities.items() if value >= limits.get(label, math.inf)]
+        record["reached"] = [
+            label for label, value in probabilities.items() if value >= limits.get(str(label), math.inf)
+        ]
     return record

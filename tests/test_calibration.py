@@ -123,9 +123,9 @@ def test_no_record_and_no_known_layer_are_said(tmp_path):
 
 @pytest.fixture(scope="module")
 def noisy_run(tiny_cls, tmp_path_factory):
-    """A classifier that is too sure of itself: of its 400 reviews, each fifth has the wrong label."""
+    """A classifier that is too sure of itself: of its 600 reviews, each fifth has the wrong label."""
     folder = tmp_path_factory.mktemp("noisy")
-    lines = write_reviews(folder / "reviews.csv", 400).read_text(encoding="utf-8").splitlines()
+    lines = write_reviews(folder / "reviews.csv", 600).read_text(encoding="utf-8").splitlines()
     swapped = [line.replace(",neg", ",POS").replace(",pos", ",neg").replace(",POS", ",pos") for line in lines]
     mixed = [other if i % 5 == 0 else line for i, (line, other) in enumerate(zip(lines, swapped, strict=True))]
     (folder / "reviews.csv").write_text("\n".join([lines[0], *mixed[1:]]) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ def record(classes=2):
     curve |= {"roc": {"fpr": [0.0, 0.1, 1.0], "tpr": [0.0, 0.8, 1.0]}, "auc": 0.88}
     names = ["neg", "$x_{", "a name that is much longer than the picture has room for", *map(str, range(9))]
     return {
+        "examples": 60,
         "metrics": {"ece": 0.05},
         "by_class": [{"label": name, "support": 10 - i, **curve} for i, name in enumerate(names[:classes])],
         "reliability": [{"low": 0.6, "high": 0.667, "examples": 9, "confidence": 0.64, "accuracy": 0.5}],
@@ -44,6 +45,7 @@ def test_absent_classes_are_left_out(tmp_path):
     assert draw_curves({**both, "by_class": [absent]}, tmp_path) is None
 
 
-def test_a_record_without_curves_has_no_picture(tmp_path):
+def test_a_record_without_curves_or_of_few_texts_has_no_picture(tmp_path):
     assert draw_curves({"task": "mlm", "metrics": {}}, tmp_path) is None
+    assert draw_curves(record() | {"examples": 9}, tmp_path) is None
     assert list(tmp_path.iterdir()) == []

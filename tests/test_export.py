@@ -392,3 +392,14 @@ def test_a_checkpoint_of_elsewhere_is_not_calibrated(tmp_path, classification_da
         folder = export(classifier(classification_data), classification_data, tmp_path)
     assert "not calibrated: the run has no record of its best checkpoint" in caplog.text
     assert "the run has no record of its best checkpoint" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "named"), [("org/name", True), ("/scratch/mallory/name", False), ("FOLDER", False), (None, False)]
+)
+def test_a_base_model_is_named_if_it_is_the_hubs(tmp_path, classification_data, pretrained, named):
+    pretrained = str(tmp_path) if pretrained == "FOLDER" else pretrained
+    module = SimpleNamespace(network=classifier(classification_data), hparams={"pretrained": pretrained})
+    card = (export_run(module, classification_data, tmp_path, FACTS) / "README.md").read_text(encoding="utf-8")
+    assert ("base_model: org/name" in card) is named
+    assert named or "base_model" not in card

@@ -28,7 +28,7 @@ def test_texts_are_cut_to_the_width(width):
     assert "…" in lines[2]
     assert lines[2].rstrip().endswith("0.900")
     assert len(lines) == 5
-    assert lines[-1] == "1 text: pos 1."
+    assert lines[-1] == "1 text: pos (1)."
 
 
 def test_columns_stay_where_they_are_from_window_to_window():
@@ -37,7 +37,7 @@ def test_columns_stay_where_they_are_from_window_to_window():
     assert lines[3].startswith("123456 ")
     assert lines[2].index("pos") == lines[3].index("neg") == lines[0].index("label")
     assert lines[2].index("A superb") == lines[3].index("short") == lines[0].index("text")
-    assert lines[-1] == "2 texts: pos 1, neg 1."
+    assert lines[-1] == "2 texts: pos (1), neg (1)."
 
 
 def test_driving_words_are_named_with_their_sign_and_marked_with_more_than_colour():
@@ -78,8 +78,14 @@ def test_fillings_stand_in_a_line_for_each_mask():
     lines = printed([("la [MASK] estas [MASK]", {"index": 0, "fillings": fillings})]).splitlines()
     assert "fillings" in lines[0]
     assert "[MASK] estas" in lines[2]
-    assert "granda\xa00.500" in lines[2]
-    assert "bela\xa00.250" in lines[3]
+    assert "granda 0.500" in lines[2]
+    assert "bela 0.250" in lines[3]
+
+
+def test_a_filling_is_not_parted_from_its_probability():
+    fillings = [[{"token": f"word{i}", "probability": 0.125} for i in range(9)]]
+    shown = printed([("la [MASK]", {"index": 0, "fillings": fillings})], width=70)
+    assert [f"word{i} 0.125" in shown for i in range(9)] == [True] * 9
 
 
 def test_a_text_cannot_steer_the_terminal_nor_the_table():
