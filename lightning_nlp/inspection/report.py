@@ -216,12 +216,12 @@ def _step(step: dict[str, Any] | None) -> list[tuple[str, str]]:
         ),
         ("tokens/s", f"{step['tokens_per_s']:,}"),
         ("an epoch", f"{_duration(epoch)} {error}, {step['batches_per_epoch']:,} batches; validation comes on top"),
-        ("memory", f"{step['memory_gib']:.2f} GiB at its highest, in these steps"),
+        ("memory", f"{step['memory_gib']:.2f} GiB at its highest so far; test and export come on top"),
     ]
     if step["cpu_share"] is not None and step["cpu_share"] < BUSY:
-        rows.append(
-            ("busy", f"this process had {step['cpu_share']:.0%} of its threads' time: an idle machine is faster")
-        )
+        idle = _duration(epoch * step["cpu_share"])
+        busy = f"this process had {step['cpu_share']:.0%} of its threads' time; alone, an epoch may take {idle}"
+        rows.append(("the machine is busy", busy))
     if step["epochs"]:
         rows.insert(4, (f"{step['epochs']} epochs", f"{_duration(epoch * step['epochs'])} {error}, at most"))
     return rows
