@@ -147,7 +147,9 @@ def _duplicates(report: dict[str, Any]) -> tuple[list[tuple[str, str]], list[str
     rows += [(f"almost the same, within {split}", f"{number:,}") for split, number in near["repeats"].items()]
     rows += [(f"almost the same, in {pair}", f"{number:,}") for pair, number in near["shared_texts"].items()]
     if near["conflicts"]:
-        rows.append(("almost the same, different labels", f"{near['conflicts']:,} pairs"))
+        rows.append(("almost the same, different labels", f"{near['conflicts']:,} (pairs)"))
+    among = ", ".join(f"{number:,} of {split}" for split, number in near["texts"].items())
+    rows.append(("almost the same: looked for among", f"{among} (different texts; {near['threshold']:.0%} or more)"))
     lines = []
     for example in [*exact["examples"][: SHOWN // 2], *near["examples"][: SHOWN // 2]]:
         how = f"{example['similarity']:.0%}" if "similarity" in example else "equal"

@@ -62,11 +62,11 @@ class StepClock(Callback):
             trainer.should_stop = True
 
 
-def trainer_settings(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
-    """The Trainer's arguments for a few steps that leave nothing behind.
+def measuring_trainer(settings: dict[str, Any], steps: int) -> Trainer:
+    """A Trainer for a few steps that leave nothing behind.
 
     Args:
-        trainer: The arguments for the training.
+        settings: The Trainer's arguments for the training.
         steps: Steps to measure.
     """
     measuring = {
@@ -83,7 +83,8 @@ def trainer_settings(trainer: dict[str, Any], steps: int) -> dict[str, Any]:
         "max_steps": -1,
     }
     nothing = dict.fromkeys(("max_time", "min_epochs", "min_steps", "profiler", "fast_dev_run"))
-    return {**trainer, **nothing, "fast_dev_run": False, **measuring}
+    with _without("`Trainer(limit_"):
+        return Trainer(**{**settings, **nothing, "fast_dev_run": False, **measuring})
 
 
 def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, epochs: int | None) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
     Time grows with the operations (`flops.py`) where the architecture is counted, else with the tokens.
 
     Args:
-        trainer: Made with `trainer_settings`.
+        trainer: Of `measuring_trainer`.
         model: The module that the configuration asks for.
         datamodule: Its data.
         epochs: Of the training, or None if it is given in steps or in time.
@@ -108,7 +109,7 @@ def measure_steps(trainer: Trainer, model: LightningModule, datamodule: Any, *, 
     with _without("`Trainer.fit` stopped"):
         trainer.fit(model, datamodule=datamodule)
     if not clock.seconds:
-        return {"skipped": f"an epoch has no more than {WARM_UP} batches"}
+        return {"skipped": f"an epoch is too short (the first {WARM_UP} of its batches warms up)"}
     lengths = datamodule.token_rows["train"].lengths.astype(np.int64)
     network: Any = model.network
     costs = forward_costs(network)
