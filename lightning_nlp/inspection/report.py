@@ -25,6 +25,7 @@ def print_report(report: dict[str, Any]) -> None:
         report: Of `inspection.command.gather`, with `seconds`.
     """
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -45,7 +46,10 @@ def print_report(report: dict[str, Any]) -> None:
             for name, value in section.rows:
                 console.print(Text(f"  {name}: {value}"), soft_wrap=True)
         for line in section.lines:
-            console.print(Text(f"  {line}", overflow="ellipsis"), no_wrap=True, soft_wrap=not console.is_terminal)
+            if console.is_terminal:
+                console.print(Padding(Text(line), (0, 0, 0, 2)))
+            else:
+                console.print(Text(f"  {line}"), soft_wrap=True)
         console.print()
     for finding in report["findings"]:
         severity = finding["severity"]
