@@ -37,7 +37,7 @@ from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.inspection.command import add_inspect_arguments, check_inspect_arguments, inspect_data
-from lightning_nlp.inspection.steps import trainer_settings
+from lightning_nlp.inspection.steps import measuring_trainer
 from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
@@ -255,7 +255,7 @@ class CLI(LightningCLI):
         """The Trainer, with the callbacks that every run has and metrics.csv before the other loggers."""
         config = {**self._get(self.config_init, "trainer"), **kwargs}
         if self.subcommand == "inspect":
-            return Trainer(**trainer_settings(config, self._get(self.config, "steps")))
+            return measuring_trainer(config, self._get(self.config, "steps"))
         if self.subcommand != "fit":
             return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
         assert self.run_dir is not None

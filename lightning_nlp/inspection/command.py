@@ -55,7 +55,7 @@ def inspect_data(
     """Look at the data of a configuration, print what is found, and write it where asked to.
 
     Args:
-        trainer: Made with `trainer_settings` to measure some steps; None leaves that out.
+        trainer: Of `measuring_trainer`, to measure some steps; None leaves that out.
         model: What the configuration would train.
         datamodule: A `TextDataModule`.
         json: A file to write all facts to, or None.

@@ -25,6 +25,7 @@ def print_report(report: dict[str, Any]) -> None:
         report: Of `inspection.command.gather`, with `seconds`.
     """
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -45,7 +46,10 @@ def print_report(report: dict[str, Any]) -> None:
             for name, value in section.rows:
                 console.print(Text(f"  {name}: {value}"), soft_wrap=True)
         for line in section.lines:
-            console.print(Text(f"  {line}", overflow="ellipsis"), no_wrap=True, soft_wrap=not console.is_terminal)
+            if console.is_terminal:
+                console.print(Padding(Text(line), (0, 0, 0, 2)))
+            else:
+                console.print(Text(f"  {line}"), soft_wrap=True)
         console.print()
     for finding in report["findings"]:
         severity = finding["severity"]
@@ -147,7 +151,9 @@ def _duplicates(report: dict[str, Any]) -> tuple[list[tuple[str, str]], list[str
     rows += [(f"almost the same, within {split}", f"{number:,}") for split, number in near["repeats"].items()]
     rows += [(f"almost the same, in {pair}", f"{number:,}") for pair, number in near["shared_texts"].items()]
     if near["conflicts"]:
-        rows.append(("almost the same, different labels", f"{near['conflicts']:,} pairs"))
+        rows.append(("almost the same, different labels", f"{near['conflicts']:,} (pairs)"))
+    among = ", ".join(f"{number:,} of {split}" for split, number in near["texts"].items())
+    rows.append(("almost the same: looked for among", f"{among} (different texts; {near['threshold']:.0%} or more)"))
     lines = []
     for example in [*exact["examples"][: SHOWN // 2], *near["examples"][: SHOWN // 2]]:
         how = f"{example['similarity']:.0%}" if "similarity" in example else "equal"
@@ -216,12 +222,12 @@ def _step(step: dict[str, Any] | None) -> list[tuple[str, str]]:
         ),
         ("tokens/s", f"{step['tokens_per_s']:,}"),
         ("an epoch", f"{_duration(epoch)} {error}, {step['batches_per_epoch']:,} batches; validation comes on top"),
-        ("memory", f"{step['memory_gib']:.2f} GiB at its highest, in these steps"),
+        ("memory", f"{step['memory_gib']:.2f} GiB at its highest so far; test and export come on top"),
     ]
     if step["cpu_share"] is not None and step["cpu_share"] < BUSY:
-        rows.append(
-            ("busy", f"this process had {step['cpu_share']:.0%} of its threads' time: an idle machine is faster")
-        )
+        idle = _duration(epoch * step["cpu_share"])
+        busy = f"this process had {step['cpu_share']:.0%} of its threads' time; alone, an epoch may take {idle}"
+        rows.append(("the machine is busy", busy))
     if step["epochs"]:
         rows.insert(4, (f"{step['epochs']} epochs", f"{_duration(epoch * step['epochs'])} {error}, at most"))
     return rows

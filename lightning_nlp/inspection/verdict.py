@@ -204,7 +204,7 @@ def _duplicate_findings(report: dict[str, Any]) -> list[Finding]:
         found.append(
             finding(
                 "note" if few else "warning",
-                f"Almost equal texts with different labels: {near['conflicts']:,} pairs; look at them.",
+                f"Pairs of almost equal texts with different labels: {near['conflicts']:,}; look at them.",
             )
         )
     return found
