@@ -39,7 +39,7 @@ from lightning_nlp.loggers import prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.run_directory import RunDirectory, open_run
-from lightning_nlp.settings import check_settings, fill_in
+from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
 
 # Imported so that the yaml files may name them without their modules.
@@ -152,6 +152,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`, whatever else stands in sys.argv."""
         self.config = parser.parse_args(args)
+        check_seed(self.config[self.config.subcommand].seed_everything)
 
     def _parse_ckpt_path(self) -> None:
         """Do not read hyperparameters from the checkpoint: the command line wins (PL#20310)."""
@@ -160,6 +161,9 @@ class CLI(LightningCLI):
         """Fill in what depends on other arguments or on the machine, and make the run's directory."""
         config = self.config[self.subcommand]
         fill_in(config)
+        check_names(config)
+        for section in ("model", "data"):
+            check_nulls(section, config[section])
         check_settings(config)
         if self.subcommand == "fit":
             self._begin_run(config)
@@ -219,7 +223,7 @@ class CLI(LightningCLI):
         """The Trainer, with the callbacks that every run has and metrics.csv before the other loggers."""
         config = {**self._get(self.config_init, "trainer"), **kwargs}
         if self.subcommand != "fit":
-            return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
+            return self._make_trainer(config | {"enable_checkpointing": False}, [])
         assert self.run_dir is not None
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
@@ -236,9 +240,12 @@ class CLI(LightningCLI):
         own += [finite, Divergence(), self.throughput, RandomState(), self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
+        return self._make_trainer(config, own)
+
+    def _make_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         try:
-            return self._instantiate_trainer(config, own)
-        except (ValueError, MisconfigurationException) as error:
+            return self._instantiate_trainer(config, callbacks)
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
@@ -382,7 +389,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     for i, argument in enumerate(arguments):
-        if argument == "--debug" and arguments[i + 1 : i + 2] not in (["true"], ["false"]):
+        if argument == "--debug" and all(after.startswith("-") for after in arguments[i + 1 : i + 2]):
             arguments[i] = "--debug=true"
     debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
     try:

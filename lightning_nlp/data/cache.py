@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import UserError
 
-CACHE_FORMAT = 2  # raise it when what a cache holds changes: old ones are then made anew
+CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
