@@ -30,7 +30,7 @@ from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.checkpoint_io import WholeFiles
-from lightning_nlp.errors import UserError, lightning_errors, one_line
+from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
@@ -246,7 +246,10 @@ class CLI(LightningCLI):
         try:
             return self._instantiate_trainer(config, callbacks)
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
-            raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
+            given = ", ".join(f"{name} {config[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
+            raise UserError(
+                f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {given}.)"
+            ) from error
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
@@ -336,6 +339,8 @@ class CLI(LightningCLI):
         config = self.config[stage]
         if config.ckpt_path is None:
             raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
+        if stage == "validate" and config.trainer.limit_val_batches == 0:
+            raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
         with lightning_errors():
@@ -398,7 +403,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
         reason = "The time limit is reached" if stop.number == signal.SIGALRM else "Interrupted"

@@ -121,7 +121,10 @@ def check_columns(columns: list[str], available: Iterable[str], place: str) -> N
                 f"There are {number} columns {column!r} in {place}: rename them, or give another {argument}."
             )
     if len(set(columns)) < len(columns):
-        raise UserError(f"Text and label are both column {columns[0]!r} of {place}: give another --data.label_column.")
+        raise UserError(
+            f"Text and label are both column {columns[0]!r} of {place}: give another --data.text_column or "
+            "--data.label_column."
+        )
 
 
 def as_text(value: Any, where: str) -> str:

@@ -212,7 +212,7 @@ def from_pretrained(
         )
     except UserError:
         raise
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, ArithmeticError) as error:
         details = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "
