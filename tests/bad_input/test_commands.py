@@ -39,7 +39,7 @@ def test_a_yaml_file_that_is_none(work, tmp_path):
 
 
 def test_an_unknown_key_in_a_yaml_file(work, tmp_path, tiny_cls):
-    text = (Path(__file__).parent.parent / "configs" / "quickstart.yaml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent.parent.parent / "configs" / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "own.yaml").write_text(text.replace("warmup_ratio", "warmup_ration"), encoding="utf-8")
     fails(["fit", "--config", tmp_path / "own.yaml"], "warmup_ration", "'warmup_ratio'")
 
