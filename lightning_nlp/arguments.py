@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from jsonargparse import set_parsing_settings
 
 from lightning_nlp import runs
+from lightning_nlp.config_file import check_yaml
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.privacy import leaves
 
@@ -42,17 +44,14 @@ def find_configs(arguments: list[str]) -> list[str]:
                 continue  # the parser says what is missing
             value = found[i + 1]
         places = [Path(value), Path("configs") / value, Path(__file__).parent.parent / "configs" / value]
-        path = next((place for place in places if place.is_file()), None)
+        path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
         if path is None:
-            shipped = sorted(place.name for place in places[2].parent.glob("*.yaml"))
+            shipped = sorted(place.name for place in (Path(__file__).parent.parent / "configs").glob("*.yaml"))
             raise UserError(
                 f"--config {value}: there is no such file, neither here nor in configs/. "
                 f"Shipped are {', '.join(shipped)}."
             )
-        try:  # the parser's own message names no file
-            yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not YAML ({one_line(error)}): correct it, or give another --config.") from error
+        check_yaml(path)
         if separator:
             found[i] = f"{option}={path}"
         else:
@@ -147,13 +146,13 @@ def explain_parse_error(error: Exception, command: str) -> str:
         The message.
     """
     message = one_line(error)
-    missing = re.search(r"arguments are required: (.*)$", message)
+    keys = re.findall(r"Parser key \"([\w.]+)\"", message)
+    missing = re.search(r"arguments are required: ([\w.<>/-]+(?:, [\w.<>/-]+)*)", message)
     if missing:
-        lacking = [name.removeprefix(f"{command}.") for name in missing[1].split(", ")]
+        lacking = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
         cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(lacking) else ", ".join(f"--{name}" for name in lacking)
         return f"`{command}` needs to know its {' and '.join(lacking)}: give {cure}."
-    keys = re.findall(r"Parser key \"([\w.]+)\"", message)
     unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
     if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
         key = ".".join([*keys, unknown.group(1)])
@@ -162,6 +161,9 @@ def explain_parse_error(error: Exception, command: str) -> str:
         if near and near[0] == key.rsplit(".", 1)[-1]:
             hint = " Only another class has it."
         return f"Unknown configuration key {key!r}.{hint} `python train.py {command} --help` lists all."
+    limit = re.search(r"Not of type \w+: (\S+) does not conform to restriction v(\S+)", message)
+    if keys and limit:
+        return f"--{'.'.join(keys)} is {limit[1]}, and must be {limit[2]}."
     value = re.search(r"val='([^']*)'\)", message) or re.search(r"Got value: (\S+)|Given value: (\S.*)$", message)
     if keys and value:
         found = next(group for group in value.groups() if group is not None)

@@ -31,7 +31,7 @@ from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.checkpoint_io import WholeFiles
-from lightning_nlp.errors import UserError, lightning_errors, one_line
+from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
@@ -43,7 +43,7 @@ from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
 from lightning_nlp.run_directory import RunDirectory, open_run
-from lightning_nlp.settings import check_settings, fill_in
+from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
 
 # Imported so that the yaml files may name them without their modules.
@@ -186,6 +186,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`, whatever else stands in sys.argv."""
         self.config = parser.parse_args(args)
+        check_seed(self.config[self.config.subcommand].seed_everything)
 
     def _parse_ckpt_path(self) -> None:
         """Do not read hyperparameters from the checkpoint: the command line wins (PL#20310)."""
@@ -194,6 +195,9 @@ class CLI(LightningCLI):
         """Fill in what depends on other arguments or on the machine, and make the run's directory."""
         config = self.config[self.subcommand]
         fill_in(config)
+        check_names(config)
+        for section in ("model", "data"):
+            check_nulls(section, config[section])
         check_settings(config)
         if self.subcommand == "fit":
             self._begin_run(config)
@@ -257,7 +261,7 @@ class CLI(LightningCLI):
         if self.subcommand == "inspect":
             return measuring_trainer(config, self._get(self.config, "steps"))
         if self.subcommand != "fit":
-            return self._instantiate_trainer(config | {"enable_checkpointing": False}, [])
+            return self._make_trainer(config | {"enable_checkpointing": False}, [])
         assert self.run_dir is not None
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
@@ -275,10 +279,16 @@ class CLI(LightningCLI):
         own += [DataFacts(self.run_dir), finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
         if config["enable_progress_bar"] is not False:
             own.append(Progress(own[1].monitor))
+        return self._make_trainer(config, own)
+
+    def _make_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         try:
-            return self._instantiate_trainer(config, own)
-        except (ValueError, MisconfigurationException) as error:
-            raise UserError(f"The Trainer does not take these --trainer arguments: {one_line(error)}") from error
+            return self._instantiate_trainer(config, callbacks)
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
+            given = ", ".join(f"{name} {config[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
+            raise UserError(
+                f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {given}.)"
+            ) from error
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand != "inspect":
@@ -384,6 +394,8 @@ class CLI(LightningCLI):
         config = self.config[stage]
         if config.ckpt_path is None:
             raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
+        if stage == "validate" and config.trainer.limit_val_batches == 0:
+            raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
         with lightning_errors():
@@ -437,7 +449,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     for i, argument in enumerate(arguments):
-        if argument == "--debug" and arguments[i + 1 : i + 2] not in (["true"], ["false"]):
+        if argument == "--debug" and all(after.startswith("-") for after in arguments[i + 1 : i + 2]):
             arguments[i] = "--debug=true"
     debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
     try:
@@ -446,7 +458,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
         reason = "The time limit is reached" if stop.number == signal.SIGALRM else "Interrupted"

@@ -21,6 +21,11 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def printable(message: str) -> str:
+    """A message on one line; what a terminal would not show, or would obey, is written out: names may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
     """Turn what Lightning itself raises about its settings into a UserError, and what they make torch raise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,11 +58,11 @@ def fetch_pretrained(name: str, files: Kind) -> Path:
     from huggingface_hub.utils import validate_repo_id
 
     folder = Path(name).expanduser()
-    if name and folder.is_dir():
+    if name and os.path.isdir(folder):  # pathlib raises for names that no file can have
         _check(folder, name, files)
         return folder
     try:
-        if not name or folder.is_absolute() or name.startswith((".", "~")) or folder.exists():
+        if not name or folder.is_absolute() or name.startswith((".", "~")) or os.path.exists(folder):
             raise HFValidationError(name)
         validate_repo_id(name)
     except HFValidationError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -109,11 +109,15 @@ def predict(
     for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
-    if output not in (None, "-") and Path(output).exists():
-        if not Path(output).is_file():  # a folder, or a device such as /dev/null, which must not be replaced
+    if output is not None and (not output or "\0" in output):
+        raise UserError(f"--output is {output!r}, which names no file: give one, or - for stdout.")
+    if output not in (None, "-") and os.path.exists(output):  # pathlib raises for names that no file can have
+        if not os.path.isfile(output):  # a folder, or a device such as /dev/null, which must not be replaced
             raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
         if not overwrite:
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
+        if os.path.exists(input) and os.path.samefile(input, output):
+            raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
     texts = input_texts(input, text_column=text_column)
     first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     config = read_config(Path(run))
@@ -157,7 +161,7 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
         if input == "-":
             _make_utf8(sys.stdin, "utf-8-sig")
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
-        elif not Path(input).is_file():
+        elif not os.path.isfile(input):
             raise UserError(f"--input {input}: there is no such file.")
         elif file_format(Path(input)) in TABLES:
             yield from enumerate(row.text for row in read_table(Path(input), text_column))
@@ -205,7 +209,7 @@ def prediction_precision(asked: str | None, trained: str | None) -> str:
     return "bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _open_output(output: str) -> Iterator[IO[str]]:
     """Stdout, or a file that appears when all of it is written."""
     if output == "-":
@@ -225,7 +229,8 @@ def _open_output(output: str) -> Iterator[IO[str]]:
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}; give another file.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or its name is too long
+            unfinished.unlink()
 
 
 def _make_utf8(stream: Any, encoding: str) -> None:

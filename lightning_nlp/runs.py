@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def existing_run(path: str) -> Path:
         UserError: If it is none.
     """
     run = Path(path)
-    if not run.is_dir():
+    if not os.path.isdir(run):
         raise UserError(f"--run {path}: there is no such directory; give a run such as runs/cls/0.")
     if not (run / "config.yaml").is_file():
         inside = [str(run / str(number)) for number in numbers(run)]
@@ -232,7 +233,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is missing, truncated, or no checkpoint of ours.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # pathlib raises for names that no file can have
         raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

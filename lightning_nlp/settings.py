@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import Namespace
 
@@ -19,6 +21,29 @@ VALIDATION_METRICS = {
     "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
     | dict.fromkeys(("val/top1", "val/top5"), "max"),
 }
+
+# What the Trainer takes without a word, to divide by it or to do nothing, and the least that makes sense.
+LEAST = {
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.gradient_clip_val": 0,
+    "trainer.log_every_n_steps": 0,
+    "trainer.min_epochs": 0,
+    "trainer.min_steps": 0,
+    "trainer.num_sanity_val_steps": -1,
+    "early_stopping.patience": 0,
+}
+# What trains, measures or keeps nothing when it is 0, and why that is no run.
+NOT_ZERO = {
+    "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
+    "trainer.limit_test_batches": "leaves nothing to test on: give a number of batches or null",
+    "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",
+    "trainer.max_epochs": "trains nothing, and an untrained model is no result: give 1 or more",
+    "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
+    "checkpoint.save_top_k": "keeps no best checkpoint, and that is the one to be tested and exported: give 1",
+}
+MOST_SEED = 2**32 - 1  # NumPy's
+MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
 
 
 def fill_in(config: Namespace) -> None:
@@ -56,15 +81,21 @@ def check_settings(config: Namespace) -> None:
         UserError: If a setting makes no sense.
     """
     check_secrets(config.as_dict())
-    if config.trainer.accumulate_grad_batches < 1:
+    for name, least in LEAST.items():
+        value = config.get(name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} must be at least {least}, not {value}.")
+    for name, why in NOT_ZERO.items():
+        if config.get(name) == 0:
+            raise UserError(f"--{name} 0 {why}.")
+    devices = config.get("trainer.devices")
+    if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > (os.cpu_count() or 1):
+        raise UserError(f"--trainer.devices is {devices}, and this machine has {os.cpu_count()} cores: give fewer.")
+    if (filename := config.get("checkpoint.filename", "best")) != "best":
         raise UserError(
-            f"--trainer.accumulate_grad_batches must be at least 1, not {config.trainer.accumulate_grad_batches}."
+            f"--checkpoint.filename is {filename!r}, and a run's best checkpoint is always called best.ckpt: leave it "
+            "out."
         )
-    if config.trainer.limit_train_batches == 0:
-        raise UserError("--trainer.limit_train_batches 0 leaves nothing to train on: give a number of batches or null.")
-    for name in ("max_epochs", "max_steps"):
-        if config.trainer.get(name) == 0:
-            raise UserError(f"--trainer.{name} 0 trains nothing, and an untrained model is no result: give 1 or more.")
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
     if probes and class_name == "SequenceClassifier":
@@ -86,3 +117,56 @@ def check_settings(config: Namespace) -> None:
                 f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
                 f"{known[monitor]}."
             )
+
+
+def check_seed(seed: Any) -> None:
+    """Check `seed_everything`, which is used before all other settings.
+
+    Args:
+        seed: What was given; true draws one.
+
+    Raises:
+        UserError: If NumPy would not take it, or if it is to be none at all.
+    """
+    if seed is False or not 0 <= seed <= MOST_SEED:
+        found = "false" if seed is False else seed
+        raise UserError(f"--seed_everything must be a whole number from 0 to {MOST_SEED}, or true, not {found}.")
+
+
+def check_names(config: Namespace) -> None:
+    """Check the names that become folders: a run must lie in `runs_dir`, and its path fit into one line.
+
+    Args:
+        config: A subcommand's configuration, filled in.
+
+    Raises:
+        UserError: If a file system would not take a name, or takes it for another place.
+    """
+    name = config.name
+    printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
+    if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
+        raise UserError(
+            f"--name is {name[:MOST_NAME_BYTES]!r}, which cannot name a folder in {config.runs_dir}: give a name of up "
+            f"to {MOST_NAME_BYTES} bytes that has no / and no dot at the beginning; --runs_dir says where it lies."
+        )
+    for option, folder in (("runs_dir", config.runs_dir), ("data.cache_dir", config.get("data.init_args.cache_dir"))):
+        if folder is not None and (not folder.strip() or "\0" in folder):
+            raise UserError(f"--{option} is {folder!r}, which names no folder: give one, or leave it out.")
+
+
+def check_nulls(section: str, config: Namespace) -> None:
+    """Check that no setting of a class is null but those that may be: the parser lets all be so.
+
+    Args:
+        section: "model" or "data".
+        config: Its `class_path` and `init_args`.
+
+    Raises:
+        UserError: If one is.
+    """
+    module, _, name = config.class_path.rpartition(".")
+    bases = getattr(importlib.import_module(module), name).__mro__
+    hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}
+    for key, value in config.init_args.items():
+        if value is None and key in hints and type(None) not in (hints[key], *get_args(hints[key])):
+            raise UserError(f"--{section}.{key} is null, which means nothing there: give a value, or leave it out.")

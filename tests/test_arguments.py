@@ -14,9 +14,9 @@ def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
     assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", str(shipped)]
     assert find_configs(["fit", "--config=cls.yaml", "-c", "mlm.yaml"])[1] == f"--config={shipped}"
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "cls.yaml").touch()
+    (tmp_path / "configs" / "cls.yaml").write_text("name: x", encoding="utf-8")
     assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", "configs/cls.yaml"]
-    (tmp_path / "cls.yaml").touch()
+    (tmp_path / "cls.yaml").write_text("name: x", encoding="utf-8")
     assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", "cls.yaml"]
     assert find_configs(["fit", "--config"]) == ["fit", "--config"]  # the parser says what is missing
 

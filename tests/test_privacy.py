@@ -10,8 +10,8 @@ import torch
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import check_secrets, home_as_tilde, paths_expanded, paths_with_tilde, public_command
+from tests.bad_input.check import fails
 from tests.conftest import invoke, write_reviews
-from tests.test_bad_input import fails
 
 HUB_TOKEN, WANDB_KEY = "hf_" + "Zq" * 17, "5ecade5e" * 5
 USER = "mallory"

@@ -17,8 +17,8 @@ import yaml
 from safetensors.torch import save_file
 
 from lightning_nlp.data import lines
+from tests.bad_input.check import fails
 from tests.conftest import invoke
-from tests.test_bad_input import fails
 
 MODULE = """
 from pathlib import Path

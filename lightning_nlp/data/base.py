@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,9 @@ from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+MOST = 2**32 - 1  # the most of any whole number: what the tokenizer and the generators of random numbers take
+WORKERS_PER_CORE = 8  # more than that wait for each other
 
 
 class TokenRows:
@@ -106,18 +110,24 @@ class TextDataModule(LightningDataModule):
         truncation: Truncation | None,
     ) -> None:
         super().__init__()
-        eval_batch_size = 2 * batch_size if eval_batch_size is None else eval_batch_size  # no gradients: twice the room
+        if eval_batch_size is None:
+            eval_batch_size = min(2 * batch_size, MOST)  # no gradients: twice the room
         seed = split_seed if seed is None else seed
-        for name, value, least in (
-            ("max_length", max_length, 3),
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("split_seed", split_seed, 0),
-            ("seed", seed, 0),
+        for name, value, least, most in (
+            ("max_length", max_length, 3, MOST),
+            ("batch_size", batch_size, 1, MOST),
+            ("eval_batch_size", eval_batch_size, 1, MOST),
+            ("num_workers", num_workers, 0, WORKERS_PER_CORE * (os.cpu_count() or 1)),
+            ("vocab_size", training["vocab_size"], 1, MOST),
+            ("min_frequency", training["min_frequency"], 0, MOST),
+            ("limit_alphabet", training.get("limit_alphabet", 1), 1, MOST),
+            ("split_seed", split_seed, 0, MOST),
+            ("seed", seed, 0, MOST),
         ):
             if value < least:
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
+            if value > most:
+                raise UserError(f"--data.{name} must be at most {most}, not {value}.")
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "

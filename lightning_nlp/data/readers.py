@@ -19,6 +19,7 @@ BATCH_ROWS = 1000
 # So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
 LEIPZIG_SAMPLE = 100
 _LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
 
 
 class Row(NamedTuple):
@@ -108,17 +109,22 @@ def read_sentences(path: Path) -> Iterator[Row]:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
-def missing_column(column: str, argument: str, available: Iterable[str], place: str) -> UserError:
-    """The error for a column that the data lacks, which lists the columns that it has."""
-    return UserError(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {argument}.")
-
-
 def check_columns(columns: list[str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless the text column and, if there is a second one, the label column are available."""
+    """Raise a UserError unless the text column and, if there is a second one, the label column are there, each once."""
     available = list(available)
     for column, argument in zip(columns, ("--data.text_column", "--data.label_column"), strict=False):
-        if column not in available:
-            raise missing_column(column, argument, available, place)
+        number = available.count(column)
+        if number == 0:
+            raise UserError(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {argument}.")
+        if number > 1:
+            raise UserError(
+                f"There are {number} columns {column!r} in {place}: rename them, or give another {argument}."
+            )
+    if len(set(columns)) < len(columns):
+        raise UserError(
+            f"Text and label are both column {columns[0]!r} of {place}: give another --data.text_column or "
+            "--data.label_column."
+        )
 
 
 def as_text(value: Any, where: str) -> str:
@@ -137,9 +143,12 @@ def as_text(value: Any, where: str) -> str:
 
 def as_label(value: Any, where: str) -> str | int | None:
     """A cell as a label: None where it is missing, an int for a whole number, else a string without outer spaces."""
+    other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
+        if _HALF_PAIR.search(value):
+            raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
         return value.strip() or None
     if isinstance(value, bool):
         return str(value)
@@ -148,7 +157,7 @@ def as_label(value: Any, where: str) -> str | int | None:
     if not isinstance(value, int):
         raise UserError(
             f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}; labels are strings or "
-            "whole numbers, give another --data.label_column."
+            f"whole numbers, {other}."
         )
     return value
 
@@ -194,7 +203,7 @@ def _json_cells(path: Path, columns: list[str]) -> Cells:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"The line is not JSON ({error}): {path}, line {number}; each line must be one JSON object."
@@ -208,6 +217,15 @@ def _json_cells(path: Path, columns: list[str]) -> Cells:
             check_columns(columns, record, f"{path}, line {number}")
             first = False
         yield f"line {number}", [record.get(column) for column in columns]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands in it twice, a parser takes the last value without a word."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands in an object twice")
+    return record
 
 
 def _parquet_cells(path: Path, columns: list[str]) -> Cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def distilbert_config(
         pad_token_id: The padding token, whose embedding stays zero.
 
     Raises:
-        UserError: If a size is less than 1, or `dim` is no multiple of `n_heads`.
+        UserError: If a size is less than 1, `dim` is no multiple of `n_heads`, or the memory cannot hold the model.
     """
     from transformers import DistilBertConfig
 
@@ -132,6 +133,14 @@ def distilbert_config(
         raise UserError(
             f"dim is {dim}, which {n_heads} attention heads cannot share equally: "
             "change --model.dim or --model.n_heads."
+        )
+    words = (vocab_size + max_position_embeddings) * dim
+    gigabytes = 4 * (words + n_layers * (4 * dim**2 + 2 * dim * hidden_dim)) / 2**30
+    if gigabytes > (room := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30):
+        raise UserError(
+            f"A model with n_layers {n_layers}, dim {dim}, hidden_dim {hidden_dim} and {max_position_embeddings} "
+            f"positions takes {gigabytes:,.0f} GiB, and this machine has {room:,.0f}: change --model.n_layers, "
+            "--model.dim or the other sizes."
         )
     return DistilBertConfig(**sizes, vocab_size=vocab_size, pad_token_id=pad_token_id)
 
@@ -203,7 +212,7 @@ def from_pretrained(
         )
     except UserError:
         raise
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, ArithmeticError) as error:
         details = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "

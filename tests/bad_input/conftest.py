@@ -1,0 +1,14 @@
+"""Each bad input is given in an empty folder, where nothing may be left."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls_run: Path) -> Path:
+    """An empty working directory; a run made before, so that no time limit counts the imports."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,80 @@
+"""Commands that ask for nothing, or for what is not there."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.bad_input.check import fails
+from tests.conftest import write_reviews
+
+pytestmark = pytest.mark.timeout(10, func_only=True)
+
+COMMANDS = [
+    ([], ["fit", "validate", "test", "predict"]),
+    (["train"], ["'train'", "fit"]),
+    (["fit"], ["--config"]),
+    (["test"], ["--run"]),
+    (["validate", "--config", "quickstart.yaml"], ["--run"]),
+    (["fit", "--config", "clz.yaml"], ["clz.yaml", "cls.yaml"]),
+    (["fit", "--config"], ["--config"]),
+    (["test", "--run"], ["--run"]),
+    (["test", "--run", "runs/cls/0"], ["runs/cls/0", "no such directory"]),
+    (["validate", "--run", "."], ["not a run"]),
+    (["predict"], ["--run"]),
+    (["predict", "--run", "nowhere", "--input", "x", "--output", "y"], ["nowhere", "no such directory"]),
+    (["predict", "--runs", "x"], ["'runs'", "'run'"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), COMMANDS, ids=[" ".join(a) or "nothing" for a, _ in COMMANDS])
+def test_senseless_commands(arguments, words, work):
+    fails(arguments, *words)
+
+
+def test_a_yaml_file_that_is_none(work, tmp_path):
+    (tmp_path / "broken.yaml").write_text("model: [1, 2\n", encoding="utf-8")
+    fails(["fit", "--config", tmp_path / "broken.yaml"], "broken.yaml")
+
+
+def test_an_unknown_key_in_a_yaml_file(work, tmp_path, tiny_cls):
+    text = (Path(__file__).parent.parent.parent / "configs" / "quickstart.yaml").read_text(encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(text.replace("warmup_ratio", "warmup_ration"), encoding="utf-8")
+    fails(["fit", "--config", tmp_path / "own.yaml"], "warmup_ration", "'warmup_ratio'")
+
+
+def test_a_run_without_a_checkpoint(tmp_path, work):
+    (tmp_path / "config.yaml").touch()
+    fails(["test", "--run", tmp_path], "no best checkpoint", "--ckpt_path")
+
+
+CHECKPOINTS = ["truncated", "empty", "text", "pickle", "foreign", "other_task", "other_labels"]
+
+
+@pytest.mark.parametrize("case", CHECKPOINTS)
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, work):
+    path, words, more = tmp_path / "bad.ckpt", ["bad.ckpt", "--ckpt_path"], []
+    good = (cls_run / "checkpoints" / "best.ckpt").read_bytes()
+    if case == "truncated":
+        path.write_bytes(good[: len(good) // 2])
+    elif case == "empty":
+        path.write_bytes(b"")
+    elif case == "text":
+        path.write_text("no checkpoint at all", encoding="utf-8")
+    elif case == "pickle":
+        torch.save({"lightning_nlp": Path("an object of a class")}, path)
+    elif case == "foreign":
+        torch.save({"state_dict": {}, "global_step": 3}, path)
+    elif case == "other_task":
+        shutil.copy(mlm_run / "checkpoints" / "best.ckpt", path)
+        words = ["bad.ckpt", "'mlm'", "'classification'", "--model.pretrained"]
+    else:
+        path.write_bytes(good)
+        data = write_reviews(tmp_path / "reviews.csv")
+        data.write_text(data.read_text(encoding="utf-8").replace(",pos", ",fine"), encoding="utf-8")
+        words = ["label_names", "fine"]
+        more = ["--data.tokenizer", cls_run / "export", "--data.path", data]
+        more += ["--data.cache_dir", tmp_path / "cache"]
+    fails([command, *tiny_cls, "--ckpt_path", path, *more], *words)

@@ -1,0 +1,154 @@
+"""Predictions that cannot be made or written, and runs and pretrained folders that are damaged."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.check import check, fails
+from tests.conftest import Outcome, files_below
+
+pytestmark = pytest.mark.timeout(10, func_only=True)
+
+PREDICT = [  # option, value, words of the message
+    ("output", "../in.txt", "exists already", "--overwrite"),
+    ("output", "..", "no file", "stdout"),
+    ("output", "", "names no file", "stdout"),
+    ("output", "nowhere/x.jsonl", "nowhere/x.jsonl", "No such file", "give another file"),
+    ("output", "a\0b", r"a\x00b", "names no file"),
+    ("output", "x" * 300, "too long", "give another file"),
+    ("output", "/dev/null", "no file", "stdout"),
+    ("input", "nowhere.txt", "nowhere.txt", "no such file"),
+    ("input", "x" * 300, "no such file"),
+    ("input", "a\0b", "no such file"),
+    ("input", "..", "no such file"),
+    ("input", "../latin1.txt", "0xe9", "line 2", "iconv", "--input"),
+    ("text_column", "../twice", "no column '../twice'", "--text_column"),
+    ("top_k", "0", "at least 1"),
+    ("top_k", "nan", "nan", "int"),
+    ("tokens_per_batch", "-1", "at least 1"),
+    ("precision", "8", "bf16-mixed"),
+    ("overwrite", "perhaps", "bool"),
+    ("run", "a\0b", "no such directory", "runs/cls/0"),
+    ("run", "x" * 300, "no such directory", "runs/cls/0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"), [(o, v, w) for o, v, *w in PREDICT], ids=[f"{o} {v!r:.20}" for o, v, *_ in PREDICT]
+)
+def test_predict(option, value, words, cls_run, tmp_path):
+    (tmp_path / "in.txt").write_text("a good film\n", encoding="utf-8")
+    (tmp_path / "latin1.txt").write_bytes(b"ok\ncaf\xe9\n")
+    (tmp_path / "twice.csv").write_text("text,text\na,b\n", encoding="utf-8")
+    given = {"run": str(cls_run), "input": "../twice.csv" if option == "text_column" else "../in.txt"}
+    given |= {"output": "out.jsonl", option: value}
+    before = files_below(tmp_path)
+    fails(["predict", *(f"--{name}={text}" for name, text in given.items())], f"--{option}", *words)
+    assert files_below(tmp_path) == before
+    assert (tmp_path / "in.txt").read_text(encoding="utf-8") == "a good film\n"
+
+
+@pytest.mark.parametrize("output", ["../in.txt", "../link.txt"])
+def test_predictions_never_replace_their_own_input(output, cls_run, tmp_path):
+    (tmp_path / "in.txt").write_text("a good film\n", encoding="utf-8")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "in.txt")
+    arguments = ["predict", "--run", cls_run, "--input", "../in.txt", "--output", output, "--overwrite", "true"]
+    fails(arguments, output, "is the --input", "give another file")
+    assert (tmp_path / "in.txt").read_text(encoding="utf-8") == "a good film\n"
+
+
+def cut(name: str):
+    return lambda folder: (folder / name).write_bytes(
+        (folder / name).read_bytes()[: (folder / name).stat().st_size // 2]
+    )
+
+
+def holds(name: str, content: bytes):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def without(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def edited(name: str, **values: object):
+    def edit(folder: Path) -> None:
+        old = json.loads((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(json.dumps({**old, **values}), encoding="utf-8")
+
+    return edit
+
+
+MODEL, TOKENIZER = "--model.pretrained", "--data.tokenizer"
+FOLDERS = {  # what is done to a good export, the option that names it, words of the message
+    "weights cut": (cut("model.safetensors"), MODEL, "model.safetensors"),
+    "weights empty": (holds("model.safetensors", b""), MODEL, "model.safetensors"),
+    "weights of noise": (holds("model.safetensors", b"\xff" * 500), MODEL, "model.safetensors"),
+    "weights gone": (without("model.safetensors"), MODEL, "model.safetensors"),
+    "config cut": (cut("config.json"), MODEL, "config.json"),
+    "config a list": (holds("config.json", b"[]"), MODEL, "config.json"),
+    "config not UTF-8": (holds("config.json", b"\xe9{"), MODEL, "config.json"),
+    "config gone": (without("config.json"), MODEL, "config.json"),
+    "model unknown": (edited("config.json", model_type="abacus"), MODEL, "abacus"),
+    "another width": (edited("config.json", dim=18), MODEL, "pretrained"),
+    "no heads": (edited("config.json", n_heads=0), MODEL, "pretrained"),
+    "few words": (edited("config.json", vocab_size=10), MODEL, "pretrained"),
+    "tokenizer cut": (cut("tokenizer.json"), TOKENIZER, "tokenizer"),
+    "tokenizer a list": (holds("tokenizer.json", b"[]"), TOKENIZER, "tokenizer"),
+    "tokenizer gone": (without("tokenizer.json"), TOKENIZER, "tokenizer"),
+    "its settings cut": (cut("tokenizer_config.json"), TOKENIZER, "tokenizer"),
+    "no padding token": (edited("tokenizer_config.json", pad_token=None), TOKENIZER, "padding token"),
+    "no mask token": (edited("tokenizer_config.json", mask_token=None), TOKENIZER, "mask token"),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_damaged_folders(case, cls_run, tiny_cls, tiny_mlm, tmp_path):
+    damage, option, *words = FOLDERS[case]
+    shutil.copytree(cls_run / "export", tmp_path / "folder")
+    damage(tmp_path / "folder")
+    tiny = tiny_mlm if case == "no mask token" else tiny_cls
+    fails(["fit", *tiny, option, tmp_path / "folder"], option, str(tmp_path / "folder"), *words)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "words"),
+    [
+        ("test", "trainer.devices", "x", ["should be an int"]),
+        ("test", "trainer.accelerator", "cuda", ["['cpu']", "--trainer"]),
+        ("test", "trainer.limit_test_batches", "0", ["nothing to test on"]),
+        ("validate", "trainer.limit_val_batches", "0", ["nothing to validate on"]),
+        ("validate", "seed_everything", "-1", ["from 0 to"]),
+    ],
+)
+def test_measuring_a_run(command, option, value, words, cls_run):
+    fails([command, "--run", cls_run, f"--{option}={value}"], option.rsplit(".", 1)[-1], value, *words)
+
+
+CHILDREN = [
+    (["fit", "--config", "clz.yaml"], ["clz.yaml", "cls.yaml"]),
+    (["predict", "--run", "nowhere", "--input", "x", "--output", "y"], ["--run nowhere", "no such directory"]),
+]
+LATER = [
+    (["fit", "--config", "quickstart.yaml", "--trainer.devices=x"], ["--trainer", "x", "should be an int"]),
+    (["fit", "--config", "quickstart.yaml", "--data.path=../cut.parquet"], ["cut.parquet", "--data.path"]),
+]
+
+
+@pytest.mark.timeout(60)  # the imports take seconds, and the machine may be busy
+@pytest.mark.parametrize(
+    ("arguments", "words"), [*CHILDREN, *(pytest.param(*case, marks=pytest.mark.slow) for case in LATER)]
+)
+def test_a_process_of_its_own_says_the_same(arguments, words, tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    program = Path(__file__).parent.parent.parent / "train.py"
+    if arguments[0] == "fit":
+        arguments = [*arguments, f"--data.cache_dir={tmp_path / 'cache'}", "--trainer.accelerator=cpu"]
+    done = subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
+    check(Outcome(done.returncode, done.stdout, done.stderr), *words)
+    assert files_below(Path.cwd()) == set()
+    assert not [path for path in (tmp_path / "cache").glob("*") if path.suffix != ".lock"]

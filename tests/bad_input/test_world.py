@@ -1,0 +1,59 @@
+"""What is out of reach or cannot be written; and what is no mistake of the user."""
+
+import socket
+
+import pytest
+
+from tests.bad_input.check import fails
+from tests.conftest import files_below, invoke
+
+pytestmark = pytest.mark.timeout(20, func_only=True)
+
+
+@pytest.mark.parametrize("given", ["data", "model", "tokenizer"])
+def test_the_hub_is_out_of_reach(given, tiny_cls, tmp_path, work):
+    arguments = {
+        "data": ["--data.path", "nobody/nothing"],
+        "model": ["--model.pretrained", "nobody/nothing"],
+        "tokenizer": ["--data.tokenizer", "nobody/nothing"],
+    }[given]
+    option = arguments[0]
+    fails(["fit", *tiny_cls, *arguments], "nobody/nothing", option, "local")
+
+
+def test_a_closed_port_is_told_soon(tiny_cls, tmp_path, work, monkeypatch):
+    from huggingface_hub import constants
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    fails(["fit", *tiny_cls, "--model.pretrained", "nobody/nothing"], url, "--model.pretrained")
+
+
+@pytest.mark.parametrize("option", ["--runs_dir", "--data.cache_dir"])
+def test_folders_that_cannot_be_written(option, tiny_cls, tmp_path, work):
+    (tmp_path / "file").touch()
+    fails(["fit", *tiny_cls, option, tmp_path / "file"], str(tmp_path / "file"), option)
+
+
+def test_debug_shows_the_traceback(tiny_cls, work):
+    from lightning_nlp.errors import UserError
+
+    for spelling in (["--debug"], ["--debug=true"], ["--debug", "true"]):
+        with pytest.raises(UserError, match="lr is 0"):
+            invoke("fit", *tiny_cls, "--model.lr", "0", *spelling)
+    assert files_below(work) == set()
+
+
+def test_a_bug_of_ours_is_no_mistake_of_the_user(tiny_cls, monkeypatch, work):
+    from lightning_nlp.models.classification import SequenceClassifier
+
+    def broken(self: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(SequenceClassifier, "configure_optimizers", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        invoke("fit", *tiny_cls)
+    assert files_below(work) == set()

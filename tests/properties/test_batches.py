@@ -1,0 +1,157 @@
+"""Whatever the lengths are: each example once, no budget broken, and masks where they belong."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader
+from lightning_nlp.data.budget import TokenBudget, best_fit, cut
+from lightning_nlp.data.collators import IGNORE_INDEX, collate_classification, collate_mlm
+from tests.properties.strategies import lengths
+
+SPECIALS = torch.arange(5)
+MASK, WORDS = 4, 60
+
+
+def plans(sizes: np.ndarray, tokens: int | None, packed: bool, shuffle: bool, seed: int, world_size: int):
+    budget = None
+    if tokens is not None:
+        window = 2 if not packed else seed % 3
+        options = {"packed": packed, "shuffle": shuffle, "window_batches": window, "seed": seed}
+        budget = TokenBudget(sizes, tokens, multiple_of=world_size, **options)
+    options = {"shuffle": shuffle, "seed": seed, "world_size": world_size, "budget": budget}
+    return [BatchPlan(sizes, 3, rank=rank, **options) for rank in range(world_size)]
+
+
+@given(lengths, st.none() | st.integers(40, 90), st.booleans(), st.booleans(), st.integers(0, 99), st.integers(1, 4))
+def test_each_example_once_in_as_many_batches_for_each_process_and_epoch(sizes, tokens, packed, shuffle, seed, world):
+    sizes = np.array(sizes)
+    ranks = plans(sizes, tokens, packed, shuffle, seed, world)
+    numbers = set()
+    for epoch in range(3):
+        batches = []
+        for plan in ranks:
+            plan.set_epoch(epoch)
+            keys = list(plan)
+            numbers |= {len(keys), len(plan)}
+            assert {key[0] for key in keys} <= {epoch}
+            batches += [rows for _, rows in keys]
+        assert sorted(row for rows in batches for row in rows) == list(range(len(sizes)))
+        if tokens is not None:
+            padded = sizes if packed else -(-sizes // 8) * 8
+            size = [
+                padded[rows].sum() if packed else len(rows) * padded[rows].max() for rows in batches if len(rows) > 1
+            ]
+            assert all(number <= tokens for number in size)
+        else:
+            assert all(len(rows) <= 3 for rows in batches)
+    assert len(numbers) == 1
+
+
+class Rows:
+    """Stands for a table of token ids."""
+
+    def __getitem__(self, numbers):
+        return {"row": list(numbers)}
+
+
+def row_numbers(columns, epoch):
+    return {"index": columns["index"], "labels": torch.zeros(1)}
+
+
+@given(lengths, st.none() | st.integers(40, 90), st.integers(0, 99), st.integers(0, 3), st.data())
+def test_a_loader_that_goes_on_in_the_middle_gives_the_rest(sizes, tokens, seed, epoch, data):
+    def loader() -> ResumableLoader:
+        return ResumableLoader(
+            Batches(Rows(), row_numbers), plans(np.array(sizes), tokens, True, True, seed, 1)[0], num_workers=0
+        )
+
+    first = loader()
+    first.sampler.set_epoch(epoch)
+    whole = [batch["index"] for batch in first]
+    stop = data.draw(st.integers(0, len(whole)))
+    iterator, interrupted = None, loader()
+    interrupted.sampler.set_epoch(epoch)
+    iterator = iter(interrupted)
+    before = [next(iterator)["index"] for _ in range(stop)]
+    second = loader()
+    second.load_state_dict(interrupted.state_dict() if stop else {"epoch": epoch, "handed_out": 0})
+    assert before + [batch["index"] for batch in second] == whole
+
+
+@given(lengths, st.integers(40, 90), st.booleans())
+def test_packing_loses_nothing_and_keeps_to_the_room(sizes, room, packed):
+    sizes = np.array(sizes)
+    order = np.random.default_rng(len(sizes)).permutation(len(sizes))
+    for batches in (best_fit(sizes, order, room), cut(sizes, order, room, packed=True)):
+        assert sorted(np.concatenate(batches).tolist()) == list(range(len(sizes)))
+        assert all(sizes[rows].sum() <= room for rows in batches)
+
+
+sequences = st.lists(st.lists(st.integers(0, WORDS - 1), min_size=1, max_size=20), min_size=1, max_size=8)
+shares = st.floats(0, 1)
+
+
+@given(sequences, st.integers(0, 2**32 - 1), st.integers(0, 1000), shares, shares, shares, st.integers(0, 2**31))
+def test_masks_are_where_labels_are_and_packed_is_padded(tokens, seed, epoch, share, masks, randoms, start):
+    tokens = [np.array(sequence) for sequence in tokens]
+    index = list(range(start, start + len(tokens)))
+    collate = partial(
+        collate_mlm,
+        {"input_ids": tokens, "index": index},
+        epoch,
+        pad_token_id=0,
+        max_length=20,
+        seed=seed,
+        special_ids=SPECIALS,
+        word_ids=torch.arange(5, WORDS),
+        mask_token_id=MASK,
+        mlm_probability=share,
+        mask_token_prob=masks,
+        random_token_prob=min(randoms, 1 - masks),
+    )
+    padded, packed = collate(packed=False), collate(packed=True)
+    width = padded["input_ids"].shape[1]
+    assert padded["labels"].shape == padded["attention_mask"].shape == (len(tokens), width)
+    assert max(map(len, tokens)) <= width <= 20
+    bounds = packed["cu_seqlens"].tolist()
+    order = np.argsort([-len(sequence) for sequence in tokens], kind="stable").tolist()
+    for place, row in enumerate(order):
+        sequence, size = torch.from_numpy(tokens[row]), len(tokens[row])
+        ids, labels = padded["input_ids"][row], padded["labels"][row]
+        assert padded["attention_mask"][row].tolist() == [1] * size + [0] * (width - size)
+        assert not ids[size:].any()
+        assert (labels[size:] == IGNORE_INDEX).all()
+        chosen = labels[:size] != IGNORE_INDEX
+        assert torch.equal(labels[:size][chosen], sequence[chosen])
+        assert torch.equal(ids[:size][~chosen], sequence[~chosen])
+        assert not (chosen & (sequence < 5)).any(), "special tokens are never masked"
+        assert ((ids[:size] == MASK) | (ids[:size] >= 5))[chosen].all()
+        part = slice(bounds[place], bounds[place + 1])
+        assert torch.equal(packed["input_ids"][0, part], ids[:size])
+        assert torch.equal(packed["labels"][0, part], labels[:size])
+        assert packed["position_ids"][0, part].tolist() == list(range(size))
+    for batch in (padded, packed):
+        assert batch["masked"].tolist() == (batch["labels"].flatten() != IGNORE_INDEX).nonzero().flatten().tolist()
+
+
+@given(sequences)
+def test_classification_batches_hold_the_same_packed_and_padded(tokens):
+    tokens = [np.array(sequence) for sequence in tokens]
+    collate = partial(
+        collate_classification,
+        {"input_ids": tokens, "label": list(range(len(tokens)))},
+        0,
+        pad_token_id=0,
+        max_length=20,
+    )
+    padded, packed = collate(packed=False), collate(packed=True)
+    bounds = packed["cu_seqlens"].tolist()
+    for place, row in enumerate(packed["labels"].tolist()):
+        assert packed["input_ids"][0, bounds[place] : bounds[place + 1]].tolist() == tokens[row].tolist()
+        real = padded["attention_mask"][row].bool()
+        assert padded["input_ids"][row][real].tolist() == tokens[row].tolist()
+    assert padded["labels"].tolist() == list(range(len(tokens)))

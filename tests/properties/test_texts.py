@@ -1,0 +1,166 @@
+"""Whatever a text holds, it comes out of files unchanged, is cleaned once and for all, and becomes tokens."""
+
+import csv
+import gzip
+import json
+import re
+import tempfile
+import unicodedata
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lightning_nlp.data.cleaning import Reading, SplitCounts, clean_text
+from lightning_nlp.data.preparation import encode
+from lightning_nlp.data.readers import Row, as_label, read_sentences, read_table
+from lightning_nlp.data.sources import Source
+from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+from tests.properties.strategies import any_texts, labels, texts
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> None:
+    """A table by each format's own writer."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({"text": [t for t, _ in rows], "label": [y for _, y in rows]}), path)
+        return
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wt", encoding="utf-8", newline="") as file:
+        if ".jsonl" in path.name:
+            file.writelines(json.dumps({"text": t, "label": y}) + "\n" for t, y in rows)
+        else:
+            writer = csv.writer(file, delimiter="\t" if ".tsv" in path.name else ",", quoting=csv.QUOTE_ALL)
+            writer.writerows([("text", "label"), *rows])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.jsonl.gz", "a.parquet"])
+@given(rows=st.lists(st.tuples(texts, st.sampled_from(["a", "b c", "ĝ", "0"])), min_size=1, max_size=8))
+@example(rows=[("\ufeff", "a"), ("word " * 200_000, "b c"), ("\u0301" * 500_000, "0"), ("a\r\nb\rc", "a")])
+def test_tables_give_back_what_was_written(name, rows):
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / name, rows)
+        found = list(read_table(Path(folder) / name, "text", "label"))
+    assert [(row.text, row.label) for row in found] == rows
+
+
+@given(rows=st.lists(st.tuples(any_texts, any_texts), min_size=1, max_size=5))
+def test_json_escapes_of_half_pairs_are_texts_but_no_labels(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "a.jsonl", rows)
+        reader = read_table(Path(folder) / "a.jsonl", "text", "label")
+        if any(re.search("[\ud800-\udfff]", label) for _, label in map(json_pairs, rows)):
+            with pytest.raises(UserError, match=r"half of a surrogate pair: a\.jsonl, line \d"):
+                list(reader)
+        else:
+            assert [(row.text, row.label or "") for row in reader] == [(t, y.strip()) for t, y in map(json_pairs, rows)]
+
+
+def json_pairs(row: tuple[str, str]) -> tuple[str, str]:
+    """A row as JSON gives it back: two halves that meet are a whole."""
+    text, label = (json.loads(json.dumps(part)) for part in row)
+    return text, label
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@given(lines=st.lists(texts.map(lambda text: text.replace("\n", " ")), min_size=1, max_size=8))
+def test_sentences_come_back_one_a_line(suffix, lines):
+    wanted = [text for text in (line.strip() for line in [lines[0].removeprefix("\ufeff"), *lines[1:]]) if text]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.txt{suffix}"
+        content = "".join(f"{line}\n" for line in lines).encode()
+        path.write_bytes(gzip.compress(content) if suffix else content)
+        if not wanted:
+            with pytest.raises(UserError, match="holds no text"):
+                list(read_sentences(path))
+        else:
+            assert [row.text for row in read_sentences(path)] == wanted
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz", "a.txt", "a.txt.gz"])
+@given(content=st.binary(max_size=300) | any_texts.map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example(content=b"text,label\n\xed\xa0\x80,1\n")
+@example(content=b"\x1f\x8b\x08")
+def test_any_bytes_are_rows_or_one_error_with_the_place(name, content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        try:
+            rows = list(read_sentences(path) if ".txt" in name else read_table(path, "text", "label"))
+        except UserError as error:
+            assert name in str(error)  # noqa: PT017
+        else:
+            assert all(isinstance(row.text, str) and name in row.where for row in rows)
+
+
+@given(any_texts)
+@example("a <br " + "e\u0301" * 40 + "> b")
+@example("a" + "\u0301\u0316" * 300_000)
+@example("\u0958" * 40 + "\u093c" * 40)
+def test_cleaning_is_idempotent_and_never_fails(text):
+    cleaned = clean_text(text)
+    assert clean_text(cleaned) == cleaned
+    assert len(cleaned) <= 3 * len(text), "NFC takes one character into three at most"
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert not re.search(r"\s\s|[^\S \n]|[\ud800-\udfff]", cleaned)
+    assert cleaned == cleaned.strip()
+
+
+@given(st.lists(labels, min_size=2, max_size=12))
+def test_label_sets_are_sorted_and_do_not_depend_on_the_order_of_rows(found):
+    def names(values: list[object]) -> list[str] | str:
+        rows = [Row(f"text {i}", as_label(value, "x"), f"row {i}") for i, value in enumerate(values)]
+        source = Source("x", "x", {"train": lambda: iter(rows)}, None, labelled=True)
+        reading = Reading(source, clean=True, deduplicate=False, labelled=True)
+        kept = list(reading.rows("train", SplitCounts()))
+        try:
+            found = reading.label_names() or []
+        except UserError:
+            return "one label"
+        assert {label for _, label in kept} == set(found)
+        return found
+
+    mapping = names(found)
+    assert mapping == names(found[::-1]) == names([*found, *found])
+    assert mapping == "one label" or len(set(mapping)) == len(mapping) >= 2
+
+
+TOKENIZER = train_wordpiece(
+    ["la hundo vidas ŝian katon <br /> kaj 北京 가나 e\u0301 שלום"] * 3, vocab_size=200, max_length=16
+)
+
+
+@given(
+    st.lists(any_texts.map(clean_text), min_size=1, max_size=4),
+    st.integers(3, 20),
+    st.sampled_from(["head", "head_tail", None]),
+)
+def test_any_text_becomes_ids_in_range_and_no_longer_than_asked(texts, max_length, truncation):
+    ids, origins, counts = encode(texts, TOKENIZER, max_length=max_length, truncation=truncation)
+    words, first, last = len(TOKENIZER), TOKENIZER.cls_token_id, TOKENIZER.sep_token_id
+    for piece in ids:
+        assert len(piece) <= max_length
+        assert (piece[0], piece[-1]) == (first, last)
+        assert all(0 <= token < words for token in piece)
+    for number in range(len(texts)):
+        pieces = [piece[1:-1] for piece, origin in zip(ids, origins, strict=True) if origin == number]
+        kept = sum(map(len, pieces))
+        assert kept == (counts[number] if truncation is None else min(counts[number], max_length - 2))
+        if truncation is None:
+            assert [*chain(*pieces)] == TOKENIZER.backend_tokenizer.encode(texts[number], add_special_tokens=False).ids
+
+
+@given(st.lists(any_texts.map(clean_text), min_size=1, max_size=6), st.integers(5, 300), st.integers(1, 50))
+def test_a_tokenizer_can_be_trained_on_any_texts(texts, vocab_size, limit_alphabet):
+    try:
+        tokenizer = train_wordpiece(texts, vocab_size=vocab_size, min_frequency=1, limit_alphabet=limit_alphabet)
+    except UserError as error:
+        assert "--data.vocab_size" in str(error) or "no words" in str(error)  # noqa: PT017
+        return
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
+    assert len(tokenizer) <= vocab_size
+    encode(texts, tokenizer, max_length=8, truncation=None)
