@@ -108,16 +108,29 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
             continue
         examples = record.get("examples") or record.get("masked_tokens") or 0
         what = "masked tokens" if "masked_tokens" in record else "examples"
-        where = "of the test split" if record["stage"] == "test" else "of the validation part (there was no test)"
+        where = "of the test split" if record["stage"] == "test" else "of the validation part; there was no test"
         text = f"on {examples:,} {what} {where}"
         if name == "accuracy" and examples:
             low, high = wilson(round(value * examples), examples)
-            text += f"; 95% interval {low:.1%} to {high:.1%}"
+            text += f"; 95% interval {low:.1%} to {high:.1%}{beaten(run, record)}"
         elif name == "top1":
             text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
             text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
         return {"value": form.format(value), "name": words, "text": text}
     return None
+
+
+def beaten(run: RunFiles, record: dict[str, Any]) -> str:
+    """What an accuracy is to be compared with: the most frequent class, and a simple model if one was measured.
+
+    Args:
+        run: The run.
+        record: Of a classifier's evaluation.
+    """
+    most = max(sum(row) for row in record["confusion"]) / record["examples"]
+    simple = (run.data.get("baseline") or {}).get("accuracy")
+    text = f"; always the most frequent class: {most:.1%}"
+    return text if simple is None else f"{text}; a linear model on word counts, the baseline to beat: {simple:.1%}"
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:
@@ -207,7 +220,9 @@ def number(value: Any) -> str:
     """A number as the page writes it."""
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 class _Known(dict[str, Any]):
