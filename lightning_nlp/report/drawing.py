@@ -11,7 +11,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 400, 250  # about a phone's width: letters of 12 are readable on one
-LETTER = 6.4  # the width of most letters and digits
+LETTER = 7.7  # the width of most letters and digits in a wide face
 LINE = 15
 MOST_POINTS = 300
 ROW = 26
@@ -79,7 +79,7 @@ def plot(
     x_range, y_range = ((0.0, 1.0), (0.0, 1.0)) if square else (_span(xs, 0.0), _span(ys, 0.0 if bars else 0.05))
     x_ticks, y_ticks = ticks(*x_range, most=5), ticks(*y_range, most=5)
     key = len(lines) > 1
-    left = 12 + LINE + max(len(text) for _, text in y_ticks) * LETTER
+    left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
     top, right, bottom = (34.0 if key else 20.0), WIDTH - 14.0, HEIGHT - 42.0
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -170,14 +170,13 @@ def ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10, 20) if (high - low) / (size * factor) < most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [round(number * step, 12) for number in range(first, last + 1)]
-    return [(value, _short(value, step)) for value in values]
+    return [(value, _short(value, step, max(abs(low), abs(high)))) for value in values]
 
 
-def _short(value: float, step: float) -> str:
-    largest = max(abs(value), step)
+def _short(value: float, step: float, largest: float) -> str:
     if value == 0:
         return "0"
-    if largest < 1e-3 or largest >= 1e9:
+    if largest < 1e-2 or largest >= 1e9:
         digits, power = f"{value:.1e}".split("e")
         return f"{digits.removesuffix('.0')}e{int(power)}"
     for unit, letter in ((1e6, "M"), (1e3, "k")):

@@ -41,7 +41,9 @@ def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
     lines = [line for line in lines if line.x]
     if lines:
         parts = [
-            f"{line.name} from {line.y[0]:.3f} at step {line.x[0]:,.0f} to {line.y[-1]:.3f} at step {line.x[-1]:,.0f}"
+            f"{line.name} "
+            + (f"from {line.y[0]:.3f} at step {line.x[0]:,.0f} to " if len(line.x) > 1 else "")
+            + f"{line.y[-1]:.3f} at step {line.x[-1]:,.0f}"
             for line in lines
         ]
         text = f"{'; '.join(parts)}. The training loss is that of single batches."

@@ -10,12 +10,11 @@ from typing import Any
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.report import figures
 from lightning_nlp.report.files import RunFiles, read_run
+from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.whole_files import write_whole
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
-MOST_WORDS = 400  # of a mistake's text: the page stays small
-STRENGTHS = 4
 
 # What stands large on top: the first of these that was measured, and how it is written.
 HEADLINES = (("accuracy", "accuracy", "{:.1%}"), ("top1", "top-1 accuracy", "{:.1%}"), ("loss", "loss", "{:.4f}"))
@@ -84,7 +83,8 @@ def page(run: RunFiles) -> dict[str, Any]:
         "record": record,
         "curves": figures.curves(classifier) if classifier else [],
         "classifier": classifier,
-        "confusion": confusion(classifier) if classifier else None,
+        "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
+        "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "language_model": figures.language_model(record) if record.get("task") == "mlm" else [],
         "probes": probes(run),
@@ -144,7 +144,7 @@ def wilson(hits: int, number: int) -> tuple[float, float]:
     share = hits / number
     middle = (share + z * z / (2 * number)) / (1 + z * z / number)
     half = z / (1 + z * z / number) * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return round(max(0.0, middle - half), 12), round(min(1.0, middle + half), 12)
 
 
 def summary(run: RunFiles) -> list[tuple[str, str]]:
@@ -155,7 +155,11 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
         rows.append(
-            ("training", f"{facts['epochs']} epochs, {facts['steps']:,} steps, {_duration(facts.get('seconds'))}")
+            (
+                "training",
+                f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}, "
+                + _duration(facts.get("seconds")),
+            )
         )
     if facts.get("checkpoint"):
         chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
@@ -168,35 +172,6 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     if facts.get("peak_memory_gib"):
         rows.append(("memory", f"{facts['peak_memory_gib']:.2f} GiB at the peak"))
     return rows
-
-
-def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The confusion matrix's rows; each cell with its share of the row, and how dark it is."""
-    rows = []
-    for label, counts in zip(record["labels"], record["confusion"], strict=True):
-        total = max(sum(counts), 1)
-        cells = [{"count": count, "share": count / total, "shade": round(4 * count / total)} for count in counts]
-        rows.append({"label": label, "cells": cells})
-    return rows
-
-
-def mistake(entry: dict[str, Any]) -> dict[str, Any]:
-    """A wrong prediction whose words are marked by how much they drove it."""
-    words = entry["words"][:MOST_WORDS]
-    marked = [
-        {
-            "word": word,
-            "strength": math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0,
-            "side": "for" if score > 0 else "against",
-        }
-        for word, score in words
-    ]
-    scores: dict[str, float] = {}
-    for word, score in entry["words"]:
-        if any(letter.isalnum() for letter in word):
-            scores[word] = max(score, scores.get(word, score))
-    drove = [pair for pair in sorted(scores.items(), key=lambda pair: -pair[1])[:4] if pair[1] >= 0.05]
-    return {**entry, "marked": marked, "cut": len(entry["words"]) > MOST_WORDS, "drove": drove}
 
 
 def probes(run: RunFiles) -> list[dict[str, Any]]:
@@ -228,6 +203,10 @@ def number(value: Any) -> str:
 class _Known(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "?"
+
+
+def _counted(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def _duration(seconds: float | None) -> str:
