@@ -325,7 +325,11 @@ class CLI(LightningCLI):
         try:
             self._finish(model, datamodule, time.monotonic() - self.started)
         except SystemExit as stop:
+            self._report_end("interrupted")
             raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
+        except BaseException:
+            self._report_end("failed")
+            raise
 
     def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
         assert self.run_dir is not None
