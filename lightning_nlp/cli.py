@@ -42,6 +42,7 @@ from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics, print_summary
@@ -320,10 +321,13 @@ class CLI(LightningCLI):
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
                 raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
         except NotFinite:
+            self._report_end("failed")
             raise  # the run's directory holds the step
         except BaseException as error:
             if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
                 self._undo()
+            if not isinstance(error, SystemExit):  # a second signal wants to be out at once
+                self._report_end("interrupted" if isinstance(error, Interrupted) else "failed")
             raise
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             runs.discard(self.run_dir)
@@ -331,7 +335,11 @@ class CLI(LightningCLI):
         try:
             self._finish(model, datamodule, time.monotonic() - self.started)
         except SystemExit as stop:
+            self._report_end("interrupted")
             raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
+        except BaseException:
+            self._report_end("failed")
+            raise
 
     def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
         assert self.run_dir is not None
@@ -342,26 +350,39 @@ class CLI(LightningCLI):
         trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         facts = {
-            "command": self.command,
+            **self._facts(fit_seconds),
             "checkpoint": str(best.relative_to(self.run_dir.resolve())),
             "validation": self._best_score(),
             "test": metrics,
-            "epochs": trainer.current_epoch,
-            "steps": trainer.global_step,
-            "seconds": fit_seconds,
-            "tokens_per_s": self.throughput.tokens_per_s,
-            "mfu": self.throughput.mfu,
-            "peak_memory_gib": peak_memory_gib(),
-            "hardware": device_name(self._get(self.config, "trainer").accelerator),
-            "precision": str(trainer.precision),
         }
         if trainer.is_global_zero:
             export_run(model, datamodule, self.run_dir, facts, calibrated=self._get(self.config, "calibrate"))
+            report_end(self.run_dir, facts, "finished")
             print_summary(self.run_dir, facts)
         for logger in trainer.loggers:
             logger.finalize("success")
         if trainer.is_global_zero:
             print(self.run_dir, flush=True)
+
+    def _facts(self, seconds: float) -> dict[str, Any]:
+        return {
+            "command": self.command,
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "seconds": seconds,
+            "tokens_per_s": self.throughput.tokens_per_s,
+            "mfu": self.throughput.mfu,
+            "peak_memory_gib": peak_memory_gib(),
+            "hardware": device_name(self._get(self.config, "trainer").accelerator),
+            "precision": str(self.trainer.precision),
+        }
+
+    def _report_end(self, state: str) -> None:
+        """Of a training that has not come to its end, if it has come to a step and its directory is still there."""
+        trainer, run_dir = self.trainer, self.run_dir
+        assert run_dir is not None
+        if trainer.global_step and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            report_end(run_dir, self._facts(time.monotonic() - self.started), state)
 
     def _best_checkpoint(self) -> Path:
         callback = self.trainer.checkpoint_callback

@@ -36,7 +36,7 @@ def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkey
     found = files_below(work / "runs" / name / "0")
     assert found >= RUN_FILES
     assert {path.split("/")[0] for path in found} == {
-        *("config.yaml", "data.json", "metrics.csv", "checkpoints", "evaluation", "export")
+        *("config.yaml", "data.json", "metrics.csv", "checkpoints", "evaluation", "export", "facts.json", "report.html")
     }
     assert files_below(home) == set()
     head = (outcome_run := work / outcome.run / "config.yaml").read_text(encoding="utf-8").splitlines()[0]

@@ -1,6 +1,7 @@
 """Two finished trainings compared to the bit: checkpoints, export, metrics, and which files there are."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 # What tells of time: how long the training took, how fast it was, a time limit, and with it what was typed.
 TIMED = re.compile(r"\bin \d+ s\b|, [\d,]+ tokens/s|^(# )?python train\.py fit .*|^  max_time:.*", re.MULTILINE)
+
+TIMED_FACTS = ("command", "seconds", "tokens_per_s", "mfu", "peak_memory_gib")
 
 # The score that ModelCheckpoint saw last. Lightning writes it and does not restore it; it serves for no decision, only
 # as a label of the newest file where the WandbLogger is to upload checkpoints.
@@ -38,6 +41,12 @@ def differences(whole: Path, broken: Path) -> list[str]:
             found += [f"{name}: {line}" for line in _values("", *pair, (str(whole), str(broken)))]
         elif name.endswith("metrics.csv"):
             found += [f"{name}: {line}" for line in _rows(one, other)]
+        elif name.endswith("report.html"):
+            continue  # made of the other files
+        elif name.endswith("facts.json"):
+            facts = [json.loads(path.read_text(encoding="utf-8")) for path in (one, other)]
+            pair = [{key: value for key, value in part.items() if key not in TIMED_FACTS} for part in facts]
+            found += _values(name, *pair, (str(whole), str(broken)))
         elif name.endswith((".md", ".yaml")):
             found += _texts(name, one, other, whole, broken)
         elif one.read_bytes() != other.read_bytes():

@@ -1,0 +1,135 @@
+"""Runs side by side: what differs in their configurations, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lightning_nlp.report import drawing
+from lightning_nlp.report.drawing import Line
+from lightning_nlp.report.figures import MOST_CURVES, Figure
+from lightning_nlp.report.files import RunFiles
+
+# What two runs never have in common: where they write.
+PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")
+LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier")
+CURVES = {
+    "val/loss": "Validation loss",
+    "val/accuracy": "Validation accuracy",
+    "val/top1": "Validation accuracy on masked tokens",
+    "train/loss": "Training loss",
+    "perf/tokens_per_s": "Tokens a second",
+}
+
+
+def comparison(runs: list[RunFiles]) -> dict[str, Any]:
+    """What the page of several runs shows.
+
+    Args:
+        runs: At least two; the differences are to the first.
+    """
+    names = _names(runs)
+    records = [run.test or (run.validations[-1] if run.validations else {}) for run in runs]
+    stages = [{"test": "test", "val": "validation"}.get(record.get("stage", ""), "not measured") for record in records]
+    return {
+        "names": names,
+        "stages": stages,
+        "same_stage": len(set(stages)) == 1,
+        "settings": differing(runs),
+        "results": results([_measured(run, record) for run, record in zip(runs, records, strict=True)]),
+        "classes": by_class(records),
+        "curves": overlaid(runs, names),
+    }
+
+
+def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
+    """The settings that are not the same in all runs: each with its value in each run, `–` where it has none.
+
+    Args:
+        runs: At least two.
+    """
+    flat = [settings(run.config) for run in runs]
+    keys = dict.fromkeys(key for part in flat for key in part)
+    found = [(key, [part.get(key, "–") for part in flat]) for key in keys]
+    return [(key, values) for key, values in found if len(set(values)) > 1]
+
+
+def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
+    """A configuration's values by their dotted keys, as one gives them on the command line.
+
+    Args:
+        config: Or a part of it.
+        key: That part's key.
+    """
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        full = f"{key}.{name}" if key else str(name)
+        full = full.replace("model.init_args", "model").replace("data.init_args", "data")
+        if full in PLACES:
+            continue
+        if isinstance(value, dict) and value:
+            found |= settings(value, full)
+        else:
+            found[full] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return found
+
+
+def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
+    """A table's rows: each metric in each run, and by how much it differs from the first run's.
+
+    Args:
+        measured: Each run's metrics.
+    """
+    found = []
+    for name in dict.fromkeys(name for part in measured for name in part):
+        values = [part.get(name) for part in measured]
+        first, cells = values[0], []
+        for value in values:
+            difference = None if value is None or first is None else value - first
+            better = None if not difference or name == "seconds" else (difference > 0) != (name in LESS_IS_BETTER)
+            cells.append({"value": value, "difference": difference, "better": better})
+        found.append({"name": name, "cells": cells})
+    return found
+
+
+def by_class(records: list[dict[str, Any]]) -> list[tuple[str, list[float | None]]]:
+    """The F1 of each class in each run.
+
+    Args:
+        records: Each run's evaluation.
+    """
+    scores = [{str(part["label"]): part["f1"] for part in record.get("by_class", [])} for record in records]
+    labels = dict.fromkeys(label for part in scores for label in part)
+    return [(label, [part.get(label) for part in scores]) for label in labels]
+
+
+def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
+    """Each curve of the runs that have it.
+
+    Args:
+        runs: Those to compare.
+        names: What they are called.
+    """
+    found = []
+    for key, heading in CURVES.items():
+        lines = [Line(name, *run.series(key)) for run, name in zip(runs, names, strict=True)]
+        lines = [line for line in lines if line.x][:MOST_CURVES]
+        if not any(len(line.x) > 1 for line in lines):
+            continue
+        text = "; ".join(f"{line.name}: last {line.y[-1]:,.4g} at step {line.x[-1]:,.0f}" for line in lines)
+        text += f". The first {MOST_CURVES} of {len(runs)} runs." if len(runs) > MOST_CURVES else "."
+        svg = drawing.plot(key.replace("/", "-").replace("_", "-"), heading, "step", heading.lower(), lines=lines)
+        found.append(Figure(heading, svg, text))
+    return found
+
+
+def _measured(run: RunFiles, record: dict[str, Any]) -> dict[str, float]:
+    """The record's metrics, and what the training took."""
+    facts = {name: run.facts.get(name) for name in ("seconds", "tokens_per_s", "peak_memory_gib")}
+    return dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
+
+
+def _names(runs: list[RunFiles]) -> list[str]:
+    """The last two parts of their paths; the whole path where these are the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]

@@ -1,0 +1,38 @@
+"""What a training leaves when it ends, however it ends: facts.json, and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.errors import one_line
+from lightning_nlp.privacy import paths_with_tilde
+from lightning_nlp.report.files import FACTS
+from lightning_nlp.whole_files import write_whole
+
+
+def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
+    """Write facts.json and report.html; if that fails, say so and go on: the training is worth more than its report.
+
+    Args:
+        run_dir: The run's directory; nothing is written if it is gone.
+        facts: What the training came to.
+        state: `finished`, `interrupted` or `failed`.
+    """
+    if not (run_dir / "config.yaml").is_file():
+        return
+    try:
+        text = json.dumps({"state": state, **paths_with_tilde(facts)}, ensure_ascii=False, indent=1)
+        write_whole(run_dir / FACTS, text)
+        # here, since it takes its time and matters to none but this line
+        from lightning_nlp.report.page import write_report
+
+        write_report(run_dir)
+    except Exception as error:
+        rank_zero_info(
+            f"The report of {run_dir} was not written ({type(error).__name__}: {one_line(error)}); to write it later: "
+            f"python -m lightning_nlp.report {run_dir}"
+        )

@@ -1,0 +1,63 @@
+"""What a classifier confuses, and which words drove it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+MOST_WORDS = 400  # of a mistake's text: the page stays small
+STRENGTHS = 4
+MOST_CLASSES, MOST_CONFUSED = 12, 20  # of a confusion matrix; of the pairs that stand in its place
+
+
+class Marked(NamedTuple):
+    """A word, how strongly it drove the prediction (0 to `STRENGTHS`), and whether for or against it."""
+
+    word: str
+    strength: int
+    side: str
+
+
+def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The confusion matrix's rows; each cell with its share of the row, and how dark it is."""
+    rows = []
+    for label, counts in zip(record["labels"], record["confusion"], strict=True):
+        total = max(sum(counts), 1)
+        cells = [{"count": count, "share": count / total, "shade": round(4 * count / total)} for count in counts]
+        rows.append({"label": label, "cells": cells})
+    return rows
+
+
+def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """The most frequent confusions: label, prediction, and how many texts; what is left of a matrix that is too large.
+
+    Args:
+        record: Of a classifier's evaluation.
+    """
+    labels = record["labels"]
+    found = [
+        (label, other, count)
+        for label, counts in zip(labels, record["confusion"], strict=True)
+        for other, count in zip(labels, counts, strict=True)
+        if label != other and count
+    ]
+    return sorted(found, key=lambda entry: -entry[2])[:MOST_CONFUSED]
+
+
+def mistake(entry: dict[str, Any]) -> dict[str, Any]:
+    """A wrong prediction whose words are marked by how much they drove it."""
+    words = entry["words"][:MOST_WORDS]
+    marked = [
+        Marked(
+            word,
+            math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0,
+            "for" if score > 0 else "against",
+        )
+        for word, score in words
+    ]
+    scores: dict[str, float] = {}
+    for word, score in entry["words"]:
+        if any(letter.isalnum() for letter in word):
+            scores[word] = max(score, scores.get(word, score))
+    drove = [pair for pair in sorted(scores.items(), key=lambda pair: -pair[1])[:4] if pair[1] >= 0.05]
+    return {**entry, "marked": marked, "cut": len(entry["words"]) > MOST_WORDS, "drove": drove}

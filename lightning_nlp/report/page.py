@@ -1,0 +1,217 @@
+"""A run's page: what its template is filled with."""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lightning_nlp.privacy import home_as_tilde
+from lightning_nlp.report import figures
+from lightning_nlp.report.files import RunFiles, read_run
+from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
+from lightning_nlp.whole_files import write_whole
+
+NAME = "report.html"
+MOST_ROWS = 12  # of a table over time
+
+# What stands large on top: the first of these that was measured, and how it is written.
+HEADLINES = (("accuracy", "accuracy", "{:.1%}"), ("top1", "top-1 accuracy", "{:.1%}"), ("loss", "loss", "{:.4f}"))
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write a run's page from its files.
+
+    Args:
+        run_dir: The run's directory.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If it is no run.
+        OSError: If the page cannot be written.
+    """
+    target = run_dir / NAME
+    write_whole(target, home_as_tilde(render("page.html.j2", page(read_run(run_dir)))))
+    return target
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """Fill a template of this package.
+
+    Args:
+        template: Its file's name.
+        values: What it is filled with.
+
+    Returns:
+        HTML; all text in it is escaped.
+    """
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    folder = files("lightning_nlp.report") / "templates"
+    sources = {
+        entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".j2")
+    }
+    environment = Environment(
+        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment.get_template(template).render(values)
+
+
+def page(run: RunFiles) -> dict[str, Any]:
+    """What the page of one run shows.
+
+    Args:
+        run: The run.
+    """
+    monitor = run.config.get("checkpoint", {}).get("monitor")
+    record = run.test or (run.validations[-1] if run.validations else {})
+    task = record.get("task") or ("mlm" if "MaskedLanguage" in str(run.config["model"]) else "classification")
+    classifier = record if record.get("task") == "classification" else None
+    return {
+        "run": run,
+        "task": "masked language model" if task == "mlm" else "text classification",
+        "state": run.facts.get("state", "interrupted"),
+        "headline": headline(run, record),
+        "summary": summary(run),
+        "metrics": [(name, value) for name, value in sorted(record.get("metrics", {}).items())],
+        "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
+        "learning": figures.learning(run, monitor),
+        "record": record,
+        "curves": figures.curves(classifier) if classifier else [],
+        "classifier": classifier,
+        "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
+        "confused": confused(classifier) if classifier else [],
+        "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
+        "language_model": figures.language_model(record) if record.get("task") == "mlm" else [],
+        "probes": probes(run),
+        "machine": figures.machine(run),
+        "lengths": figures.lengths(run.data),
+        "data": run.data,
+    }
+
+
+def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
+    """The result in large letters, and how sure it is.
+
+    Args:
+        run: The run.
+        record: Of its test, or of its last validation.
+    """
+    metrics = record.get("metrics", {})
+    for name, words, form in HEADLINES:
+        value = metrics.get(name)
+        if value is None:
+            continue
+        examples = record.get("examples") or record.get("masked_tokens") or 0
+        what = "masked tokens" if "masked_tokens" in record else "examples"
+        where = "of the test split" if record["stage"] == "test" else "of the validation part; there was no test"
+        text = f"on {examples:,} {what} {where}"
+        if name == "accuracy" and examples:
+            low, high = wilson(round(value * examples), examples)
+            text += f"; 95% interval {low:.1%} to {high:.1%}{beaten(run, record)}"
+        elif name == "top1":
+            text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
+            text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
+        return {"value": form.format(value), "name": words, "text": text}
+    return None
+
+
+def beaten(run: RunFiles, record: dict[str, Any]) -> str:
+    """What an accuracy is to be compared with: the most frequent class, and a simple model if one was measured.
+
+    Args:
+        run: The run.
+        record: Of a classifier's evaluation.
+    """
+    most = max(sum(row) for row in record["confusion"]) / record["examples"]
+    simple = (run.data.get("baseline") or {}).get("accuracy")
+    text = f"; always the most frequent class: {most:.1%}"
+    return text if simple is None else f"{text}; a linear model on word counts, the baseline to beat: {simple:.1%}"
+
+
+def wilson(hits: int, number: int) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927).
+
+    Args:
+        hits: Of `number`.
+        number: At least 1.
+    """
+    z = 1.959964
+    share = hits / number
+    middle = (share + z * z / (2 * number)) / (1 + z * z / number)
+    half = z / (1 + z * z / number) * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
+    return round(max(0.0, middle - half), 12), round(min(1.0, middle + half), 12)
+
+
+def summary(run: RunFiles) -> list[tuple[str, str]]:
+    """What was trained on what, and what it took."""
+    facts, model, data = run.facts, run.config["model"].get("init_args", {}), run.config["data"].get("init_args", {})
+    start = model.get("pretrained") or "from scratch, {n_layers} layers of width {dim}".format_map(_Known(model))
+    rows = [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
+    rows.append(("data", str(run.data.get("source") or data.get("path"))))
+    if facts.get("steps") is not None:
+        rows.append(
+            (
+                "training",
+                f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}, "
+                + _duration(facts.get("seconds")),
+            )
+        )
+    if facts.get("checkpoint"):
+        chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
+        rows.append(("checkpoint", facts["checkpoint"] + (f", chosen by {chosen} on validation" if chosen else "")))
+    if facts.get("hardware"):
+        rows.append(("hardware", f"{facts['hardware']}, {facts.get('precision')}"))
+    if facts.get("tokens_per_s"):
+        mfu = f", {facts['mfu']:.1%} of the peak arithmetic" if facts.get("mfu") else ""
+        rows.append(("speed", f"{facts['tokens_per_s']:,.0f} tokens/s{mfu}"))
+    if facts.get("peak_memory_gib"):
+        rows.append(("memory", f"{facts['peak_memory_gib']:.2f} GiB at the peak"))
+    return rows
+
+
+def probes(run: RunFiles) -> list[dict[str, Any]]:
+    """What the probe sentences were filled with, over time: a table for each hole."""
+    records = [record for record in [*run.validations, run.test] if record.get("probes")]
+    if len(records) > MOST_ROWS:  # evenly spread, the first and the last among them
+        records = [records[round(i * (len(records) - 1) / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
+    tables: dict[tuple[str, int], list[Any]] = {}
+    for record in records:
+        when = f"step {record['step']:,}" if record["stage"] == "val" else "test, best checkpoint"
+        for probe in record["probes"]:
+            for hole, best in enumerate(probe["fillings"]):
+                tables.setdefault((probe["text"], hole), []).append((when, best))
+    return [
+        {"text": text, "hole": hole + 1, "several": text.count("[MASK]") > 1, "rows": rows}
+        for (text, hole), rows in tables.items()
+    ]
+
+
+def number(value: Any) -> str:
+    """A number as the page writes it."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _counted(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

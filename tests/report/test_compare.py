@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from lightning_nlp.report.compare import by_class, comparison, differing, overlaid, results, settings
+from lightning_nlp.report.files import read_run
+from tests.conftest import invoke
+
+
+@pytest.fixture(scope="module")
+def other(tiny_cls, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    return invoke(
+        "fit", *tiny_cls, "--model.lr", "0.02", "--model.dim", "32", "--trainer.max_epochs", "1", "--runs_dir", runs
+    ).run
+
+
+@pytest.fixture
+def runs(cls_run, other):
+    return [read_run(cls_run), read_run(other)]
+
+
+def test_exactly_the_settings_that_differ_are_listed(runs):
+    found = dict(differing(runs))
+    assert set(found) == {"model.lr", "model.dim", "trainer.max_epochs", "runs_dir"}
+    assert found["model.lr"] == ["0.01", "0.02"]
+    assert found["trainer.max_epochs"] == ["2", "1"]
+    assert differing([runs[0], runs[0]]) == []
+
+
+def test_a_setting_that_one_run_has_not():
+    flat = settings({"model": {"init_args": {"lr": None, "betas": [0.9, 0.98]}}, "trainer": {"logger": {"a": 1}}})
+    assert flat == {"model.lr": "null", "model.betas": "[0.9, 0.98]"}
+
+
+def test_differences_are_to_the_first_run_and_know_which_way_is_better():
+    rows = results([{"loss": 0.5, "f1": 0.7}, {"loss": 0.25, "f1": 0.6, "ece": 0.1}])
+    cells = {row["name"]: row["cells"][1] for row in rows}
+    assert (cells["loss"]["difference"], cells["loss"]["better"]) == (-0.25, True)
+    assert (cells["f1"]["difference"], cells["f1"]["better"]) == (pytest.approx(-0.1), False)
+    assert (cells["ece"]["value"], cells["ece"]["difference"]) == (0.1, None)
+
+
+def test_the_classes_of_all_runs_stand_side_by_side():
+    records = [{"by_class": [{"label": "a", "f1": 0.5}]}, {"by_class": [{"label": "b", "f1": 0.6}]}]
+    assert by_class(records) == [("a", [0.5, None]), ("b", [None, 0.6])]
+
+
+def test_curves_lie_over_each_other(runs):
+    figures = {figure.heading: figure for figure in overlaid(runs, ["one", "two"])}
+    assert {"Training loss", "Validation loss"} <= set(figures)
+    for name, run in zip(("one", "two"), runs, strict=True):
+        steps, losses = run.series("val/loss")
+        assert f"{name}: last {losses[-1]:,.4g} at step {steps[-1]:,.0f}" in figures["Validation loss"].text
+
+
+def test_runs_measured_on_different_splits_are_said_to_be(runs):
+    assert comparison(runs)["same_stage"]
+    runs[1].test = {}
+    found = comparison(runs)
+    assert (found["stages"], found["same_stage"]) == (["test", "validation"], False)
+    assert json.dumps(found["names"])
