@@ -146,12 +146,15 @@ class Evaluation(Callback):
 
 
 def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Predictions in the order of the split's rows, whatever the batches and the processes were; fillers left out.
+    """Predictions in the order of the split's rows, whatever the batches and the processes were.
+
+    Fillers are left out, and examples whose logits are not finite, as of a training in 16 bits that diverges: these
+    have no probabilities, and the loss among the metrics tells of them.
 
     Args:
         found: `logits`, `labels`, `rows` and `lengths`.
     """
-    real = found["labels"] != IGNORE_INDEX
+    real = (found["labels"] != IGNORE_INDEX) & np.isfinite(found["logits"]).all(axis=1)
     order = np.argsort(found["rows"][real], kind="stable")
     kinds = {"logits": np.float32, "labels": np.int64, "rows": np.int64, "lengths": np.int32}
     return {name: found[name][real][order].astype(kind) for name, kind in kinds.items()}

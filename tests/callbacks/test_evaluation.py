@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lightning_nlp.callbacks.evaluation import is_best
+from lightning_nlp.callbacks.evaluation import by_row, is_best
+from lightning_nlp.evaluation.records import classification_record
 from tests.conftest import invoke, read_metrics
 
 
@@ -112,3 +113,14 @@ def test_the_best_is_the_checkpoints(mode, value, best, expected):
     checkpoint.best_model_score = torch.tensor(best)
     trainer = SimpleNamespace(checkpoint_callback=checkpoint, callback_metrics={"val/x": torch.tensor(value)})
     assert is_best(trainer) is expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_examples_without_probabilities_do_not_end_a_training(value):
+    logits = np.array([[0.0, 1.0], [value, 0.0], [2.0, 0.0], [0.0, 9.0]], dtype=np.float32)
+    found = {"logits": logits, "labels": np.array([1, 0, 0, -100]), "rows": np.array([2, 1, 0, 0])}
+    kept = by_row(found | {"lengths": np.array([5, 6, 7, 1])})
+    assert kept["rows"].tolist() == [0, 2]
+    record = classification_record(kept["logits"], kept["labels"], kept["lengths"], ["neg", "pos"])
+    assert record["examples"] == 2
+    json.dumps(record, allow_nan=False)
