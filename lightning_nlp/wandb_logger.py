@@ -146,10 +146,12 @@ class WandbLogger(loggers.WandbLogger):
         Args:
             record: What the evaluation wrote down.
         """
-        if record["step"] < self._skip_before:
+        # Lightning numbers the metrics of a validation by the step before it, from 0
+        step = record["step"] - 1 if record["stage"] == "val" else record["step"]
+        if step < self._skip_before:
             return
         run = self.experiment
-        logged = {STEP: record["step"], **wandb_charts.figures(record), **wandb_charts.charts(record)}
+        logged = {STEP: step, **wandb_charts.figures(record), **wandb_charts.charts(record)}
         if record.get("probes"):
             if self._probes is None:  # a resumed run's table goes on after those before
                 self._probes = wandb_charts.earlier_probe_rows(self._run_dir, record["step"])

@@ -229,6 +229,10 @@ def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny
     assert config["facts"]["versions"]["torch"] == torch.__version__
     assert config["facts"]["data"]["splits" if "splits" in config["facts"]["data"] else "train"]
     assert config["facts"]["hardware"]["cores"] >= 1
+    steps = {name: [step for step, found in sorted(logged) if found == name] for name in ("val/ece", "val/accuracy")}
+    assert steps["val/ece"] == steps["val/accuracy"]
+    assert (14, "test/mistakes.path") in logged
+    assert "_wandb.visualize.val/roc" in config
     assert exits(records) == [0]
     assert "artifact" not in {record["type"] for record in records}
 
@@ -259,7 +263,7 @@ def test_a_training_that_fails_has_failed(tiny_cls, tmp_path, monkeypatch):
 
 def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
     logger = WandbLogger(save_dir=tmp_path, project="p", mode="offline", skip_before=7)
-    for record in (mlm_record(5), cls_record(7), mlm_record(7), mlm_record(9), cls_record(9, "test")):
+    for record in (mlm_record(6), cls_record(8), mlm_record(8), mlm_record(10), cls_record(9, "test")):
         logger.log_evaluation(record)
     logger.finish()
     records = wandb_records(tmp_path)
@@ -270,7 +274,7 @@ def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
     (probes,) = logged[9, "val/probes.path"]
     (files,) = (tmp_path / "wandb").glob("offline-run-*/files")
     shown = json.loads((files / probes).read_text(encoding="utf-8"))
-    assert [row[0] for row in shown["data"]] == [7, 9]
+    assert [row[0] for row in shown["data"]] == [8, 10]
     (mistakes,) = logged[9, "test/mistakes.path"]
     assert json.loads((files / mistakes).read_text(encoding="utf-8"))["data"][0][0] == "the film"
     assert "_wandb.visualize.val/confusion_matrix" in updated(records)
