@@ -168,16 +168,14 @@ def _reliability(record: dict[str, Any]) -> Any:
     bins = record.get("reliability", [])
     if not bins:
         return None
-    name = f"model, ECE {record['metrics']['ece']:.4f}"
-    rows = [[row["confidence"], row["accuracy"], name] for row in bins]
-    rows += [[end, end, "calibrated"] for end in (0.0, 1.0)]
-    return wandb.plot.line(
-        table(["confidence", "accuracy", "series"], rows),
-        "confidence",
-        "accuracy",
-        stroke="series",
-        title="Reliability",
-    )
+    series = {f"model, ECE {record['metrics']['ece']:.4f}": bins}
+    if record.get("reliability_calibrated") and record.get("calibration"):
+        error = record["calibration"]["ece_after"]
+        series[f"after temperature scaling, ECE {error:.4f}"] = record["reliability_calibrated"]
+    rows = [[place["confidence"], place["accuracy"], name] for name, places in series.items() for place in places]
+    rows += [[end, end, "perfect"] for end in (0.0, 1.0)]
+    data = table(["confidence", "accuracy", "series"], rows)
+    return wandb.plot.line(data, "confidence", "accuracy", stroke="series", title="Reliability")
 
 
 def _bars(label: str, rows: list[list[Any]], title: str) -> Any:

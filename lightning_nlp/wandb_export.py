@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -70,15 +71,16 @@ def log_export(run: Any, run_dir: Path) -> None:
     score = run.summary.get(monitor) if monitor else None
     score = None if score is None else score.get(mode)
     metadata = {"data_fingerprint": fingerprint, "data": data.get("source"), "monitor": monitor, "score": score}
-    if fingerprint:
-        used = wandb.Artifact(f"data-{fingerprint[:16]}", type="dataset", metadata={"fingerprint": fingerprint})
-        with used.new_file("data.json") as file:
-            json.dump(data, file, indent=1)
-        run.use_artifact(used)
     artifact = wandb.Artifact(name, type="model", metadata=metadata)
     artifact.add_dir(str(run_dir / "export"), skip_cache=True)  # no copy in the home folder
     best = is_best(f"{run.entity}/{run.project}/{name}:best", monitor, mode, score)
     run.log_artifact(artifact, aliases=["last", "best"] if best else ["last"])
+    if fingerprint:
+        used = wandb.Artifact(f"data-{fingerprint[:16]}", type="dataset", metadata={"fingerprint": fingerprint})
+        with used.new_file("data.json") as file:
+            json.dump(data, file, indent=1)
+        with contextlib.suppress(Exception):  # the export is sent, and its metadata names the fingerprint too
+            run.use_artifact(used)
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:

@@ -20,6 +20,11 @@ def test_a_classifiers_charts_hold_the_records_numbers():
     ]
     assert made["test/precision_recall"].table.data[:3] == [["neg", 0.0, 1.0], ["neg", 0.5, 0.5], ["neg", 1.0, 0.0]]
     assert made["test/reliability"].table.data[0] == [0.65, 0.75, "model, ECE 0.0625"]
+    record = cls_record(7)
+    record |= {"reliability_calibrated": record["reliability"], "calibration": {"temperature": 2.0, "ece_after": 0.01}}
+    names = {row[2] for row in charts(record)["val/reliability"].table.data}
+    assert names == {"model, ECE 0.0625", "after temperature scaling, ECE 0.0100", "perfect"}
+    assert figures(record)["val/calibration/ece_after"] == 0.01
     assert made["test/accuracy_by_length"].table.data == [["5-9", 0.75]]
     assert made["test/mistakes"].data == [["the film", "pos", "neg", 0.99, 7, "dull -1.00, the +0.10"]]
     by_class = made["test/by_class"]

@@ -227,7 +227,8 @@ def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny
     assert config["model"]["init_args"]["lr"] == 0.01
     assert config["data"]["init_args"]["max_length"] == 32
     assert config["facts"]["versions"]["torch"] == torch.__version__
-    assert config["facts"]["data"]["splits" if "splits" in config["facts"]["data"] else "train"]
+    assert config["facts"]["data"]["fingerprint"]
+    assert config["facts"]["data"]["tokenizer"]["vocab_size"] > 0
     assert config["facts"]["hardware"]["cores"] >= 1
     steps = {name: [step for step, found in sorted(logged) if found == name] for name in ("val/ece", "val/accuracy")}
     assert steps["val/ece"] == steps["val/accuracy"]
