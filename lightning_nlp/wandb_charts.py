@@ -99,7 +99,8 @@ def table(columns: list[str], rows: list[list[Any]]) -> Any:
 
 def span(row: dict[str, Any]) -> str:
     """A bin's range in words."""
-    return f"{row['low']}+" if row.get("high") is None else f"{row['low']}-{row['high']}"
+    low, high = row["low"], row.get("high")
+    return f"{low}+" if high is None else f"{low}-{high}" if high != low else f"{low}"
 
 
 def _classification(record: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 
-from lightning_nlp.wandb_charts import charts, earlier_probe_rows, figures, probe_rows, probe_table
+from lightning_nlp.wandb_charts import charts, earlier_probe_rows, figures, probe_rows, probe_table, span
 from tests.conftest import cls_record, mlm_record
 
 
@@ -56,6 +56,7 @@ def test_a_masked_language_models_charts_and_figures():
     made = charts(record)
     assert made["val/top1_by_frequency"].table.data == [["1-9", 0.25], ["10+", 0.25]]
     assert made["val/top1_by_piece"].table.data == [["word", 0.25], ["subword", 0.25]]
+    assert span({"low": 0, "high": 0}) == "0"
     values = figures(record)
     assert values["val/top1/word"] == 0.25
     assert values["val/loss/10+"] == 3.0

@@ -211,7 +211,7 @@ def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny
 
     outcome = invoke("fit", *with_wandb(tiny_cls), "--upload_export", "--runs_dir", tmp_path)
     run = outcome.run
-    notice, later = [line for line in outcome.err.splitlines() if "W&B" in line]
+    notice, later = [line for line in outcome.err.splitlines() if "W&B: " in line]
     assert f"wandb leet {run}/wandb" in notice
     assert "export is not in this offline run" in later
     records = wandb_records(run)
