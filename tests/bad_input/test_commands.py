@@ -9,7 +9,7 @@ import torch
 from tests.bad_input.check import fails
 from tests.conftest import write_reviews
 
-pytestmark = pytest.mark.timeout(10, func_only=True)
+pytestmark = pytest.mark.timeout(30, func_only=True)
 
 COMMANDS = [
     ([], ["fit", "validate", "test", "predict"]),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bad_input.check import fails, with_data
 
-pytestmark = pytest.mark.timeout(10, func_only=True)
+pytestmark = pytest.mark.timeout(30, func_only=True)
 
 REVIEWS = "text,label\n" + "".join(f"a {'good' if i % 2 else 'bad'} film number {i},{i % 2}\n" for i in range(40))
 

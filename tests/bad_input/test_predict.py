@@ -11,7 +11,7 @@ import pytest
 from tests.bad_input.check import check, fails
 from tests.conftest import Outcome, files_below
 
-pytestmark = pytest.mark.timeout(10, func_only=True)
+pytestmark = pytest.mark.timeout(30, func_only=True)
 
 PREDICT = [  # option, value, words of the message
     ("output", "../in.txt", "exists already", "--overwrite"),

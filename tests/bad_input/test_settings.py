@@ -4,7 +4,7 @@ import pytest
 
 from tests.bad_input.check import fails
 
-pytestmark = pytest.mark.timeout(10, func_only=True)
+pytestmark = pytest.mark.timeout(30, func_only=True)
 
 CLS, MLM = "cls", "mlm"
 SETTINGS = [  # task, arguments, words of the message

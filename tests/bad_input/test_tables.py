@@ -11,7 +11,7 @@ import pytest
 
 from tests.bad_input.check import fails, with_data
 
-pytestmark = pytest.mark.timeout(10, func_only=True)
+pytestmark = pytest.mark.timeout(30, func_only=True)
 
 TEXTS = [f"a {'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
 LABELS = [i % 2 for i in range(40)]
