@@ -217,7 +217,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
     logging.getLogger("wandb").setLevel(logging.WARNING)  # its debug.log would name the user's folders
     arguments = {name: value for name, value in init_args.items() if value is not None}
     arguments.setdefault("name", f"{run_dir.parent.name}-{run_dir.name}")
-    # a sweep's agent gives one; with a letter first, since yaml takes 18192e48 for a number
+    # a sweep's agent gives one; ours begins with a letter, since yaml takes 18192e48 for a number
     arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
