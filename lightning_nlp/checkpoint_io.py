@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils._pytree import tree_leaves
 
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.privacy import paths_expanded, paths_with_tilde
 from lightning_nlp.whole_files import put_in_place
 
@@ -63,7 +62,7 @@ class WholeFiles(TorchCheckpointIO):
                     raise UserError(f"{problem} space, {cure}") from error
                 if wait == RETRY_AFTER_S[0]:
                     minutes = sum(RETRY_AFTER_S) / 60
-                    rank_zero_info(f"{problem} space: the training waits, and tries again for {minutes:.0f} minutes.")
+                    warn_user(f"{problem} space: the training waits, and tries again for {minutes:.0f} minutes.")
                 time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:

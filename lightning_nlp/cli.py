@@ -27,7 +27,7 @@ from lightning_nlp.callbacks.early_stopping import EarlyStopping
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.finite import Finite, NotFinite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
-from lightning_nlp.callbacks.progress import Progress
+from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.checkpoint_io import WholeFiles
@@ -41,7 +41,7 @@ from lightning_nlp.inspection.steps import measuring_trainer
 from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
-from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.quiet import quiet_libraries, silence_notices
 from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
@@ -56,6 +56,7 @@ NOT_IN_CONFIG = (
     "config",
     "ckpt_path",
     "resume",
+    "quiet",
     "weights_only",
     "verbose",
     "debug",
@@ -148,6 +149,7 @@ class CLI(LightningCLI):
             help="Write last.ckpt when it is so old, besides after each validation.",
         )
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+        parser.add_argument("--quiet", type=bool, default=False, help="Print warnings, errors and results only.")
         parser.add_argument(
             "--peak_tflops",
             type=float | None,
@@ -195,6 +197,8 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Fill in what depends on other arguments or on the machine, and make the run's directory."""
         config = self.config[self.subcommand]
+        if config.quiet:
+            silence_notices()
         fill_in(config)
         check_names(config)
         for section in ("model", "data"):
@@ -278,8 +282,9 @@ class CLI(LightningCLI):
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
         evaluation = Evaluation(self.run_dir / "evaluation", self._get(self.config, "probes"))
         own += [DataFacts(self.run_dir), finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
-        if config["enable_progress_bar"] is not False:
-            own.append(Progress(own[1].monitor))
+        quiet = self._get(self.config, "quiet")
+        own += progress_callbacks(own[1].monitor, enabled=not quiet and config["enable_progress_bar"] is not False)
+        config["enable_progress_bar"] = any(isinstance(callback, Progress) for callback in own)
         return self._make_trainer(config, own)
 
     def _make_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
@@ -358,7 +363,8 @@ class CLI(LightningCLI):
         if trainer.is_global_zero:
             export_run(model, datamodule, self.run_dir, facts, calibrated=self._get(self.config, "calibrate"))
             report_end(self.run_dir, facts, "finished")
-            print_summary(self.run_dir, facts)
+            if not self._get(self.config, "quiet"):
+                print_summary(self.run_dir, facts)
         for logger in trainer.loggers:
             logger.finalize("success")
         if trainer.is_global_zero:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import traceback
 from collections.abc import Iterator
 
@@ -24,6 +25,18 @@ def one_line(error: Exception) -> str:
 def printable(message: str) -> str:
     """A message on one line; what a terminal would not show, or would obey, is written out: names may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
+def warn_user(message: str) -> None:
+    """Tell the user what went wrong without an end to the training; `--quiet` does not hide it.
+
+    Args:
+        message: One or a few sentences.
+    """
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+    if not rank_zero_only.rank:  # type: ignore[attr-defined]
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").warning(message)
 
 
 @contextlib.contextmanager

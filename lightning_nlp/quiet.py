@@ -41,10 +41,20 @@ def quiet_libraries() -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_for_users)
+    notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    notices.setLevel(logging.NOTSET)
+    notices.addFilter(_is_for_users)
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def silence_notices() -> None:
+    """Let warnings and errors through alone, from here on: `--quiet`."""
+    from datasets.utils.logging import disable_progress_bar
+
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    disable_progress_bar()
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:

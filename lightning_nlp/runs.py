@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_nlp.checkpoint_io import damage
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.metrics_csv import last_step
 
 BEST = "best.ckpt"
@@ -192,7 +192,7 @@ def newest_checkpoint(run: Path) -> Path | None:
         if broken:
             step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
             lost = "" if logged is None else f", so that {max(0, logged + 1 - step)} steps are trained again"
-            rank_zero_info(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
+            warn_user(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
         return path
     if broken:
         raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")

@@ -25,6 +25,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
         ("hardware", f"{facts['hardware']}, {facts['precision']}"),
         ("best checkpoint", str(run_dir / facts["checkpoint"])),
         ("export", str(run_dir / "export")),
+        ("report", str(run_dir / "report.html")),
     ]
     _print_table(run_dir.parent.name, rows)
 

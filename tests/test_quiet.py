@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from lightning_nlp.quiet import quiet_libraries
+from lightning_nlp.quiet import quiet_libraries, silence_notices
 
 
 @pytest.fixture
@@ -38,3 +38,19 @@ def test_the_users_own_environment_wins(monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     quiet_libraries()
     assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_quiet_lets_warnings_through(quiet, monkeypatch):
+    import lightning.pytorch  # noqa: F401, whose loggers begin with it
+
+    from lightning_nlp.errors import warn_user
+
+    logger, said = logging.getLogger("lightning.pytorch.utilities.rank_zero"), []
+    monkeypatch.setattr(logger, "handle", lambda record: said.append(record.getMessage()))
+    logger.info("a notice")
+    silence_notices()
+    logger.info("another")
+    warn_user("the disk is full")
+    quiet_libraries()  # the next command of the same process
+    logger.info("a third")
+    assert said == ["a notice", "the disk is full", "a third"]

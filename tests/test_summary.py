@@ -47,6 +47,7 @@ def test_summary(table, tmp_path):
         "hardware": "CPU, 2 threads, bf16-mixed",
         "best checkpoint": str(tmp_path / "cls" / "3" / "checkpoints" / "best.ckpt"),
         "export": str(tmp_path / "cls" / "3" / "export"),
+        "report": str(tmp_path / "cls" / "3" / "report.html"),
     }
 
 

@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.errors import warn_user
 
 # Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
 RECENT = 10
@@ -54,7 +55,7 @@ class Divergence(Callback):
         before, recent = median(means[:-RECENT]), median(means[-RECENT:])
         if recent > 2 * before and recent > median(self._first) / 2:
             self.warned = True
-            rank_zero_info(
+            warn_user(
                 f"The training diverges: its loss is {recent:.4g} at step {step}, after {before:.4g} before; a lower "
                 "--model.lr or a higher --model.warmup_ratio may help."
             )

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.whole_files import write_whole
 
 SHOWN = 5  # parameters and texts that a message names; the file has all
@@ -146,9 +145,7 @@ class Finite(Callback):
                     f"command {resume}a lower --model.lr, or --skip_nonfinite {self.skip + 1} to leave it out."
                 )
             self.skipped += 1
-            rank_zero_info(
-                f"Step {step.number} is not finite and was left out ({self.skipped} of {self.skip}): {what}."
-            )
+            warn_user(f"Step {step.number} is not finite and was left out ({self.skipped} of {self.skip}): {what}.")
 
     def _save(self, trainer: Trainer, step: Step) -> str:
         """Write a step down, and describe it in some clauses."""

@@ -1,25 +1,124 @@
-"""The progress bar: the loss, the metric that the checkpoint is chosen by, and real tokens a second."""
+"""How far a training is: a bar on a terminal, plain lines elsewhere, and what it is going to do before it begins."""
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import (
+    BatchesProcessedColumn,
+    CustomBarColumn,
+    RichProgressBarTheme,
+)
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.optim import num_training_steps
+
+ESTIMATE_AFTER = 20  # steps: the first ones are slow
+SECONDS_A_LINE = 30.0
+
+
+class Pace:
+    """How long a training still takes, by the steps of this process, validations among them."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self._since: tuple[float, int] | None = None
+
+    def start(self, trainer: Trainer) -> None:
+        """Learn the number of steps.
+
+        Args:
+            trainer: About to train.
+        """
+        self.total = num_training_steps(trainer, int(trainer.num_training_batches))
+        self._since = None
+
+    def left(self, trainer: Trainer) -> float | None:
+        """The seconds that the rest takes at most (early stopping may come first); None where nobody knows.
+
+        Args:
+            trainer: In training.
+        """
+        step = trainer.global_step
+        if self.total is None or not step:
+            return None
+        if self._since is None:  # the first step, which warms everything up, does not count
+            self._since = time.monotonic(), step
+            return None
+        since, first = self._since
+        return (time.monotonic() - since) / (step - first) * (self.total - step) if step > first else None
+
+
+class Plan(Callback):
+    """Says in one line what the training is going to do, and after some steps how long it may take."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._first = 0
+        self._told = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is about to come; a resumed training tells what is left."""
+        self._pace.start(trainer)
+        self._first, self._told = trainer.global_step, False
+        parameters = sum(parameter.numel() for parameter in pl_module.parameters())
+        parts = [f"{parameters:,} parameters" if parameters < 1e6 else f"{parameters / 1e6:,.1f}M parameters"]
+        rows = getattr(getattr(trainer, "datamodule", None), "token_rows", {}).get("train")
+        if rows is not None:
+            parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens an epoch")
+        steps = "" if self._pace.total is None else f"at most {self._pace.total:,} steps"
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            steps += f" in {trainer.max_epochs} epochs" if steps else f"{trainer.max_epochs} epochs"
+        parts += [steps] if steps else []
+        if self._first and self._pace.total is not None:
+            parts.append(f"{self._first:,} of them done")
+        rank_zero_info(f"Training: {', '.join(parts)}.")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say once how long it may take."""
+        left = self._pace.left(trainer)
+        if not self._told and left is not None and trainer.global_step >= self._first + ESTIMATE_AFTER:
+            self._told = True
+            rank_zero_info(f"The training may take {duration(left)} more, and validations.")
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich bar with three figures instead of all.
+    """Lightning's rich bar, on stderr, with few figures instead of all: one line of 80 columns.
 
     Args:
         monitor: The metric that the checkpoint is chosen by.
     """
 
     def __init__(self, monitor: str | None) -> None:
-        super().__init__(refresh_rate=1, leave=False, theme=RichProgressBarTheme(metrics_format=".4g"))
+        theme = RichProgressBarTheme(metrics_format=".4g", metrics_text_delimiter=" ")
+        super().__init__(refresh_rate=1, leave=False, theme=theme, console_kwargs={"stderr": True})
         self.monitor = monitor
+        self._pace = Pace()
         self._shown: dict[str, Any] = {}
+
+    def configure_columns(self, trainer: Trainer) -> list[Any]:
+        """The description, a short bar, and the batches; time and speed are among the figures."""
+        from rich.progress import TextColumn
+
+        bar = CustomBarColumn(
+            bar_width=12,
+            complete_style=self.theme.progress_bar,
+            finished_style=self.theme.progress_bar_finished,
+            pulse_style=self.theme.progress_bar_pulse,
+        )
+        batches = BatchesProcessedColumn(style=self.theme.batch_progress)
+        return [TextColumn("[progress.description]{task.description}"), bar, batches]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Learn the number of steps."""
+        super().on_train_start(trainer, pl_module)
+        self._pace.start(trainer)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """The figures behind the bar, under short names; read anew only in the steps that are logged.
@@ -32,9 +131,112 @@ class Progress(RichProgressBar):
         metrics: dict[str, Any] = {}
         if "train/loss" in logged:
             metrics["loss"] = f"{logged['train/loss']:.3f}"
-        if self.monitor in logged:
-            metrics[self.monitor] = f"{logged[self.monitor]:.4f}"
+        best = best_so_far(trainer, self.monitor)
+        if best is not None:
+            metrics["best"] = f"{best:.4f}"
         if "perf/tokens_per_s" in logged:
             metrics["tokens/s"] = f"{logged['perf/tokens_per_s']:,.0f}"
+        left = self._pace.left(trainer)
+        if left is not None:
+            metrics["left"] = duration(left)
         self._shown = metrics
         return metrics
+
+
+class PlainProgress(Callback):
+    """A line on stderr at each validation, and in between every half a minute: for files and pipes.
+
+    Args:
+        monitor: The metric that the checkpoint is chosen by.
+        seconds: The least time between two lines in between, which come at log steps only.
+    """
+
+    def __init__(self, monitor: str | None, seconds: float = SECONDS_A_LINE) -> None:
+        self.monitor = monitor
+        self.seconds = seconds
+        self._pace = Pace()
+        self._said_at = 0.0
+        self._said_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Learn the number of steps."""
+        self._pace.start(trainer)
+        self._said_at, self._said_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A line, if the last one is old."""
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        left = self._pace.left(trainer)
+        old = time.monotonic() - self._said_at >= self.seconds
+        if old and step != self._said_step and every and step % every == 0:
+            self._say(trainer, left)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A line with what was measured."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._say(trainer, self._pace.left(trainer))
+
+    def _say(self, trainer: Trainer, left: float | None) -> None:
+        self._said_at, self._said_step = time.monotonic(), trainer.global_step
+        logged = trainer.callback_metrics
+        total = "" if self._pace.total is None else f"/{self._pace.total:,}"
+        parts = [f"step {trainer.global_step:,}{total}", f"epoch {trainer.current_epoch + 1}"]
+        if "train/loss" in logged:
+            parts.append(f"loss {logged['train/loss']:.4f}")
+        if self.monitor in logged:
+            parts.append(f"{self.monitor} {logged[self.monitor]:.4f}")
+        best = best_so_far(trainer, self.monitor)
+        if best is not None:
+            parts.append(f"best {best:.4f}")
+        if "perf/tokens_per_s" in logged:
+            parts.append(f"{logged['perf/tokens_per_s']:,.0f} tokens/s")
+        if left:
+            parts.append(f"{duration(left)} left at most")
+        rank_zero_info("  ".join(parts))
+
+
+def progress_callbacks(monitor: str | None, *, enabled: bool) -> list[Callback]:
+    """What shows a training's progress here.
+
+    Args:
+        monitor: The metric that the checkpoint is chosen by.
+        enabled: `trainer.enable_progress_bar`.
+
+    Returns:
+        A bar if stderr is a terminal, else plain lines, and the line before the first step; none if not enabled.
+    """
+    if not enabled:
+        return []
+    return [Plan(), Progress(monitor) if sys.stderr.isatty() else PlainProgress(monitor)]
+
+
+def best_so_far(trainer: Trainer, monitor: str | None) -> float | None:
+    """The best value of the metric that the checkpoint is chosen by, the validation that has just ended included.
+
+    Args:
+        trainer: In training.
+        monitor: That metric.
+    """
+    checkpoint = getattr(trainer, "checkpoint_callback", None)
+    found = [] if monitor is None else [trainer.callback_metrics.get(monitor)]
+    if isinstance(checkpoint, ModelCheckpoint):
+        found.append(checkpoint.best_model_score)
+    values = [float(value) for value in found if value is not None]
+    if not values:
+        return None
+    return max(values) if getattr(checkpoint, "mode", "min") == "max" else min(values)
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that matter: "3 min 20 s"; of much, only the first.
+
+    Args:
+        seconds: At least 0.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

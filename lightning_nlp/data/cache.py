@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
-
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.whole_files import put_in_place
 
 CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
@@ -48,7 +46,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
                 broken = broken_part(folder)
                 if broken is None:
                     return folder
-                rank_zero_info(f"The cache {folder} is damaged ({broken}): it is made anew.")
+                warn_user(f"The cache {folder} is damaged ({broken}): it is made anew.")
                 shutil.rmtree(folder)
             unfinished = cache_dir / f"{digest}.unfinished"
             # Left behind by a killed run, if it is there: the lock says that nobody builds.

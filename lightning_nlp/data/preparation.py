@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -219,13 +220,11 @@ def write_tokens(
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
     """
-    from datasets.utils import tqdm
-
     counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
     labelled = "label" in split.column_names
     backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    with write_token_ids(path, labelled) as write, tqdm(total=len(split), desc=description, unit=" texts") as bar:
+    with write_token_ids(path, labelled) as write, progress(len(split), description) as bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]
             ids, origins, lengths = _frame(encodings, frame, max_length, truncation)
@@ -237,6 +236,18 @@ def write_tokens(
             counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
             bar.update(len(texts))
     return counts
+
+
+def progress(total: int, description: str) -> Any:
+    """A bar of texts on a terminal; in a file it would be a line of a thousand bars.
+
+    Args:
+        total: The texts.
+        description: What is done to them.
+    """
+    from datasets.utils import tqdm
+
+    return tqdm(total=total, desc=description, unit=" texts", disable=None if sys.stderr.isatty() else True)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.inspection.verdict import token_findings
 from lightning_nlp.whole_files import write_whole
 
@@ -36,7 +35,7 @@ class DataFacts(Callback):
         facts = token_facts(datamodule)
         for finding in facts["warnings"]:
             if finding["severity"] != "note":
-                rank_zero_info(f"{finding['severity']}: {finding['text']}")
+                warn_user(f"{finding['severity']}: {finding['text']}")
         try:
             write_whole(self.run_dir / "data.json", as_json(facts))
         except OSError as error:

@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
-
-from lightning_nlp.errors import one_line
+from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 from lightning_nlp.report.files import FACTS
 from lightning_nlp.whole_files import write_whole
@@ -32,7 +30,7 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
 
         write_report(run_dir)
     except Exception as error:
-        rank_zero_info(
+        warn_user(
             f"The report of {run_dir} was not written ({type(error).__name__}: {one_line(error)}); to write it later: "
             f"python -m lightning_nlp.report {run_dir}"
         )

@@ -1,15 +1,28 @@
-"""The progress bar's three figures."""
+"""What is seen of a training while it runs."""
 
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 
-from lightning_nlp.callbacks.progress import Progress
-from tests.conftest import invoke
+from lightning_nlp.callbacks.progress import Pace, PlainProgress, Progress, best_so_far, duration
+from tests.conftest import invoke, read_metrics
+
+ROOT = Path(__file__).parents[2]
+
+
+def fake_trainer(**more):
+    return SimpleNamespace(callback_metrics={}, training=True, global_step=3, log_every_n_steps=10, **more)
 
 
 def test_only_figures_that_are_there():
-    trainer = SimpleNamespace(callback_metrics={}, training=True, global_step=3, log_every_n_steps=10)
+    trainer = fake_trainer()
     bar = Progress("val/accuracy")
     assert bar.get_metrics(trainer, None) == {}
     trainer.callback_metrics = {
@@ -18,16 +31,17 @@ def test_only_figures_that_are_there():
         "val/f1": torch.tensor(0.5),
         "perf/tokens_per_s": torch.tensor(12345.6),
     }
-    assert bar.get_metrics(trainer, None) == {"loss": "0.123", "val/accuracy": "0.8765", "tokens/s": "12,346"}
+    assert bar.get_metrics(trainer, None) == {"loss": "0.123", "best": "0.8765", "tokens/s": "12,346"}
 
 
 def test_no_monitor_no_figure():
-    trainer = SimpleNamespace(callback_metrics={"val/loss": torch.tensor(1.0)})
+    trainer = fake_trainer()
+    trainer.callback_metrics = {"val/loss": torch.tensor(1.0)}
     assert Progress(None).get_metrics(trainer, None) == {}
 
 
 def test_a_loss_is_read_only_where_it_is_logged():
-    trainer = SimpleNamespace(training=True, global_step=10, log_every_n_steps=10)
+    trainer = fake_trainer()
     bar = Progress(None)
     shown = []
     for step in range(10, 22):
@@ -38,8 +52,112 @@ def test_a_loss_is_read_only_where_it_is_logged():
     assert bar.get_metrics(trainer, None)["loss"] == "21.000"
 
 
-def test_a_training_shows_them(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--trainer.enable_progress_bar", "true", "--runs_dir", tmp_path)
+@pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.4)])
+def test_the_best_counts_the_validation_that_has_just_ended(mode, best):
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    checkpoint = ModelCheckpoint(monitor="val/x", mode=mode)
+    trainer = SimpleNamespace(checkpoint_callback=checkpoint, callback_metrics={})
+    assert best_so_far(trainer, "val/x") is None
+    for value in (0.5, 0.9, 0.4):
+        trainer.callback_metrics = {"val/x": torch.tensor(value)}
+        found = best_so_far(trainer, "val/x")
+        checkpoint.best_model_score = torch.tensor(found)
+    assert found == pytest.approx(best)
+
+
+def test_the_time_left_follows_from_the_steps_of_this_process(monkeypatch):
+    now = iter([100.0, 120.0, 180.0])
+    monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: next(now))
+    pace, trainer = Pace(), SimpleNamespace(global_step=0)
+    pace.total = 100
+    lefts = []
+    for step in (0, 51, 55, 60):  # resumed after 50: the step that comes first does not count
+        trainer.global_step = step
+        lefts.append(pace.left(trainer))
+    assert lefts == [None, None, pytest.approx(20 / 4 * 45), pytest.approx(80 / 9 * 40)]
+    pace.total = None
+    assert pace.left(trainer) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (660, "11 min"),
+        (3600, "1 h 00 min"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_without_a_terminal_there_are_plain_lines(tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.callbacks.progress.ESTIMATE_AFTER", 3)
+    at = tiny_cls.index("--trainer.enable_progress_bar")
+    arguments = [*tiny_cls[:at], *tiny_cls[at + 2 :]]
+    outcome = invoke("fit", *arguments, "--trainer.max_epochs", "2", "--runs_dir", tmp_path)
     assert outcome.code == 0, outcome.err
-    assert "Epoch" in outcome.out
-    assert "loss:" in outcome.out
+    assert not {"\r", "\x1b"} & set(outcome.err + outcome.out)
+    lines = [line.removeprefix("INFO: ") for line in outcome.err.splitlines()]
+    (plan,) = [line for line in lines if line.startswith("Training: ")]
+    weights = torch.load(outcome.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    parameters = sum(weight.numel() for name, weight in weights.items() if name.startswith("network."))
+    assert f" {parameters:,} parameters" in plan
+    validated = [row for row in read_metrics(outcome.run) if row["val/accuracy"]]
+    said = [line for line in lines if re.match(r"step \d+/14  epoch", line)]
+    assert len(said) == len(validated) == 2
+    assert "at most 14 steps in 2 epochs" in plan
+    for line, row in zip(said, validated, strict=True):
+        assert f"val/accuracy {float(row['val/accuracy']):.4f}" in line
+    assert len([line for line in lines if line.startswith("The training may take ")]) == 1
+    assert outcome.out.splitlines()[-1] == str(outcome.run)
+
+
+def test_lines_in_between_come_at_log_steps_when_the_last_is_old(monkeypatch):
+    said, clock = [], [0.0]
+    monkeypatch.setattr("lightning_nlp.callbacks.progress.rank_zero_info", said.append)
+    monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: clock[0])
+    lines = PlainProgress(None, seconds=30.0)
+    trainer = fake_trainer(current_epoch=0)
+    for step in range(1, 101):
+        clock[0], trainer.global_step = 1.7 * step, step
+        lines.on_train_batch_end(trainer, None, None, None, 0)
+    assert [int(line.split()[1]) for line in said] == [20, 40, 60, 80, 100]
+
+
+def test_quiet_leaves_the_result_alone(tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, "--quiet", "true", "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
+    assert outcome.out.splitlines() == [str(outcome.run)]
+    assert outcome.err == ""
+    assert "\nquiet:" not in (outcome.run / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_on_a_terminal_there_is_a_bar_of_one_line(tiny_cls, tmp_path):
+    at = tiny_cls.index("--trainer.enable_progress_bar")
+    arguments = [*tiny_cls[:at], *tiny_cls[at + 2 :]]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(ROOT / "train.py"), "fit", *map(str, arguments), "--runs_dir", str(tmp_path)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, env=environment, text=True)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    out, _ = child.communicate(timeout=60)
+    os.close(ours)
+    assert child.returncode == 0, seen
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    bars = [line for line in re.split(r"[\r\n]+", text) if "Epoch" in line and "loss:" in line]
+    assert bars
+    assert max(map(len, map(str.rstrip, bars))) <= 80
+    assert "━" in bars[-1]
+    assert "\x1b" not in out
