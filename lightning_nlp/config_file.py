@@ -33,7 +33,7 @@ def check_yaml(path: Path) -> None:
         UserError: If it is no YAML, or no mapping from names, or has a key twice.
     """
     try:
-        settings = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)  # a SafeLoader
+        settings = UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not YAML ({one_line(error)}): correct it, or give another --config.") from error
     if not isinstance(settings, dict):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
+from typing import TextIO
 
 # (message, why nobody needs it)
 NOT_FOR_USERS = (
@@ -35,18 +37,38 @@ CHATTER = (
 )
 
 
+class Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at that moment: a progress bar puts itself there, to stay below each message."""
+
+    @property
+    def stream(self) -> TextIO:
+        """The standard error."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        """Not kept."""
+
+
 def quiet_libraries() -> None:
     """Silence what the libraries say to developers, before any of them starts to speak."""
+    from datasets.utils.logging import enable_progress_bar
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else the library warns once workers are forked
     os.environ.setdefault("WANDB_SILENT", "true")
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch", "lightning.fabric"):  # their own handlers keep the stderr of their import
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    logging.getLogger("lightning").handlers = [Stderr()]
     notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     notices.setLevel(logging.NOTSET)
     notices.addFilter(_is_for_users)
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    enable_progress_bar()  # after another command's `--quiet`, in the same process
 
 
 def silence_notices() -> None:

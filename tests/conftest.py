@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import logging
 import os
 import random
 import resource
@@ -60,24 +59,12 @@ def invoke(*arguments: str | Path) -> Outcome:
     """Run a command in this process, its words caught."""
     from lightning_nlp.cli import main
 
-    out, err = io.StringIO(), io.StringIO()
-    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
-    handlers = [handler for logger in loggers for handler in logger.handlers]
-    before = [handler.stream for handler in handlers if isinstance(handler, logging.StreamHandler)]
+    out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        for handler in handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(err)
-        code = 0
         try:
             main([str(argument) for argument in arguments])
         except SystemExit as stop:
             code = int(stop.code or 0)
-        finally:
-            streams = iter(before)
-            for handler in handlers:
-                if isinstance(handler, logging.StreamHandler):
-                    handler.setStream(next(streams))
     return Outcome(code, out.getvalue(), err.getvalue())
 
 

@@ -429,14 +429,6 @@ def test_an_output_that_exists(classifier_run, tmp_path):
     assert left_over(tmp_path) == ["out.jsonl"]
 
 
-def test_predictions_may_replace_their_own_input(classifier_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "WINDOW", 2)
-    path = tmp_path / "texts.jsonl"
-    write_lines(path, [json.dumps({"text": text}) for text in TEXTS])
-    predict(str(classifier_run), str(path), str(path), overwrite=True)
-    assert [record["index"] for record in read_records(path)] == list(range(len(TEXTS)))
-
-
 def test_an_output_that_cannot_be_written(classifier_run, tmp_path):
     source = write_lines(tmp_path / "input.txt", TEXTS[:2])
     with pytest.raises(UserError, match=r"--output .*missing/out\.jsonl cannot be written: No such file"):

@@ -46,7 +46,8 @@ def marker(tmp_path, monkeypatch):
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "strangers.py").write_text(MODULE.format(marker=str(path)))
     monkeypatch.syspath_prepend(tmp_path / "modules")
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     yield path
     sys.modules.pop("strangers", None)
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -247,7 +246,7 @@ def progress(total: int, description: str) -> Any:
     """
     from datasets.utils import tqdm
 
-    return tqdm(total=total, desc=description, unit=" texts", disable=None if sys.stderr.isatty() else True)
+    return tqdm(total=total, desc=description, unit=" texts", disable=None)  # None: on a terminal only
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

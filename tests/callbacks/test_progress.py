@@ -101,7 +101,7 @@ def test_without_a_terminal_there_are_plain_lines(tiny_cls, tmp_path, monkeypatc
     outcome = invoke("fit", *arguments, "--trainer.max_epochs", "2", "--runs_dir", tmp_path)
     assert outcome.code == 0, outcome.err
     assert not {"\r", "\x1b"} & set(outcome.err + outcome.out)
-    lines = [line.removeprefix("INFO: ") for line in outcome.err.splitlines()]
+    lines = [*outcome.err.splitlines()]
     (plan,) = [line for line in lines if line.startswith("Training: ")]
     weights = torch.load(outcome.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     parameters = sum(weight.numel() for name, weight in weights.items() if name.startswith("network."))
@@ -155,9 +155,13 @@ def test_on_a_terminal_there_is_a_bar_of_one_line(tiny_cls, tmp_path):
     out, _ = child.communicate(timeout=60)
     os.close(ours)
     assert child.returncode == 0, seen
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    screen = re.sub(r"\x1b\[1A|\x1b\[2K", "\n", seen.decode())  # what erases a line begins another
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen)
     bars = [line for line in re.split(r"[\r\n]+", text) if "Epoch" in line and "loss:" in line]
     assert bars
     assert max(map(len, map(str.rstrip, bars))) <= 80
     assert "━" in bars[-1]
+    messages = [line for line in re.split(r"[\r\n]+", text) if "stopped:" in line or "Training:" in line]
+    assert len(messages) == 2
+    assert not any("Epoch" in line for line in messages), "a message has a line of its own"
     assert "\x1b" not in out

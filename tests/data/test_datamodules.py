@@ -130,10 +130,10 @@ def test_batches_of_labelled_texts(classification):
         batches = list(loader)
         assert len(batches) == len(loader) > 1
         for batch in batches:
-            assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
+            assert sorted(batch) == ["attention_mask", "input_ids", "labels", "rows"]
             rows, width = batch["input_ids"].shape
             assert batch["attention_mask"].shape == (rows, width)
-            assert batch["labels"].shape == (rows,)
+            assert batch["labels"].shape == batch["rows"].shape == (rows,)
             assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
             assert 1 <= rows <= size
             assert width in (8, 16)
@@ -149,7 +149,7 @@ def test_each_text_comes_once_with_its_label(classification, reviews):
         texts[split] = [
             (data.tokenizer.decode(ids[mask.bool()], skip_special_tokens=True), data.label_names[label])
             for batch in loader
-            for ids, mask, label in zip(*batch.values(), strict=True)
+            for ids, mask, label in zip(*(batch[key] for key in ("input_ids", "attention_mask", "labels")), strict=True)
         ]
     assert [len(texts[split]) for split in texts] == [162, 18, 20]
     expected = [

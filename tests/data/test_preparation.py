@@ -1,9 +1,11 @@
 import json
 import random
 import re
+import sys
 
 import pytest
 from datasets import Dataset
+from datasets.utils.logging import enable_progress_bar
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 from transformers import PreTrainedTokenizerFast
@@ -204,10 +206,14 @@ def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
     assert all(ahead <= number + 2 for number, ahead in enumerate(written))
 
 
-def test_the_progress_bar_counts_the_texts(tmp_path, capsys):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_sees_how_many_texts_are_done(terminal, tmp_path, capsys, monkeypatch):
+    enable_progress_bar()  # whatever a command before has asked for
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     split = Dataset.from_dict({"text": TEXTS})
     write_tokens(split, tmp_path / "a.arrow", bert_like(), max_length=16, truncation="head", description="Tokenizing a")
-    assert re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert bool(re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", said)) == terminal == bool(said)
 
 
 CLEANING = {"clean": True, "deduplicate": True, "val_fraction": 0.1, "test_fraction": 0.1, "seed": 1}

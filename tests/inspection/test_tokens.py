@@ -88,7 +88,7 @@ def test_a_fit_prints_what_its_user_can_act_on(tiny_cls, tmp_path):
     facts = json.loads((outcome.run / "data.json").read_text(encoding="utf-8"))
     wanted = [f"{finding['severity']}: {finding['text']}" for finding in facts["warnings"]]
     assert wanted[-1].startswith("severe: 100% of the training texts lose words to --data.max_length 8")
-    printed = [line.removeprefix("INFO: ") for line in outcome.err.splitlines()]
+    printed = outcome.err.splitlines()
     assert [line for line in printed if line.startswith(("severe:", "warning:", "note:"))] == wanted
 
 

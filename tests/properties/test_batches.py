@@ -143,7 +143,7 @@ def test_classification_batches_hold_the_same_packed_and_padded(tokens):
     tokens = [np.array(sequence) for sequence in tokens]
     collate = partial(
         collate_classification,
-        {"input_ids": tokens, "label": list(range(len(tokens)))},
+        {"input_ids": tokens, "label": list(range(len(tokens))), "index": list(range(7, 7 + len(tokens)))},
         0,
         pad_token_id=0,
         max_length=20,
@@ -155,3 +155,5 @@ def test_classification_batches_hold_the_same_packed_and_padded(tokens):
         real = padded["attention_mask"][row].bool()
         assert padded["input_ids"][row][real].tolist() == tokens[row].tolist()
     assert padded["labels"].tolist() == list(range(len(tokens)))
+    for batch in (padded, packed):
+        assert torch.equal(batch["rows"], batch["labels"] + 7)
