@@ -28,6 +28,9 @@ os.environ.pop("WANDB_API_KEY", None)
 for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
     os.environ[name] = f"{SCRATCH.name}/{name.lower()}"
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()
 

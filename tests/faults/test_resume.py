@@ -1,6 +1,6 @@
 """A training killed at any moment and resumed ends as one that was never interrupted, to the bit.
 
-The long form: `pytest -m slow -s tests/faults`.
+The long form: `pytest -m slow -n 0 -s tests/faults`.
 """
 
 import random
