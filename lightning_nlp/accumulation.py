@@ -62,6 +62,17 @@ class AccumulatedMean:
         self._batches = 0
 
 
+def joint_mean(loss_sum: Tensor, count: Tensor) -> Tensor:
+    """The mean loss of one batch, over all processes: what a single process with all the examples would have.
+
+    Args:
+        loss_sum: The sum of the losses of this process's batch.
+        count: What the sum is to be divided by; 0 for an empty batch.
+    """
+    both = _mean_over_ranks(torch.stack([loss_sum.detach().to(torch.float32), count.to(torch.float32)]))
+    return both[0] / _positive(both[1])
+
+
 def _positive(count: Tensor) -> Tensor:
     """A divisor: 1 in the place of 0."""
     return torch.where(count > 0, count, torch.ones_like(count))

@@ -20,7 +20,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp import runs
+from lightning_nlp import ranks, runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.early_stopping import EarlyStopping
@@ -31,6 +31,7 @@ from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
 from lightning_nlp.checkpoint_io import WholeFiles
+from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
@@ -220,7 +221,10 @@ class CLI(LightningCLI):
         config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         config.trainer.default_root_dir = str(self.run_dir)
         try:
-            prepare_loggers(config, self.run_dir, resumed=self.run.resumed)
+            if ranks.is_first():
+                prepare_loggers(config, self.run_dir, resumed=self.run.resumed)
+            else:
+                config.trainer.logger = False
             self.run.write_config(f"# {self.command}\n{self._dump(config)}")
         except BaseException:
             self._undo()
@@ -321,6 +325,9 @@ class CLI(LightningCLI):
             f"{self._get(self.config, 'trainer').precision}, in {self.run_dir}"
         )
         try:
+            if isinstance(datamodule, TextDataModule):
+                # not by Lightning, where the other processes would wait in a collective, with its time limit
+                datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
             with lightning_errors():
                 trainer.fit(model, datamodule=datamodule, **kwargs)
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
@@ -431,6 +438,12 @@ class CLI(LightningCLI):
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
 
 
+def prepared(datamodule: TextDataModule) -> str:
+    """Prepare the data, and name the folder that they are in."""
+    datamodule.prepare_data()
+    return str(datamodule.folder)
+
+
 def predict_parser() -> ArgumentParser:
     """The arguments of `predict`."""
     parser = ArgumentParser(
@@ -487,7 +500,13 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+    except ranks.FirstFailed:
+        sys.exit(2)  # the first process says why
     except Interrupted as stop:
+        if ranks.started_by_lightning():
+            sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
+        if not ranks.is_first():
+            sys.exit(128 + stop.number)
         reason = "The time limit is reached" if stop.number == signal.SIGALRM else "Interrupted"
         print(
             f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from pathlib import Path
 
 from filelock import FileLock
 from jsonargparse import Namespace
 
-from lightning_nlp import runs
+from lightning_nlp import ranks, runs
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.whole_files import write_whole
 
 
 class RunDirectory:
-    """The directory of the training that this process does, locked.
+    """The directory of the training that this process does, locked; of several processes, only the first writes to it.
 
     Args:
         path: The directory.
@@ -40,10 +41,13 @@ class RunDirectory:
 
     def write_config(self, text: str) -> None:
         """Write config.yaml whole, without the name of the home folder."""
-        self._replace_config(home_as_tilde(text))
+        if ranks.is_first():
+            self._replace_config(home_as_tilde(text))
 
     def undo(self) -> None:
         """Nothing was trained: remove the directory, or leave a resumed run as it was."""
+        if not ranks.is_first():
+            return
         if self.resumed:
             if self._earlier_config is not None:
                 self._replace_config(self._earlier_config)
@@ -64,6 +68,8 @@ class RunDirectory:
 def open_run(config: Namespace, text: str) -> RunDirectory:
     """Find what to go on from, and the run that goes on in its own directory, or make a new one.
 
+    The first process does, and the others of a distributed training take what it found.
+
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
         text: The configuration as it would be written to config.yaml.
@@ -72,8 +78,28 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
         The directory, locked, without what a process that was killed had begun to write.
 
     Raises:
-        UserError: If there is no such checkpoint, or it is of another task, or the directory is in use.
+        UserError: If there is no such checkpoint, or it is of another task, or the directory is in use, or another
+            machine's storage.
+        FirstFailed: In the others, if the first process failed.
     """
+    opened: list[RunDirectory] = []
+
+    def open_here() -> str:
+        run = _open(config, text)
+        opened.append(run)
+        return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path])
+
+    path, step, config.ckpt_path = json.loads(ranks.first("run", open_here))
+    if opened:
+        return opened[0]
+    if not Path(path).is_dir():
+        raise UserError(
+            f"The run's directory {path} is not on this machine: give a --runs_dir on storage that all machines share."
+        )
+    return RunDirectory(Path(path), None, step)
+
+
+def _open(config: Namespace, text: str) -> RunDirectory:
     runs_dir, run, found = Path(config.runs_dir), None, None
     if config.resume == "auto":
         if config.ckpt_path is not None:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_nlp.checkpoint_io import damage
 from lightning_nlp.errors import UserError, warn_user
@@ -26,7 +25,7 @@ class Locked(UserError):
     """Another process trains in a run's directory."""
 
 
-def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock | None]:
+def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
     """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same.
 
     Args:
@@ -68,20 +67,18 @@ def discard(run: Path) -> None:
         run.parent.parent.rmdir()
 
 
-def lock(run: Path) -> FileLock | None:
+def lock(run: Path) -> FileLock:
     """Keep a second process out of a run's directory, until this one ends, however it ends.
 
     Args:
         run: The run's directory.
 
     Returns:
-        The lock, held; None in the other processes of a distributed training.
+        The lock, held.
 
     Raises:
         Locked: If another process has it.
     """
-    if rank_zero_only.rank:  # type: ignore[attr-defined]
-        return None
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
@@ -159,10 +156,10 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
 
 
 def training_part(config: str) -> dict[str, Any]:
-    """What of a config.yaml makes two runs the same training: all but where it writes and when it must end."""
+    """What of a config.yaml makes two runs the same training: not where it runs, where it writes, when it must end."""
     settings: dict[str, Any] = yaml.safe_load(config)
     settings["checkpoint"] = {**settings["checkpoint"], "dirpath": None}
-    ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar")
+    ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
     return {key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")}
 

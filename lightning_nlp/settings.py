@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from jsonargparse import Namespace
+from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.probes import MASK
@@ -88,9 +89,14 @@ def check_settings(config: Namespace) -> None:
     for name, why in NOT_ZERO.items():
         if config.get(name) == 0:
             raise UserError(f"--{name} 0 {why}.")
-    devices = config.get("trainer.devices")
-    if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > (os.cpu_count() or 1):
-        raise UserError(f"--trainer.devices is {devices}, and this machine has {os.cpu_count()} cores: give fewer.")
+    devices, cores = config.get("trainer.devices"), os.cpu_count() or 1
+    if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > 2 * cores:
+        raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
+    if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
+        raise UserError(
+            f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
+            "torchrun on each machine, with --nnodes and --nproc_per_node (the README has the command)."
+        )
     if (filename := config.get("checkpoint.filename", "best")) != "best":
         raise UserError(
             f"--checkpoint.filename is {filename!r}, and a run's best checkpoint is always called best.ckpt: leave it "

@@ -178,6 +178,15 @@ class TextDataModule(LightningDataModule):
         for line in read_facts(self._folder)["cleaning"]:
             rank_zero_info(line)
 
+    @property
+    def folder(self) -> Path | None:
+        """The cache's folder, once it is known; another process may be told."""
+        return self._folder
+
+    @folder.setter
+    def folder(self, folder: Path) -> None:
+        self._folder = folder
+
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
         if self._rows:

@@ -195,9 +195,10 @@ def from_pretrained(
     from transformers.utils import logging
 
     folder = fetch_pretrained(name, "model")
-    # transformers would print a table of every new weight: ours is the line below
+    # transformers would print a table of every new weight, and a bar of a second: ours is the line below
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_overrides)
         set_dropout(config, dropout, attention_dropout)

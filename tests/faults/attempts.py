@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,27 +67,52 @@ class Server:
             point: Where it stops itself.
             after: Seconds from its start to a SIGKILL from outside.
         """
+        return self.run_together(1, arguments, cwd, point=point, after=after)[0]
+
+    def run_together(
+        self,
+        processes: int,
+        arguments: Sequence[str],
+        cwd: Path,
+        *,
+        point: str | None = None,
+        rank: int = 0,
+        after: float | None = None,
+    ) -> list[Attempt]:
+        """Run a command in several children, as torchrun does.
+
+        Args:
+            processes: How many.
+            arguments: The command line.
+            cwd: Their working directory.
+            point: Where one of them stops itself.
+            rank: Which one.
+            after: Seconds from their start to a SIGKILL of that one from outside.
+        """
         files = {name: str(self.scratch / name) for name in ("out", "err", "trace")}
-        Path(files["trace"]).write_text("")
-        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, **files}
+        for number in range(processes):
+            Path(f"{files['trace']}{number}").write_text("")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = {
+            "TORCHELASTIC_RUN_ID": "test",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes),
+            "GROUP_RANK": "0",
+            "GLOO_SOCKET_IFNAME": "lo",
+        }
+        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, "processes": processes, "rank": rank}
         assert self._process.stdin is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        child = self._answer(MOST_SECONDS)["pid"]
+        print(json.dumps({**request, **files, "environment": environment}), file=self._process.stdin, flush=True)
+        children = self._answer(MOST_SECONDS)["pids"]
         result = self._answer(MOST_SECONDS if after is None else after, or_none=after is not None)
         if result is None:
-            os.kill(child, signal.SIGKILL)
+            os.kill(children[rank], signal.SIGKILL)
             result = self._answer(MOST_SECONDS)
-        marks = [line.split(" ", 1) for line in Path(files["trace"]).read_text(encoding="utf-8").splitlines()]
-        times = {phase: float(when) for when, phase in marks}
-        return Attempt(
-            code=result["code"],
-            seconds=max(times.values(), default=result["ended"]) - result["started"],
-            cpu_seconds=result["cpu_seconds"],
-            phases=[phase for _, phase in marks if phase != SIGNAL],
-            signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
-            out=Path(files["out"]).read_text(encoding="utf-8"),
-            err=Path(files["err"]).read_text(encoding="utf-8"),
-        )
+        return [_attempt(result, number, files) for number in range(processes)]
 
     def _answer(self, seconds: float, or_none: bool = False) -> Any:
         stdout = self._process.stdout
@@ -99,6 +125,22 @@ class Server:
         line = stdout.readline()
         assert line, "the server has died"
         return json.loads(line)
+
+
+def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Attempt:
+    """What became of one of the children."""
+    texts = {name: Path(f"{path}{number}").read_text(encoding="utf-8") for name, path in files.items()}
+    marks = [line.split(" ", 1) for line in texts["trace"].splitlines()]
+    times = {phase: float(when) for when, phase in marks}
+    return Attempt(
+        code=result["codes"][number],
+        seconds=max(times.values(), default=result["ended"]) - result["started"],
+        cpu_seconds=result["cpu_seconds"],
+        phases=[phase for _, phase in marks if phase != SIGNAL],
+        signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
+        out=texts["out"],
+        err=texts["err"],
+    )
 
 
 def start_program(arguments: Sequence[str], cwd: Path) -> "subprocess.Popen[str]":

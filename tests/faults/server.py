@@ -38,28 +38,39 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         started = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            answer.close()
-            run_child(request)
-            return
-        print(json.dumps({"pid": child}), file=answer)
-        _, status, used = os.wait4(child, 0)
-        ended = time.monotonic()
-        result = {"code": os.waitstatus_to_exitcode(status), "started": started, "ended": ended}
-        print(json.dumps({**result, "cpu_seconds": used.ru_utime + used.ru_stime}), file=answer)
+        children = []
+        for rank in range(request["processes"]):
+            child = os.fork()
+            if child == 0:
+                answer.close()
+                run_child(request, rank)
+                return
+            children.append(child)
+        print(json.dumps({"pids": children}), file=answer)
+        codes, cpu_seconds = {}, 0.0
+        for _ in children:
+            child, status, used = os.wait3(0)
+            codes[child] = os.waitstatus_to_exitcode(status)
+            cpu_seconds += used.ru_utime + used.ru_stime
+        result = {"codes": [codes[child] for child in children], "started": started, "ended": time.monotonic()}
+        print(json.dumps({**result, "cpu_seconds": cpu_seconds}), file=answer)
 
 
-def run_child(request: dict[str, Any]) -> None:
+def run_child(request: dict[str, Any], rank: int) -> None:
     """Be the child: what it prints goes to files, and a SystemExit ends the process."""
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
     from lightning_nlp.cli import main as command
     from tests.faults.points import Trace, install
 
-    for descriptor, name in enumerate((os.devnull, request["out"], request["err"])):
+    for descriptor, name in enumerate((os.devnull, f"{request['out']}{rank}", f"{request['err']}{rank}")):
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         os.dup2(os.open(name, flags), descriptor)
     os.chdir(request["cwd"])
-    install(Trace(Path(request["trace"]), request["point"]))
+    if request["processes"] > 1:  # what torchrun tells its processes, but that the first has the store
+        os.environ |= request["environment"] | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        rank_zero_only.rank = rank  # found when Lightning was imported
+    install(Trace(Path(f"{request['trace']}{rank}"), request["point"] if rank == request["rank"] else None))
     command(request["arguments"])
 
 
