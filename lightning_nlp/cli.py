@@ -27,6 +27,7 @@ from lightning_nlp.callbacks.early_stopping import EarlyStopping
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.finite import Finite, NotFinite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
+from lightning_nlp.callbacks.position import Position
 from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
@@ -285,7 +286,16 @@ class CLI(LightningCLI):
         own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
         evaluation = Evaluation(self.run_dir / "evaluation", self._get(self.config, "probes"))
-        own += [DataFacts(self.run_dir), finite, Divergence(), self.throughput, RandomState(), evaluation, self.last]
+        own += [
+            Position(),
+            DataFacts(self.run_dir),
+            finite,
+            Divergence(),
+            self.throughput,
+            RandomState(),
+            evaluation,
+            self.last,
+        ]
         quiet = self._get(self.config, "quiet")
         own += progress_callbacks(own[1].monitor, enabled=not quiet and config["enable_progress_bar"] is not False)
         config["enable_progress_bar"] = any(isinstance(callback, Progress) for callback in own)
@@ -320,15 +330,12 @@ class CLI(LightningCLI):
     def _fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         assert self.run_dir is not None
         trainer = self.trainer
-        rank_zero_info(
-            f"{type(model).__name__} on {device_name(self._get(self.config, 'trainer').accelerator)}, "
-            f"{self._get(self.config, 'trainer').precision}, in {self.run_dir}"
-        )
+        rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run_dir}")
         try:
             if isinstance(datamodule, TextDataModule):
                 # not by Lightning, where the other processes would wait in a collective, with its time limit
                 datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
-            with lightning_errors():
+            with lightning_errors(), ranks.lost_peers():
                 trainer.fit(model, datamodule=datamodule, **kwargs)
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
                 raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
@@ -345,7 +352,8 @@ class CLI(LightningCLI):
             runs.discard(self.run_dir)
             return
         try:
-            self._finish(model, datamodule, time.monotonic() - self.started)
+            with ranks.lost_peers():
+                self._finish(model, datamodule, time.monotonic() - self.started)
         except SystemExit as stop:
             self._report_end("interrupted")
             raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
@@ -377,16 +385,22 @@ class CLI(LightningCLI):
         if trainer.is_global_zero:
             print(self.run_dir, flush=True)
 
+    def _hardware(self) -> str:
+        device = device_name(self._get(self.config, "trainer").accelerator)
+        processes = self.trainer.world_size
+        return device if processes == 1 else f"{processes} processes of {device}"
+
     def _facts(self, seconds: float) -> dict[str, Any]:
+        speed = self.throughput.tokens_per_s
         return {
             "command": self.command,
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "seconds": seconds,
-            "tokens_per_s": self.throughput.tokens_per_s,
+            "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
             "mfu": self.throughput.mfu,
             "peak_memory_gib": peak_memory_gib(),
-            "hardware": device_name(self._get(self.config, "trainer").accelerator),
+            "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
         }
 
@@ -498,10 +512,14 @@ def main(args: Sequence[str] | None = None) -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        ranks.tell_last_words(printable(str(error)))
         sys.exit(2)
+    except ranks.PeerLost as error:
+        ranks.tell_last_words(f"{error}: see what it said, and go on with the same command and --resume auto.")
+        sys.exit(1)
     except ranks.FirstFailed:
-        sys.exit(2)  # the first process says why
+        ranks.wait_for_the_first()  # it says why
+        sys.exit(2)
     except Interrupted as stop:
         if ranks.started_by_lightning():
             sys.exit(0)  # else Lightning kills the first process, which has not told of it yet

@@ -20,6 +20,7 @@ NOT_FOR_USERS = (
     r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
     r".*in eval mode at the start of training.*",
     r".*Be aware that when using `ckpt_path`, callbacks.*",  # the run's own directory is given
+    r".*``compute`` method of metric .* was called before the ``update`` method.*",  # a process without examples
     r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run, which is meant
 )
 
@@ -31,9 +32,7 @@ CHATTER = (
     "Using bfloat16",
     "Seed set",
     "LOCAL_",
-    "Initializing distributed",
-    "-----",
-    "distributed_backend",
+    "-----",  # a frame of several lines
     "Restoring states from",
     "Loaded model weights",
     "Restored all states",
@@ -68,7 +67,8 @@ def quiet_libraries() -> None:
     notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     notices.setLevel(logging.NOTSET)
     notices.addFilter(_is_for_users)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    for name in ("seed", "distributed", "rank_zero"):
+        logging.getLogger(f"lightning.fabric.utilities.{name}").setLevel(logging.WARNING)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
     enable_progress_bar()  # after another command's `--quiet`, in the same process

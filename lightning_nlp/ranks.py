@@ -7,20 +7,31 @@ environment variables, which Lightning's processes inherit.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
 
+import torch
 from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch.distributed import PrefixStore, Store, rendezvous
+from torch.distributed import DistError, PrefixStore, Store, TCPStore, rendezvous
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 
 VARIABLE = "LIGHTNING_NLP_FIRST_"
 FAILED, DONE = "failed ", "done "
 LONGEST_WAIT = timedelta(days=7)  # a large corpus is tokenized in hours
+SAME_WORDS_WAIT = timedelta(seconds=5)  # for processes that fail together
+CONNECTION = re.compile(r"gloo/|connection (closed|reset)|broken pipe|nccl", re.IGNORECASE)
+
+
+class PeerLost(Exception):
+    """Another process of this training has ended."""
 
 
 class FirstFailed(Exception):
@@ -60,19 +71,22 @@ def first(name: str, action: Callable[[], str], *, on_node: bool = False) -> str
     """
     if not TorchElasticEnvironment.detect():
         return _inherited(name, action)
-    key = f"{name}/{os.environ['GROUP_RANK']}" if on_node else name
+    store, key = _store(), f"{name}/{os.environ['GROUP_RANK']}" if on_node else name
     if not is_first(on_node=on_node):
-        _store().wait([key], LONGEST_WAIT)
-        text = _store().get(key).decode()
+        try:
+            store.wait([key], LONGEST_WAIT)
+            text = store.get(key).decode()
+        except DistError as error:
+            raise FirstFailed(str(error)) from error
         if text.startswith(FAILED):
             raise FirstFailed(text.removeprefix(FAILED))
         return text.removeprefix(DONE)
     try:
         result = action()
     except BaseException as error:
-        _store().set(key, f"{FAILED}{error}")
+        store.set(key, f"{FAILED}{error}")
         raise
-    _store().set(key, f"{DONE}{result}")
+    store.set(key, f"{DONE}{result}")
     return result
 
 
@@ -89,8 +103,56 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
     return os.environ[VARIABLE + name]
 
 
+@contextlib.contextmanager
+def lost_peers() -> Iterator[None]:
+    """Turn what the collectives of torch raise once a process is gone into a PeerLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        if torch.distributed.is_initialized() and (isinstance(error, DistError) or CONNECTION.search(str(error))):
+            reason = one_line(error).rpartition("]")[2].partition(".")[0].strip(" :")[:200]
+            raise PeerLost(f"Another process of this training has ended ({reason})") from error
+        raise
+
+
+def tell_last_words(message: str) -> None:
+    """Print what this process ends with; of processes that fail together, in the same words, only the first does.
+
+    Args:
+        message: The whole line.
+    """
+    store = None
+    if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
+        with contextlib.suppress(DistError):
+            address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            store = TCPStore(*address, is_master=False, wait_for_workers=False, timeout=SAME_WORDS_WAIT)
+    key = "lightning_nlp/end"
+    if is_first():
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        if store is not None:
+            store.set(key, message)
+            time.sleep(1.0)  # the store may be this process's
+        return
+    with contextlib.suppress(DistError):
+        if store is not None and store.get(key).decode() == message:
+            return
+    print(f"error: process {rank_zero_only.rank}: {message}", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
+
+
+def wait_for_the_first() -> None:
+    """Wait a while to be ended: of its processes, torchrun ends all once one has ended, and the first is to speak."""
+    time.sleep(SAME_WORDS_WAIT.total_seconds())
+
+
 @cache
 def _store() -> Store:
-    """The store of torchrun; after a restart it still holds what the processes before have left."""
+    """The store that torchrun, or its first process, offers."""
+    own_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE", "") != str(True)
+    if not own_store and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
+        raise UserError(
+            "torchrun --max-restarts shares one store among all attempts, and a new one would find the addresses of "
+            "the old (issue 135712 of pytorch): give torchrun --rdzv-backend c10d, or --standalone, and set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it."
+        )
     store, _, _ = next(iter(rendezvous("env://", timeout=LONGEST_WAIT)))
-    return PrefixStore(f"lightning_nlp/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    return PrefixStore("lightning_nlp", store)

@@ -55,6 +55,7 @@ try:
     ranks.first("bad", fail)
 except (ValueError, ranks.FirstFailed) as error:
     print(type(error).__name__, error)
+sys.stdin.read()  # the first process has the store
 """
 
 
@@ -68,8 +69,9 @@ def test_torchruns_processes_wait_for_the_first(tmp_path):
         own = {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
         environment = os.environ | together | own | {"PYTHONPATH": str(Path(__file__).parents[1])}
         command = [sys.executable, "-c", SCRIPT, str(rank)]
-        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    said = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+        pipes = {"stdin": subprocess.DEVNULL if rank else subprocess.PIPE, "stdout": subprocess.PIPE}
+        processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+    said = [process.communicate(timeout=120)[0].splitlines() for process in reversed(processes)][::-1]
     assert said == [
         ["by 0", "on 0", "ValueError no room"],
         ["by 0", "on 0", "FirstFailed no room"],

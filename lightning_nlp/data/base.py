@@ -14,9 +14,10 @@ import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.batching import WINDOW_BATCHES, Batch, Batches, BatchPlan, ResumableLoader
+from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens, read_facts
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import load_tokenizer
@@ -224,7 +225,7 @@ class TextDataModule(LightningDataModule):
     @property
     def train_batches(self) -> int:
         """Batches of an epoch for this process."""
-        return len(self._plan("train"))
+        return len(self.plan("train"))
 
     @property
     def packs(self) -> bool:
@@ -233,7 +234,12 @@ class TextDataModule(LightningDataModule):
             return self.packing is True
         return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
 
-    def _plan(self, split: str) -> BatchPlan:
+    def plan(self, split: str) -> BatchPlan:
+        """Which examples go together, for this process.
+
+        Args:
+            split: train, validation or test.
+        """
         lengths = self._rows[split].lengths
         training = split == "train"
         world_size = self.trainer.world_size if self.trainer else 1
@@ -245,6 +251,7 @@ class TextDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=world_size,
             budget=self._budget(split, lengths, world_size),
+            accumulate=getattr(self.trainer, "accumulate_grad_batches", 1),
         )
 
     def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
@@ -271,7 +278,7 @@ class TextDataModule(LightningDataModule):
         collate = self.collate_function(self.seed if split == "train" else self.split_seed)
         return ResumableLoader(
             Batches(self._rows[split], collate),
-            self._plan(split),
+            self.plan(split),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             fixed_epoch=fixed,

@@ -49,9 +49,16 @@ class TokenBudget:
         self.tokens = tokens
         self.packed = packed
         self.shuffle = shuffle
+        self.window_batches = window_batches
         self.window = max(1, int(window_batches * tokens / self.lengths.mean()))
         self.multiple_of = multiple_of
         self.seed = seed
+
+    @property
+    def layout(self) -> dict[str, int]:
+        """What, besides the lengths and the seed, decides the batches of training; the arguments of their names."""
+        names = ("tokens", "packed", "window_batches", "multiple_of")
+        return {name: int(getattr(self, name)) for name in names}
 
     @cached_property
     def number(self) -> int:
@@ -74,6 +81,25 @@ class TokenBudget:
         """
         batches = self._training(epoch) if self.shuffle else self._evaluation()
         return batches + [np.empty(0, dtype=np.int64)] * (self.number - len(batches))
+
+    def part(self, rows: np.ndarray, epoch: int, *, most: int) -> list[np.ndarray]:
+        """Batches for a part of an epoch's examples, as few as there are.
+
+        Args:
+            rows: Their row numbers.
+            epoch: The epoch, from 0.
+            most: Of so many batches they all would be enough for a whole epoch.
+        """
+        left = np.zeros(len(self.lengths), dtype=bool)
+        left[rows] = True
+        order, window = self._permutation(epoch), self.window
+        order = order[left[order]]
+        batches = self._fill(order, window)
+        while len(batches) > most and window < len(order):
+            window *= 2
+            batches = self._fill(order, window)
+        assert len(batches) <= most, "a part needs no more than the whole"
+        return [batches[i] for i in np.random.default_rng([self.seed, epoch, 2]).permutation(len(batches))]
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.lengths))

@@ -2,103 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_nlp.data.batching import Batches, BatchPlan, ResumableLoader, evaluation_batches, training_batches
+from lightning_nlp.data.batching import Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
+from lightning_nlp.data.plan import BatchPlan
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
-
-
-def padding_efficiency(batches):
-    return sum(LENGTHS[b].sum() for b in batches) / sum(LENGTHS[b].max() * len(b) for b in batches)
-
-
-def test_each_example_once_an_epoch_and_each_epoch_differently():
-    epochs = [training_batches(LENGTHS, 16, seed=1, epoch=epoch) for epoch in range(3)]
-    for batches in epochs:
-        assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
-        assert {len(batch) for batch in batches} <= {15, 16}
-    assert len({tuple(np.concatenate(batches)) for batches in epochs}) == 3
-    partners = [{frozenset(batch) for batch in batches} for batches in epochs]
-    assert len(partners[0] & partners[1]) < 3, "the same examples meet again and again"
-
-
-def test_the_order_depends_on_seed_and_epoch_alone():
-    first, again = (training_batches(LENGTHS, 16, seed=1, epoch=2) for _ in range(2))
-    assert all((a == b).all() for a, b in zip(first, again, strict=True))
-    other = training_batches(LENGTHS, 16, seed=2, epoch=2)
-    assert any((a != b).any() for a, b in zip(first, other, strict=True) if len(a) == len(b))
-
-
-def test_batches_hold_similar_lengths_and_the_longest_comes_first():
-    batches = training_batches(LENGTHS, 16, seed=1, epoch=0)
-    assert padding_efficiency(batches) > 0.9
-    assert padding_efficiency(np.array_split(np.random.default_rng(0).permutation(len(LENGTHS)), len(batches))) < 0.6
-    assert LENGTHS[batches[0]].max() == LENGTHS.max()
-    heads = [LENGTHS[batch].max() for batch in batches[1:]]
-    assert heads != sorted(heads, reverse=True), "training batches must not come sorted"
-
-
-def test_evaluation_is_longest_first_and_complete():
-    batches = evaluation_batches(LENGTHS, 32)
-    assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
-    ordered = LENGTHS[np.concatenate(batches)]
-    assert (np.diff(ordered) <= 0).all()
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize(("examples", "batch_size", "world_size"), [(1003, 16, 4), (5, 1, 4), (3, 8, 4), (64, 8, 2)])
-def test_ranks_have_equally_many_batches_and_share_no_example(examples, batch_size, world_size, shuffle):
-    plans = [
-        BatchPlan(LENGTHS[:examples], batch_size, shuffle=shuffle, seed=3, rank=rank, world_size=world_size)
-        for rank in range(world_size)
-    ]
-    keys = [list(plan) for plan in plans]
-    assert {len(k) for k in keys} == {len(plans[0])}
-    seen = [number for rank_keys in keys for _, numbers in rank_keys for number in numbers]
-    assert sorted(seen) == list(range(examples))
-    assert max(len(numbers) for rank_keys in keys for _, numbers in rank_keys) <= batch_size
-
-
-def test_one_process_and_several_take_the_same_steps():
-    whole = [set(numbers) for _, numbers in BatchPlan(LENGTHS, 16, shuffle=True, seed=3)]
-    parts = [list(BatchPlan(LENGTHS, 4, shuffle=True, seed=3, rank=rank, world_size=4)) for rank in range(4)]
-    assert len(whole) == len(parts[0]) > 10
-    for step, expected in enumerate(whole):
-        assert {number for part in parts for number in part[step][1]} == expected
 
 
 def token_budget(lengths, tokens, **settings):
     defaults = {"packed": True, "shuffle": True, "window_batches": 8, "seed": 5}
     return TokenBudget(lengths, tokens, **{**defaults, **settings})
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize(("examples", "world_size"), [(1003, 1), (1003, 4), (3, 4)])
-def test_ranks_share_batches_filled_to_a_budget(examples, world_size, packed, shuffle):
-    lengths = LENGTHS[:examples]
-    plans = [
-        BatchPlan(
-            lengths,
-            1,
-            shuffle=shuffle,
-            rank=rank,
-            world_size=world_size,
-            budget=token_budget(lengths, 1000, packed=packed, shuffle=shuffle, multiple_of=world_size),
-        )
-        for rank in range(world_size)
-    ]
-    numbers = {len(plan) for plan in plans}
-    for epoch in range(3):
-        for plan in plans:
-            plan.set_epoch(epoch)
-        keys = [list(plan) for plan in plans]
-        numbers |= {len(rank_keys) for rank_keys in keys}
-        assert {key[0] for rank_keys in keys for key in rank_keys} == {epoch}
-        batches = [rows for rank_keys in keys for _, rows in rank_keys]
-        assert sorted(number for rows in batches for number in rows) == list(range(examples))
-        assert max(lengths[rows].sum() for rows in batches if rows) <= 1000
-    assert len(numbers) == 1
 
 
 class Rows:
@@ -168,7 +81,7 @@ def test_a_resumed_loader_saves_its_true_position():
     second = make_loader()
     second.load_state_dict(loader.state_dict())
     next(iter(second))
-    assert second.state_dict() == {"epoch": 0, "handed_out": 3}
+    assert second.state_dict() == {"epoch": 0, "handed_out": 3, "layout": {"examples": 8}}
 
 
 def test_workers_do_not_change_the_batches():

@@ -1,0 +1,186 @@
+"""Trainings of several processes: the same as of one, one run, and one that loses a process goes on exactly."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import read_metrics
+from tests.faults import cases
+from tests.faults.attempts import ENVIRONMENT, HOUSE
+from tests.faults.compare import differences
+
+PLAIN = {"workers": 0, "accumulate": 1, "tokens": False, "interval": False}
+NO_DROPOUT = "--model.dropout 0 --model.attention_dropout 0 --model.lr 0.001 --trainer.log_every_n_steps 1".split()
+
+
+def run_of(folder):
+    (run,) = folder.glob("runs/*/*")
+    return run
+
+
+def train(server, processes, arguments, folder, **point):
+    folder.mkdir(exist_ok=True)
+    return server.run_together(processes, [*arguments, "--trainer.devices", str(processes)], folder, **point)
+
+
+def succeed(server, processes, arguments, folder):
+    attempts = train(server, processes, arguments, folder)
+    assert [attempt.code for attempt in attempts] == [0] * processes, attempts[-1].err
+    return attempts
+
+
+@pytest.mark.parametrize("packing", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_several_processes_train_and_measure_as_one(task, packing, server, data, tmp_path):
+    base = [*cases.command(task, data, packing=packing, **PLAIN), *NO_DROPOUT, "--trainer.max_epochs", "7"]
+    rows, predictions = [], []
+    for processes in (1, 2, 4) if packing else (1, 2):
+        sizes = ["--data.batch_size", str(16 // processes), "--data.eval_batch_size", str(16 // processes)]
+        first, *others = succeed(server, processes, [*base, *sizes], tmp_path / str(processes))
+        assert first.out.count(str(run_of(tmp_path / str(processes)).relative_to(tmp_path / str(processes)))) > 0
+        assert all(other.out == other.err == "" for other in others), "one process speaks for all"
+        rows.append(read_metrics(run_of(tmp_path / str(processes))))
+        if task == "cls":
+            predictions.append(load_file(run_of(tmp_path / str(processes)) / "evaluation" / "test.safetensors"))
+    alone, *together = rows
+    assert sum(row["train/loss"] != "" for row in alone) >= 49
+    for others in together:
+        assert [row["step"] for row in others] == [row["step"] for row in alone]
+        for row, other in zip(alone, others, strict=True):
+            for name in (name for name in row if not name.startswith("perf/") and row[name]):
+                assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-5, abs=1e-5), (name, row["step"])
+    for others in predictions[1:]:
+        for name, values in predictions[0].items():
+            np.testing.assert_allclose(others[name], values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def whole(server, data, tmp_path_factory):
+    """A training of two processes, with dropout, that nobody interrupts."""
+    arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True})
+    folder = tmp_path_factory.mktemp("together") / "whole"
+    succeed(server, 2, arguments, folder)
+    return arguments, folder
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_lost_process_ends_all_and_the_training_goes_on_exactly(killed, whole, server, tmp_path):
+    arguments, folder = whole
+    started = time.monotonic()
+    attempts = train(server, 2, arguments, tmp_path, point="step:9", rank=killed)
+    assert time.monotonic() - started < 60
+    assert attempts[killed].code == -signal.SIGKILL
+    survivor = attempts[1 - killed]
+    assert survivor.code == 1
+    assert "Traceback" not in survivor.err
+    who = "" if killed else "process 1: "
+    (line,) = [line for line in survivor.err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {who}Another process of this training has ended (")
+    assert line.endswith("go on with the same command and --resume auto.")
+    succeed(server, 2, arguments, tmp_path)
+    assert differences(folder, tmp_path) == []
+
+
+def test_a_signal_to_one_process_saves_the_training_of_all(whole, server, tmp_path):
+    arguments, folder = whole
+    first, second = train(server, 2, arguments, tmp_path, point="step:9:SIGTERM", rank=1)
+    assert (first.code, second.code) == (143, 143)
+    assert "Interrupted after step" in first.err
+    assert second.err == ""
+    succeed(server, 2, arguments, tmp_path)
+    assert differences(folder, tmp_path) == []
+
+
+def test_other_numbers_of_processes_go_on_where_one_stopped(server, data, tmp_path):
+    arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True})
+    assert train(server, 2, arguments, tmp_path, point="step:9:SIGTERM")[0].code == 143
+    (attempt,) = train(server, 1, arguments, tmp_path, point="step:2:SIGTERM")
+    assert attempt.code == 143
+    assert re.search(r"other ones now: 2 of epoch \d were done, \d+ of the others are left", attempt.err)
+    first, *_ = succeed(server, 3, arguments, tmp_path)
+    assert "The batches are other ones now: " in first.err
+    steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
+    assert steps == sorted(set(steps)), "no step twice"
+    assert len(list(tmp_path.glob("runs/*/*"))) == 1
+
+
+def test_as_many_examples_a_step_go_on_exactly_on_more_processes(server, data, tmp_path):
+    base = [*cases.command("cls", data, packing=True, **PLAIN), *NO_DROPOUT]
+    sizes = {n: ["--data.batch_size", str(8 // n), "--data.eval_batch_size", str(8 // n)] for n in (1, 2)}
+    succeed(server, 1, [*base, *sizes[1]], tmp_path / "whole")
+    stopped = [*base, *sizes[1]]
+    assert train(server, 1, stopped, tmp_path / "grown", point="step:9:SIGTERM")[0].code == 143
+    resumed = [option for option in base if option not in ("--resume", "auto")]
+    succeed(server, 2, [*resumed, *sizes[2], "--ckpt_path", "last"], tmp_path / "grown")
+    rows, wanted = (read_metrics(run_of(tmp_path / name)) for name in ("grown", "whole"))
+    assert [row["step"] for row in rows] == [row["step"] for row in wanted]
+    for row, other in zip(wanted, rows, strict=True):
+        for name in ("train/loss", "val/loss", "test/loss", "train/grad_norm"):
+            assert row[name] == other[name] == "" or float(row[name]) == pytest.approx(float(other[name]), rel=1e-5)
+
+
+def torchrun(*arguments: str | Path, cwd: Path, restarts: int = 0, own_store: bool = True) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--max-restarts", str(restarts)]
+    command += ["--standalone"]
+    command += ["--monitor_interval", "0.1", HOUSE / "train.py", *arguments, "--trainer.devices", "2"]
+    environment = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def test_data_that_cannot_be_prepared_end_all_with_one_error(data, tmp_path):
+    arguments = cases.command("cls", data, packing=True, **PLAIN)
+    (tmp_path / "broken.csv").write_text("text,stars\ngood,1\n")
+    process = torchrun(*arguments, "--data.path", tmp_path / "broken.csv", cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1  # torchrun's
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert "label" in line
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_restarts_that_would_mix_their_attempts_up_are_refused(data, tmp_path):
+    arguments = cases.command("cls", data, packing=True, **PLAIN)
+    _, err = torchrun(*arguments, cwd=tmp_path, restarts=1, own_store=False).communicate(timeout=120)
+    assert err.count("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1") == 2  # once an attempt
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+@pytest.mark.slow
+def test_torchrun_starts_anew_what_has_lost_a_process(data, tmp_path):
+    arguments = [*cases.command("cls", data, packing=True, **PLAIN), "--trainer.max_epochs", "60"]
+    process = torchrun(*arguments, "--save_minutes", "0.01", cwd=tmp_path, restarts=1)
+    deadline = time.monotonic() + 100
+    while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    victim = children.stdout.split()[-1]
+    os.kill(int(victim), signal.SIGKILL)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert len(list(tmp_path.glob("runs/*/*"))) == 1
+    steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
+    assert steps == sorted(set(steps))
+    assert out.splitlines()[-1].endswith("quickstart/0")
+
+
+def test_lightning_starts_the_others_itself(data, tmp_path):
+    arguments = cases.command("cls", data, packing=True, **PLAIN)
+    command = [sys.executable, HOUSE / "train.py", *arguments, "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    environment = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=200, check=True
+    )
+    assert "2 processes of CPU" in done.stderr
+    assert run_of(tmp_path) == tmp_path / done.stdout.splitlines()[-1]
+    assert (run_of(tmp_path) / "export" / "model.safetensors").is_file()
