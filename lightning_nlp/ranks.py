@@ -110,7 +110,7 @@ def lost_peers() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if torch.distributed.is_initialized() and (isinstance(error, DistError) or CONNECTION.search(str(error))):
-            reason = one_line(error).rpartition("]")[2].partition(".")[0].strip(" :")[:200]
+            reason = one_line(error).rpartition("]")[2].partition(".")[0].lstrip(": 0123456789")[:200]
             raise PeerLost(f"Another process of this training has ended ({reason})") from error
         raise
 

@@ -43,6 +43,7 @@ NOT_ZERO = {
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
     "checkpoint.save_top_k": "keeps no best checkpoint, and that is the one to be tested and exported: give 1",
 }
+SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # strategies, as far as their names tell
 MOST_SEED = 2**32 - 1  # NumPy's
 MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
 
@@ -92,6 +93,13 @@ def check_settings(config: Namespace) -> None:
     devices, cores = config.get("trainer.devices"), os.cpu_count() or 1
     if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > 2 * cores:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
+    strategy = config.get("trainer.strategy", "auto")
+    strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
+    if strategy.lower().startswith(SHARDING):
+        raise UserError(
+            f"--trainer.strategy {strategy} shards the model, and what is measured and exported here needs it whole: "
+            "give --trainer.strategy ddp."
+        )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "

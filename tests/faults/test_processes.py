@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,20 +126,40 @@ def test_as_many_examples_a_step_go_on_exactly_on_more_processes(server, data, t
             assert row[name] == other[name] == "" or float(row[name]) == pytest.approx(float(other[name]), rel=1e-5)
 
 
-def torchrun(*arguments: str | Path, cwd: Path, restarts: int = 0, own_store: bool = True) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--max-restarts", str(restarts)]
-    command += ["--standalone"]
-    command += ["--monitor_interval", "0.1", HOUSE / "train.py", *arguments, "--trainer.devices", "2"]
-    environment = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+@pytest.fixture
+def torchrun(tmp_path):
+    """Starts a training of two processes in `tmp_path`; nothing of it outlives the test."""
+    started = []
+
+    def start(*arguments, restarts=0, own_store=True):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command += ["--max-restarts", str(restarts), "--monitor_interval", "0.1", HOUSE / "train.py", *arguments]
+        environment = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"}
+        environment |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if own_store else {}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([*command, "--trainer.devices", "2"], cwd=tmp_path, env=environment, **pipes)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            for worker in workers(process):
+                os.kill(worker, signal.SIGKILL)
+            process.kill()
+            process.communicate()
 
 
-def test_data_that_cannot_be_prepared_end_all_with_one_error(data, tmp_path):
+def workers(process):
+    """The process ids of a torchrun's processes."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def test_data_that_cannot_be_prepared_end_all_with_one_error(torchrun, data, tmp_path):
     arguments = cases.command("cls", data, packing=True, **PLAIN)
     (tmp_path / "broken.csv").write_text("text,stars\ngood,1\n")
-    process = torchrun(*arguments, "--data.path", tmp_path / "broken.csv", cwd=tmp_path)
+    process = torchrun(*arguments, "--data.path", tmp_path / "broken.csv")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1  # torchrun's
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
@@ -148,24 +167,22 @@ def test_data_that_cannot_be_prepared_end_all_with_one_error(data, tmp_path):
     assert not list(tmp_path.glob("runs/*/*"))
 
 
-def test_restarts_that_would_mix_their_attempts_up_are_refused(data, tmp_path):
+def test_restarts_that_would_mix_their_attempts_up_are_refused(torchrun, data, tmp_path):
     arguments = cases.command("cls", data, packing=True, **PLAIN)
-    _, err = torchrun(*arguments, cwd=tmp_path, restarts=1, own_store=False).communicate(timeout=120)
+    _, err = torchrun(*arguments, restarts=1, own_store=False).communicate(timeout=120)
     assert err.count("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1") == 2  # once an attempt
     assert not list(tmp_path.glob("runs/*/*"))
 
 
 @pytest.mark.slow
-def test_torchrun_starts_anew_what_has_lost_a_process(data, tmp_path):
+def test_torchrun_starts_anew_what_has_lost_a_process(torchrun, data, tmp_path):
     arguments = [*cases.command("cls", data, packing=True, **PLAIN), "--trainer.max_epochs", "60"]
-    process = torchrun(*arguments, "--save_minutes", "0.01", cwd=tmp_path, restarts=1)
+    process = torchrun(*arguments, "--save_minutes", "0.01", restarts=1)
     deadline = time.monotonic() + 100
     while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-    victim = children.stdout.split()[-1]
-    os.kill(int(victim), signal.SIGKILL)
+    os.kill(workers(process)[-1], signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
