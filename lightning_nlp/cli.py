@@ -18,24 +18,20 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import ranks, runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.early_stopping import EarlyStopping
 from lightning_nlp.callbacks.evaluation import Evaluation
-from lightning_nlp.callbacks.finite import Finite, NotFinite
+from lightning_nlp.callbacks.finite import Finite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
 from lightning_nlp.callbacks.position import Position
 from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
-from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.checkpoint_io import WholeFiles
-from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
-from lightning_nlp.export import export_run
-from lightning_nlp.hardware import device_name
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.inspection.command import add_inspect_arguments, check_inspect_arguments, inspect_data
@@ -44,10 +40,10 @@ from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries, silence_notices
-from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
-from lightning_nlp.summary import print_metrics, print_summary
+from lightning_nlp.summary import print_metrics
+from lightning_nlp.training import Training
 
 # Imported so that the yaml files may name them without their modules.
 from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
@@ -324,109 +320,18 @@ class CLI(LightningCLI):
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
+        assert self.run is not None
+        training = Training(
+            self.trainer,
+            self.run,
+            self.config.fit,
+            command=self.command,
+            started=self.started,
+            throughput=self.throughput,
+            last=self.last,
+        )
         with ended_loggers(self.trainer):
-            self._fit(model, datamodule, **kwargs)
-
-    def _fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
-        assert self.run_dir is not None
-        trainer = self.trainer
-        rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run_dir}")
-        try:
-            if isinstance(datamodule, TextDataModule):
-                # not by Lightning, where the other processes would wait in a collective, with its time limit
-                datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
-            with lightning_errors(), ranks.lost_peers():
-                trainer.fit(model, datamodule=datamodule, **kwargs)
-            if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
-                raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
-        except NotFinite:
-            self._report_end("failed")
-            raise  # the run's directory holds the step
-        except BaseException as error:
-            if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
-                self._undo()
-            if not isinstance(error, SystemExit):  # a second signal wants to be out at once
-                self._report_end("interrupted" if isinstance(error, Interrupted) else "failed")
-            raise
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            runs.discard(self.run_dir)
-            return
-        try:
-            with ranks.lost_peers():
-                self._finish(model, datamodule, time.monotonic() - self.started)
-        except SystemExit as stop:
-            self._report_end("interrupted")
-            raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
-        except BaseException:
-            self._report_end("failed")
-            raise
-
-    def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
-        assert self.run_dir is not None
-        trainer = self.trainer
-        best = self._best_checkpoint()
-        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would be too low
-        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
-        trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
-        (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
-        facts = {
-            **self._facts(fit_seconds),
-            "checkpoint": str(best.relative_to(self.run_dir.resolve())),
-            "validation": self._best_score(),
-            "test": metrics,
-        }
-        if trainer.is_global_zero:
-            export_run(model, datamodule, self.run_dir, facts, calibrated=self._get(self.config, "calibrate"))
-            report_end(self.run_dir, facts, "finished")
-            if not self._get(self.config, "quiet"):
-                print_summary(self.run_dir, facts)
-        for logger in trainer.loggers:
-            logger.finalize("success")
-        if trainer.is_global_zero:
-            print(self.run_dir, flush=True)
-
-    def _hardware(self) -> str:
-        device = device_name(self._get(self.config, "trainer").accelerator)
-        processes = self.trainer.world_size
-        return device if processes == 1 else f"{processes} processes of {device}"
-
-    def _facts(self, seconds: float) -> dict[str, Any]:
-        speed = self.throughput.tokens_per_s
-        return {
-            "command": self.command,
-            "epochs": self.trainer.current_epoch,
-            "steps": self.trainer.global_step,
-            "seconds": seconds,
-            "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
-            "mfu": self.throughput.mfu,
-            "peak_memory_gib": peak_memory_gib(),
-            "hardware": self._hardware(),
-            "precision": str(self.trainer.precision),
-        }
-
-    def _report_end(self, state: str) -> None:
-        """Of a training that has not come to its end, if it has come to a step and its directory is still there."""
-        trainer, run_dir = self.trainer, self.run_dir
-        assert run_dir is not None
-        if trainer.global_step and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            report_end(run_dir, self._facts(time.monotonic() - self.started), state)
-
-    def _best_checkpoint(self) -> Path:
-        callback = self.trainer.checkpoint_callback
-        assert isinstance(callback, ModelCheckpoint)
-        path = Path(callback.best_model_path)
-        folder = self.last.checkpoint.parent.resolve()
-        if path.parent.resolve() != folder or not path.is_file():
-            # no validation took place, so there was nothing to choose by (a resumed path may be another run's)
-            path = folder / runs.BEST
-            self.trainer.save_checkpoint(path, weights_only=False)
-        return path.resolve()
-
-    def _best_score(self) -> dict[str, float]:
-        callback = self.trainer.checkpoint_callback
-        assert isinstance(callback, ModelCheckpoint)
-        score = callback.best_model_score
-        return {} if score is None or callback.monitor is None else {callback.monitor: float(score)}
+            training.fit(model, datamodule, **kwargs)
 
     def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Measure a checkpoint on the validation part."""
@@ -450,12 +355,6 @@ class CLI(LightningCLI):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
-
-
-def prepared(datamodule: TextDataModule) -> str:
-    """Prepare the data, and name the folder that they are in."""
-    datamodule.prepare_data()
-    return str(datamodule.folder)
 
 
 def predict_parser() -> ArgumentParser:

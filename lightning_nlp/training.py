@@ -1,0 +1,179 @@
+"""One `fit`, from its first step to its report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp import ranks, runs
+from lightning_nlp.callbacks.finite import NotFinite
+from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
+from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.errors import UserError, lightning_errors
+from lightning_nlp.export import export_run
+from lightning_nlp.hardware import device_name
+from lightning_nlp.report.ending import report_end
+from lightning_nlp.run_directory import RunDirectory
+from lightning_nlp.summary import print_summary
+
+
+class Training:
+    """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
+
+    Args:
+        trainer: With the callbacks that every run has.
+        run: The run's directory.
+        config: The configuration of `fit`.
+        command: What the user typed.
+        started: When the program started, as `time.monotonic` counts.
+        throughput: Among the callbacks.
+        last: Among them too.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        run: RunDirectory,
+        config: Namespace,
+        *,
+        command: str,
+        started: float,
+        throughput: Throughput,
+        last: LastCheckpoint,
+    ) -> None:
+        self.trainer = trainer
+        self.run = run
+        self.config = config
+        self.command = command
+        self.started = started
+        self.throughput = throughput
+        self.last = last
+
+    def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Do it all; the last line on stdout is the run's directory.
+
+        Args:
+            model: What is trained.
+            datamodule: Its data.
+            **kwargs: Of `Trainer.fit`.
+
+        Raises:
+            UserError: If the user can cure what ended it.
+            Interrupted: If a signal or the time limit did, and the training is saved.
+            NotFinite: If a step did whose loss or gradient is not finite.
+            PeerLost: If another process of the training has ended.
+        """
+        trainer = self.trainer
+        rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run.path}")
+        try:
+            if isinstance(datamodule, TextDataModule):
+                # not by Lightning, where the other processes would wait in a collective, with its time limit
+                datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
+            with lightning_errors(), ranks.lost_peers():
+                trainer.fit(model, datamodule=datamodule, **kwargs)
+            if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
+                raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
+        except NotFinite:
+            self._report_end("failed")
+            raise  # the run's directory holds the step
+        except BaseException as error:
+            if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
+                self.run.undo()
+            if not isinstance(error, SystemExit):  # a second signal wants to be out at once
+                self._report_end("interrupted" if isinstance(error, Interrupted) else "failed")
+            raise
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            if ranks.is_first():
+                runs.discard(self.run.path)
+            return
+        try:
+            with ranks.lost_peers():
+                self._finish(model, datamodule, time.monotonic() - self.started)
+        except SystemExit as stop:
+            self._report_end("interrupted")
+            raise Interrupted(self.last.checkpoint, trainer.global_step, int(stop.code or 0) - 128) from None
+        except BaseException:
+            self._report_end("failed")
+            raise
+
+    def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
+        trainer, run_dir = self.trainer, self.run.path
+        best = self._best_checkpoint()
+        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would be too low
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
+        (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
+        facts = {
+            **self._facts(fit_seconds),
+            "checkpoint": str(best.relative_to(run_dir.resolve())),
+            "validation": self._best_score(),
+            "test": metrics,
+        }
+        if trainer.is_global_zero:
+            export_run(model, datamodule, run_dir, facts, calibrated=self.config.calibrate)
+            report_end(run_dir, facts, "finished")
+            if not self.config.quiet:
+                print_summary(run_dir, facts)
+        for logger in trainer.loggers:
+            logger.finalize("success")
+        if trainer.is_global_zero:
+            print(run_dir, flush=True)
+
+    def _hardware(self) -> str:
+        device = device_name(self.config.trainer.accelerator)
+        processes = self.trainer.world_size
+        return device if processes == 1 else f"{processes} processes of {device}"
+
+    def _facts(self, seconds: float) -> dict[str, Any]:
+        speed = self.throughput.tokens_per_s
+        return {
+            "command": self.command,
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "seconds": seconds,
+            "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
+            "mfu": self.throughput.mfu,
+            "peak_memory_gib": peak_memory_gib(),
+            "hardware": self._hardware(),
+            "precision": str(self.trainer.precision),
+        }
+
+    def _report_end(self, state: str) -> None:
+        """Of a training that has not come to its end, if it has come to a step and its directory is still there."""
+        trainer = self.trainer
+        if trainer.global_step and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            report_end(self.run.path, self._facts(time.monotonic() - self.started), state)
+
+    def _best_checkpoint(self) -> Path:
+        callback = self.trainer.checkpoint_callback
+        assert isinstance(callback, ModelCheckpoint)
+        path = Path(callback.best_model_path)
+        folder = self.last.checkpoint.parent.resolve()
+        if path.parent.resolve() != folder or not path.is_file():
+            # no validation took place, so there was nothing to choose by (a resumed path may be another run's)
+            path = folder / runs.BEST
+            self.trainer.save_checkpoint(path, weights_only=False)
+        return path.resolve()
+
+    def _best_score(self) -> dict[str, float]:
+        callback = self.trainer.checkpoint_callback
+        assert isinstance(callback, ModelCheckpoint)
+        score = callback.best_model_score
+        return {} if score is None or callback.monitor is None else {callback.monitor: float(score)}
+
+
+def prepared(datamodule: TextDataModule) -> str:
+    """Prepare the data, and name the folder that they are in.
+
+    Args:
+        datamodule: Whose data.
+    """
+    datamodule.prepare_data()
+    return str(datamodule.folder)
