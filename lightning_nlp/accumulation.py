@@ -24,23 +24,25 @@ class AccumulatedMean:
         self._total: Tensor | None = None
         self._batches = 0
 
-    def loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
-        """What `training_step` returns for one batch.
+    def loss(self, loss_sum: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """What `training_step` returns for one batch, and what it logs.
 
         Args:
             loss_sum: The sum of the losses of the batch, a scalar with a graph.
             count: What the sum is to be divided by: how many terms, or their weights' sum; 0 for an empty batch.
 
         Returns:
-            The sum over the reference count: the batch's own mean where it is the first.
+            The sum over the reference count; and, without a graph, the batch's mean loss over all processes: what a
+            single process with all of their examples would have.
         """
-        count = count.detach().to(torch.float32)
+        joint = torch.stack([loss_sum.detach().to(torch.float32), count.detach().to(torch.float32)])
+        joint_sum, joint_count = _mean_over_ranks(joint)
         if self._reference is None or self._total is None:
-            self._reference = _positive(_mean_over_ranks(count))
-            self._total = torch.zeros_like(count)
-        self._total = self._total + count
+            self._reference = _positive(joint_count)
+            self._total = torch.zeros_like(joint_count)
+        self._total = self._total + joint_count
         self._batches += 1
-        return loss_sum / self._reference
+        return loss_sum / self._reference, joint_sum / _positive(joint_count)
 
     def rescale(self, parameters: Iterable[nn.Parameter], accumulate: int) -> None:
         """Correct the accumulated gradients; for `on_before_optimizer_step`.
@@ -50,7 +52,7 @@ class AccumulatedMean:
             accumulate: `trainer.accumulate_grad_batches`.
         """
         if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
-            factor = accumulate * self._reference / _positive(_mean_over_ranks(self._total))
+            factor = accumulate * self._reference / _positive(self._total)
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, factor)
@@ -62,27 +64,16 @@ class AccumulatedMean:
         self._batches = 0
 
 
-def joint_mean(loss_sum: Tensor, count: Tensor) -> Tensor:
-    """The mean loss of one batch, over all processes: what a single process with all the examples would have.
-
-    Args:
-        loss_sum: The sum of the losses of this process's batch.
-        count: What the sum is to be divided by; 0 for an empty batch.
-    """
-    both = _mean_over_ranks(torch.stack([loss_sum.detach().to(torch.float32), count.to(torch.float32)]))
-    return both[0] / _positive(both[1])
-
-
 def _positive(count: Tensor) -> Tensor:
     """A divisor: 1 in the place of 0."""
     return torch.where(count > 0, count, torch.ones_like(count))
 
 
-def _mean_over_ranks(count: Tensor) -> Tensor:
-    """The mean over the processes of a distributed run; the value itself elsewhere."""
+def _mean_over_ranks(values: Tensor) -> Tensor:
+    """The mean over the processes of a distributed run; the values themselves elsewhere."""
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
-        return count
-    count = count.clone()
-    distributed.all_reduce(count)
-    return count / distributed.get_world_size()
+        return values
+    values = values.clone()
+    distributed.all_reduce(values)
+    return values / distributed.get_world_size()

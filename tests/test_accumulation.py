@@ -14,7 +14,7 @@ def accumulated_gradient(rows, sizes, accumulate):
     torch.manual_seed(0)
     layer, mean = nn.Linear(3, 1), AccumulatedMean()
     for part in rows.split(sizes):
-        loss = mean.loss(layer(part).square().sum(), torch.tensor(len(part)))
+        loss, _ = mean.loss(layer(part).square().sum(), torch.tensor(len(part)))
         (loss / accumulate).backward()
     mean.rescale(layer.parameters(), accumulate)
     return layer.weight.grad
@@ -51,11 +51,13 @@ def test_a_single_batch_keeps_its_mean_and_windows_do_not_mix():
     mean, layer = AccumulatedMean(), nn.Linear(3, 1)
     for size in (5, 2):
         loss = layer(torch.ones(size, 3)).square()
-        torch.testing.assert_close(mean.loss(loss.sum(), torch.tensor(size)), loss.mean())
+        for found in mean.loss(loss.sum(), torch.tensor(size)):
+            torch.testing.assert_close(found, loss.mean())
         mean.rescale(layer.parameters(), 1)
     mean.loss(torch.tensor(1.0), torch.tensor(3))
     mean.reset()
-    assert mean.loss(torch.tensor(8.0), torch.tensor(4)) == 2
+    assert mean.loss(torch.tensor(8.0), torch.tensor(4)) == (2, 2)
+    assert mean.loss(torch.tensor(9.0), torch.tensor(3)) == (9 / 4, 3)  # over the first batch's count, and its own
 
 
 # Run by each of two processes; the counts are those of the ranks (rank 0, rank 1), for one batch a step and for two.
@@ -75,7 +77,7 @@ for sizes in ([(5, 3)], [(1, 3), (4, 0)]):
     rows = torch.randn(8, 3, generator=torch.Generator().manual_seed(1)).split([n for pair in sizes for n in pair])
     for index, part in enumerate(rows[rank::2]):
         with nullcontext() if index == len(sizes) - 1 else network.no_sync():
-            loss = mean.loss(network(part).square().sum(), torch.tensor(len(part)))
+            loss, joint = mean.loss(network(part).square().sum(), torch.tensor(len(part)))
             (loss / len(sizes)).backward()
     mean.rescale(network.parameters(), len(sizes))
     gradients.append(network.module.weight.grad)

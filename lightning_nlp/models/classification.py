@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.accumulation import AccumulatedMean, joint_mean
+from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.optim import (
@@ -127,8 +127,9 @@ class SequenceClassifier(LightningModule):
         counted = labels != IGNORE_INDEX
         # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
         count = counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
-        self.log("train/loss", joint_mean(loss_sum, count), prog_bar=True)
-        return self._accumulated.loss(loss_sum, count)
+        loss, mean = self._accumulated.loss(loss_sum, count)
+        self.log("train/loss", mean, prog_bar=True)
+        return loss
 
     def on_train_epoch_start(self) -> None:
         """No gradient is carried from one epoch into the next."""

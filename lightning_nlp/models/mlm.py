@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_nlp.accumulation import AccumulatedMean, joint_mean
+from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.losses import cross_entropy_sum
@@ -104,8 +104,9 @@ class MaskedLanguageModel(LightningModule):
         # an empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on
         loss_sum = cross_entropy_sum(logits, targets)
         count = torch.full((), len(logits), device=logits.device)
-        self.log("train/loss", joint_mean(loss_sum, count), prog_bar=True)
-        return self._accumulated.loss(loss_sum, count)
+        loss, mean = self._accumulated.loss(loss_sum, count)
+        self.log("train/loss", mean, prog_bar=True)
+        return loss
 
     def on_train_epoch_start(self) -> None:
         """No gradient is carried from one epoch into the next."""
