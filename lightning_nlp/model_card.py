@@ -81,8 +81,13 @@ def model_card(
     trained = f"Trained with lightning_nlp on {_cell(source)}."
     if task == "classification":
         trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
+    sampled = data_facts.get("streamed", False)
     sizes = [
-        (split, f"{data_facts[split]['texts']:,}", f"{data_facts[split]['tokens']:,}")
+        (
+            f"{split} (a sample of the stream)" if sampled and split == "train" else split,
+            f"{data_facts[split]['texts']:,}",
+            f"{data_facts[split]['tokens']:,}",
+        )
         for split in ("train", "validation", "test")
     ]
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"

@@ -105,7 +105,7 @@ def lr_lambda(
     return factor
 
 
-def num_training_steps(trainer: Trainer, batches_per_epoch: int) -> int | None:
+def num_training_steps(trainer: Trainer, batches_per_epoch: int | None) -> int | None:
     """How many optimizer steps a run will make.
 
     It is computed rather than read from `trainer.estimated_stepping_batches`, because that property sets up the
@@ -115,11 +115,13 @@ def num_training_steps(trainer: Trainer, batches_per_epoch: int) -> int | None:
     Args:
         trainer: Its `max_steps`, `max_epochs`, `accumulate_grad_batches` and `limit_train_batches` count;
             `overfit_batches` and `fast_dev_run` have already been turned into those by Lightning.
-        batches_per_epoch: The length of the training loader on one rank.
+        batches_per_epoch: The length of the training loader on one rank; None for one without end.
 
     Returns:
         The number of steps, at least 1, or None where neither `max_epochs` nor `max_steps` ends the run.
     """
+    if batches_per_epoch is None:
+        return max(1, trainer.max_steps) if trainer.max_steps >= 0 else None
     limit = trainer.limit_train_batches
     # an int is a number of batches, a float a share of them; Lightning rounds down too
     batches = int(batches_per_epoch * limit) if isinstance(limit, float) else min(batches_per_epoch, limit)
@@ -168,21 +170,37 @@ def configure_adamw(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def configure_module(module: LightningModule, batches_per_epoch: int) -> dict[str, Any]:
+def limit_tokens(trainer: Trainer, data: Any) -> None:
+    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
+
+    Args:
+        trainer: Changed in place.
+        data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
+    """
+    if getattr(data, "max_tokens", None) is None:
+        return
+    in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
+    steps = max(1, round(data.max_tokens / in_step))
+    if trainer.max_steps < 0 or steps < trainer.max_steps:
+        trainer.fit_loop.epoch_loop.max_steps = steps
+
+
+def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
     """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`.
 
     Args:
         module: A module that calls this in its `configure_optimizers`.
-        batches_per_epoch: As for `num_training_steps`.
+        data: The data module, with `train_batches` as for `num_training_steps`, and `max_tokens` as for `limit_tokens`.
 
     Returns:
         What `configure_optimizers` returns.
     """
+    limit_tokens(module.trainer, data)
     settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
     configured = configure_adamw(
         module,
         **settings,
-        num_training_steps=num_training_steps(module.trainer, batches_per_epoch),
+        num_training_steps=num_training_steps(module.trainer, data.train_batches),
         fused=module.trainer.precision != "16-mixed",
     )
     # Lightning keeps the gradients until the next backward pass, so that they take room through the forward pass too
@@ -190,17 +208,18 @@ def configure_module(module: LightningModule, batches_per_epoch: int) -> dict[st
     return configured
 
 
-def restore_module(module: LightningModule, checkpoint: dict[str, Any], batches_per_epoch: int) -> None:
+def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
     """`restore_command_line` by a module's own hyperparameters, where a training is about to go on.
 
     Args:
         module: A module that calls this in its `on_load_checkpoint`.
         checkpoint: What that hook receives; changed in place.
-        batches_per_epoch: As for `num_training_steps`.
+        data: As for `configure_module`.
     """
     if module.trainer.state.fn != "fit":
         return
-    hparams, steps = module.hparams, num_training_steps(module.trainer, batches_per_epoch)
+    limit_tokens(module.trainer, data)
+    hparams, steps = module.hparams, num_training_steps(module.trainer, data.train_batches)
     restore_command_line(
         checkpoint,
         lr=hparams["lr"],

@@ -43,6 +43,7 @@ NOT_ZERO = {
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
     "checkpoint.save_top_k": "keeps no best checkpoint, and that is the one to be tested and exported: give 1",
 }
+STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
 SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # strategies, as far as their names tell
 MOST_SEED = 2**32 - 1  # NumPy's
 MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
@@ -66,6 +67,10 @@ def fill_in(config: Namespace) -> None:
     config.runs_dir = os.path.expanduser(config.runs_dir)
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
+    if data.get("streaming"):  # the budget is the only end, and one epoch long
+        config.trainer.max_epochs = -1
+        if config.trainer.val_check_interval is None:
+            config.trainer.val_check_interval = STREAM_VALIDATION
     if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
         config.checkpoint.monitor, config.checkpoint.save_on_train_epoch_end = None, True
     if config.name is None:
@@ -90,6 +95,8 @@ def check_settings(config: Namespace) -> None:
     for name, why in NOT_ZERO.items():
         if config.get(name) == 0:
             raise UserError(f"--{name} 0 {why}.")
+    if config.get("data.init_args.streaming"):
+        _check_stream(config)
     devices, cores = config.get("trainer.devices"), os.cpu_count() or 1
     if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > 2 * cores:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
@@ -131,6 +138,14 @@ def check_settings(config: Namespace) -> None:
                 f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
                 f"{known[monitor]}."
             )
+
+
+def _check_stream(config: Namespace) -> None:
+    if config.get("trainer.overfit_batches"):
+        raise UserError("--trainer.overfit_batches is not for a stream: give --data.streaming false.")
+    ends = config.get("trainer.max_steps", -1) > 0 or config.data.init_args.get("max_tokens") is not None
+    if not ends and not config.get("trainer.fast_dev_run"):
+        raise UserError("A stream has no end: give --trainer.max_steps or --data.max_tokens.")
 
 
 def check_seed(seed: Any) -> None:

@@ -21,6 +21,8 @@ class Position(Callback):
         datamodule: Any = getattr(trainer, "datamodule", None)
         if trainer.state.fn != "fit" or not hasattr(datamodule, "plan"):  # a data module of the user's own
             return
+        if getattr(datamodule, "streaming", False):  # it has no epochs, so nothing is counted in batches
+            return
         loops = checkpoint["loops"]["fit_loop"]
         (position,) = loops["state_dict"].get("combined_loader") or [None]
         if position is None:  # before the first batch

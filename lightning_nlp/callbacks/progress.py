@@ -67,8 +67,11 @@ class Plan(Callback):
         self._first, self._told = trainer.global_step, False
         parameters = sum(parameter.numel() for parameter in pl_module.parameters())
         parts = [f"{parameters:,} parameters" if parameters < 1e6 else f"{parameters / 1e6:,.1f}M parameters"]
-        rows = getattr(getattr(trainer, "datamodule", None), "token_rows", {}).get("train")
-        if rows is not None:
+        data = getattr(trainer, "datamodule", None)
+        rows = getattr(data, "token_rows", {}).get("train")
+        if getattr(data, "streaming", False):
+            parts.append("a stream of texts")
+        elif rows is not None:
             parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens an epoch")
         steps = "" if self._pace.total is None else f"at most {self._pace.total:,} steps"
         if trainer.max_epochs is not None and trainer.max_epochs > 0:

@@ -109,6 +109,7 @@ class TextDataModule(LightningDataModule):
         cleaning: dict[str, Any],
         training: dict[str, Any],
         truncation: Truncation | None,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__()
         if eval_batch_size is None:
@@ -129,6 +130,8 @@ class TextDataModule(LightningDataModule):
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
             if value > most:
                 raise UserError(f"--data.{name} must be at most {most}, not {value}.")
+        if max_tokens is not None and max_tokens < 1:
+            raise UserError(f"--data.max_tokens must be at least 1, not {max_tokens}.")
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
@@ -138,6 +141,7 @@ class TextDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.tokens_per_batch = tokens_per_batch
+        self.max_tokens = max_tokens
         self.packing = packing
         self.num_workers = num_workers
         self.seed = seed
@@ -176,8 +180,11 @@ class TextDataModule(LightningDataModule):
             max_length=self.max_length,
             truncation=self._truncation,
         )
-        for line in read_facts(self._folder)["cleaning"]:
+        for line in self._read_facts(self._folder)["cleaning"]:
             rank_zero_info(line)
+
+    def _read_facts(self, folder: Path) -> dict[str, Any]:
+        return read_facts(folder)
 
     @property
     def folder(self) -> Path | None:
@@ -197,7 +204,7 @@ class TextDataModule(LightningDataModule):
         assert self._folder is not None
         self.tokenizer = load_tokenizer(str(self._folder / "tokenizer"))
         self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
-        self.facts = read_facts(self._folder)
+        self.facts = self._read_facts(self._folder)
         for name in SPLITS:
             self._rows[name] = TokenRows(self._folder / f"{name}.arrow")
 
@@ -223,8 +230,8 @@ class TextDataModule(LightningDataModule):
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
 
     @property
-    def train_batches(self) -> int:
-        """Batches of an epoch for this process."""
+    def train_batches(self) -> int | None:
+        """Batches of an epoch for this process; None where there is no end to them."""
         return len(self.plan("train"))
 
     @property
@@ -284,7 +291,7 @@ class TextDataModule(LightningDataModule):
             fixed_epoch=fixed,
         )
 
-    def train_dataloader(self) -> ResumableLoader:
+    def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
         return self._loader("train")
 

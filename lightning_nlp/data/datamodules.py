@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batching import Batch, Batches
+from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.collators import collate_classification, collate_mlm
+from lightning_nlp.data.plan import WINDOW_BATCHES
 from lightning_nlp.data.sources import Source, labelled_source, text_source
+from lightning_nlp.data.streaming.loader import StreamLoader
+from lightning_nlp.data.streaming.stream import Stream
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DEFAULT_CACHE = "~/.cache/lightning_nlp"
+SAMPLE = 10_000  # rows of a stream that stand for it in statistics, where no tokenizer is trained on more
 
 
 class TextClassificationDataModule(TextDataModule):
@@ -170,6 +176,14 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_train_samples: Train on so many sentences only. Null takes all.
         max_val_samples: Validate on so many sentences only.
         max_test_samples: Test on so many sentences only.
+        streaming: Read the training texts shard by shard while training, for corpora beyond memory and disk: files,
+            globs, addresses (`https://host/part-{000..099}.jsonl.zst`) or a data set of the Hub, tokenized and batched
+            on the way. A run then ends by `trainer.max_steps` or `max_tokens`, has no epochs, holds out `max_val_samples`
+            and `max_test_samples` rows (null: 2,000 each), and drops copies of those alone.
+        shuffle_rows: Texts of a stream that are shuffled among each other, after the shards are.
+        tokenizer_samples: Texts of a stream that its tokenizer is trained on.
+        max_tokens: End the training after about so many tokens of training, padding not counted: whole steps, by the
+            mean of a batch. Learning rate and validations are laid out by it. Null sets no such end.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         limit_alphabet: The most single characters that such a tokenizer keeps.
@@ -204,6 +218,10 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_train_samples: int | None = None,
         max_val_samples: int | None = None,
         max_test_samples: int | None = None,
+        streaming: bool = False,
+        shuffle_rows: int = 10_000,
+        tokenizer_samples: int = 500_000,
+        max_tokens: int | None = None,
         vocab_size: int = 50_000,
         min_frequency: int = 2,
         limit_alphabet: int = 1000,
@@ -239,8 +257,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 "val_fraction": val_fraction,
                 "test_fraction": test_fraction,
                 "max_train_samples": max_train_samples,
-                "max_val_samples": max_val_samples,
-                "max_test_samples": max_test_samples,
+                "max_val_samples": None if streaming else max_val_samples,
+                "max_test_samples": None if streaming else max_test_samples,
             },
             training={
                 "vocab_size": vocab_size,
@@ -249,6 +267,20 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 "lowercase": lowercase,
             },
             truncation=None,
+            max_tokens=max_tokens,
+        )
+        if streaming and max_train_samples is not None:
+            raise UserError(
+                "--data.max_train_samples is not for a stream: give --trainer.max_steps or --data.max_tokens."
+            )
+        self.streaming = streaming
+        self._stream = Stream(
+            path,
+            text_column,
+            rows=shuffle_rows,
+            sample=tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE),
+            validation=max_val_samples,
+            test=max_test_samples,
         )
         self.path = path
         self.text_column = text_column
@@ -259,7 +291,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         }
 
     def source(self) -> Source:
-        """The texts at `path`."""
+        """The texts at `path`; of a stream the held-out parts, and a sample of the training texts."""
+        if self.streaming:
+            return self._stream.source()
         return text_source(self.path, text_column=self.text_column, cache_dir=self.cache_dir)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
@@ -284,6 +318,58 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                     f"predict: raise --data.mlm_probability, which is {self._masking['mlm_probability']}, or give more "
                     "or longer sentences."
                 )
+
+    def _read_facts(self, folder: Path) -> dict[str, Any]:
+        facts = super()._read_facts(folder)
+        if self.streaming:
+            lines = [f"a stream of {self._stream.corpus.shards():,} shards", *facts["cleaning"]]
+            lines[1] = lines[1].replace("train: ", "train, a sample: ", 1)
+            facts |= {"cleaning": lines, "streamed": True}
+        return facts
+
+    @property
+    def train_batches(self) -> int | None:
+        """Batches of an epoch for this process; None for a stream, which has no end."""
+        return None if self.streaming else super().train_batches
+
+    @property
+    def tokens_in_batch(self) -> float:
+        """The mean number of tokens in a training batch of a process, padding not counted."""
+        lengths = self._rows["train"].lengths
+        if self.streaming:
+            return self._stream.tokens_per_batch(lengths, self._layout)
+        plan = self.plan("train")
+        return float(lengths.sum()) / (len(plan) * plan.world_size)
+
+    @property
+    def _layout(self) -> dict[str, Any]:
+        if self.tokens_per_batch is None:
+            return self._stream.layout({"batch_size": self.batch_size})
+        window_batches = self.packed_window_batches if self.packs else WINDOW_BATCHES
+        return self._stream.layout(
+            {"tokens": self.tokens_per_batch, "packed": int(self.packs), "window_batches": window_batches}
+        )
+
+    def train_dataloader(self) -> ResumableLoader | StreamLoader:
+        """Batches of similar length, different in each epoch; of a stream as many as the training has."""
+        if not self.streaming:
+            return super().train_dataloader()
+        assert self.trainer is not None
+        held_out = (self._rows[split].digests() for split in ("validation", "test"))
+        return self._stream.loader(
+            self.collate_function(self.seed),
+            self.trainer.max_steps * self.trainer.accumulate_grad_batches,
+            tokenizer=self.tokenizer,
+            max_length=self.max_length,
+            clean=self._cleaning["clean"],
+            hidden=frozenset(chain.from_iterable(held_out)) if self._cleaning["deduplicate"] else frozenset(),
+            layout=self._layout,
+            seed=self.seed,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing, and masking."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub_client import be_patient
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+T = TypeVar("T")
 
 # Seconds before each attempt: each request within one is repeated already, but a file may be cut again. What came is
 # kept. After so many seconds of attempts there is no use in another one.
@@ -19,8 +22,29 @@ PATIENCE = 20.0
 
 def load_from_hub(name: str) -> dict[str, Dataset]:
     """Download a data set, or take it from the Hub's cache, with a few attempts."""
+
+    def load(name: str) -> dict[str, Dataset]:
+        from datasets import load_dataset
+
+        return load_dataset(name)
+
+    return from_hub(name, load)
+
+
+def from_hub(name: str, get: Callable[[str], T]) -> T:
+    """Ask the Hub for something of a data set, with a few attempts.
+
+    Args:
+        name: The data set's id.
+        get: Asks for it.
+
+    Returns:
+        What `get` returns.
+
+    Raises:
+        UserError: If there is no such data set, it cannot be had by its id alone, or the network fails.
+    """
     import httpx2
-    from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants
 
@@ -30,7 +54,7 @@ def load_from_hub(name: str) -> dict[str, Dataset]:
         time.sleep(delay)
         start = time.monotonic()
         try:
-            return load_dataset(name)
+            return get(name)
         except DatasetNotFoundError as error:
             raise UserError(
                 f"{name!r} is neither a local file or folder nor a public data set on {constants.ENDPOINT}: correct "

@@ -1,14 +1,17 @@
-"""The lines of a text file, plain or gzip, and how much of it may be there."""
+"""The lines of a text file, plain or packed by gzip or zstd, and how much of it may be there."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import math
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+
+import zstandard
 
 from lightning_nlp.errors import UserError
 
@@ -23,9 +26,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file with their numbers from 1, line ends kept."""
     number, size = 0, 0
     try:
-        packed = path.suffix.lower() == ".gz"
-        most = max_unpacked(path) if packed else math.inf
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        most = max_unpacked(path) if path.suffix.lower() in (".gz", ".zst") else math.inf
+        with _open(path) as file:
             for number, raw in enumerate(iter(partial(file.readline, MAX_TEXT_BYTES + 1), b""), start=1):
                 size += len(raw)
                 if len(raw) > MAX_TEXT_BYTES or size > most:
@@ -40,12 +42,20 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             f"The file is not UTF-8 (byte 0x{error.object[error.start]:02x}): {path}, line {number}; "
             "convert it, for example with `iconv -f latin1 -t utf-8`, and give the result as --data.path."
         ) from error
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise unreadable(path, error) from error
 
 
+def _open(path: Path) -> io.BufferedIOBase:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix.lower() == ".zst":
+        return io.BufferedReader(zstandard.open(path, "rb"))
+    return path.open("rb")
+
+
 def max_unpacked(path: Path) -> int:
-    """The most bytes that a gzip file may unpack to."""
+    """The most bytes that a packed file may unpack to."""
     return max(RATIO_COUNTS_FROM, MAX_UNPACKED_RATIO * path.stat().st_size)
 
 

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from lightning_nlp.data.lines import MAX_TEXT_BYTES, read_lines, unreadable
@@ -36,16 +36,22 @@ class Row(NamedTuple):
     where: str
 
 
-def file_format(path: Path) -> str:
-    """The suffix that tells a file's format: ".csv" for reviews.csv and for reviews.csv.gz."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+def file_format(path: PurePath) -> str:
+    """The suffix that tells a file's format: ".csv" for reviews.csv, reviews.csv.gz and reviews.csv.zst."""
+    return Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
+
+
+def leipzig_sentence(line: str) -> str:
+    """The sentence of a Leipzig line `id<TAB>sentence`; another line as it is."""
+    match = _LEIPZIG.match(line)
+    return line if match is None else match[1]
 
 
 def read_table(path: Path, text_column: str, label_column: str | None = None) -> Iterator[Row]:
     """Read a CSV, TSV, JSON lines or parquet file row by row.
 
     Args:
-        path: The file; all but parquet may be compressed (`.gz`).
+        path: The file; all but parquet may be compressed (`.gz`, `.zst`).
         text_column: The column with the text.
         label_column: The column with the label; None for texts without labels.
 
@@ -77,7 +83,7 @@ def read_sentences(path: Path) -> Iterator[Row]:
     """Read a text file with one sentence a line, or in the Leipzig format `id<TAB>sentence`; blank lines are skipped.
 
     Args:
-        path: The file, which may be compressed (`.gz`). The format is told by its first lines.
+        path: The file, which may be compressed (`.gz`, `.zst`). The format is told by its first lines.
 
     Yields:
         Rows without labels.

@@ -71,6 +71,10 @@ def inspect_data(
         raise UserError(
             f"`inspect` cannot read the texts of a {type(datamodule).__name__}: give --data a module of this package."
         )
+    if getattr(datamodule, "streaming", False):
+        raise UserError(
+            "`inspect` reads all texts, and a stream has no end: give --data.streaming false, and some files."
+        )
     clock = time.monotonic()
     report = gather(trainer, model, datamodule, epochs)
     report["seconds"] = round(time.monotonic() - clock, 1)

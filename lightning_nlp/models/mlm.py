@@ -145,7 +145,7 @@ class MaskedLanguageModel(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule asked for; see `configure_module`."""
-        return configure_module(self, self._data.train_batches)
+        return configure_module(self, self._data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
@@ -154,7 +154,7 @@ class MaskedLanguageModel(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
         metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data.tokenizer))
-        restore_module(self, checkpoint, self._data.train_batches)
+        restore_module(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:

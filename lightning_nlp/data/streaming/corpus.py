@@ -1,0 +1,191 @@
+"""The shards of a corpus: where they lie, and their rows one after the other, without a copy on this disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lightning_nlp.data.files import SPLITS, describe, find_files
+from lightning_nlp.data.hub_texts import from_hub
+from lightning_nlp.data.readers import LEIPZIG_SAMPLE, as_text, check_columns, file_format, leipzig_sentence
+from lightning_nlp.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+CHUNK_ROWS = 1000  # rows read at a time; readers that share a shard take turns in such chunks
+BUILDERS: dict[str, dict[str, Any]] = {
+    ".jsonl": {"path": "json"},
+    ".parquet": {"path": "parquet"},
+    ".csv": {"path": "csv"},
+    ".tsv": {"path": "csv", "sep": "\t"},
+}
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus of shards.
+
+    Attributes:
+        description: A short name for the model card.
+        fingerprint: SHA-256 of the shards' names, sizes or dates and of how they are read, in hexadecimal: their
+            contents are not read for it.
+        streams: What `datasets` reads each split by; "train" is always there.
+        names: The shards' file names by split, for messages; empty where they are not known.
+        text_column: The column with the text.
+        leipzig: Whether the lines are `id<TAB>sentence`.
+    """
+
+    description: str
+    fingerprint: str
+    streams: dict[str, IterableDataset]
+    names: dict[str, list[str]]
+    text_column: str
+    leipzig: bool = False
+
+    def shards(self, split: str = "train") -> int:
+        """How many shards a split has."""
+        return self.streams[split].num_shards
+
+    def rows(
+        self, split: str, shard: int, *, row: int = 0, until: int | None = None, part: int = 0, parts: int = 1
+    ) -> Iterator[tuple[int, str]]:
+        """The rows of a shard with their numbers.
+
+        Args:
+            split: The split.
+            shard: The shard's number.
+            row: The first row.
+            until: The row after the last; None reads to the end.
+            part: Of each `parts` chunks of 1,000 rows, the one to read.
+            parts: See `part`.
+
+        Raises:
+            UserError: If the shard cannot be read, or has no such column.
+        """
+        names = self.names.get(split, [])
+        place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
+        stream = self.streams[split].shard(self.shards(split), shard)
+        first = 0
+        try:
+            for table in stream.iter(CHUNK_ROWS):
+                if first == 0:
+                    check_columns([self.text_column], table.column_names, place)
+                end = first + len(table)
+                if until is not None and first >= until:
+                    return
+                if end > row and (first // CHUNK_ROWS) % parts == part:
+                    skipped = max(row - first, 0)
+                    stop = end if until is None else min(end, until)
+                    cells = table.column(self.text_column).slice(skipped, stop - first - skipped).to_pylist()
+                    for number, cell in enumerate(cells, first + skipped):
+                        text = as_text(cell, f"{place}, row {number} (from 0)")
+                        yield number, leipzig_sentence(text) if self.leipzig else text
+                first = end
+        except UserError:
+            raise
+        except Exception as error:  # of datasets, pyarrow, fsspec or whatever reads the file: none documents its errors
+            raise UserError(
+                f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): make it "
+                "anew, or give another --data.path."
+            ) from error
+
+
+def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
+    """Find the shards of a corpus.
+
+    Args:
+        path: Text, JSONL, CSV, TSV (all also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
+            `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over the Hub.
+        text_column: The column with the text, for files that have columns.
+
+    Returns:
+        The corpus; nothing but one line or row has been read.
+
+    Raises:
+        UserError: If `path` names nothing that can be streamed.
+    """
+    if path is None or path == "demo" or re.fullmatch(r"https?://.*\.(tar(\.gz)?|tgz|zip)", path):
+        raise UserError(
+            f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or "
+            "--data.streaming false."
+        )
+    files: dict[str, list[str]] | None = None
+    if "://" in path:
+        files = {"train": addresses(path)}
+        description = PurePosixPath(path).name
+    elif (found := find_files(path, labelled=False)) is not None:
+        files = {split: [str(file.resolve()) for file in part] for split, part in found.items()}
+        description = describe(path, found)
+    else:
+        description = path
+    builder = from_hub(path, _hub_builder) if files is None else _files_builder(path, files)
+    streams = {split: _stream(builder, split) for split in builder.config.data_files if split in SPLITS}
+    if "train" not in streams:
+        raise UserError(f"The data set {path} has no split train: give another --data.path.")
+    known = {split: sorted(map(str, builder.config.data_files[split].origin_metadata)) for split in streams}
+    known["how"] = [text_column, *sorted(map(str, (files or {}).values()))]
+    corpus = Corpus(
+        description=description,
+        fingerprint=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
+        streams=streams,
+        names={split: [str(name) for name in builder.config.data_files[split]] for split in streams},
+        text_column=text_column,
+    )
+    head = [text for _, text in islice(corpus.rows("train", 0), LEIPZIG_SAMPLE) if text.strip()]
+    leipzig = bool(head) and all(leipzig_sentence(text) != text for text in head)
+    return Corpus(**{**vars(corpus), "leipzig": leipzig})
+
+
+def addresses(path: str) -> list[str]:
+    """The addresses that a path with `{00..99}` in it stands for; each such range is written out, leading zeros kept.
+
+    Args:
+        path: One address.
+    """
+    match = _RANGE.search(path)
+    if match is None:
+        return [path]
+    first, last = match.groups()
+    width = len(first) if first.startswith("0") else 0
+    numbers = [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
+    if not numbers:
+        raise UserError(f"--data.path {path} names no address: {match[0]} goes from {first} down to {last}.")
+    return [
+        address for number in numbers for address in addresses(path[: match.start()] + number + path[match.end() :])
+    ]
+
+
+def _hub_builder(name: str) -> Any:
+    from datasets import load_dataset_builder
+
+    return load_dataset_builder(name)
+
+
+def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
+    from datasets import load_dataset_builder
+
+    formats = {file_format(PurePosixPath(file.partition("?")[0])) for part in files.values() for file in part}
+    if len(formats) > 1:
+        raise UserError(
+            f"The shards of {path} have several formats ({', '.join(sorted(formats))}): give --data.path those of one."
+        )
+    how = BUILDERS.get(formats.pop(), {"path": "text"})
+    try:
+        return load_dataset_builder(**how, data_files=files)
+    except Exception as error:  # see `rows`
+        raise UserError(
+            f"The shards of {path} cannot be opened ({type(error).__name__}: {one_line(error)[:200]}): correct "
+            "--data.path, or check the network."
+        ) from error
+
+
+def _stream(builder: Any, split: str) -> IterableDataset:
+    return builder.as_streaming_dataset(split).with_format("arrow")
