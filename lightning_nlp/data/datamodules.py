@@ -178,8 +178,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_test_samples: Test on so many sentences only.
         streaming: Read the training texts shard by shard while training, for corpora beyond memory and disk: files,
             globs, addresses (`https://host/part-{000..099}.jsonl.zst`) or a data set of the Hub, tokenized and batched
-            on the way. A run then ends by `trainer.max_steps` or `max_tokens`, has no epochs, holds out `max_val_samples`
-            and `max_test_samples` rows (null: 2,000 each), and drops copies of those alone.
+            on the way. A run then has no epochs but ends by `trainer.max_steps` or `max_tokens`, holds out
+            `max_val_samples` and `max_test_samples` rows (null: 2,000 each), and drops copies of those alone.
         shuffle_rows: Texts of a stream that are shuffled among each other, after the shards are.
         tokenizer_samples: Texts of a stream that its tokenizer is trained on.
         max_tokens: End the training after about so many tokens of training, padding not counted: whole steps, by the

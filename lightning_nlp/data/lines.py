@@ -10,8 +10,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import zstandard
+from typing import Any
 
 from lightning_nlp.errors import UserError
 
@@ -42,7 +41,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             f"The file is not UTF-8 (byte 0x{error.object[error.start]:02x}): {path}, line {number}; "
             "convert it, for example with `iconv -f latin1 -t utf-8`, and give the result as --data.path."
         ) from error
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error) from error
 
 
@@ -50,8 +49,19 @@ def _open(path: Path) -> io.BufferedIOBase:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")
     if path.suffix.lower() == ".zst":
-        return io.BufferedReader(zstandard.open(path, "rb"))
+        return io.BufferedReader(open_zstd(str(path)))
     return path.open("rb")
+
+
+def open_zstd(file: Any) -> Any:
+    """Read what zstd has packed; Arrow notices where such a file was cut, which the usual Python library does not.
+
+    Args:
+        file: A path, or an open file.
+    """
+    import pyarrow as pa
+
+    return pa.input_stream(file, compression="zstd")
 
 
 def max_unpacked(path: Path) -> int:

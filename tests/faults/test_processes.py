@@ -111,6 +111,37 @@ def test_other_numbers_of_processes_go_on_where_one_stopped(server, data, tmp_pa
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
 
 
+@pytest.fixture(scope="module")
+def stream(data, tmp_path_factory):
+    """Arguments of a training on three shards."""
+    folder = tmp_path_factory.mktemp("shards")
+    lines = (data / "sentences.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    for shard in range(3):
+        (folder / f"part-{shard}.txt").write_text("".join(lines[shard::3]), encoding="utf-8")
+    arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True})
+    arguments += ["--data.path", f"{folder}/*.txt", "--data.streaming", "true", "--trainer.max_steps", "30"]
+    return [*arguments, *"--data.max_val_samples 20 --data.max_test_samples 20 --data.shuffle_rows 40".split()]
+
+
+def test_a_stream_that_loses_a_process_goes_on_exactly(stream, server, tmp_path):
+    succeed(server, 2, stream, tmp_path / "whole")
+    attempts = train(server, 2, stream, tmp_path / "part", point="step:9", rank=1)
+    assert attempts[1].code == -signal.SIGKILL
+    succeed(server, 2, stream, tmp_path / "part")
+    assert differences(tmp_path / "whole", tmp_path / "part") == []
+
+
+def test_a_stream_goes_on_with_another_number_of_processes(stream, server, tmp_path):
+    assert train(server, 2, stream, tmp_path, point="step:9:SIGTERM")[0].code == 143
+    (attempt,) = train(server, 1, stream, tmp_path, point="step:5:SIGTERM")
+    assert attempt.code == 143, attempt.err
+    succeed(server, 3, stream, tmp_path)
+    steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
+    assert steps == sorted(set(steps)), "no step twice"
+    assert steps[-1] == 30
+    assert len(list(tmp_path.glob("runs/*/*"))) == 1
+
+
 def test_as_many_examples_a_step_go_on_exactly_on_more_processes(server, data, tmp_path):
     base = [*cases.command("cls", data, packing=True, **PLAIN), *NO_DROPOUT]
     sizes = {n: ["--data.batch_size", str(8 // n), "--data.eval_batch_size", str(8 // n)] for n in (1, 2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -11,8 +12,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import fsspec.compression
+
 from lightning_nlp.data.files import SPLITS, describe, find_files
 from lightning_nlp.data.hub_texts import from_hub
+from lightning_nlp.data.lines import open_zstd
 from lightning_nlp.data.readers import LEIPZIG_SAMPLE, as_text, check_columns, file_format, leipzig_sentence
 from lightning_nlp.errors import UserError, one_line
 
@@ -20,12 +24,9 @@ if TYPE_CHECKING:
     from datasets import IterableDataset
 
 CHUNK_ROWS = 1000  # rows read at a time; readers that share a shard take turns in such chunks
-BUILDERS: dict[str, dict[str, Any]] = {
-    ".jsonl": {"path": "json"},
-    ".parquet": {"path": "parquet"},
-    ".csv": {"path": "csv"},
-    ".tsv": {"path": "csv", "sep": "\t"},
-}
+BUILDERS = {".jsonl": "json", ".parquet": "parquet"}  # all others are text
+REFUSED = (".csv", ".tsv")  # a row goes over several lines, so a damaged one swallows the rest unseen
+TEXT = "text"  # the name that `datasets` gives the only column of a text file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -102,7 +103,7 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     """Find the shards of a corpus.
 
     Args:
-        path: Text, JSONL, CSV, TSV (all also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
+        path: Text or JSONL (also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
             `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over the Hub.
         text_column: The column with the text, for files that have columns.
 
@@ -122,7 +123,7 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
         files = {"train": addresses(path)}
         description = PurePosixPath(path).name
     elif (found := find_files(path, labelled=False)) is not None:
-        files = {split: [str(file.resolve()) for file in part] for split, part in found.items()}
+        files = {split: [glob.escape(str(file.resolve())) for file in part] for split, part in found.items()}
         description = describe(path, found)
     else:
         description = path
@@ -137,11 +138,19 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
         fingerprint=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
         streams=streams,
         names={split: [str(name) for name in builder.config.data_files[split]] for split in streams},
-        text_column=text_column,
+        text_column=TEXT if builder.dataset_name == "text" and files is not None else text_column,
     )
     head = [text for _, text in islice(corpus.rows("train", 0), LEIPZIG_SAMPLE) if text.strip()]
     leipzig = bool(head) and all(leipzig_sentence(text) != text for text in head)
     return Corpus(**{**vars(corpus), "leipzig": leipzig})
+
+
+def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
+    return open_zstd(file)
+
+
+# `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
+fsspec.compression.register_compression("zstd", _open_zstd, "zst", force=True)
 
 
 def addresses(path: str) -> list[str]:
@@ -177,9 +186,11 @@ def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
         raise UserError(
             f"The shards of {path} have several formats ({', '.join(sorted(formats))}): give --data.path those of one."
         )
-    how = BUILDERS.get(formats.pop(), {"path": "text"})
+    suffix = formats.pop()
+    if suffix in REFUSED:
+        raise UserError(f"{path} cannot be streamed as {suffix}: give parquet, JSONL or text files.")
     try:
-        return load_dataset_builder(**how, data_files=files)
+        return load_dataset_builder(BUILDERS.get(suffix, "text"), data_files=files)
     except Exception as error:  # see `rows`
         raise UserError(
             f"The shards of {path} cannot be opened ({type(error).__name__}: {one_line(error)[:200]}): correct "

@@ -19,9 +19,7 @@ ROWS = 10  # of each shard
 def rows_of(piece):
     """The (epoch, shard, row) of a piece; parts take turns in chunks of one row."""
     until = ROWS if piece.until is None else min(piece.until, ROWS)
-    return [
-        (piece.epoch, piece.shard, row) for row in range(piece.row, until) if row % piece.parts == piece.part
-    ]
+    return [(piece.epoch, piece.shard, row) for row in range(piece.row, until) if row % piece.parts == piece.part]
 
 
 def stream(reader, rows_a_block):

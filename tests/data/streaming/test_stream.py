@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.streaming.stream import Stream, tokenize
+from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+from lightning_nlp.runs import load_checkpoint
+from tests.conftest import ctrl_c, invoke, read_metrics, write_sentences
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Three shards of Esperanto sentences."""
+    folder = tmp_path_factory.mktemp("shards")
+    lines = write_sentences(folder / "all.txt", 600).read_text(encoding="utf-8").splitlines()
+    (folder / "all.txt").unlink()
+    for shard in range(3):
+        rows = (json.dumps({"text": line.split("\t")[1]}) + "\n" for line in lines[shard * 200 : (shard + 1) * 200])
+        (folder / f"part-{shard}.jsonl").write_text("".join(rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def streaming(tiny_mlm, shards):
+    """A tiny training on a stream."""
+    return [
+        *(argument for argument in tiny_mlm),
+        *("--data.path", f"{shards}/*.jsonl", "--data.streaming", "true"),
+        *("--data.max_val_samples", "30", "--data.max_test_samples", "30"),
+        *("--data.shuffle_rows", "100", "--trainer.max_steps", "24"),
+    ]
+
+
+def losses(run):
+    return [(row["step"], row["train/loss"]) for row in read_metrics(run) if row.get("train/loss")]
+
+
+def run_of(outcome):
+    assert outcome.code == 0, outcome.err
+    return Path(outcome.out.splitlines()[-1])
+
+
+def test_a_training_on_a_stream(streaming, tmp_path):
+    run = run_of(invoke("fit", *streaming, "--runs_dir", tmp_path))
+    rows = read_metrics(run)
+    assert [int(row["step"]) for row in rows if row["val/loss"]] != []
+    facts = json.loads((run / "facts.json").read_text())
+    assert facts["steps"] == 24
+    assert "| train (a sample of the stream) |" in (run / "export" / "README.md").read_text()
+    data = json.loads((run / "data.json").read_text())
+    assert data["cleaning"][0] == "a stream of 3 shards"
+    assert data["splits"]["validation"]["texts"] == data["splits"]["test"]["texts"] == 30
+    assert "max_epochs: -1" in (run / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("more", [[], ["--data.tokens_per_batch", "256"], ["--data.num_workers", "1"]])
+def test_a_resumed_stream_is_the_undisturbed_one(streaming, more, tmp_path):
+    arguments = ["fit", *streaming, *more, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "8"]
+    whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
+    part = tmp_path / "part"
+    for batch in (2, 11):
+        with ctrl_c("on_train_batch_end", [batch]):
+            assert invoke(*arguments, "--runs_dir", part, "--resume", "auto").code == 130
+    resumed = run_of(invoke(*arguments, "--runs_dir", part, "--resume", "auto"))
+    assert losses(resumed) == losses(whole)
+    ours, theirs = (load_file(run / "export" / "model.safetensors") for run in (resumed, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert load_checkpoint(resumed / "checkpoints" / "last.ckpt")["global_step"] == 24
+
+
+def test_max_tokens_end_the_training(streaming, tmp_path):
+    more = ["--data.tokens_per_batch", "256", "--data.max_tokens", "4000", "--trainer.max_steps", "-1"]
+    run = run_of(invoke("fit", *streaming, *more, "--runs_dir", tmp_path, "--trainer.log_every_n_steps", "1"))
+    steps = json.loads((run / "facts.json").read_text())["steps"]
+    assert 4000 / 256 <= steps <= 4000 / 256 * 1.15
+    rates = [float(row["train/lr"]) for row in read_metrics(run) if row.get("train/lr")]
+    assert len(rates) == steps
+    assert rates[-1] == min(rates[steps // 2 :]) < 0.2 * max(rates), "the rate has come down with the budget"
+
+
+def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
+    run = run_of(invoke("fit", *tiny_mlm, "--data.max_tokens", "600", "--runs_dir", tmp_path))
+    assert 0 < json.loads((run / "facts.json").read_text())["steps"] < 10
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (["--trainer.max_steps", "-1"], "A stream has no end: give --trainer.max_steps or --data.max_tokens"),
+        (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches is not for a stream"),
+        (["--data.max_train_samples", "9"], "--data.max_train_samples is not for a stream"),
+        (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1, not 0"),
+        (["--data.max_tokens", "0"], "--data.max_tokens must be at least 1, not 0"),
+        (["--data.path", "demo"], "--data.path demo cannot be streamed"),
+        (["--data.max_val_samples", "900"], "No row is left for"),
+    ],
+)
+def test_what_a_stream_cannot_do_is_one_error(streaming, more, what, tmp_path):
+    outcome = invoke("fit", *streaming, *more, "--runs_dir", tmp_path)
+    assert outcome.code == 2
+    assert what in outcome.err
+    assert outcome.err.count("error:") == 1
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_inspect_refuses_a_stream(streaming):
+    outcome = invoke("inspect", *streaming)
+    assert outcome.code == 2
+    assert "`inspect` reads all texts" in outcome.err
+
+
+def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
+    """The same texts, cached and streamed, are the same examples."""
+    (tmp_path / "shard.txt").write_text(sentences.read_text(encoding="utf-8"), encoding="utf-8")
+    settings = {"path": str(tmp_path / "shard.txt"), "vocab_size": 200, "cache_dir": str(tmp_path / "cache")}
+    cached = MaskedLanguageModelingDataModule(**settings, max_length=12, val_fraction=0.1, test_fraction=0.1)
+    cached.setup()
+    texts = [row.text for row in cached.source().splits["train"]()]
+    ids, origins = tokenize(texts, tokenizer=cached.tokenizer, max_length=12, clean=True)
+    known = {
+        tuple(cached.token_rows[split][np.array([number])]["input_ids"][0].tolist())
+        for split in cached.token_rows
+        for number in range(len(cached.token_rows[split].lengths))
+    }
+    assert {tuple(example.tolist()) for example in ids} == known
+    assert sorted(set(origins)) == list(range(len(texts)))
+
+
+def test_empty_texts_give_nothing():
+    tokenizer = train_wordpiece(["la hundo kuras"] * 3, vocab_size=60)
+    ids, origins = tokenize([" ", "la hundo", "\x00"], tokenizer=tokenizer, max_length=8, clean=True)
+    assert origins == [1]
+    assert len(ids) == 1
+
+
+def test_the_mean_of_a_batch_is_that_of_the_sample():
+    stream = Stream("nowhere", "text", rows=1000, sample=10, validation=None, test=None)
+    lengths = np.full(2000, 10)
+    assert stream.tokens_per_batch(lengths, {"batch_size": 8}) == 80
+    layout = {"tokens": 105, "packed": 1, "window_batches": 8}
+    assert stream.tokens_per_batch(lengths, layout) == pytest.approx(100, rel=0.01)
+    with pytest.raises(UserError, match="max_val_samples must be at least 1"):
+        Stream("nowhere", "text", rows=1, sample=1, validation=0, test=None)
