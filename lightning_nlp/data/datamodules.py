@@ -219,7 +219,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_val_samples: int | None = None,
         max_test_samples: int | None = None,
         streaming: bool = False,
-        shuffle_rows: int = 10_000,
+        shuffle_rows: int = 50_000,
         tokenizer_samples: int = 500_000,
         max_tokens: int | None = None,
         vocab_size: int = 50_000,
