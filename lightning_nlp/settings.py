@@ -102,11 +102,10 @@ def check_settings(config: Namespace) -> None:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
     strategy = config.get("trainer.strategy", "auto")
     strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
-    if strategy.lower().startswith(SHARDING):
-        raise UserError(
-            f"--trainer.strategy {strategy} shards the model, and what is measured and exported here needs it whole: "
-            "give --trainer.strategy ddp."
-        )
+    if strategy.lower().startswith(SHARDING) and strategy != "fsdp":
+        raise UserError(f"--trainer.strategy {strategy} is not supported: give --trainer.strategy fsdp, or ddp.")
+    if strategy == "fsdp" and config.get("trainer.precision") == "16-mixed":
+        raise UserError("--trainer.precision 16-mixed is not for --trainer.strategy fsdp: give bf16-mixed.")
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
