@@ -268,7 +268,8 @@ class CLI(LightningCLI):
         if self.subcommand == "inspect":
             return measuring_trainer(config, self._get(self.config, "steps"))
         if self.subcommand != "fit":
-            return self._make_trainer(config | {"enable_checkpointing": False}, [])
+            shown = config["enable_progress_bar"] is not False and sys.stdout.isatty()
+            return self._make_trainer(config | {"enable_checkpointing": False, "enable_progress_bar": shown}, [])
         assert self.run_dir is not None
         plugins = config["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]

@@ -56,6 +56,7 @@ class Training:
         self.started = started
         self.throughput = throughput
         self.last = last
+        self._passes: int | None = None
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
@@ -106,6 +107,7 @@ class Training:
 
     def _finish(self, model: LightningModule, datamodule: LightningDataModule, fit_seconds: float) -> None:
         trainer, run_dir = self.trainer, self.run.path
+        self._epochs()
         best = self._best_checkpoint()
         # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would be too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
@@ -133,11 +135,16 @@ class Training:
         processes = self.trainer.world_size
         return device if processes == 1 else f"{processes} processes of {device}"
 
+    def _epochs(self) -> int:
+        """How often the training texts were seen; of a stream its loader knows, which the test takes away."""
+        self._passes = getattr(self.trainer.train_dataloader, "passes", self._passes)
+        return self.trainer.current_epoch if self._passes is None else self._passes
+
     def _facts(self, seconds: float) -> dict[str, Any]:
         speed = self.throughput.tokens_per_s
         return {
             "command": self.command,
-            "epochs": self.trainer.current_epoch,
+            "epochs": self._epochs(),
             "steps": self.trainer.global_step,
             "seconds": seconds,
             "tokens_per_s": None if speed is None else speed * self.trainer.world_size,

@@ -322,7 +322,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     def _read_facts(self, folder: Path) -> dict[str, Any]:
         facts = super()._read_facts(folder)
         if self.streaming:
-            lines = [f"a stream of {self._stream.corpus.shards():,} shards", *facts["cleaning"]]
+            shards = self._stream.corpus.shards()
+            lines = [f"a stream of {shards:,} shard{'s' if shards > 1 else ''}", *facts["cleaning"]]
             lines[1] = lines[1].replace("train: ", "train, a sample: ", 1)
             facts |= {"cleaning": lines, "streamed": True}
         return facts

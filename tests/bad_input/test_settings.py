@@ -32,7 +32,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--trainer.accelerator", "abacus"], ["abacus", "cpu"]),
     (CLS, ["--trainer.precision", "33"], ["--trainer.precision cannot be '33'"]),
     (CLS, ["--trainer.strategy", "magic"], ["magic"]),
-    (CLS, ["--trainer.strategy", "deepspeed_stage_2"], ["--trainer.strategy deepspeed_stage_2 is not supported", "ddp"]),
+    (CLS, ["--trainer.strategy", "deepspeed_stage_2"], ["deepspeed_stage_2 is not supported", "ddp"]),
     (CLS, ["--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy"], ["not supported", "fsdp"]),
     (CLS, ["--trainer.strategy", "fsdp", "--trainer.precision", "16-mixed"], ["16-mixed is not for", "bf16-mixed"]),
     (CLS, ["--trainer.num_nodes", "2"], ["--trainer.num_nodes is 2", "torchrun"]),

@@ -90,6 +90,11 @@ class StreamLoader:
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def passes(self) -> int:
+        """How often this process's readers have come through the corpus, as far as they had to."""
+        return min(reader.share.piece(reader.position.piece).epoch for reader in self.readers)
+
     def __iter__(self) -> Iterator[Batch]:
         loader = DataLoader(
             Batched(self.blocks, self.collate, list(self.readers), self.turn),

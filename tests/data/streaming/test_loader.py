@@ -39,6 +39,15 @@ def test_the_next_iteration_goes_on_too():
     assert [key for _ in range(3) for key in keys(loader)] == whole
 
 
+def test_passes_are_counted():
+    loader, passes = make_loader(length=200), []
+    for _ in loader:
+        passes.append(loader.passes)
+    assert passes == sorted(passes)
+    assert passes[0] == 0
+    assert passes.count(0) == pytest.approx(270 / 8, abs=8), "233 texts, some of them in two pieces"
+
+
 def test_a_training_made_longer_goes_on():
     loader = make_loader(length=20)
     before = keys(loader)

@@ -52,6 +52,7 @@ def test_a_training_on_a_stream(streaming, tmp_path):
     assert [int(row["step"]) for row in rows if row["val/loss"]] != []
     facts = json.loads((run / "facts.json").read_text())
     assert facts["steps"] == 24
+    assert facts["epochs"] == 0, "a pass over the 540 texts takes some 34 steps"
     assert "| train (a sample of the stream) |" in (run / "export" / "README.md").read_text()
     data = json.loads((run / "data.json").read_text())
     assert data["cleaning"][0] == "a stream of 3 shards"
