@@ -56,7 +56,7 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         `splits`: for each its counts, the share of unknown tokens, and the number of its rows whose token ids stand in
         train; `lengths`: edges and counts of a histogram of tokens, as the model gets them: cut, with special tokens;
         `tokenizer`: `vocab_size`, `used` (different tokens in train), `unknown_rate` (null without an unknown token),
-        `chars_per_token` (of train), `lowercase`; `warnings`.
+        `chars_per_token` (of train), `lowercase`; `warnings`; `streamed`, where train is a sample of a stream.
     """
     cache, tokenizer = datamodule.facts, datamodule.tokenizer
     rows = datamodule.token_rows
@@ -88,6 +88,8 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
             "lowercase": tokenizer.tokenize("ABC") == tokenizer.tokenize("abc"),
         },
     }
+    if cache.get("streamed"):
+        facts["streamed"] = True  # and train is a sample
     facts["warnings"] = token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"])
     return facts
 

@@ -54,6 +54,7 @@ def test_a_training_on_a_stream(streaming, tmp_path):
     assert facts["steps"] == 24
     assert facts["epochs"] == 0, "a pass over the 540 texts takes some 34 steps"
     assert "| train (a sample of the stream) |" in (run / "export" / "README.md").read_text()
+    assert "train, a sample</th>" in (run / "report.html").read_text(encoding="utf-8")
     data = json.loads((run / "data.json").read_text())
     assert data["cleaning"][0] == "a stream of 3 shards"
     assert data["splits"]["validation"]["texts"] == data["splits"]["test"]["texts"] == 30
