@@ -6,7 +6,7 @@ python benchmarks/cost_model.py project                              hours and m
 
 A step of one process takes
 
-    operations / speed + bytes of the optimizer / memory speed + a constant + what of the all-reduce is not hidden
+    operations / speed + bytes / memory speed + a constant + what of the all-reduce is not hidden
 
 and COST.md says where each term comes from.
 """
@@ -92,6 +92,7 @@ def measure_one(name: str, tokens: int, processes: int, steps: int, folder: Path
         "length": length,
         "parameters": size.parameters,
         "operations": size.operations(length) * tokens,
+        "activations": size.activations * tokens,
         "seconds": tokens * processes / facts["tokens_per_s"],
     }
 
@@ -113,6 +114,11 @@ class Size:
         head = self.dim * self.dim + 3 * self.dim + self.vocabulary
         return (self.vocabulary + self.positions) * self.dim + self.layers * layer + head
 
+    @property
+    def activations(self) -> int:
+        """Bytes of hidden states for each token; how often each is read and written belongs to the fitted speed."""
+        return 4 * self.layers * (self.dim + self.hidden)
+
     def operations(self, length: float) -> float:
         """Of a training step, for each real token (three times the forward pass, as in `lightning_nlp/flops.py`).
 
@@ -125,10 +131,11 @@ class Size:
 
 
 def terms(row: dict[str, Any], cores: int) -> list[float]:
-    """What a step's time is a sum of, each to be divided by its speed: operations, bytes, steps, exchanged bytes."""
+    """What a step's time is a sum of: operations, bytes of activations and of gradients, a step, an exchange."""
     share = max(1.0, row["processes"] / cores)  # more processes than cores take turns
     exchanged = 2 * (row["processes"] - 1) / row["processes"] * GRADIENT_BYTES * row["parameters"]
-    return [row["operations"] * share, ADAMW_BYTES * row["parameters"] * share, share, exchanged * share]
+    exchanges = float(row["processes"] > 1)
+    return [term * share for term in (row["operations"], row["activations"], exchanged, 1.0, exchanges)]
 
 
 def fit(rows: list[dict[str, Any]], cores: int) -> list[float]:
@@ -149,15 +156,15 @@ def predicted(row: dict[str, Any], costs: list[float], cores: int) -> float:
 
 def report_fit(rows: list[dict[str, Any]], cores: int = os.cpu_count() or 1) -> None:
     """The costs, and each measurement beside what the others predict for it."""
-    operations, optimizer, constant, exchange = fit(rows, cores)
+    operations, activations, exchanged, step, exchange = fit(rows, cores)
 
     def speed(cost: float) -> str:
-        return f"{1e-9 / cost:,.1f}" if cost else "infinitely many"
+        return short(1e-9 / cost) if cost else "infinitely many"
 
     print(
-        f"{speed(operations)} GFLOP/s a process, {speed(optimizer)} GB/s for the optimizer, {constant * 1e3:.1f} ms a"
+        f"{speed(operations)} GFLOP/s a process, {speed(activations)} GB/s of activations, {speed(exchanged)} GB/s of "
+        f"gradients, {step * 1e3:.0f} ms a step, {exchange * 1e3:.0f} ms an exchange; {cores} cores\n"
     )
-    print(f"step, {speed(exchange)} GB/s for gradients; {cores} cores\n")
     print("| model | tokens a process | processes | measured ms | predicted by the others | error |")
     print("| --- | --- | --- | --- | --- | --- |")
     errors = []
