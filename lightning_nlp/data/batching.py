@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_nlp.data.collators import IGNORE_INDEX
 from lightning_nlp.data.plan import BatchKey, BatchPlan
+from lightning_nlp.errors import UserError, one_line
 
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 
@@ -41,6 +43,20 @@ def ignore_ctrl_c(worker: int) -> None:
     """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is whole."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def lost_workers() -> Iterator[None]:
+    """Turn what torch raises once a loader's process is gone into a UserError; mostly, memory was short."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as it does where "
+            "memory is short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
+        ) from error
 
 
 class ResumableLoader:
@@ -91,9 +107,10 @@ class ResumableLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         self.handed_out = self.plan.start
-        for batch in self._loader:
-            self.handed_out += 1
-            yield batch
+        with lost_workers():
+            for batch in self._loader:
+                self.handed_out += 1
+                yield batch
 
     def batch(self, number: int) -> tuple[list[int], Batch]:
         """Make a batch of the present epoch once more: a batch follows from its key.

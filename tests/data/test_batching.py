@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ import torch
 from lightning_nlp.data.batching import Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.plan import BatchPlan
+from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 
@@ -106,3 +110,21 @@ def test_a_fixed_epoch_repeats_itself_and_offers_no_sampler():
 def test_a_process_without_examples_gets_a_batch_without_labels():
     batch = Batches(Rows(), collate)[(0, [])]
     assert batch["labels"].tolist() == [-100]
+
+
+class Deadly(Rows):
+    """Kills the process that reads the seventh row: as the kernel does where memory is short."""
+
+    def __getitem__(self, numbers):
+        if 7 in numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(numbers)
+
+
+def test_a_killed_worker_is_one_error():
+    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+    loader = ResumableLoader(Batches(Deadly(), collate), plan, num_workers=1)
+    with pytest.raises(
+        UserError, match=r"prepares batches has ended \(DataLoader worker .* smaller --data.num_workers"
+    ):
+        list(loader)

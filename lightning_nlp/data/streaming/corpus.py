@@ -95,7 +95,7 @@ class Corpus:
         except Exception as error:  # of datasets, pyarrow, fsspec or whatever reads the file: none documents its errors
             raise UserError(
                 f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): make it "
-                "anew, or give another --data.path."
+                "anew, or give another --data.path; a training that was under way goes on with --resume auto."
             ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lightning_nlp.data.batching import Batch, ignore_ctrl_c
+from lightning_nlp.data.batching import Batch, ignore_ctrl_c, lost_workers
 from lightning_nlp.data.streaming.blocks import Blocks
 from lightning_nlp.data.streaming.shares import Position, Reader, dealt_anew, new_readers, restored_readers
 from lightning_nlp.errors import UserError
@@ -108,7 +108,8 @@ class StreamLoader:
         if self.handed_out >= self.length:
             self.handed_out = 0
         while self.handed_out < self.length:
-            item = next(items)
+            with lost_workers():
+                item = next(items)
             if isinstance(item, UserError):
                 raise item
             place, position, batch = item

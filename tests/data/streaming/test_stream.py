@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.streaming.corpus import Corpus
 from lightning_nlp.data.streaming.stream import Stream, tokenize
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
@@ -74,6 +75,28 @@ def test_a_resumed_stream_is_the_undisturbed_one(streaming, more, tmp_path):
     ours, theirs = (load_file(run / "export" / "model.safetensors") for run in (resumed, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert load_checkpoint(resumed / "checkpoints" / "last.ckpt")["global_step"] == 24
+
+
+def test_a_shard_that_fails_in_the_middle_costs_nothing(streaming, monkeypatch, tmp_path):
+    arguments = ["fit", *streaming, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "4"]
+    whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
+    original = Corpus.rows
+
+    def failing(self, split, shard, **where):
+        for number, text in original(self, split, shard, **where):
+            if number == 150 and where:
+                raise UserError("part-1.jsonl cannot be read")
+            yield number, text
+
+    monkeypatch.setattr(Corpus, "rows", failing)
+    broken = invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto")
+    assert broken.code == 2
+    assert broken.err.count("error: part-1.jsonl cannot be read") == 1
+    assert list((tmp_path / "part").rglob("last.ckpt")), "some of it was trained"
+    monkeypatch.undo()
+    resumed = run_of(invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto"))
+    assert resumed.name == "0", "the same run"
+    assert losses(resumed) == losses(whole)
 
 
 def test_max_tokens_end_the_training(streaming, tmp_path):
