@@ -50,12 +50,13 @@ def lost_workers() -> Iterator[None]:
     """Turn what torch raises once a loader's process is gone into a UserError; mostly, memory was short."""
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
+        reason = one_line(error).partition(" It ")[0] or "its connection was cut"
         raise UserError(
-            f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as it does where "
-            "memory is short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
+            f"A process that prepares batches has ended ({reason}), as it does where memory is "
+            "short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
         ) from error
 
 

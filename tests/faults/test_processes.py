@@ -42,7 +42,7 @@ def succeed(server, processes, arguments, folder):
 def test_several_processes_train_and_measure_as_one(task, packing, server, data, tmp_path):
     base = [*cases.command(task, data, packing=packing, **PLAIN), *NO_DROPOUT, "--trainer.max_epochs", "7"]
     rows, predictions = [], []
-    for processes in (1, 2, 4) if packing else (1, 2):
+    for processes in (1, 2, 4) if packing and task == "mlm" else (1, 2):
         sizes = ["--data.batch_size", str(16 // processes), "--data.eval_batch_size", str(16 // processes)]
         first, *others = succeed(server, processes, [*base, *sizes], tmp_path / str(processes))
         assert first.out.count(str(run_of(tmp_path / str(processes)).relative_to(tmp_path / str(processes)))) > 0
@@ -148,6 +148,7 @@ def test_shards_that_lose_a_process_go_on_exactly(server, data, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "part") == []
 
 
+@pytest.mark.slow  # tests/test_sharding.py has the short form
 def test_a_checkpoint_of_copies_goes_on_in_shards_and_back(server, data, tmp_path):
     base = [*cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True}), *NO_DROPOUT]
     succeed(server, 2, base, tmp_path / "whole")
@@ -248,6 +249,7 @@ def test_data_that_cannot_be_prepared_end_all_with_one_error(torchrun, data, tmp
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_restarts_that_would_mix_their_attempts_up_are_refused(torchrun, data, tmp_path):
     arguments = cases.command("cls", data, packing=True, **PLAIN)
     _, err = torchrun(*arguments, restarts=1, own_store=False).communicate(timeout=120)
