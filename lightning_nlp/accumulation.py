@@ -7,8 +7,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lightning_nlp.sharding import local
-
 
 class AccumulatedMean:
     """Makes the gradient of accumulated batches that of their joint mean, however unequal the batches are.
@@ -55,7 +53,7 @@ class AccumulatedMean:
         """
         if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
             factor = accumulate * self._reference / _positive(self._total)
-            gradients = [local(parameter.grad) for parameter in parameters if parameter.grad is not None]
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, factor)
         self.reset()

@@ -42,7 +42,6 @@ from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.quiet import quiet_libraries, silence_notices
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
-from lightning_nlp.sharding import FullyShardedStrategy
 from lightning_nlp.summary import print_metrics
 from lightning_nlp.training import Training
 
@@ -300,9 +299,6 @@ class CLI(LightningCLI):
         return self._make_trainer(config, own)
 
     def _make_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
-        if config["strategy"] == "fsdp":
-            # inference mode makes tensors that the gathering of weights cannot use
-            config |= {"strategy": FullyShardedStrategy(), "inference_mode": False}
         try:
             return self._instantiate_trainer(config, callbacks)
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:

@@ -15,7 +15,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.sharding import is_sharded, total
 
 Schedule = Literal["linear", "cosine", "constant", "wsd"]
 
@@ -202,7 +201,7 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
         module,
         **settings,
         num_training_steps=num_training_steps(module.trainer, data.train_batches),
-        fused=module.trainer.precision != "16-mixed" and not is_sharded(module),
+        fused=module.trainer.precision != "16-mixed",
     )
     # Lightning keeps the gradients until the next backward pass, so that they take room through the forward pass too
     configured["optimizer"].register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
@@ -294,7 +293,7 @@ def log_gradient_norm(module: LightningModule) -> None:
     every = module.trainer.log_every_n_steps  # type: ignore[attr-defined]
     if every and (module.trainer.global_step + 1) % every == 0:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-        module.log("train/grad_norm", total(torch.nn.utils.get_total_norm(gradients)))
+        module.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
 
 
 def check_range(

@@ -44,7 +44,7 @@ NOT_ZERO = {
     "checkpoint.save_top_k": "keeps no best checkpoint, and that is the one to be tested and exported: give 1",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
-SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # strategies, as far as their names tell
+SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # in the names of strategies that divide a model
 MOST_SEED = 2**32 - 1  # NumPy's
 MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
 
@@ -102,10 +102,11 @@ def check_settings(config: Namespace) -> None:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
     strategy = config.get("trainer.strategy", "auto")
     strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
-    if strategy.lower().startswith(SHARDING) and strategy != "fsdp":
-        raise UserError(f"--trainer.strategy {strategy} is not supported: give --trainer.strategy fsdp, or ddp.")
-    if strategy == "fsdp" and config.get("trainer.precision") == "16-mixed":
-        raise UserError("--trainer.precision 16-mixed is not for --trainer.strategy fsdp: give bf16-mixed.")
+    if any(name in strategy.lower() for name in SHARDING):
+        raise UserError(
+            f"--trainer.strategy {strategy} divides one model among the devices, which is not supported: give "
+            "--trainer.strategy ddp, which keeps a copy on each."
+        )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "

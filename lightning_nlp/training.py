@@ -21,7 +21,6 @@ from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name
 from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory
-from lightning_nlp.sharding import whole
 from lightning_nlp.summary import print_summary
 
 
@@ -119,7 +118,6 @@ class Training:
             "validation": self._best_score(),
             "test": metrics,
         }
-        model.network = whole(model.network)
         if trainer.is_global_zero:
             export_run(model, datamodule, run_dir, facts, calibrated=self.config.calibrate)
             report_end(run_dir, facts, "finished")

@@ -17,7 +17,6 @@ from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
-from lightning_nlp.sharding import whole
 from lightning_nlp.whole_files import write_whole
 
 IGNORE_INDEX = -100
@@ -88,7 +87,6 @@ class Evaluation(Callback):
         found = joined(parts, trainer)
         if not found:
             return
-        network = whole(pl_module.network)
         if not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -113,10 +111,10 @@ class Evaluation(Callback):
             record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
-                record["mistakes"] = mistakes(network, data.tokenizer, data.token_rows["test"], found, labels)
+                record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         else:
             record |= mlm_record(found.pop("targets"), found, *self._vocabulary(data))
-            record["probes"] = fill(network, data.tokenizer, self.probes)
+            record["probes"] = fill(pl_module.network, data.tokenizer, self.probes)
         record = plain(record)
         write_whole(self.folder / f"{name}.json", json.dumps(record, ensure_ascii=False))
         for logger in trainer.loggers:

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError, warn_user
-from lightning_nlp.sharding import local
 from lightning_nlp.whole_files import write_whole
 
 SHOWN = 5  # parameters and texts that a message names; the file has all
@@ -98,7 +97,7 @@ class Finite(Callback):
             for parameter in group["params"]:
                 if parameter.grad is not None and not scaled:
                     parameters.append((group.get("name", ""), self._names[parameter]))
-                    gradients.append(local(parameter.grad))
+                    gradients.append(parameter.grad)
         norms = torch.stack(torch._foreach_norm(gradients)) if gradients else torch.zeros(0, device=pl_module.device)
         failed = (~torch.cat([norms, torch.stack(self._losses)]).isfinite().all()).float()
         failed = trainer.strategy.reduce(failed, reduce_op="max")  # all must do the same

@@ -21,7 +21,6 @@ from lightning_nlp.optim import (
     log_gradient_norm,
     restore_module,
 )
-from lightning_nlp.sharding import shard
 
 IGNORE_INDEX = -100
 
@@ -103,7 +102,6 @@ class SequenceClassifier(LightningModule):
             problem_type="single_label_classification",
         )
         self.packs = packing.choose(self)
-        shard(self)
         weights = _class_weights(self.hparams["class_weights"], list(data.class_counts), labels)
         self.register_buffer("class_weights", weights, persistent=False)
         self.val_loss, self.val_metrics = _mean(), _metrics(len(labels), "val/")

@@ -18,7 +18,6 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_gradient_norm, restore_module
-from lightning_nlp.sharding import shard
 
 IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
@@ -86,7 +85,6 @@ class MaskedLanguageModel(LightningModule):
             max_position_embeddings=self.hparams["max_position_embeddings"],
         )
         self.packs = packing.choose(self)
-        shard(self)
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:

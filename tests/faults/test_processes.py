@@ -1,6 +1,5 @@
 """Trainings of several processes: the same as of one, one run, and one that loses a process goes on exactly."""
 
-import json
 import os
 import re
 import signal
@@ -110,56 +109,6 @@ def test_other_numbers_of_processes_go_on_where_one_stopped(server, data, tmp_pa
     steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
     assert steps == sorted(set(steps)), "no step twice"
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
-
-
-FSDP = ["--trainer.strategy", "fsdp"]
-
-
-@pytest.mark.parametrize("task", ["cls", "mlm"])
-def test_shards_train_and_export_as_copies_do(task, server, data, tmp_path):
-    more = PLAIN | {"accumulate": 2 if task == "cls" else 1, "interval": True}
-    base = [*cases.command(task, data, packing=True, **more), *NO_DROPOUT, "--trainer.gradient_clip_val", "0.1"]
-    base += ["--probes", '["la [MASK] vidas"]'] if task == "mlm" else []
-    succeed(server, 2, base, tmp_path / "ddp")
-    succeed(server, 2, [*base, *FSDP], tmp_path / "fsdp")
-    copies, shards = (read_metrics(run_of(tmp_path / name)) for name in ("ddp", "fsdp"))
-    assert len(copies) == len(shards) > 10
-    for row, other in zip(copies, shards, strict=True):
-        for name in (name for name in row if not name.startswith("perf/") and row[name]):
-            assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-4, abs=1e-5), (name, row["step"])
-    ours, theirs = (load_file(run_of(tmp_path / name) / "export" / "model.safetensors") for name in ("fsdp", "ddp"))
-    assert ours.keys() == theirs.keys()
-    for name, values in theirs.items():
-        np.testing.assert_allclose(ours[name], values, rtol=1e-3, atol=1e-4)
-    records = [
-        json.loads((run_of(tmp_path / name) / "evaluation" / "test.json").read_text()) for name in ("ddp", "fsdp")
-    ]
-    extra = "mistakes" if task == "cls" else "probes"
-    texts = [[entry["text"] for entry in record[extra]] for record in records]
-    assert texts[0] == texts[1] != []
-
-
-def test_shards_that_lose_a_process_go_on_exactly(server, data, tmp_path):
-    arguments = [*cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True}), *FSDP]
-    succeed(server, 2, arguments, tmp_path / "whole")
-    attempts = train(server, 2, arguments, tmp_path / "part", point="step:9", rank=0)
-    assert attempts[0].code == -signal.SIGKILL
-    succeed(server, 2, arguments, tmp_path / "part")
-    assert differences(tmp_path / "whole", tmp_path / "part") == []
-
-
-@pytest.mark.slow  # tests/test_sharding.py has the short form
-def test_a_checkpoint_of_copies_goes_on_in_shards_and_back(server, data, tmp_path):
-    base = [*cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True}), *NO_DROPOUT]
-    succeed(server, 2, base, tmp_path / "whole")
-    assert train(server, 2, base, tmp_path / "part", point="step:5:SIGTERM")[0].code == 143
-    assert train(server, 2, [*base, *FSDP], tmp_path / "part", point="step:5:SIGTERM")[0].code == 143
-    succeed(server, 2, base, tmp_path / "part")
-    rows, wanted = (read_metrics(run_of(tmp_path / name)) for name in ("part", "whole"))
-    assert [row["step"] for row in rows] == [row["step"] for row in wanted]
-    for row, other in zip(wanted, rows, strict=True):
-        for name in ("train/loss", "val/loss", "test/loss", "train/grad_norm", "train/lr"):
-            assert row[name] == other[name] == "" or float(row[name]) == pytest.approx(float(other[name]), rel=1e-4)
 
 
 @pytest.fixture(scope="module")
