@@ -49,8 +49,8 @@ MISTAKES = {
 # W&B's own chart definitions, by the names under which `wandb_charts` logs what they show.
 CHARTS = {
     "confusion_matrix": ("wandb/confusion_matrix/v1", ("Actual", "Predicted", "nPredictions")),
-    "precision_recall": ("wandb/area-under-curve/v0", {"x": "recall", "y": "precision", "class": "class"}),
-    "roc": ("wandb/area-under-curve/v0", {"x": "fpr", "y": "tpr", "class": "class"}),
+    "precision_recall": ("wandb/line/v0", {"x": "recall", "y": "precision", "stroke": "series"}),
+    "roc": ("wandb/line/v0", {"x": "false positive rate", "y": "true positive rate", "stroke": "series"}),
     "reliability": ("wandb/line/v0", {"x": "confidence", "y": "accuracy", "stroke": "series"}),
     "accuracy_by_length": ("wandb/bar/v0", {"label": "tokens", "value": "accuracy"}),
     "top1_by_frequency": ("wandb/bar/v0", {"label": "count in train", "value": "accuracy"}),

@@ -12,13 +12,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
 
 from lightning_nlp.calibration import Calibration, calibrate, read_record, scaled
-from lightning_nlp.card_curves import draw_curves
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.drawing import draw
+from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.model_card import model_card
 from lightning_nlp.models.encoder import realign
 from lightning_nlp.whole_files import put_in_place
 
+FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -51,13 +53,15 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     network = module.network.to("cpu").eval()
     task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
     found = _calibration(network, run_dir, facts, calibrated) if task == "classification" else ""
-    record = read_record(run_dir, "test")
+    record = read_record(run_dir, "test") or {}
+    enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
+    figures = figures_of(record) if enough else []
     try:
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
             datamodule.tokenizer.save_pretrained(unfinished)
-            changed = isinstance(found, Calibration) and found.temperature != 1
-            picture = None if record is None else draw_curves(record, unfinished, calibrated=changed)
+            for figure in figures:
+                (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
                 network,
                 datamodule.facts,
@@ -67,7 +71,7 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
                 base_model=_base_model(module),
                 record=record,
                 calibrated=found,
-                picture=picture,
+                figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
             compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)

@@ -6,13 +6,14 @@ import html
 import json
 import math
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lightning_nlp import __version__
 from lightning_nlp.calibration import WHICH, Calibration
+from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.privacy import public_command
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def model_card(
     base_model: str | None = None,
     record: dict[str, Any] | None = None,
     calibrated: Calibration | str = "",
-    picture: str | None = None,
+    figures: Sequence[Figure] = (),
 ) -> str:
     """The export's README.md, from the run's own facts.
 
@@ -57,7 +58,7 @@ def model_card(
         base_model: The model on the Hub that was fine-tuned.
         record: The evaluation on the test split.
         calibrated: What was done to the probabilities, or why nothing was.
-        picture: The file beside the card with the curves.
+        figures: What the test came to; each is drawn in `<name>.svg` beside the card.
 
     Returns:
         Markdown with the Hub's front matter.
@@ -90,15 +91,18 @@ def model_card(
         )
         for split in ("train", "validation", "test")
     ]
+    measured = {**facts["validation"], **facts["test"]}
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
-    figures = {**facts["validation"], **facts["test"]}
     parts = [
         f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
         trained,
-        _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in figures.items())),
+        _table(
+            ("metric", "value"),
+            ((key, f"{value:.4f}") for key, value in measured.items()),
+        ),
         "The checkpoint was chosen on the validation part; the test split was read once, for the figures above.",
         *(_classes(record) if task == "classification" and record else ()),
-        *([f"![Precision and recall, ROC and reliability on the test split]({picture})"] if picture else ()),
+        *_drawn(figures),
         *(_calibration(calibrated) if task == "classification" else ()),
         *(_fillings(record) if task == "mlm" and record else ()),
         "## Training",
@@ -186,6 +190,13 @@ def _calibration(found: Calibration | str) -> list[str]:
             _table(("class", "for the", "threshold", "precision", "recall", "F1"), thresholds),
         ]
     return parts
+
+
+def _drawn(figures: Sequence[Figure]) -> list[str]:
+    parts = [
+        f"### {figure.heading}\n\n![{figure.heading}]({figure.name}.svg)\n\n{_cell(figure.text)}" for figure in figures
+    ]
+    return ["## Figures, on test", *parts] if parts else []
 
 
 def _fillings(record: dict[str, Any]) -> list[str]:

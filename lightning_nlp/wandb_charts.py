@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.evaluation.figures import Figure, figures_of
+
 SHOWN_CLASSES = 10  # curves in one chart
 MATRIX_CLASSES = 50  # rows of a confusion matrix
 MISTAKE_WORDS = 10
@@ -28,9 +30,8 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
             values[f"{stage}/{name}/{row['label']}"] = row[name]
     for name in ("ece_after", "temperature"):
         values[f"{stage}/calibration/{name}"] = (record.get("calibration") or {}).get(name)
-    rows = [(span(row), row) for row in record.get("by_frequency", [])]
-    rows += list(record.get("by_piece", {}).items())
-    for label, row in rows:
+    groups = [(f"{row['low']}-{row['high']}".replace("0-0", "0"), row) for row in record.get("by_frequency", [])]
+    for label, row in [*groups, *record.get("by_piece", {}).items()]:
         for name in ("top1", "loss"):
             values[f"{stage}/{name}/{label}"] = row[name]
     return {name: value for name, value in values.items() if value is not None}
@@ -45,8 +46,13 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
     Returns:
         Objects of W&B by name; what the record lacks is left out.
     """
-    made = _classification(record) if record["task"] == "classification" else _mlm(record)
-    return {f"{record['stage']}/{name}": chart for name, chart in made.items() if chart is not None}
+    made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
+    if "confusion" in record:
+        made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
+        made["by_class"] = _by_class(record["by_class"])
+    if "mistakes" in record:
+        made["mistakes"] = _mistakes(record["mistakes"])
+    return {f"{record['stage']}/{name}": chart for name, chart in made.items()}
 
 
 def probe_rows(record: dict[str, Any]) -> list[list[Any]]:
@@ -97,34 +103,17 @@ def table(columns: list[str], rows: list[list[Any]]) -> Any:
     return wandb.Table(columns=columns, data=rows)
 
 
-def span(row: dict[str, Any]) -> str:
-    """A bin's range in words."""
-    low, high = row["low"], row.get("high")
-    return f"{low}+" if high is None else f"{low}-{high}" if high != low else f"{low}"
+def _chart(figure: Figure) -> Any:
+    """A figure's points as one of W&B's own charts."""
+    import wandb
 
-
-def _classification(record: dict[str, Any]) -> dict[str, Any]:
-    by_class = record.get("by_class", [])
-    return {
-        "confusion_matrix": _confusion(record["labels"], record["confusion"]),
-        "precision_recall": _areas(by_class, "pr", "recall", "precision", "Precision and recall"),
-        "roc": _areas(by_class, "roc", "fpr", "tpr", "ROC"),
-        "reliability": _reliability(record),
-        "accuracy_by_length": _bars(
-            "tokens", [[span(row), row["accuracy"]] for row in record.get("by_length", [])], "Accuracy by length"
-        ),
-        "by_class": _by_class(by_class),
-        "mistakes": _mistakes(record.get("mistakes")),
-    }
-
-
-def _mlm(record: dict[str, Any]) -> dict[str, Any]:
-    frequencies = [[span(row), row["top1"]] for row in record.get("by_frequency", [])]
-    pieces = [[name, row["top1"]] for name, row in record.get("by_piece", {}).items()]
-    return {
-        "top1_by_frequency": _bars("count in train", frequencies, "Top-1 accuracy by the token's count in train"),
-        "top1_by_piece": _bars("piece", pieces, "Top-1 accuracy of words and subwords"),
-    }
+    if figure.rows:
+        rows: list[list[Any]] = [[row.name, row.share] for row in figure.rows]
+        return wandb.plot.bar(table([figure.across, figure.up], rows), figure.across, figure.up, title=figure.heading)
+    rows = [[x, y, line.name] for line in figure.lines for x, y in zip(line.x, line.y, strict=True)]
+    rows += [[end, end, figure.diagonal] for end in (0.0, 1.0) if figure.diagonal]
+    data = table([figure.across, figure.up, "series"], rows)
+    return wandb.plot.line(data, figure.across, figure.up, stroke="series", title=figure.heading)
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> Any:
@@ -143,49 +132,6 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> Any:
     )
 
 
-def _areas(by_class: list[dict[str, Any]], curve: str, x: str, y: str, title: str) -> Any:
-    """One curve a class, as W&B's own `pr_curve` and `roc_curve` draw them; those two want scikit-learn."""
-    import wandb
-
-    rows = [
-        [row["label"], x_value, y_value]
-        for row in by_class[:SHOWN_CLASSES]
-        if row.get(curve)
-        for x_value, y_value in zip(row[curve][x], row[curve][y], strict=True)
-    ]
-    if not rows:
-        return None
-    return wandb.plot_table(
-        vega_spec_name="wandb/area-under-curve/v0",
-        data_table=table(["class", x, y], rows),
-        fields={"x": x, "y": y, "class": "class"},
-        string_fields={"title": title, "x-axis-title": x, "y-axis-title": y},
-    )
-
-
-def _reliability(record: dict[str, Any]) -> Any:
-    import wandb
-
-    bins = record.get("reliability", [])
-    if not bins:
-        return None
-    series = {f"model, ECE {record['metrics']['ece']:.4f}": bins}
-    if record.get("reliability_calibrated") and record.get("calibration"):
-        error = record["calibration"]["ece_after"]
-        series[f"after temperature scaling, ECE {error:.4f}"] = record["reliability_calibrated"]
-    rows = [[place["confidence"], place["accuracy"], name] for name, places in series.items() for place in places]
-    rows += [[end, end, "perfect"] for end in (0.0, 1.0)]
-    data = table(["confidence", "accuracy", "series"], rows)
-    return wandb.plot.line(data, "confidence", "accuracy", stroke="series", title="Reliability")
-
-
-def _bars(label: str, rows: list[list[Any]], title: str) -> Any:
-    import wandb
-
-    rows = [row for row in rows if row[1] is not None]
-    return wandb.plot.bar(table([label, "accuracy"], rows), label, "accuracy", title=title) if rows else None
-
-
 def _by_class(by_class: list[dict[str, Any]]) -> Any:
     figures = ("label", "support", "precision", "recall", "f1", "average_precision", "auc")
     chosen = [("best_f1", "threshold"), ("best_f1", "f1")]
@@ -195,12 +141,10 @@ def _by_class(by_class: list[dict[str, Any]]) -> Any:
         [*(row.get(name) for name in figures), *((row.get(place) or {}).get(name) for place, name in chosen)]
         for row in by_class
     ]
-    return table(columns, rows) if rows else None
+    return table(columns, rows)
 
 
-def _mistakes(mistakes: list[dict[str, Any]] | None) -> Any:
-    if mistakes is None:
-        return None
+def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
     columns = ["text", "label", "prediction", "probability", "row"]
     rows = [[*(mistake[name] for name in columns), _driving_words(mistake)] for mistake in mistakes]
     return table([*columns, "words"], rows)

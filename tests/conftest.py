@@ -266,7 +266,7 @@ def mlm_record(step: int, stage: str = "val") -> dict[str, Any]:
         "epoch": 1.0,
         "masked_tokens": 20,
         "metrics": {"loss": 3.0, "perplexity": 20.1, "bits_per_char": 2.0, "top1": 0.25, "top5": 0.5},
-        "by_frequency": [{"low": 1, "high": 9, **part}, {"low": 10, "high": None, **part}],
+        "by_frequency": [{"low": 1, "high": 9, **part}, {"low": 10, "high": 99, **part}],
         "by_piece": {"word": part, "subword": part},
         "probes": [{"text": "La [MASK] estas granda.", "fillings": [fillings]}],
     }

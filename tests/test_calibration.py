@@ -169,4 +169,4 @@ def test_what_the_card_says_of_a_run_is_what_its_predictions_give(noisy_run):
     assert results["ece"] == pytest.approx(calibration_error(chances, test["labels"]), abs=1e-6)
     assert results["loss"] == pytest.approx(-np.log(chances[np.arange(len(chances)), test["labels"]]).mean(), abs=1e-6)
     assert results["accuracy"] == pytest.approx((chances.argmax(1) == test["labels"]).mean(), abs=1e-6)
-    assert "](curves.png)" in card.text
+    assert "](reliability.svg)" in card.text

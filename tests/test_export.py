@@ -336,8 +336,8 @@ def evaluated(run_dir, temperature, step=1234):
         "by_class": [{"label": label, **part} for label in LABELS],
         "reliability": [{"low": 0.4, "high": 0.6, "examples": 60, "confidence": 0.5, "accuracy": 0.5}],
         "calibration": figures,
-        "reliability_calibrated": [],
     }
+    record["reliability_calibrated"] = record["reliability"]
     (run_dir / "evaluation").mkdir(parents=True)
     (run_dir / "checkpoints").mkdir()
     for name in (f"val-{step:08d}", "test"):
@@ -360,8 +360,8 @@ def test_a_calibrated_export_needs_no_more_than_a_pipeline(tmp_path, classificat
     assert list(config["thresholds"]) == LABELS
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "T = 2.5000" in card
-    assert "](curves.png)" in card
-    assert (folder / "curves.png").is_file()
+    assert re.findall(r"\]\((\w+\.svg)\)", card) == ["precision_recall.svg", "roc.svg", "reliability.svg"]
+    assert "<style>" in (folder / "roc.svg").read_text(encoding="utf-8")
     # the module is as it was
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
     assert not hasattr(network.config, "calibration")

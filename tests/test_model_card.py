@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 
 from lightning_nlp.calibration import Calibration
+from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.model_card import model_card
 from tests.test_export import FACTS
 
@@ -100,12 +101,12 @@ def test_what_comes_from_the_hub_is_linked():
 
 
 def test_tables_for_people():
-    text = card(record=RECORD, calibrated=FOUND, picture="curves.png")
+    text = card(record=RECORD, calibrated=FOUND, figures=[Figure("roc", "ROC", "a|b 0.9700.", "x", "y")])
     for part in (
         "Labels: a\\|b, &lt;c&gt;.\n",
         "| a\\|b | 0.9000 | 0.8000 | 0.8500 | 0.9500 | 0.9700 | 1,200 |\n"
         "| &lt;c&gt; | 0.0000 | 0.0000 | 0.0000 | – | – | 0 |",
-        "(curves.png)",
+        "### ROC\n\n![ROC](roc.svg)\n\na\\|b 0.9700.\n",
         "T = 1.5000, fitted on 900 validation examples",
         "| validation, before | 0.4000 | 0.1000 |\n| validation, after | 0.3000 | 0.0200 |\n"
         "| test, before | 0.3750 | 0.0600 |\n| test, after | 0.3500 | 0.0300 |\n",

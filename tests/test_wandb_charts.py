@@ -2,7 +2,7 @@
 
 import json
 
-from lightning_nlp.wandb_charts import charts, earlier_probe_rows, figures, probe_rows, probe_table, span
+from lightning_nlp.wandb_charts import charts, earlier_probe_rows, figures, probe_rows, probe_table
 from tests.conftest import cls_record, mlm_record
 
 
@@ -18,27 +18,15 @@ def test_a_classifiers_charts_hold_the_records_numbers():
         ["pos", "neg", 1],
         ["pos", "pos", 3],
     ]
-    assert made["test/precision_recall"].table.data[:3] == [["neg", 0.0, 1.0], ["neg", 0.5, 0.5], ["neg", 1.0, 0.0]]
-    assert made["test/reliability"].table.data[0] == [0.65, 0.75, "model, ECE 0.0625"]
-    record = cls_record(7)
-    record |= {"reliability_calibrated": record["reliability"], "calibration": {"temperature": 2.0, "ece_after": 0.01}}
-    names = {row[2] for row in charts(record)["val/reliability"].table.data}
-    assert names == {"model, ECE 0.0625", "after temperature scaling, ECE 0.0100", "perfect"}
-    assert figures(record)["val/calibration/ece_after"] == 0.01
-    assert made["test/accuracy_by_length"].table.data == [["5-9", 0.75]]
+    assert made["test/precision_recall"].table.data[:3] == [[0.0, 1.0, "neg"], [0.5, 0.5, "neg"], [1.0, 0.0, "neg"]]
+    ends = [[0.0, 0.0, "perfect"], [1.0, 1.0, "perfect"]]
+    assert made["test/reliability"].table.data == [[0.65, 0.75, "network"], *ends]
+    assert made["test/accuracy_by_length"].table.data == [["5–9", 0.75]]
     assert made["test/mistakes"].data == [["the film", "pos", "neg", 0.99, 7, "dull -1.00, the +0.10"]]
     by_class = made["test/by_class"]
     assert dict(zip(by_class.columns, by_class.data[1], strict=True))["wanted threshold"] == 0.9
     assert by_class.data[0][-1] is None  # unreachable
     assert "val/mistakes" not in charts(cls_record(7))
-
-
-def test_absent_classes_and_curves_are_left_out():
-    record = cls_record(7)
-    for row in record["by_class"]:
-        row |= {"pr": None, "roc": None, "best_f1": None, "auc": None, "average_precision": None}
-    record |= {"reliability": [], "by_length": []}
-    assert set(charts(record)) == {"val/confusion_matrix", "val/by_class"}
 
 
 def test_of_many_classes_those_with_mistakes_are_shown():
@@ -54,15 +42,17 @@ def test_of_many_classes_those_with_mistakes_are_shown():
 def test_a_masked_language_models_charts_and_figures():
     record = mlm_record(7)
     made = charts(record)
-    assert made["val/top1_by_frequency"].table.data == [["1-9", 0.25], ["10+", 0.25]]
+    assert made["val/top1_by_frequency"].table.data == [["1–9", 0.25], ["10–99", 0.25]]
     assert made["val/top1_by_piece"].table.data == [["word", 0.25], ["subword", 0.25]]
-    assert span({"low": 0, "high": 0}) == "0"
     values = figures(record)
     assert values["val/top1/word"] == 0.25
-    assert values["val/loss/10+"] == 3.0
+    assert values["val/loss/10-99"] == 3.0
     assert "val/loss" not in values  # the module logs it
-    assert figures(cls_record(7))["val/ece"] == 0.0625
-    assert figures(cls_record(7))["val/f1/pos"] == 0.75
+    unseen = figures(record | {"by_frequency": [{"low": 0, "high": 0, "top1": 0.125, "loss": 9.0}]})
+    assert unseen["val/top1/0"] == 0.125
+    values = figures(cls_record(7) | {"calibration": {"temperature": 2.0, "ece_after": 0.01}})
+    assert (values["val/ece"], values["val/calibration/ece_after"]) == (0.0625, 0.01)
+    assert values["val/f1/pos"] == 0.75
 
 
 def test_the_table_of_probes_goes_on_after_a_resume(tmp_path):

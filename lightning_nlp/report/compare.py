@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lightning_nlp.report import drawing
-from lightning_nlp.report.drawing import Line
-from lightning_nlp.report.figures import MOST_CURVES, Figure
+from lightning_nlp.evaluation.figures import Figure, Line
+from lightning_nlp.report.figures import by_step
 from lightning_nlp.report.files import RunFiles
 
 # What two runs never have in common: where they write.
@@ -113,13 +112,7 @@ def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
     found = []
     for key, heading in CURVES.items():
         lines = [Line(name, *run.series(key)) for run, name in zip(runs, names, strict=True)]
-        lines = [line for line in lines if line.x][:MOST_CURVES]
-        if not any(len(line.x) > 1 for line in lines):
-            continue
-        text = "; ".join(f"{line.name}: last {line.y[-1]:,.4g} at step {line.x[-1]:,.0f}" for line in lines)
-        text += f". The first {MOST_CURVES} of {len(runs)} runs." if len(runs) > MOST_CURVES else "."
-        svg = drawing.plot(key.replace("/", "-").replace("_", "-"), heading, "step", heading.lower(), lines=lines)
-        found.append(Figure(heading, svg, text))
+        found += by_step(heading, heading.lower(), lines)
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.evaluation.drawing import STYLE, draw
+from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.report import figures
 from lightning_nlp.report.files import RunFiles, read_run
@@ -48,17 +49,14 @@ def render(template: str, values: dict[str, Any]) -> str:
     Returns:
         HTML; all text in it is escaped.
     """
-    from jinja2 import DictLoader, Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    folder = files("lightning_nlp.report") / "templates"
-    sources = {
-        entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".j2")
-    }
+    loader = PackageLoader("lightning_nlp.report")
     environment = Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = number
-    return environment.get_template(template).render(values)
+    environment.filters |= {"number": number, "draw": draw}
+    return environment.get_template(template).render(values, chart_style=STYLE)
 
 
 def page(run: RunFiles) -> dict[str, Any]:
@@ -80,13 +78,11 @@ def page(run: RunFiles) -> dict[str, Any]:
         "metrics": [(name, value) for name, value in sorted(record.get("metrics", {}).items())],
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
         "learning": figures.learning(run, monitor),
-        "record": record,
-        "curves": figures.curves(classifier) if classifier else [],
+        "curves": figures_of(record),
         "classifier": classifier,
         "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
-        "language_model": figures.language_model(record) if record.get("task") == "mlm" else [],
         "probes": probes(run),
         "machine": figures.machine(run),
         "lengths": figures.lengths(run.data),

@@ -1,0 +1,181 @@
+"""Figures as SVG in the colours of the page around them, light or dark; matplotlib would take seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from unicodedata import east_asian_width
+
+from lightning_nlp.evaluation.figures import MOST_LINES, Dot, Figure, Line, Row
+
+WIDTH, HEIGHT = 400, 250  # about a phone's width: letters of 12 are readable on one
+LETTER, WIDE_LETTER = 7.7, 12.5  # the width of most letters and digits in a wide face, and of Chinese ones
+LINE = 15
+MOST_POINTS = 300
+ROW = 26
+DASHES = ("", "7 3", "2 3", "9 3 2 3")  # for those who see no colours
+STYLE = """:root { --paper: #ffffff; --ink: #1d2129; --soft: #5b6472; --grid: #d9dde3; --panel: #f4f6f8;
+  --series-0: #0b66b0; --series-1: #c2500a; --series-2: #157f5b; --series-3: #9a3a86; }
+svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  font-variant-numeric: tabular-nums; }
+svg .grid { stroke: var(--grid); stroke-width: .8; fill: none; }
+svg .axis { stroke: var(--soft); fill: none; }
+svg .mark { stroke: var(--soft); stroke-dasharray: 4 4; fill: none; }
+svg .line { stroke: var(--color); stroke-width: 1.8; stroke-linejoin: round; fill: none; }
+svg .dot { stroke: var(--paper); stroke-width: 1; fill: var(--color); }
+svg .bar { fill: var(--series-0); }
+svg .ground { fill: var(--panel); }
+""" + "".join(f".s{number} {{ --color: var(--series-{number}); }}\n" for number in range(MOST_LINES))
+
+
+def draw(figure: Figure, *, alone: bool = False) -> str:
+    """Draw a figure.
+
+    Args:
+        figure: What to draw.
+        alone: Whether it is to be a file that needs nothing else: in light colours on white, since a page that shows
+            the file does not tell it whether it is dark.
+
+    Returns:
+        An `<svg>` element, which is strict XML; if it is not alone, the page around it must have `STYLE`.
+    """
+    height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
+    parts = _rows(figure.rows) if figure.rows else _plot(figure)
+    if alone:
+        parts = [f"<style>{STYLE}</style>", f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>', *parts]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        f'role="img" aria-labelledby="{figure.name}-title"><title id="{figure.name}-title">{_clean(figure.heading)}'
+        f"</title>{''.join(parts)}</svg>"
+    )
+
+
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Round values from `low` to `high`, at most five, each with its text."""
+    size = 10.0 ** math.floor(math.log10((high - low) / 5))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10, 20) if (high - low) / (size * factor) < 5)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [round(number * step, 12) for number in range(first, last + 1)]
+    unit, letter = (1e6, "M") if step >= 1e6 else (1e3, "k") if step >= 1e3 else (1, "")
+    return [(value, f"{value / unit:g}{letter if value else ''}".replace("e-0", "e-")) for value in values]
+
+
+def _plot(figure: Figure) -> list[str]:
+    """Lines, dots and bars on axes."""
+    bars, lines = figure.bars, [_thinned(line) for line in figure.lines[:MOST_LINES]]
+    xs = [x for line in lines for x in line.x] + [x for bar in bars for x in (bar.low, bar.high)]
+    ys = [y for line in lines for y in line.y] + [y for bar in bars for y in (bar.value, 0.0)]
+    (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
+    y_ticks = ticks(y_low, y_high)
+    left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
+    top, right, bottom = (34.0 if len(lines) > 1 else 20.0), WIDTH - 14.0, HEIGHT - 42.0
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
+        return round(left + across * (right - left), 1), round(bottom - up * (bottom - top), 1)
+
+    parts = []
+    for value, text in y_ticks:
+        _, y = at(x_low, value)
+        parts.append(f'<path class="grid" d="M{left:.1f} {y}H{right}"/>')
+        parts.append(_text(left - 6, y + 4, text, "end"))
+    for value, text in ticks(x_low, x_high):
+        x, _ = at(value, y_low)
+        parts.append(f'<path class="axis" d="M{x} {bottom}v4"/>')
+        # a label in the middle of the last tick would stand out of the picture
+        anchor = "end" if x + len(text) * LETTER / 2 > WIDTH else "middle"
+        parts.append(_text(x if anchor == "middle" else WIDTH - 1, bottom + 18, text, anchor))
+    for bar in bars:
+        (x, y), (end, _) = at(bar.low, bar.value), at(bar.high, 0.0)
+        parts.append(_rectangle("bar", x + 0.5, y, max(end - x - 1, 0.5), bottom - y))
+    if figure.diagonal:
+        parts.append(f'<path class="mark" d="M{left:.1f} {bottom}L{right} {top}"/>')
+    parts.append(f'<path class="axis" d="M{left:.1f} {bottom}H{right}"/>')
+    if figure.best is not None:
+        x, _ = at(figure.best, y_low)
+        beside, anchor = (x - 5, "end") if x > WIDTH / 2 else (x + 5, "start")
+        parts.append(f'<path class="mark" d="M{x} {top}V{bottom}"/>')
+        parts.append(_text(beside, top + 3, "best", anchor))
+    for number, line in enumerate(lines):
+        path = "L".join(f"{x} {y}" for x, y in map(at, line.x, line.y))
+        parts.append(f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{path}"/>')
+        if len(line.x) <= 12:
+            parts += [_dot(Dot(number, x, y, size=2.6), *at(x, y)) for x, y in zip(line.x, line.y, strict=True)]
+    parts += [_dot(dot, *at(dot.x, dot.y)) for dot in figure.dots if dot.series < MOST_LINES]
+    parts.append(_text((left + right) / 2, HEIGHT - 6, figure.across, "middle"))
+    middle = (top + bottom) / 2
+    parts.append(f'<g transform="rotate(-90 14 {middle})">{_text(14, middle, figure.up, "middle")}</g>')
+    return parts + (_key([line.name for line in lines], left) if len(lines) > 1 else [])
+
+
+def _rows(rows: Sequence[Row]) -> list[str]:
+    """Shares as bars, one below the other."""
+    left = 10 + max(len(row.name) for row in rows) * LETTER
+    right = WIDTH - 10 - max(len(row.note) for row in rows) * LETTER
+    parts = []
+    for number, row in enumerate(rows):
+        y = 6 + number * ROW
+        parts.append(_text(left - 6, y + 16, row.name, "end"))
+        parts.append(_rectangle("ground", left, y + 3, right - left, ROW - 8))
+        parts.append(_rectangle("bar", left, y + 3, row.share * (right - left), ROW - 8))
+        parts.append(_text(right + 6, y + 16, row.note, "start"))
+    return parts
+
+
+def _thinned(line: Line) -> Line:
+    """A long curve as the means of its parts, with its first and its last point as they are: no screen shows more."""
+    name, x, y = line
+    if len(x) <= MOST_POINTS:
+        return line
+    size = math.ceil((len(x) - 2) / (MOST_POINTS - 2))
+    parts = [slice(0, 1), *(slice(i, min(i + size, len(x) - 1)) for i in range(1, len(x) - 1, size)), slice(-1, None)]
+    return Line(name, [sum(x[part]) / len(x[part]) for part in parts], [sum(y[part]) / len(y[part]) for part in parts])
+
+
+def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
+    """From the least to the greatest with a margin, which does not reach from above 0 to below it; never empty."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if low == high:
+        return low - max(abs(low), 1e-9) * 0.1, high + max(abs(high), 1e-9) * 0.1
+    margin *= high - low
+    return (low - margin if low < 0 else max(low - margin, 0.0)), high + margin
+
+
+def _key(names: Sequence[str], left: float) -> list[str]:
+    """The lines' names in a row above the axes."""
+    room = (WIDTH - left) / len(names)
+    parts = []
+    for number, name in enumerate(names):
+        x = left + number * room
+        parts.append(f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{x:.1f} 14h22"/>')
+        parts.append(_text(x + 28, 18, _cut(name, room - 34), "start"))
+    return parts
+
+
+def _cut(text: str, room: float) -> str:
+    """As much of a text as there is room for."""
+    widths = [WIDE_LETTER if east_asian_width(letter) in "FW" else LETTER for letter in text]
+    if sum(widths) <= room:
+        return text
+    return text[: sum(sum(widths[: i + 1]) + LETTER <= room for i in range(len(text)))] + "…"
+
+
+def _dot(dot: Dot, x: float, y: float) -> str:
+    if dot.shape == "circle":
+        return f'<circle class="dot s{dot.series}" cx="{x}" cy="{y}" r="{dot.size:.1f}"/>'
+    r = dot.size + 1
+    return f'<path class="dot s{dot.series}" d="M{x} {y - r:.1f}l{r} {r}l{-r} {r}l{-r} {-r}z"/>'
+
+
+def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_clean(text)}</text>'
+
+
+def _clean(text: str) -> str:
+    """A text as XML has it, which knows no control characters; a label may hold some."""
+    return escape("".join(letter if letter.isprintable() else " " for letter in text))

@@ -1,0 +1,158 @@
+"""What is shown of an evaluation: each figure's points, axes and words, once for the report, the card and W&B."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MOST_LINES = 4  # that can be told apart in one chart
+
+# Of a record's groups: the figure's name and heading, what the groups are, their share, and what they count.
+GROUPS = {
+    "by_length": ("accuracy_by_length", "Accuracy by length", "tokens", "accuracy", "examples"),
+    "by_frequency": ("top1_by_frequency", "Accuracy by frequency in train", "count in train", "top1", "tokens"),
+    "by_piece": ("top1_by_piece", "Accuracy on words and subwords", "piece", "top1", "tokens"),
+}
+
+
+class Line(NamedTuple):
+    """A curve with its name."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+class Dot(NamedTuple):
+    """A marked point of the curve with this number."""
+
+    series: int
+    x: float
+    y: float
+    shape: str = "circle"  # or diamond
+    size: float = 5.0
+
+
+class Bar(NamedTuple):
+    """A bar from one x to another."""
+
+    low: float
+    high: float
+    value: float
+
+
+class Row(NamedTuple):
+    """A share from 0 to 1 with its name, and what is written beside it."""
+
+    name: str
+    share: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart, and what it shows in words.
+
+    Attributes:
+        name: Of letters, dashes and underscores, different for each figure of a page.
+        heading: What the chart shows.
+        text: The same in sentences, with numbers.
+        across: What x is, or what the rows are.
+        up: What y is, or what the shares are.
+        lines: Curves; the first `MOST_LINES` are drawn.
+        dots: Points to mark.
+        bars: Bars, which stand on 0.
+        rows: Shares, in place of all that stands on axes.
+        best: The x to mark as the best.
+        square: Whether both axes go from 0 to 1.
+        diagonal: What a line where x equals y means; none without.
+    """
+
+    name: str
+    heading: str
+    text: str
+    across: str
+    up: str
+    lines: Sequence[Line] = ()
+    dots: Sequence[Dot] = ()
+    bars: Sequence[Bar] = ()
+    rows: Sequence[Row] = ()
+    best: float | None = None
+    square: bool = False
+    diagonal: str = ""
+
+
+def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
+    """Precision and recall, ROC, reliability, and the accuracy of groups: whatever an evaluation has measured.
+
+    Args:
+        record: The evaluation's.
+        most: The most classes with curves of their own.
+    """
+    classes = sorted((part for part in record.get("by_class", ()) if part["pr"]), key=lambda part: -part["support"])
+    found = _class_curves(classes[:most], len(classes)) if classes else []
+    if record.get("reliability"):
+        found.append(_reliability(record))
+    for key, (name, heading, across, share, unit) in GROUPS.items():
+        groups = record.get(key)
+        if not groups:
+            continue
+        named = groups.items() if isinstance(groups, dict) else [(_range(group), group) for group in groups]
+        rows = [Row(label, group[share], f"{group[share]:.1%} of {group[unit]:,}") for label, group in named]
+        low, high = (choose(rows, key=lambda row: row.share) for choose in (min, max))
+        text = f"Lowest, {low.note} {unit}, for {across} {low.name}; highest, {high.note}, for {high.name}."
+        found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
+    return found
+
+
+def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
+    where = "" if of == len(classes) else f" Shown are the {len(classes)} largest of {of} classes."
+    dots = [
+        Dot(number, part[name]["recall"], part[name]["precision"], shape)
+        for number, part in enumerate(classes)
+        for name, shape in (("best_f1", "circle"), ("wanted", "diamond"))
+        if part.get(name)
+    ]
+    areas = ", ".join(f"{part['label']} {part['average_precision']:.4f}" for part in classes)
+    text = f"Average precision: {areas}. Circle: the threshold that was best for F1 on validation"
+    text += "; diamond: the one for a wanted precision" if any(dot.shape == "diamond" for dot in dots) else ""
+    lines = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
+    heading, axes = "Precision and recall", ("recall", "precision")
+    curves = Figure("precision_recall", heading, f"{text}.{where}", *axes, lines=lines, dots=dots, square=True)
+    areas = ", ".join(f"{part['label']} {part['auc']:.4f}" for part in classes)
+    text = f"Area under the curve: {areas}; the dashed line is chance, 0.5.{where}"
+    lines = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]
+    axes = ("false positive rate", "true positive rate")
+    return [curves, Figure("roc", "ROC", text, *axes, lines=lines, square=True, diagonal="chance")]
+
+
+def _reliability(record: dict[str, Any]) -> Figure:
+    """How often predictions are right by how sure they are, before and after calibration (Guo et al. 2017)."""
+    series, text = {"network": record["reliability"]}, f"Expected calibration error {record['metrics']['ece']:.4f}"
+    if record.get("calibration"):
+        found = record["calibration"]
+        series["calibrated"] = record["reliability_calibrated"]
+        text = (
+            f"Expected calibration error {found['ece_after']:.4f} after temperature scaling (T = "
+            f"{found['temperature']:.3f}, fitted on validation), {found['ece_before']:.4f} before"
+        )
+    lines, dots = [], []
+    for number, (name, bins) in enumerate(series.items()):
+        lines.append(Line(name, [part["confidence"] for part in bins], [part["accuracy"] for part in bins]))
+        most = max(bins, key=lambda part: part["examples"])
+        for part in bins:  # by area: a point of three texts is no finding
+            size = max(2.0, 8 * math.sqrt(part["examples"] / most["examples"]))
+            dots.append(Dot(number, part["confidence"], part["accuracy"], size=size))
+    text += (
+        f". Of {most['examples']:,} texts predicted with a confidence of {most['low']:.0%} to {most['high']:.0%}, "
+        f"{most['accuracy']:.1%} were right. The more texts, the larger the point; on the dashed line a confidence "
+        "says what it means."
+    )
+    axes = ("confidence", "accuracy")
+    return Figure("reliability", "Reliability", text, *axes, lines=lines, dots=dots, square=True, diagonal="perfect")
+
+
+def _range(group: dict[str, Any]) -> str:
+    return f"{group['low']:,}" if group["low"] == group["high"] else f"{group['low']:,}–{group['high']:,}"
