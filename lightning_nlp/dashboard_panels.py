@@ -52,7 +52,7 @@ CHARTS = {
     "precision_recall": ("wandb/line/v0", {"x": "recall", "y": "precision", "stroke": "series"}),
     "roc": ("wandb/line/v0", {"x": "false positive rate", "y": "true positive rate", "stroke": "series"}),
     "reliability": ("wandb/line/v0", {"x": "confidence", "y": "accuracy", "stroke": "series"}),
-    "accuracy_by_length": ("wandb/bar/v0", {"label": "tokens", "value": "accuracy"}),
+    "accuracy_by_length": ("wandb/bar/v0", {"label": "length in tokens", "value": "accuracy"}),
     "top1_by_frequency": ("wandb/bar/v0", {"label": "count in train", "value": "accuracy"}),
 }
 COMPARED = {

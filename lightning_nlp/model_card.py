@@ -196,7 +196,7 @@ def _drawn(figures: Sequence[Figure]) -> list[str]:
     parts = [
         f"### {figure.heading}\n\n![{figure.heading}]({figure.name}.svg)\n\n{_cell(figure.text)}" for figure in figures
     ]
-    return ["## Figures, on test", *parts] if parts else []
+    return ["## Charts, on test", *parts] if parts else []
 
 
 def _fillings(record: dict[str, Any]) -> list[str]:

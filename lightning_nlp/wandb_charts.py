@@ -55,24 +55,22 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
     return {f"{record['stage']}/{name}": chart for name, chart in made.items()}
 
 
-def probe_rows(record: dict[str, Any]) -> list[list[Any]]:
-    """A record's rows of the table of probes: step, text, which mask, and the fillings with their probabilities."""
-    return [
+def probe_table(run_dir: Path, step: int) -> Any:
+    """What the probes were filled with at the validations until a step, the newest last.
+
+    Args:
+        run_dir: The run's directory, with the records of its validations.
+        step: That of the last one; those after it will be trained again.
+    """
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
+    rows = [
         [record["step"], probe["text"], number, "  ".join(f"{f['token']} {f['probability']:.3f}" for f in fillings)]
-        for probe in record.get("probes", [])
+        for record in records
+        if record["step"] <= step
+        for probe in record["probes"]
         for number, fillings in enumerate(probe["fillings"], 1)
     ]
-
-
-def probe_table(rows: list[list[Any]]) -> Any:
-    """The table of probes, the newest fillings last."""
     return table(["step", "text", "mask", "fillings"], rows[-TABLE_ROWS:])
-
-
-def earlier_probe_rows(run_dir: Path, step: int) -> list[list[Any]]:
-    """The rows of the probes' table from the records of the evaluations before a step."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
-    return [row for record in records if record["step"] < step for row in probe_rows(record)]
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:

@@ -68,7 +68,6 @@ class WandbLogger(loggers.WandbLogger):
         self._described = False
         self._monitored: tuple[str, str] | None = None
         self._best: float | None = None
-        self._probes: list[list[Any]] | None = None
         kwargs["settings"] = WANDB_SETTINGS | dict(kwargs.get("settings") or {})
         super().__init__(**kwargs)
 
@@ -152,12 +151,8 @@ class WandbLogger(loggers.WandbLogger):
             return
         run = self.experiment
         logged = {STEP: step, **wandb_charts.figures(record), **wandb_charts.charts(record)}
-        if record.get("probes"):
-            if self._probes is None:  # a resumed run's table goes on after those before
-                self._probes = wandb_charts.earlier_probe_rows(self._run_dir, record["step"])
-            if record["stage"] == "val":
-                self._probes += wandb_charts.probe_rows(record)
-                logged["val/probes"] = wandb_charts.probe_table(self._probes)
+        if record["stage"] == "val" and record.get("probes"):
+            logged["val/probes"] = wandb_charts.probe_table(self._run_dir, record["step"])
         wandb_charts.keep_tables_in_run(run, logged)
         run.log(logged)
 

@@ -17,6 +17,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.loggers import prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
+from lightning_nlp.whole_files import write_whole
 from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, wandb_records
 
 ROOT = Path(__file__).parents[1]
@@ -265,6 +266,8 @@ def test_a_training_that_fails_has_failed(tiny_cls, tmp_path, monkeypatch):
 def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
     logger = WandbLogger(save_dir=tmp_path, project="p", mode="offline", skip_before=7)
     for record in (mlm_record(6), cls_record(8), mlm_record(8), mlm_record(10), cls_record(9, "test")):
+        if record["task"] == "mlm":
+            write_whole(tmp_path / "evaluation" / f"val-{record['step']:08}.json", json.dumps(record))
         logger.log_evaluation(record)
     logger.finish()
     records = wandb_records(tmp_path)
@@ -275,7 +278,7 @@ def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
     (probes,) = logged[9, "val/probes.path"]
     (files,) = (tmp_path / "wandb").glob("offline-run-*/files")
     shown = json.loads((files / probes).read_text(encoding="utf-8"))
-    assert [row[0] for row in shown["data"]] == [8, 10]
+    assert [row[0] for row in shown["data"]] == [6, 8, 10]
     (mistakes,) = logged[9, "test/mistakes.path"]
     assert json.loads((files / mistakes).read_text(encoding="utf-8"))["data"][0][0] == "the film"
     assert "_wandb.visualize.val/confusion_matrix" in updated(records)

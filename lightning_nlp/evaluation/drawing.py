@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from statistics import fmean
 from unicodedata import east_asian_width
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Dot, Figure, Line, Row
@@ -63,7 +64,8 @@ def ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 def _plot(figure: Figure) -> list[str]:
     """Lines, dots and bars on axes."""
-    bars, lines = figure.bars, [_thinned(line) for line in figure.lines[:MOST_LINES]]
+    bars = figure.bars
+    lines = [Line(line.name, _thinned(line.x), _thinned(line.y)) for line in figure.lines[:MOST_LINES]]
     xs = [x for line in lines for x in line.x] + [x for bar in bars for x in (bar.low, bar.high)]
     ys = [y for line in lines for y in line.y] + [y for bar in bars for y in (bar.value, 0.0)]
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
@@ -123,22 +125,16 @@ def _rows(rows: Sequence[Row]) -> list[str]:
     return parts
 
 
-def _thinned(line: Line) -> Line:
-    """A long curve as the means of its parts, with its first and its last point as they are: no screen shows more."""
-    name, x, y = line
-    if len(x) <= MOST_POINTS:
-        return line
-    size = math.ceil((len(x) - 2) / (MOST_POINTS - 2))
-    parts = [slice(0, 1), *(slice(i, min(i + size, len(x) - 1)) for i in range(1, len(x) - 1, size)), slice(-1, None)]
-    return Line(name, [sum(x[part]) / len(x[part]) for part in parts], [sum(y[part]) / len(y[part]) for part in parts])
+def _thinned(values: Sequence[float]) -> list[float]:
+    """A long curve as the means of its parts: no screen shows more."""
+    size = math.ceil(len(values) / MOST_POINTS)
+    return [fmean(values[i : i + size]) for i in range(0, len(values), size)]
 
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
     """From the least to the greatest with a margin, which does not reach from above 0 to below it; never empty."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    if low == high:
-        return low - max(abs(low), 1e-9) * 0.1, high + max(abs(high), 1e-9) * 0.1
-    margin *= high - low
+    low, high = min(values), max(values)
+    margin = margin * (high - low) if high > low else 0.1 * max(abs(low), 1e-9)
     return (low - margin if low < 0 else max(low - margin, 0.0)), high + margin
 
 

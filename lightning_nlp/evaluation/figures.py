@@ -11,7 +11,7 @@ MOST_LINES = 4  # that can be told apart in one chart
 
 # Of a record's groups: the figure's name and heading, what the groups are, their share, and what they count.
 GROUPS = {
-    "by_length": ("accuracy_by_length", "Accuracy by length", "tokens", "accuracy", "examples"),
+    "by_length": ("accuracy_by_length", "Accuracy by length", "length in tokens", "accuracy", "examples"),
     "by_frequency": ("top1_by_frequency", "Accuracy by frequency in train", "count in train", "top1", "tokens"),
     "by_piece": ("top1_by_piece", "Accuracy on words and subwords", "piece", "top1", "tokens"),
 }
@@ -102,7 +102,8 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
         named = groups.items() if isinstance(groups, dict) else [(_range(group), group) for group in groups]
         rows = [Row(label, group[share], f"{group[share]:.1%} of {group[unit]:,}") for label, group in named]
         low, high = (choose(rows, key=lambda row: row.share) for choose in (min, max))
-        text = f"Lowest, {low.note} {unit}, for {across} {low.name}; highest, {high.note}, for {high.name}."
+        text = f"Lowest where the {across} is {low.name}: {low.note} {unit} right; "
+        text += f"highest where it is {high.name}: {high.note}."
         found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
     return found
 
@@ -147,8 +148,8 @@ def _reliability(record: dict[str, Any]) -> Figure:
             dots.append(Dot(number, part["confidence"], part["accuracy"], size=size))
     text += (
         f". Of {most['examples']:,} texts predicted with a confidence of {most['low']:.0%} to {most['high']:.0%}, "
-        f"{most['accuracy']:.1%} were right. The more texts, the larger the point; on the dashed line a confidence "
-        "says what it means."
+        f"{most['accuracy']:.1%} were right. The more texts, the larger the point; on the dashed line, confidence "
+        "equals accuracy."
     )
     axes = ("confidence", "accuracy")
     return Figure("reliability", "Reliability", text, *axes, lines=lines, dots=dots, square=True, diagonal="perfect")

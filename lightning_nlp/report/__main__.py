@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.privacy import home_as_tilde
-from lightning_nlp.report.compare import comparison
-from lightning_nlp.report.files import read_run
-from lightning_nlp.report.page import NAME, page, render
-from lightning_nlp.whole_files import write_whole
+from lightning_nlp.report.page import NAME, write_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -28,37 +24,10 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(args)
     try:
-        print(write(options.runs, options.output))
+        print(write_report(*options.runs, output=options.output))
     except UserError as error:
         print(f"error: {str(error).removeprefix('--run ')}", file=sys.stderr)
         sys.exit(2)
-
-
-def write(paths: list[str], output: Path | None = None) -> Path:
-    """Write a run's report, or the comparison of several.
-
-    Args:
-        paths: The runs' directories.
-        output: The page.
-
-    Returns:
-        The page.
-
-    Raises:
-        UserError: If one of them is no run, or the page cannot be written.
-    """
-    runs = [read_run(path) for path in paths]
-    if len({run.path.resolve() for run in runs}) < len(runs):
-        raise UserError(f"{' '.join(paths)} names a run twice: give each once.")
-    if len(runs) == 1:
-        target, text = output or runs[0].path / NAME, render("page.html.j2", page(runs[0]))
-    else:
-        target, text = output or Path("comparison.html"), render("compare.html.j2", comparison(runs))
-    try:
-        write_whole(target, home_as_tilde(text))
-    except OSError as error:
-        raise UserError(f"{target} cannot be written ({error.strerror}): give another --output.") from error
-    return target
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.files import RunFiles
 
-# Each figure: its heading, what y is, and the metrics in it with their names.
+Shown = tuple[str, str, dict[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
 LEARNING = (
-    ("Loss", "loss", {"train/loss": "train", "val/loss": "validation"}),
+    ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"}),
     ("Accuracy on validation", "accuracy", {"val/accuracy": "accuracy", "val/f1": "f1"}),
     ("Perplexity on validation", "perplexity", {"val/perplexity": "perplexity"}),
     ("Bits per character on validation", "bits per character", {"val/bits_per_char": "bits"}),
@@ -19,10 +19,10 @@ LEARNING = (
     ("Learning rate", "learning rate", {"train/lr": "learning rate"}),
 )
 MACHINE = (
-    ("Speed", "tokens/s", "perf/tokens_per_s"),
-    ("Memory", "GiB at the peak", "perf/peak_memory_gib"),
-    ("Waiting for data", "% of the time", "perf/data_wait"),
-    ("Use of the arithmetic", "% of the peak", "perf/mfu"),
+    ("Speed", "tokens/s", {"perf/tokens_per_s": "tokens/s"}),
+    ("Memory", "GiB at the peak", {"perf/peak_memory_gib": "GiB"}),
+    ("Waiting for data", "share of the time", {"perf/data_wait": "share"}),
+    ("Use of the arithmetic", "share of the peak", {"perf/mfu": "share"}),
 )
 
 
@@ -33,49 +33,43 @@ def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
         run: The run.
         monitor: The metric that the checkpoint is chosen by.
     """
-    charts, best, found = [*LEARNING], best_step(run, monitor), []
-    if monitor and not any(monitor in metrics for _, _, metrics in charts):
-        charts.insert(1, (monitor, monitor, {monitor: monitor}))
-    for heading, up, metrics in charts:
-        lines = [Line(name, *run.series(key)) for key, name in metrics.items()]
-        note = "The training loss is that of single batches." if heading == "Loss" else ""
-        found += by_step(heading, up, lines, note, best)
-    return found
+    shown = [*LEARNING]
+    if monitor and not any(monitor in metrics for _, _, metrics in shown):
+        shown.insert(1, (monitor, monitor, {monitor: monitor}))
+    return measured(run, shown, best_step(run, monitor))
 
 
-def machine(run: RunFiles) -> list[Figure]:
-    """Speed and memory by step.
+def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None = None) -> list[Figure]:
+    """What a run logged by step.
 
     Args:
         run: The run.
+        shown: The figures to make; those without values are left out.
+        best: The best checkpoint's step, to be marked.
     """
     found = []
-    for heading, up, key in MACHINE:
-        x, y = run.series(key)
-        scale = 100 if up.startswith("%") else 1
-        found += by_step(heading, up, [Line(up, x, [scale * value for value in y])])
+    for heading, up, metrics in shown:
+        found += by_step(heading, up, [Line(name, *run.series(key)) for key, name in metrics.items()], best)
     return found
 
 
-def by_step(heading: str, up: str, lines: Sequence[Line], note: str = "", best: int | None = None) -> list[Figure]:
+def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = None) -> list[Figure]:
     """A figure of what was logged during a training; none if no line has a second point.
 
     Args:
         heading: What it shows.
         up: What y is.
         lines: Curves by step; those without points are left out, and those that a chart has no room for.
-        note: A sentence to add.
         best: The best checkpoint's step, to be marked.
     """
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
     if not any(len(line.x) > 1 for line in lines):
         return []
-    text = "; ".join(_said(line) for line in lines)
-    text = f"{text[0].upper()}{text[1:]}. {note}"
-    text += f" The dashed line marks the best checkpoint, step {best:,}." if best is not None else ""
+    text = "; ".join(map(_said, lines)) + "."
+    text += f" Best checkpoint: step {best:,}." if best is not None else ""
     text += f" The first {len(lines)} of {len(found)} curves." if len(found) > len(lines) else ""
-    return [Figure(re.sub(r"\W+", "-", heading.lower()), heading, text.strip(), "step", up, lines=lines, best=best)]
+    return [Figure(re.sub(r"\W+", "-", heading.lower()), heading, text, "step", up, lines=lines, best=best)]
 
 
 def lengths(data: dict[str, Any]) -> list[Figure]:
@@ -107,11 +101,7 @@ def best_step(run: RunFiles, monitor: str | None) -> int | None:
 
 
 def _said(line: Line) -> str:
-    first, last, low, high = (
-        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-        for value in (line.y[0], line.y[-1], min(line.y), max(line.y))
+    low, high, last = (
+        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" for value in (min(line.y), max(line.y), line.y[-1])
     )
-    if len(line.x) == 1:
-        return f"{line.name} {last} at step {line.x[0]:,.0f}"
-    span = f"{first} at step {line.x[0]:,.0f} to {last} at step {line.x[-1]:,.0f}"
-    return f"{line.name} from {span}, between {low} and {high}"
+    return f"{line.name}: lowest {low}, highest {high}, last {last} at step {line.x[-1]:,.0f}"

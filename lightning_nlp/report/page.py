@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.drawing import STYLE, draw
 from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.report import figures
+from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.files import RunFiles, read_run
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.whole_files import write_whole
@@ -21,42 +23,31 @@ MOST_ROWS = 12  # of a table over time
 HEADLINES = (("accuracy", "accuracy", "{:.1%}"), ("top1", "top-1 accuracy", "{:.1%}"), ("loss", "loss", "{:.4f}"))
 
 
-def write_report(run_dir: Path) -> Path:
-    """Write a run's page from its files.
+def write_report(*paths: str | Path, output: Path | None = None) -> Path:
+    """Write a run's page from its files, or the page that compares several.
 
     Args:
-        run_dir: The run's directory.
+        paths: The runs' directories.
+        output: The page; by default report.html in the run's directory, and comparison.html here.
 
     Returns:
         The page.
 
     Raises:
-        UserError: If it is no run.
-        OSError: If the page cannot be written.
+        UserError: If one of them is no run, or is given twice, or if the page cannot be written.
     """
-    target = run_dir / NAME
-    write_whole(target, home_as_tilde(render("page.html.j2", page(read_run(run_dir)))))
+    runs = [read_run(path) for path in paths]
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UserError(f"{' '.join(map(str, paths))} names a run twice: give each once.")
+    if len(runs) == 1:
+        target, text = output or runs[0].path / NAME, _rendered("page.html.j2", page(runs[0]))
+    else:
+        target, text = output or Path("comparison.html"), _rendered("compare.html.j2", comparison(runs))
+    try:
+        write_whole(target, home_as_tilde(text))
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error.strerror}): give another --output.") from error
     return target
-
-
-def render(template: str, values: dict[str, Any]) -> str:
-    """Fill a template of this package.
-
-    Args:
-        template: Its file's name.
-        values: What it is filled with.
-
-    Returns:
-        HTML; all text in it is escaped.
-    """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("lightning_nlp.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "draw": draw}
-    return environment.get_template(template).render(values, chart_style=STYLE)
 
 
 def page(run: RunFiles) -> dict[str, Any]:
@@ -84,7 +75,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "probes": probes(run),
-        "machine": figures.machine(run),
+        "machine": figures.measured(run),
         "lengths": figures.lengths(run.data),
         "data": run.data,
     }
@@ -194,6 +185,17 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def _rendered(template: str, values: dict[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("lightning_nlp.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "draw": draw}
+    return environment.get_template(template).render(values, chart_style=STYLE)
 
 
 class _Known(dict[str, Any]):

@@ -52,8 +52,8 @@ def test_curves_lie_over_each_other(runs):
     assert {"Training loss", "Validation loss"} <= set(figures)
     for name, run in zip(("one", "two"), runs, strict=True):
         steps, losses = run.series("val/loss")
-        said = f"{losses[-1]:.4g} at step {steps[-1]:,.0f}"
-        assert re.search(f"{name} [^;]*{said}", figures["Validation loss"].text, re.IGNORECASE)
+        said = f"last {losses[-1]:.4g} at step {steps[-1]:,.0f}"
+        assert re.search(f"{name}: [^;]*{said}", figures["Validation loss"].text)
 
 
 def test_runs_measured_on_different_splits_are_said_to_be(runs):

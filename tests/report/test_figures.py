@@ -14,9 +14,9 @@ def test_the_learning_curves_say_what_metrics_csv_says(run):
     monitor = run.config["checkpoint"]["monitor"]
     loss = figures.learning(run, monitor)[0]
     _, values = run.series("val/loss")
-    first, last = (f"{value:.4g}" for value in values)
-    assert f"validation from {first} at step 7 to {last} at step 14, between {min(first, last)} and" in loss.text
-    assert f"best checkpoint, step {figures.best_step(run, monitor)}." in loss.text
+    said = f"lowest {min(values):.4g}, highest {max(values):.4g}, last {values[-1]:.4g} at step 14."
+    assert f"validation: {said}" in loss.text
+    assert f"Best checkpoint: step {figures.best_step(run, monitor)}." in loss.text
     assert loss.best == figures.best_step(run, monitor)
 
 
@@ -42,9 +42,9 @@ def test_curves_that_have_no_room_are_left_out_and_said_to_be():
 
 
 def test_the_machine_and_the_lengths(run):
-    speed = figures.machine(run)[0]
+    speed = figures.measured(run)[0]
     _, values = run.series("perf/tokens_per_s")
-    assert f"between {min(values):,.0f} and {max(values):,.0f}." in speed.text
+    assert f"lowest {min(values):,.0f}, highest {max(values):,.0f}, last" in speed.text
     (length,) = figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
     assert "5 to 9 tokens (7 of 9)" in length.text
     assert figures.lengths({}) == []
