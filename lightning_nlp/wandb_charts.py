@@ -143,12 +143,11 @@ def _by_class(by_class: list[dict[str, Any]]) -> Any:
 
 
 def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
+    """The wrong predictions, each with the words that drove it, the strongest first."""
     columns = ["text", "label", "prediction", "probability", "row"]
-    rows = [[*(mistake[name] for name in columns), _driving_words(mistake)] for mistake in mistakes]
+    rows = []
+    for mistake in mistakes:
+        words = sorted(mistake["words"], key=lambda word: -abs(word[1]))[:MISTAKE_WORDS]
+        said = ", ".join(f"{word} {score:+.2f}" for word, score in words)
+        rows.append([*(mistake[name] for name in columns), said])
     return table([*columns, "words"], rows)
-
-
-def _driving_words(mistake: dict[str, Any]) -> str:
-    """The words that drove the prediction, the strongest first."""
-    words = sorted(mistake.get("words") or [], key=lambda word: -abs(word[1]))[:MISTAKE_WORDS]
-    return ", ".join(f"{word} {score:+.2f}" for word, score in words)

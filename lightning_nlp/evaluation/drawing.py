@@ -71,7 +71,7 @@ def _plot(figure: Figure) -> list[str]:
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
     y_ticks = ticks(y_low, y_high)
     left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
-    top, right, bottom = (34.0 if len(lines) > 1 else 20.0), WIDTH - 14.0, HEIGHT - 42.0
+    top, right, bottom = (36.0 if len(lines) > 1 else 20.0), WIDTH - 20.0, HEIGHT - 42.0
 
     def at(x: float, y: float) -> tuple[float, float]:
         across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
@@ -85,9 +85,7 @@ def _plot(figure: Figure) -> list[str]:
     for value, text in ticks(x_low, x_high):
         x, _ = at(value, y_low)
         parts.append(f'<path class="axis" d="M{x} {bottom}v4"/>')
-        # a label in the middle of the last tick would stand out of the picture
-        anchor = "end" if x + len(text) * LETTER / 2 > WIDTH else "middle"
-        parts.append(_text(x if anchor == "middle" else WIDTH - 1, bottom + 18, text, anchor))
+        parts.append(_text(x, bottom + 18, text, "middle"))
     for bar in bars:
         (x, y), (end, _) = at(bar.low, bar.value), at(bar.high, 0.0)
         parts.append(_rectangle("bar", x + 0.5, y, max(end - x - 1, 0.5), bottom - y))
@@ -96,9 +94,8 @@ def _plot(figure: Figure) -> list[str]:
     parts.append(f'<path class="axis" d="M{left:.1f} {bottom}H{right}"/>')
     if figure.best is not None:
         x, _ = at(figure.best, y_low)
-        beside, anchor = (x - 5, "end") if x > WIDTH / 2 else (x + 5, "start")
         parts.append(f'<path class="mark" d="M{x} {top}V{bottom}"/>')
-        parts.append(_text(beside, top + 3, "best", anchor))
+        parts.append(_text(x, top - 3, "best", "middle"))
     for number, line in enumerate(lines):
         path = "L".join(f"{x} {y}" for x, y in map(at, line.x, line.y))
         parts.append(f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{path}"/>')

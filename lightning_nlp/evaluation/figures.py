@@ -117,11 +117,11 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
         if part.get(name)
     ]
     areas = ", ".join(f"{part['label']} {part['average_precision']:.4f}" for part in classes)
-    text = f"Average precision: {areas}. Circle: the threshold that was best for F1 on validation"
-    text += "; diamond: the one for a wanted precision" if any(dot.shape == "diamond" for dot in dots) else ""
+    text = f"Average precision: {areas}. Circle: the threshold that was best for F1 on validation; diamond: the "
+    text += f"one for a wanted precision, if any reached it.{where}"
     lines = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
     heading, axes = "Precision and recall", ("recall", "precision")
-    curves = Figure("precision_recall", heading, f"{text}.{where}", *axes, lines=lines, dots=dots, square=True)
+    curves = Figure("precision_recall", heading, text, *axes, lines=lines, dots=dots, square=True)
     areas = ", ".join(f"{part['label']} {part['auc']:.4f}" for part in classes)
     text = f"Area under the curve: {areas}; the dashed line is chance, 0.5.{where}"
     lines = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]

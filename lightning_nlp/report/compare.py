@@ -6,19 +6,12 @@ import json
 from typing import Any
 
 from lightning_nlp.evaluation.figures import Figure, Line
-from lightning_nlp.report.figures import by_step
+from lightning_nlp.report.figures import LEARNING, MACHINE, by_step
 from lightning_nlp.report.files import RunFiles
 
 # What two runs never have in common: where they write.
 PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")
-LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier")
-CURVES = {
-    "val/loss": "Validation loss",
-    "val/accuracy": "Validation accuracy",
-    "val/top1": "Validation accuracy on masked tokens",
-    "train/loss": "Training loss",
-    "perf/tokens_per_s": "Tokens a second",
-}
+LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier", "seconds", "peak_memory_gib")
 
 
 def comparison(runs: list[RunFiles]) -> dict[str, Any]:
@@ -36,7 +29,6 @@ def comparison(runs: list[RunFiles]) -> dict[str, Any]:
         "same_stage": len(set(stages)) == 1,
         "settings": differing(runs),
         "results": results([_measured(run, record) for run, record in zip(runs, records, strict=True)]),
-        "classes": by_class(records),
         "curves": overlaid(runs, names),
     }
 
@@ -85,21 +77,10 @@ def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
         first, cells = values[0], []
         for value in values:
             difference = None if value is None or first is None else value - first
-            better = None if not difference or name == "seconds" else (difference > 0) != (name in LESS_IS_BETTER)
+            better = None if not difference else (difference > 0) != (name in LESS_IS_BETTER)
             cells.append({"value": value, "difference": difference, "better": better})
         found.append({"name": name, "cells": cells})
     return found
-
-
-def by_class(records: list[dict[str, Any]]) -> list[tuple[str, list[float | None]]]:
-    """The F1 of each class in each run.
-
-    Args:
-        records: Each run's evaluation.
-    """
-    scores = [{str(part["label"]): part["f1"] for part in record.get("by_class", [])} for record in records]
-    labels = dict.fromkeys(label for part in scores for label in part)
-    return [(label, [part.get(label) for part in scores]) for label in labels]
 
 
 def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
@@ -110,16 +91,18 @@ def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
         names: What they are called.
     """
     found = []
-    for key, heading in CURVES.items():
-        lines = [Line(name, *run.series(key)) for run, name in zip(runs, names, strict=True)]
-        found += by_step(heading, heading.lower(), lines)
+    for heading, up, metrics in (*LEARNING, *MACHINE):
+        for key, part in metrics.items():
+            lines = [Line(name, *run.series(key)) for run, name in zip(runs, names, strict=True)]
+            found += by_step(heading if len(metrics) == 1 else f"{heading}: {part}", up, lines)
     return found
 
 
 def _measured(run: RunFiles, record: dict[str, Any]) -> dict[str, float]:
-    """The record's metrics, and what the training took."""
+    """The record's metrics, what the training took, and the F1 of each class."""
     facts = {name: run.facts.get(name) for name in ("seconds", "tokens_per_s", "peak_memory_gib")}
-    return dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
+    found = dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
+    return found | {f"f1 of {part['label']}": part["f1"] for part in record.get("by_class", [])}
 
 
 def _names(runs: list[RunFiles]) -> list[str]:

@@ -66,7 +66,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "state": run.facts.get("state", "interrupted"),
         "headline": headline(run, record),
         "summary": summary(run),
-        "metrics": [(name, value) for name, value in sorted(record.get("metrics", {}).items())],
+        "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
         "learning": figures.learning(run, monitor),
         "curves": figures_of(record),
@@ -137,17 +137,13 @@ def wilson(hits: int, number: int) -> tuple[float, float]:
 def summary(run: RunFiles) -> list[tuple[str, str]]:
     """What was trained on what, and what it took."""
     facts, model, data = run.facts, run.config["model"].get("init_args", {}), run.config["data"].get("init_args", {})
-    start = model.get("pretrained") or "from scratch, {n_layers} layers of width {dim}".format_map(_Known(model))
+    sizes = f"{model.get('n_layers', '?')} layers of width {model.get('dim', '?')}"
+    start = model.get("pretrained") or f"from scratch, {sizes}"
     rows = [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
-        rows.append(
-            (
-                "training",
-                f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}, "
-                + _duration(facts.get("seconds")),
-            )
-        )
+        length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"
+        rows.append(("training", f"{length}, {_duration(facts['seconds'])}"))
     if facts.get("checkpoint"):
         chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
         rows.append(("checkpoint", facts["checkpoint"] + (f", chosen by {chosen} on validation" if chosen else "")))
@@ -198,18 +194,11 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
     return environment.get_template(template).render(values, chart_style=STYLE)
 
 
-class _Known(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "?"
-
-
 def _counted(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "time unknown"
+def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lightning_nlp.report.compare import by_class, comparison, differing, overlaid, results, settings
+from lightning_nlp.report.compare import comparison, differing, overlaid, results, settings
 from lightning_nlp.report.files import read_run
 from tests.conftest import invoke
 
@@ -42,18 +42,20 @@ def test_differences_are_to_the_first_run_and_know_which_way_is_better():
     assert (cells["ece"]["value"], cells["ece"]["difference"]) == (0.1, None)
 
 
-def test_the_classes_of_all_runs_stand_side_by_side():
-    records = [{"by_class": [{"label": "a", "f1": 0.5}]}, {"by_class": [{"label": "b", "f1": 0.6}]}]
-    assert by_class(records) == [("a", [0.5, None]), ("b", [None, 0.6])]
+def test_classes_stand_side_by_side_also_those_that_a_run_has_not(runs):
+    runs[1].test["by_class"].pop()
+    rows = {row["name"]: [cell["value"] for cell in row["cells"]] for row in comparison(runs)["results"]}
+    first, last = (f"f1 of {part['label']}" for part in runs[0].test["by_class"])
+    assert rows[first] == [run.test["by_class"][0]["f1"] for run in runs]
+    assert rows[last] == [runs[0].test["by_class"][1]["f1"], None]
 
 
 def test_curves_lie_over_each_other(runs):
     figures = {figure.heading: figure for figure in overlaid(runs, ["one", "two"])}
-    assert {"Training loss", "Validation loss"} <= set(figures)
     for name, run in zip(("one", "two"), runs, strict=True):
         steps, losses = run.series("val/loss")
         said = f"last {losses[-1]:.4g} at step {steps[-1]:,.0f}"
-        assert re.search(f"{name}: [^;]*{said}", figures["Validation loss"].text)
+        assert re.search(f"{name}: [^;]*{said}", figures["Loss: validation"].text)
 
 
 def test_runs_measured_on_different_splits_are_said_to_be(runs):
