@@ -14,8 +14,6 @@ from safetensors import SafetensorError
 from lightning_nlp.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
-from lightning_nlp.evaluation.drawing import draw
-from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.model_card import model_card
 from lightning_nlp.models.encoder import realign
 from lightning_nlp.whole_files import put_in_place
@@ -43,6 +41,9 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
         UserError: If it cannot be written.
     """
     from transformers.utils.logging import disable_progress_bar
+
+    from lightning_nlp.evaluation.drawing import draw
+    from lightning_nlp.evaluation.figures import figures_of
 
     disable_progress_bar()  # of the seconds that writing and reading take
     target, unfinished, replaced = (run_dir / name for name in ("export", "export.unfinished", "export.replaced"))

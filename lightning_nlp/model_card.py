@@ -13,11 +13,12 @@ import torch
 
 from lightning_nlp import __version__
 from lightning_nlp.calibration import WHICH, Calibration
-from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.privacy import public_command
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
+
+    from lightning_nlp.evaluation.figures import Figure
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}

@@ -30,8 +30,8 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
             values[f"{stage}/{name}/{row['label']}"] = row[name]
     for name in ("ece_after", "temperature"):
         values[f"{stage}/calibration/{name}"] = (record.get("calibration") or {}).get(name)
-    groups = [(f"{row['low']}-{row['high']}".replace("0-0", "0"), row) for row in record.get("by_frequency", [])]
-    for label, row in [*groups, *record.get("by_piece", {}).items()]:
+    groups = {f"{row['low']}-{row['high']}" if row["high"] else "0": row for row in record.get("by_frequency", [])}
+    for label, row in (groups | record.get("by_piece", {})).items():
         for name in ("top1", "loss"):
             values[f"{stage}/{name}/{label}"] = row[name]
     return {name: value for name, value in values.items() if value is not None}

@@ -17,7 +17,6 @@ from lightning.pytorch import loggers
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
-from lightning_nlp import wandb_charts
 from lightning_nlp.environment import run_config
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.metrics_csv import read_rows
@@ -145,6 +144,8 @@ class WandbLogger(loggers.WandbLogger):
         Args:
             record: What the evaluation wrote down.
         """
+        from lightning_nlp import wandb_charts  # here, since no training needs it before its first validation
+
         # Lightning numbers the metrics of a validation by the step before it, from 0
         step = record["step"] - 1 if record["stage"] == "val" else record["step"]
         if step < self._skip_before:
