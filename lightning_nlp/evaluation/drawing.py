@@ -71,7 +71,7 @@ def _plot(figure: Figure) -> list[str]:
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
     y_ticks = ticks(y_low, y_high)
     left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
-    top, right, bottom = (36.0 if len(lines) > 1 else 20.0), WIDTH - 20.0, HEIGHT - 42.0
+    top, right, bottom = (40.0 if len(lines) > 1 else 20.0), WIDTH - 20.0, HEIGHT - 42.0
 
     def at(x: float, y: float) -> tuple[float, float]:
         across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
