@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 
 _VALUES = {
     **dict.fromkeys("tu", "is as os"),
@@ -205,13 +206,12 @@ def _read_rules() -> dict[str, list[tuple[float, list[str]]]]:
     for left, right in (entry.split(" = ") for entry in _entries(_RULES)):
         for alternative in right.split("|"):
             weight, parts = alternative.split(maxsplit=1)
-            variants: dict[str, list[list[str]]] = {}
-            names = sorted(set(re.findall(r"{(\w)}", left + parts)))
-            for values in product(*(_VALUES[name].split() for name in names)):
-                chosen = dict(zip(names, values, strict=True))
-                variants.setdefault(left.format(**chosen), []).append(parts.format(**chosen).split())
-            for symbol, filled in variants.items():
-                grammar.setdefault(symbol, []).extend((float(weight) / len(filled), variant) for variant in filled)
+            letters = sorted(set(re.findall(r"{(\w)}", left + parts)))
+            results = prod(len(_VALUES[letter].split()) for letter in letters if f"{{{letter}}}" not in left)
+            for values in product(*(_VALUES[letter].split() for letter in letters)):
+                filled = dict(zip(letters, values, strict=True))
+                symbol, result = left.format(**filled), parts.format(**filled).split()
+                grammar.setdefault(symbol, []).append((float(weight) / results, result))
     return grammar
 
 
