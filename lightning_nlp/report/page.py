@@ -99,25 +99,13 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
         text = f"on {examples:,} {what} {where}"
         if name == "accuracy" and examples:
             low, high = wilson(round(value * examples), examples)
-            text += f"; 95% interval {low:.1%} to {high:.1%}{beaten(run, record)}"
+            most = max(sum(row) for row in record["confusion"]) / examples
+            text += f"; 95% interval {low:.1%} to {high:.1%}; always the most frequent class: {most:.1%}"
         elif name == "top1":
             text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
             text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
         return {"value": form.format(value), "name": words, "text": text}
     return None
-
-
-def beaten(run: RunFiles, record: dict[str, Any]) -> str:
-    """What an accuracy is to be compared with: the most frequent class, and a simple model if one was measured.
-
-    Args:
-        run: The run.
-        record: Of a classifier's evaluation.
-    """
-    most = max(sum(row) for row in record["confusion"]) / record["examples"]
-    simple = (run.data.get("baseline") or {}).get("accuracy")
-    text = f"; always the most frequent class: {most:.1%}"
-    return text if simple is None else f"{text}; a linear model on word counts, the baseline to beat: {simple:.1%}"
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:
