@@ -34,8 +34,7 @@ from lightning_nlp.checkpoint_io import WholeFiles
 from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
-from lightning_nlp.inspection.command import add_inspect_arguments, check_inspect_arguments, inspect_data
-from lightning_nlp.inspection.steps import measuring_trainer
+from lightning_nlp.inspection.command import inspect_data
 from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
@@ -115,7 +114,9 @@ class CLI(LightningCLI):
         # no method of the Trainer, from which super() makes the others
         inspector = self._subcommand_parsers["inspect"] = self.init_parser(**PARSER)
         self._add_arguments(inspector)
-        add_inspect_arguments(inspector)
+        inspector.add_argument(
+            "--json", type=str | None, help="A file to write all facts to; an older one is replaced."
+        )
         parser._subcommands_action.add_subcommand("inspect", inspector, help="Look at the data before the training.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -205,8 +206,6 @@ class CLI(LightningCLI):
         if self.subcommand == "fit":
             self._begin_run(config)
         else:
-            if self.subcommand == "inspect":
-                check_inspect_arguments(config.json, config.steps)
             config.trainer.logger = False  # its metrics must not mix with those of the training
 
     def _begin_run(self, config: Namespace) -> None:
@@ -264,8 +263,6 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the callbacks that every run has and metrics.csv before the other loggers."""
         config = {**self._get(self.config_init, "trainer"), **kwargs}
-        if self.subcommand == "inspect":
-            return measuring_trainer(config, self._get(self.config, "steps"))
         if self.subcommand != "fit":
             shown = config["enable_progress_bar"] is not False and sys.stdout.isatty()
             return self._make_trainer(config | {"enable_checkpointing": False, "enable_progress_bar": shown}, [])
@@ -310,14 +307,9 @@ class CLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand != "inspect":
             return super()._run_subcommand(subcommand)
-        config = self.config[subcommand]
-        measured = self.trainer if config.steps else None
         with lightning_errors():
-            severe = inspect_data(
-                measured, self.model, self.datamodule, json=config.json, epochs=config.trainer.max_epochs
-            )
-        if severe:
-            sys.exit(1)
+            if inspect_data(self.datamodule, self.config[subcommand].json):
+                sys.exit(1)
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""

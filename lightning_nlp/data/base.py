@@ -215,11 +215,6 @@ class TextDataModule(LightningDataModule):
         return self._folder.name
 
     @property
-    def cleaning(self) -> dict[str, Any]:
-        """How the texts are cleaned, held out and sampled."""
-        return dict(self._cleaning)
-
-    @property
     def token_rows(self) -> dict[str, TokenRows]:
         """The token ids by split."""
         return self._rows

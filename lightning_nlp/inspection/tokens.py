@@ -66,9 +66,11 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         np.arange(len(tokenizer)), [number for number in tokenizer.all_special_ids if number != tokenizer.unk_token_id]
     )
     unknown = {split: _share(count, words, tokenizer.unk_token_id) for split, count in counts.items()}
-    copies = copies_in_train(rows)
-    width = _width(max(int(rows[split].lengths.max()) for split in rows))
-    edges = np.arange(0, max(int(rows[split].lengths.max()) for split in rows) + width + 1, width)
+    in_train = set(rows["train"].digests())
+    copies = {split: sum(digest in in_train for digest in rows[split].digests()) for split in rows if split != "train"}
+    longest = max(int(rows[split].lengths.max()) for split in rows)
+    width = next((width for width in WIDTHS if width * BINS > longest), -(-longest // BINS))
+    edges = np.arange(0, longest + width + 1, width)
     facts = {
         "source": cache["source"],
         "fingerprint": datamodule.fingerprint,
@@ -90,18 +92,8 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
     }
     if cache.get("streamed"):
         facts["streamed"] = True  # and train is a sample
-    facts["warnings"] = token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"])
+    facts["warnings"] = list(token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"]))
     return facts
-
-
-def copies_in_train(rows: dict[str, Any]) -> dict[str, int]:
-    """The rows of each other split whose token ids stand in train: what the model cannot tell apart.
-
-    Args:
-        rows: `TokenRows` by split.
-    """
-    seen = set(rows["train"].digests())
-    return {split: sum(digest in seen for digest in rows[split].digests()) for split in rows if split != "train"}
 
 
 def as_json(content: Any) -> str:
@@ -111,7 +103,3 @@ def as_json(content: Any) -> str:
 
 def _share(counts: np.ndarray, words: np.ndarray, unknown: int | None) -> float | None:
     return None if unknown is None else round(int(counts[unknown]) / max(int(counts[words].sum()), 1), 6)
-
-
-def _width(longest: int) -> int:
-    return next((width for width in WIDTHS if width * BINS > longest), -(-longest // BINS))

@@ -3,12 +3,13 @@ import random
 import numpy as np
 import pytest
 
+from lightning_nlp.inspection import duplicates
 from lightning_nlp.inspection.duplicates import THRESHOLD, near_duplicates, shingles
 from lightning_nlp.inspection.reading import Text
 
 
 def text(number, words, split="train", label="a"):
-    return Text(split, " ".join(words), label, f"{split} {number}", b"%d" % number)
+    return Text(split, " ".join(words), label, f"{split} {number}")
 
 
 def random_words(seed, n=60):
@@ -22,20 +23,8 @@ def by_hand(one, other):
     return len(runs[0] & runs[1]) / len(runs[0] | runs[1])
 
 
-@pytest.mark.parametrize("changed", [1, 2, 3, 5, 8])
-def test_shingles_give_the_similarity_of_strings(changed):
-    one = random_words(0)
-    other = [f"x{i}" if i in range(10, 10 + 6 * changed, 6) else word for i, word in enumerate(one)]
-    hashed = shingles(" ".join(one)), shingles(" ".join(other))
-    both = len(np.intersect1d(*hashed))
-    assert both / len(np.union1d(*hashed)) == pytest.approx(by_hand(one, other))
-
-
-def test_capitals_and_punctuation_do_not_matter():
+def test_words_and_their_order_matter_and_nothing_else():
     assert np.array_equal(shingles("It was, in the END, a good film."), shingles("it was in the end a good film"))
-
-
-def test_short_texts_are_one_run():
     assert len(shingles("good film")) == len(shingles("")) == 1
     assert not np.array_equal(shingles("good film"), shingles("film good"))
 
@@ -50,13 +39,16 @@ def test_planted_pairs_are_found_and_no_others():
     found = near_duplicates(texts)
     assert found["texts"] == {"train": 260, "test": 20}
     assert found["repeats"] == {"train": 30, "test": 0}
-    assert found["shared_texts"] == {"train and test": 20}
-    assert found["conflicts"] == 10
+    assert found["in_train"] == {"test": 20}
     first = found["examples"][0]
     assert (first["first"], first["again"], first["labels"]) == ("train 151", "test 551", "a, b")
     assert first["similarity"] == pytest.approx(55 / 57, abs=0.001)
 
 
-def test_the_same_texts_give_the_same_answer():
-    texts = [text(n, [*random_words(n % 50), str(n)]) for n in range(150)]
-    assert near_duplicates(texts) == near_duplicates(texts)
+def test_a_template_is_compared_with_a_few_of_its_like(monkeypatch):
+    compared = []
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 5)
+    monkeypatch.setattr(duplicates, "_jaccard", lambda one, other: compared.append(1) or 1.0)
+    texts = [text(n, [*random_words(0), str(n)]) for n in range(300)]
+    assert near_duplicates(texts)["repeats"] == {"train": 299}
+    assert len(compared) <= 5 * 300
