@@ -110,7 +110,7 @@ def one_pass(args: argparse.Namespace) -> None:
             if seconds > told + 60:
                 told = seconds
                 print(f"{seconds:4.0f} s  {texts:,} texts  {tokens:,} tokens  {memory.peak_gib:.2f} GiB", flush=True)
-            if all(reader.share.piece(reader.position.piece).epoch for reader in loader.readers):
+            if loader.passes:
                 break
         seconds = time.monotonic() - start
     print(

@@ -130,8 +130,6 @@ class TextDataModule(LightningDataModule):
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
             if value > most:
                 raise UserError(f"--data.{name} must be at most {most}, not {value}.")
-        if max_tokens is not None and max_tokens < 1:
-            raise UserError(f"--data.max_tokens must be at least 1, not {max_tokens}.")
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "

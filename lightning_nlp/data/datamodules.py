@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,14 +16,17 @@ from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.plan import WINDOW_BATCHES
 from lightning_nlp.data.sources import Source, labelled_source, text_source
+from lightning_nlp.data.streaming.blocks import Blocks, block_batches
+from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.loader import StreamLoader
-from lightning_nlp.data.streaming.stream import Stream
+from lightning_nlp.data.streaming.stream import held_out_rows, stream_source, tokenize
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DEFAULT_CACHE = "~/.cache/lightning_nlp"
+HELD_OUT = 2_000  # rows of a stream, for validation and for the test
 SAMPLE = 10_000  # rows of a stream that stand for it in statistics, where no tokenizer is trained on more
 
 
@@ -240,6 +243,15 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 raise UserError(
                     f"--data.{name} is a share of tokens and must lie in [0, 1] (the first above 0), not {value}."
                 )
+        for name, number in (
+            ("max_tokens", max_tokens),
+            ("shuffle_rows", shuffle_rows),
+            ("tokenizer_samples", tokenizer_samples),
+            ("max_val_samples", max_val_samples),
+            ("max_test_samples", max_test_samples),
+        ):
+            if number is not None and number < 1:
+                raise UserError(f"--data.{name} must be at least 1, not {number}.")
         super().__init__(
             tokenizer_name=tokenizer,
             max_length=max_length,
@@ -274,14 +286,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 "--data.max_train_samples is not for a stream: give --trainer.max_steps or --data.max_tokens."
             )
         self.streaming = streaming
-        self._stream = Stream(
-            path,
-            text_column,
-            rows=shuffle_rows,
-            sample=tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE),
-            validation=max_val_samples,
-            test=max_test_samples,
-        )
+        self._shuffle_rows = shuffle_rows
+        self._sample = tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE)
+        self._held_out = {"validation": max_val_samples or HELD_OUT, "test": max_test_samples or HELD_OUT}
         self.path = path
         self.text_column = text_column
         self._masking: dict[str, Any] = {
@@ -290,10 +297,14 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             "random_token_prob": random_token_prob,
         }
 
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return find_corpus(self.path, text_column=self.text_column)
+
     def source(self) -> Source:
         """The texts at `path`; of a stream the held-out parts, and a sample of the training texts."""
         if self.streaming:
-            return self._stream.source()
+            return stream_source(self._corpus, self._held_out, self._sample)
         return text_source(self.path, text_column=self.text_column, cache_dir=self.cache_dir)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
@@ -322,7 +333,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     def _read_facts(self, folder: Path) -> dict[str, Any]:
         facts = super()._read_facts(folder)
         if self.streaming:
-            shards = self._stream.corpus.shards()
+            shards = self._corpus.shards()
             lines = [f"a stream of {shards:,} shard{'s' if shards > 1 else ''}", *facts["cleaning"]]
             lines[1] = lines[1].replace("train: ", "train, a sample: ", 1)
             facts |= {"cleaning": lines, "streamed": True}
@@ -337,19 +348,20 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     def tokens_in_batch(self) -> float:
         """The mean number of tokens in a training batch of a process, padding not counted."""
         lengths = self._rows["train"].lengths
-        if self.streaming:
-            return self._stream.tokens_per_batch(lengths, self._layout)
+        if self.streaming:  # as the sample tells
+            lengths = lengths[: self._shuffle_rows].astype(np.int64)
+            return float(lengths.sum()) / len(block_batches(lengths, self._layout, 0, 0))
         plan = self.plan("train")
         return float(lengths.sum()) / (len(plan) * plan.world_size)
 
     @property
     def _layout(self) -> dict[str, Any]:
+        """What decides which texts of a stream go together."""
         if self.tokens_per_batch is None:
-            return self._stream.layout({"batch_size": self.batch_size})
+            return {"rows": self._shuffle_rows, "batch_size": self.batch_size}
         window_batches = self.packed_window_batches if self.packs else WINDOW_BATCHES
-        return self._stream.layout(
-            {"tokens": self.tokens_per_batch, "packed": int(self.packs), "window_batches": window_batches}
-        )
+        budget = {"tokens": self.tokens_per_batch, "packed": self.packs, "window_batches": window_batches}
+        return {"rows": self._shuffle_rows, "budget": budget}
 
     def train_dataloader(self) -> ResumableLoader | StreamLoader:
         """Batches of similar length, different in each epoch; of a stream as many as the training has."""
@@ -357,15 +369,19 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             return super().train_dataloader()
         assert self.trainer is not None
         held_out = (self._rows[split].digests() for split in ("validation", "test"))
-        return self._stream.loader(
+        clean, deduplicate = self._cleaning["clean"], self._cleaning["deduplicate"]
+        blocks = Blocks(
+            self._corpus,
+            partial(tokenize, tokenizer=self.tokenizer, max_length=self.max_length, clean=clean),
             self.collate_function(self.seed),
-            self.trainer.max_steps * self.trainer.accumulate_grad_batches,
-            tokenizer=self.tokenizer,
-            max_length=self.max_length,
-            clean=self._cleaning["clean"],
-            hidden=frozenset(chain.from_iterable(held_out)) if self._cleaning["deduplicate"] else frozenset(),
             layout=self._layout,
             seed=self.seed,
+            held_out=held_out_rows(self._corpus, self._held_out),
+            hidden=frozenset(chain.from_iterable(held_out)) if deduplicate else frozenset(),
+        )
+        return StreamLoader(
+            blocks,
+            self.trainer.max_steps * self.trainer.accumulate_grad_batches,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             rank=self.trainer.global_rank,

@@ -135,6 +135,7 @@ def test_a_stream_goes_on_with_another_number_of_processes(stream, server, tmp_p
     assert train(server, 2, stream, tmp_path, point="step:9:SIGTERM")[0].code == 143
     (attempt,) = train(server, 1, stream, tmp_path, point="step:5:SIGTERM")
     assert attempt.code == 143, attempt.err
+    assert len(re.findall(r"at the next block of texts: \d+ examples of the \d+ blocks", attempt.err)) == 1
     succeed(server, 3, stream, tmp_path)
     steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
     assert steps == sorted(set(steps)), "no step twice"

@@ -6,50 +6,21 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 
+from lightning_nlp.data.batching import Batch
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.plan import training_batches
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
-from lightning_nlp.data.streaming.shares import Piece, Position, Reader, Share
+from lightning_nlp.data.streaming.turns import Position, Turns
 from lightning_nlp.errors import UserError
 
 # Books instead of sentences: a block ends when its texts have so many characters, whatever its rows.
 BLOCK_CHARACTERS = 1 << 24
-
-T = TypeVar("T")
-
-
-class Text(NamedTuple):
-    """A text, and where it stands: the pass, the shard, the row."""
-
-    epoch: int
-    shard: int
-    row: int
-    text: str
-
-
-@dataclass
-class Block:
-    """Examples that are shuffled among each other.
-
-    Attributes:
-        ids: Token ids, special tokens included.
-        keys: A number for each example that chooses its masks; another one in each pass.
-    """
-
-    ids: list[np.ndarray]
-    keys: list[int]
-
-    def lengths(self) -> np.ndarray:
-        """(examples,) lengths in tokens."""
-        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
-
-    def chosen(self, numbers: np.ndarray) -> Block:
-        """Some of the examples."""
-        return Block([self.ids[number] for number in numbers], [self.keys[number] for number in numbers])
+# A pass may hold nothing for one of many readers of a small corpus, but not so many in a row.
+EMPTY_BLOCKS = 10
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
@@ -57,7 +28,7 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
 
     Args:
         lengths: (examples,) lengths in tokens.
-        layout: `batch_size`; or `tokens`, `packed` and `window_batches`.
+        layout: `batch_size`, or `budget`: arguments of `TokenBudget`.
         seed: The run's seed.
         block: The block's number, which with the seed chooses the order.
 
@@ -66,156 +37,110 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
     """
     if not len(lengths):
         return []
-    if "tokens" not in layout:
+    if "budget" not in layout:
         return training_batches(lengths, layout["batch_size"], seed=seed, epoch=block)
-    budget = TokenBudget(
-        lengths,
-        layout["tokens"],
-        packed=bool(layout["packed"]),
-        shuffle=True,
-        window_batches=layout["window_batches"],
-        seed=seed,
-    )
+    budget = TokenBudget(lengths, **layout["budget"], shuffle=True, seed=seed)
     return budget.part(np.arange(len(lengths)), block, most=len(lengths))
 
 
+@dataclass(frozen=True)
 class Blocks:
-    """Makes the blocks and batches of one reader.
+    """Makes the blocks and batches of a reader.
 
     Args:
         corpus: The shards.
         tokenize: Token ids of texts, in pieces of allowed length; and for each, the number of its text.
+        collate: Makes a batch of columns: `input_ids`, and as `index` numbers that choose the masks.
         layout: As for `block_batches`, and `rows`, how many a block has.
         seed: The run's seed.
         held_out: How many of each shard's first rows are kept for validation and test.
-        hidden: Digests of the held-out examples' ids: copies of those are left out.
+        hidden: The held-out examples as `TokenRows.digests` has them: copies of those are left out.
     """
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]],
-        *,
-        layout: dict[str, Any],
-        seed: int,
-        held_out: dict[int, int],
-        hidden: frozenset[bytes],
-    ) -> None:
-        self.corpus = corpus
-        self.tokenize = tokenize
-        self.layout = layout
-        self.seed = seed
-        self.held_out = held_out
-        self.hidden = hidden
+    corpus: Corpus
+    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]
+    collate: Callable[[dict[str, Any], int], Batch]
+    layout: dict[str, Any]
+    seed: int
+    held_out: dict[int, int]
+    hidden: frozenset[bytes]
 
-    def batches(self, reader: Reader) -> Iterator[tuple[Position, Block]]:
-        """Batches from where a reader stands, without end.
+    def batches(self, turns: Turns, position: Position) -> Iterator[tuple[Position, Batch]]:
+        """Batches from where a reader stands, without end, each with the position after it.
 
         Args:
-            reader: It is not changed.
-
-        Yields:
-            A batch's examples, and where the reader stands after it.
+            turns: Of all readers.
+            position: Of this one.
 
         Raises:
-            UserError: If the corpus cannot be read, or a whole pass over it gives nothing.
+            UserError: If the corpus cannot be read, or gives nothing to train on.
         """
-        first = reader.position.batch
-        for position, block in ahead(self._blocks(reader)):
-            batches = block_batches(block.lengths(), self.layout, self.seed, position.block)
-            after = Position(position.block + 1, 0, *position[4:], *position[4:])
-            for number, batch in enumerate(batches[first:], first + 1):
-                yield (position._replace(batch=number) if number < len(batches) else after), block.chosen(batch)
-            first = 0
+        blocks, done, empty = self._blocks(turns, position), position.batch, 0
+        with ThreadPoolExecutor(1) as thread:  # the next block is made while this one is trained on
+            waiting = thread.submit(next, blocks)
+            while True:
+                at, ids, keys = waiting.result()
+                waiting = thread.submit(next, blocks)
+                empty = 0 if ids else empty + 1
+                if empty == EMPTY_BLOCKS:
+                    raise UserError(
+                        f"{empty} blocks of texts in a row held nothing to train on: look at --data.path and its "
+                        "columns."
+                    )
+                lengths = np.array([len(example) for example in ids], dtype=np.int64)
+                batches = block_batches(lengths, self.layout, self.seed, at.block)[done:]
+                left = sum(map(len, batches))
+                for number, batch in enumerate(batches, done + 1):
+                    left -= len(batch)
+                    after = at._replace(batch=number, left=left) if left else _next_block(at)
+                    yield after, self.collate({"input_ids": [ids[i] for i in batch], "index": keys[batch]}, 0)
+                done = 0
 
-    def _blocks(self, reader: Reader) -> Iterator[tuple[Position, Block]]:
-        """Blocks from where a reader stands, each with the position before its first batch."""
-        share, at = reader.share, reader.position
-        for number in range(at.block, len(share.rests)):
-            rest = share.rests[number]
-            block = self._examples([text for piece in rest.pieces for text in self._texts(piece)])
-            for layout, block_number, done in rest.history:
-                batches = block_batches(block.lengths(), layout, self.seed, block_number)
-                block = block.chosen(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *batches[done:]])))
-            yield Position(block=number), block
-        number, start = max(at.block, len(share.rests)), (at.piece, at.row)
-        texts: list[Text] = []
+    def _blocks(self, turns: Turns, at: Position) -> Iterator[tuple[Position, list[np.ndarray], np.ndarray]]:
+        """Blocks from where a reader stands: the position before the first batch, and the columns."""
+        texts: list[tuple[str, str]] = []
         size = 0
-        for place, text in self._endless(share, *start):
-            texts.append(text)
-            size += len(text.text)
-            if len(texts) >= self.layout["rows"] or size >= BLOCK_CHARACTERS:
-                end = (place, text.row + 1)
-                yield Position(number, 0, *start, *end), self._examples(texts)
-                number, start, texts, size = number + 1, end, [], 0
+        for turn, row, place, text in self._texts(turns, at.turn, at.row):
+            if text is not None:
+                texts.append((place, text))
+                size += len(text)
+            if text is None or len(texts) >= self.layout["rows"] or size >= BLOCK_CHARACTERS:
+                at = Position(at.turn, at.row, turn, row, at.block)
+                yield at, *self._examples(texts)
+                at, texts, size = _next_block(at), [], 0
 
-    def _endless(self, share: Share, place: int, row: int) -> Iterator[tuple[int, Text]]:
-        """The texts of a share from a point on, each with the number of its piece."""
-        found, since = False, share.piece(place).epoch
+    def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
+        """A reader's texts from a row on: the turn and row after each, its place, the text; None where a pass ends."""
         while True:
-            piece = share.piece(place)
-            if piece.epoch > since + 1:
-                if not found:
-                    raise UserError("A whole pass over the corpus gives no text: look at --data.path and its columns.")
-                found, since = False, piece.epoch
-            for text in self._texts(piece._replace(row=max(piece.row, row))):
-                found = found or bool(text.text.strip())
-                yield place, text
-            place, row = place + 1, 0
+            piece = turns.piece(turn)
+            first = max(row, piece.row, self.held_out.get(piece.shard, 0))
+            rows = self.corpus.rows("train", piece.shard, row=first, part=piece.part, parts=piece.parts)
+            for number, text in rows:
+                yield turn, number + 1, f"{piece.epoch} {piece.shard} {number}", text
+            turn, row = turn + turns.readers, 0
+            if turns.piece(turn).epoch != piece.epoch:
+                yield turn, row, "", None
 
-    def _texts(self, piece: Piece) -> Iterator[Text]:
-        first = max(piece.row, self.held_out.get(piece.shard, 0))
-        rows = self.corpus.rows("train", piece.shard, row=first, until=piece.until, part=piece.part, parts=piece.parts)
-        for row, text in rows:
-            yield Text(piece.epoch, piece.shard, row, text)
-
-    def _examples(self, texts: list[Text]) -> Block:
+    def _examples(self, texts: list[tuple[str, str]]) -> tuple[list[np.ndarray], np.ndarray]:
         """Tokenize, and leave out what is held out."""
-        block = Block([], [])
+        found: list[np.ndarray] = []
+        keys: list[int] = []
         for start in range(0, len(texts), CHUNK_ROWS):
             part = texts[start : start + CHUNK_ROWS]
-            ids, origins = self.tokenize([text.text for text in part])
-            pieces = 0
-            for number, (example, origin) in enumerate(zip(ids, origins, strict=True)):
-                pieces = pieces + 1 if number and origin == origins[number - 1] else 0
-                if self.hidden and digest(example) in self.hidden:
-                    continue
-                block.ids.append(example)
-                block.keys.append(mask_key(*part[origin][:3], pieces))
-        return block
+            ids, origins = self.tokenize([text for _, text in part])
+            number = 0
+            for i, (example, origin) in enumerate(zip(ids, origins, strict=True)):
+                number = number + 1 if i and origin == origins[i - 1] else 0
+                if not self.hidden or hashlib.blake2b(example.tobytes(), digest_size=16).digest() not in self.hidden:
+                    found.append(example)
+                    keys.append(_mask_key(f"{part[origin][0]} {number}"))
+        return found, np.array(keys, dtype=np.int64)
 
 
-def digest(ids: np.ndarray) -> bytes:
-    """As `TokenRows.digests` has it.
-
-    Args:
-        ids: An example's token ids, int32.
-    """
-    return hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
+def _next_block(at: Position) -> Position:
+    return Position(at.next_turn, at.next_row, at.next_turn, at.next_row, at.block + 1)
 
 
-def mask_key(epoch: int, shard: int, row: int, piece: int) -> int:
-    """A number below 2^63 for an example in a pass, which chooses its masks whoever reads it.
-
-    Args:
-        epoch: The pass.
-        shard: The shard's number.
-        row: The text's row in it.
-        piece: Which part of a text that was split.
-    """
-    content = f"{epoch} {shard} {row} {piece}".encode()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") >> 1
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items of an iterator; the next one is made in a thread while the caller works on this one.
-
-    Args:
-        items: What is iterated over, in that thread alone.
-    """
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, items, end)
-        while (item := waiting.result()) is not end:
-            waiting = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+def _mask_key(place: str) -> int:
+    """A number below 2^63 for an example's place: other masks in each pass, the same ones whoever reads it."""
+    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little") >> 1

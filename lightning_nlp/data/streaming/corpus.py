@@ -7,12 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import fsspec.compression
+import numpy as np
 
 from lightning_nlp.data.files import SPLITS, describe, find_files
 from lightning_nlp.data.hub_texts import from_hub
@@ -23,7 +24,7 @@ from lightning_nlp.errors import UserError, one_line
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-CHUNK_ROWS = 1000  # rows read at a time; readers that share a shard take turns in such chunks
+CHUNK_ROWS = 1000  # rows read at a time
 BUILDERS = {".jsonl": "json", ".parquet": "parquet"}  # all others are text
 REFUSED = (".csv", ".tsv")  # a row goes over several lines, so a damaged one swallows the rest unseen
 TEXT = "text"  # the name that `datasets` gives the only column of a text file
@@ -55,17 +56,14 @@ class Corpus:
         """How many shards a split has."""
         return self.streams[split].num_shards
 
-    def rows(
-        self, split: str, shard: int, *, row: int = 0, until: int | None = None, part: int = 0, parts: int = 1
-    ) -> Iterator[tuple[int, str]]:
+    def rows(self, split: str, shard: int, *, row: int = 0, part: int = 0, parts: int = 1) -> Iterator[tuple[int, str]]:
         """The rows of a shard with their numbers.
 
         Args:
             split: The split.
             shard: The shard's number.
-            row: The first row.
-            until: The row after the last; None reads to the end.
-            part: Of each `parts` chunks of 1,000 rows, the one to read.
+            row: The first row; those before it are read over.
+            part: Which rows to give: those whose number leaves this remainder when divided by `parts`.
             parts: See `part`.
 
         Raises:
@@ -79,17 +77,13 @@ class Corpus:
             for table in stream.iter(CHUNK_ROWS):
                 if first == 0:
                     check_columns([self.text_column], table.column_names, place)
-                end = first + len(table)
-                if until is not None and first >= until:
-                    return
-                if end > row and (first // CHUNK_ROWS) % parts == part:
-                    skipped = max(row - first, 0)
-                    stop = end if until is None else min(end, until)
-                    cells = table.column(self.text_column).slice(skipped, stop - first - skipped).to_pylist()
-                    for number, cell in enumerate(cells, first + skipped):
-                        text = as_text(cell, f"{place}, row {number} (from 0)")
-                        yield number, leipzig_sentence(text) if self.leipzig else text
-                first = end
+                begin = max(first, row)
+                numbers = np.arange(begin + (part - begin) % parts, first + len(table), parts)
+                cells = table.column(self.text_column).take(numbers - first).to_pylist()
+                for number, cell in zip(numbers.tolist(), cells, strict=True):
+                    text = as_text(cell, f"{place}, row {number} (from 0)")
+                    yield number, leipzig_sentence(text) if self.leipzig else text
+                first += len(table)
         except UserError:
             raise
         except Exception as error:  # of datasets, pyarrow, fsspec or whatever reads the file: none documents its errors
@@ -113,6 +107,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     Raises:
         UserError: If `path` names nothing that can be streamed.
     """
+    from datasets import load_dataset_builder
+
     if path is None or path == "demo" or re.fullmatch(r"https?://.*\.(tar(\.gz)?|tgz|zip)", path):
         raise UserError(
             f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or "
@@ -127,8 +123,9 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
         description = describe(path, found)
     else:
         description = path
-    builder = from_hub(path, _hub_builder) if files is None else _files_builder(path, files)
-    streams = {split: _stream(builder, split) for split in builder.config.data_files if split in SPLITS}
+    builder = from_hub(path, load_dataset_builder) if files is None else _files_builder(path, files)
+    splits = [split for split in builder.config.data_files if split in SPLITS]
+    streams = {split: builder.as_streaming_dataset(split).with_format("arrow") for split in splits}
     if "train" not in streams:
         raise UserError(f"The data set {path} has no split train: give another --data.path.")
     known = {split: sorted(map(str, builder.config.data_files[split].origin_metadata)) for split in streams}
@@ -142,7 +139,7 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     )
     head = [text for _, text in islice(corpus.rows("train", 0), LEIPZIG_SAMPLE) if text.strip()]
     leipzig = bool(head) and all(leipzig_sentence(text) != text for text in head)
-    return Corpus(**{**vars(corpus), "leipzig": leipzig})
+    return replace(corpus, leipzig=leipzig)
 
 
 def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
@@ -172,12 +169,6 @@ def addresses(path: str) -> list[str]:
     ]
 
 
-def _hub_builder(name: str) -> Any:
-    from datasets import load_dataset_builder
-
-    return load_dataset_builder(name)
-
-
 def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
     from datasets import load_dataset_builder
 
@@ -196,7 +187,3 @@ def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
             f"The shards of {path} cannot be opened ({type(error).__name__}: {one_line(error)[:200]}): correct "
             "--data.path, or check the network."
         ) from error
-
-
-def _stream(builder: Any, split: str) -> IterableDataset:
-    return builder.as_streaming_dataset(split).with_format("arrow")

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_nlp.data.batching import Batch, ignore_ctrl_c, lost_workers
 from lightning_nlp.data.streaming.blocks import Blocks
-from lightning_nlp.data.streaming.shares import Position, Reader, dealt_anew, new_readers, restored_readers
+from lightning_nlp.data.streaming.turns import Piece, Position, Turns
 from lightning_nlp.errors import UserError
 
-Collate = Callable[[dict[str, Any], int], Batch]
 
+@dataclass(eq=False)
+class _Readers(IterableDataset[Any]):
+    """This process's readers, in each worker one: its batches, each with the position after it."""
 
-class Batched(IterableDataset[Any]):
-    """What a process or worker yields: the place of its reader among this process's, where it then stands, the batch.
+    blocks: Blocks
+    turns: Turns
+    positions: list[Position]
 
-    Args:
-        blocks: Make the batches' examples.
-        collate: Makes a batch of columns.
-        readers: Of this process, one for each worker.
-        turn: Which reader's turn it is.
-    """
-
-    def __init__(self, blocks: Blocks, collate: Collate, readers: list[Reader], turn: int) -> None:
-        self.blocks = blocks
-        self.collate = collate
-        self.readers = readers
-        self.turn = turn
-
-    def __iter__(self) -> Iterator[tuple[int, Position, Batch] | UserError]:
+    def __iter__(self) -> Iterator[tuple[Position, Batch] | UserError]:
         worker = get_worker_info()
-        # the first batch comes from worker 0, whoever's turn it is
-        place = (self.turn + (worker.id if worker else 0)) % len(self.readers)
         try:
-            for position, block in self.blocks.batches(self.readers[place]):
-                yield place, position, self.collate({"input_ids": block.ids, "index": block.keys}, 0)
+            yield from self.blocks.batches(self.turns, self.positions[worker.id if worker else 0])
         except UserError as error:
             yield error  # raised in a worker it would arrive as a traceback
 
 
+@dataclass(eq=False)
 class StreamLoader:
-    """Batches of a corpus of shards for one process; the next iteration goes on where the last one ended.
+    """Batches of a corpus of shards for one process, without end; the next iteration goes on where the last one ended.
 
     Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs here that
     all processes would end together. Each process has one reader, or one a worker, which take turns.
 
     Args:
-        blocks: Make the batches' examples.
-        collate: Makes a batch of columns.
+        blocks: Make the batches.
         length: The batches of the whole training, for this process.
         num_workers: Processes that prepare batches.
         pin_memory: Whether to place batches in page-locked memory (for CUDA).
@@ -60,32 +49,24 @@ class StreamLoader:
         world_size: The number of processes.
     """
 
-    def __init__(
-        self,
-        blocks: Blocks,
-        collate: Collate,
-        length: int,
-        *,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.blocks = blocks
-        self.collate = collate
-        self.length = length
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
-        self.rank = rank
-        self.world_size = world_size
-        self.handed_out = 0
-        self._own = max(num_workers, 1)
-        self._take(new_readers(blocks.corpus.shards(), self._own * world_size, blocks.seed))
+    blocks: Blocks
+    length: int
+    num_workers: int = 0
+    pin_memory: bool = False
+    rank: int = 0
+    world_size: int = 1
+    turns: Turns = field(init=False)
+    positions: list[Position] = field(init=False)  # of this process's readers, the one that is next first
 
-    def _take(self, readers: list[Reader], turn: int = 0) -> None:
-        """Of all readers, this process's."""
-        self.readers = readers[self.rank * self._own : (self.rank + 1) * self._own]
-        self.turn = turn
+    def __post_init__(self) -> None:
+        readers = max(self.num_workers, 1) * self.world_size
+        turns = Turns(self.blocks.corpus.shards(), self.blocks.seed, readers)
+        self._take(turns, turns.beginning())
+
+    def _take(self, turns: Turns, positions: list[Position]) -> None:
+        """Of all readers' positions, those of this process."""
+        own = max(self.num_workers, 1)
+        self.turns, self.positions = turns, positions[self.rank * own : (self.rank + 1) * own]
 
     def __len__(self) -> int:
         return self.length
@@ -93,71 +74,79 @@ class StreamLoader:
     @property
     def passes(self) -> int:
         """How often this process's readers have come through the corpus, as far as they had to."""
-        return min(reader.share.piece(reader.position.piece).epoch for reader in self.readers)
+        return min(self.turns.piece(position.turn).epoch for position in self.positions)
 
     def __iter__(self) -> Iterator[Batch]:
-        loader = DataLoader(
-            Batched(self.blocks, self.collate, list(self.readers), self.turn),
-            batch_size=None,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            generator=torch.Generator(),  # as in `ResumableLoader`
-            worker_init_fn=_start_worker,
+        items = iter(
+            DataLoader(
+                _Readers(self.blocks, self.turns, self.positions),
+                batch_size=None,
+                num_workers=self.num_workers,
+                pin_memory=self.pin_memory,
+                generator=torch.Generator(),  # as in `ResumableLoader`
+                worker_init_fn=_start_worker,
+            )
         )
-        items = iter(loader)
-        if self.handed_out >= self.length:
-            self.handed_out = 0
-        while self.handed_out < self.length:
+        while True:
             with lost_workers():
                 item = next(items)
             if isinstance(item, UserError):
                 raise item
-            place, position, batch = item
-            self.readers[place] = Reader(self.readers[place].share, Position(*position))
-            self.turn = (place + 1) % self._own
-            self.handed_out += 1
+            position, batch = item
+            self.positions = [*self.positions[1:], Position(*position)]  # workers are asked in turns
             yield batch
+
+    @property
+    def _layout(self) -> dict[str, Any]:
+        """What decides which examples a batch has, besides the corpus and the seed."""
+        return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
 
     def state_dict(self) -> dict[str, Any]:
         """Where all readers of all processes stand; each process must ask for it."""
-        own = [reader.state() for reader in self.readers]
+        own = [list(position) for position in self.positions]
         gathered: list[Any] = [own]
         if self.world_size > 1:
             gathered = [None] * self.world_size
             torch.distributed.all_gather_object(gathered, own)
         return {
-            "handed_out": self.handed_out,
-            "turn": self.turn,
-            "readers": [state for states in gathered for state in states],
-            "layout": self.blocks.layout,
-            "shards": self.blocks.corpus.shards(),
-            "seed": self.blocks.seed,
-            "own": self._own,
+            "layout": self._layout,
+            "shards": self.turns.shards,
+            "seed": self.turns.seed,
+            "queue": [list(piece) for piece in self.turns.queue],
+            "positions": [position for positions in gathered for position in positions],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`, with the same readers and batches or with others.
+        """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
-            UserError: If the corpus has another number of shards, or another seed shuffles them.
+            UserError: If the corpus has another number of shards, another seed shuffles them, or an earlier version of
+                this program wrote the state, which read streams in another order.
         """
-        shards, seed = self.blocks.corpus.shards(), self.blocks.seed
+        if "queue" not in state:
+            raise UserError(
+                "The checkpoint is of an earlier version, which read streams in another order: begin a new run, with "
+                "--model.pretrained and the export of a finished one to keep its weights."
+            )
+        shards, seed = self.turns.shards, self.turns.seed
         for name, now, before in (("shards", shards, state["shards"]), ("seed", seed, state["seed"])):
             if now != before:
                 raise UserError(
                     f"The training began with {name} {before}, and now it is {now}: a stream goes on only with the "
                     "same --data.path and --data.seed; give those, or begin anew."
                 )
-        self.handed_out = state["handed_out"]
-        readers = restored_readers(state["readers"], shards, seed)
-        if state["layout"] == self.blocks.layout and state["own"] == self._own and len(readers) == self._all:
-            self._take(readers, state["turn"])
-        else:
-            self._take(dealt_anew(readers, self._all, state["layout"]))
-
-    @property
-    def _all(self) -> int:
-        return self._own * self.world_size
+        positions = [Position(*position) for position in state["positions"]]
+        turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
+        if state["layout"] != self._layout:
+            begun = [position.left for position in positions if position.batch]
+            rank_zero_info(
+                "The number of processes or workers, or the size of batches has changed, so the stream goes on at the "
+                f"next block of texts: {sum(begun):,} examples of the {len(begun)} blocks that were begun are left "
+                "out of this pass over the corpus, and none comes twice in it."
+            )
+            turns = turns.dealt_anew(positions, self.turns.readers)
+            positions = turns.beginning()
+        self._take(turns, positions)
 
 
 def _start_worker(worker: int) -> None:

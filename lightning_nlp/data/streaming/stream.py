@@ -1,126 +1,77 @@
-"""What a data module needs of a stream: the source of its held-out parts, and the loader of its training batches."""
+"""What a stream keeps on the disk: the held-out parts, and a sample of the training texts for the tokenizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_nlp.data.batching import Batch
 from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.preparation import encode
+from lightning_nlp.data.readers import Row
 from lightning_nlp.data.sources import Source
-from lightning_nlp.data.streaming.blocks import Blocks, block_batches
-from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
-from lightning_nlp.data.streaming.loader import StreamLoader
-from lightning_nlp.data.streaming.preparation import held_out_rows, stream_source
-from lightning_nlp.errors import UserError
+from lightning_nlp.data.streaming.corpus import Corpus
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-HELD_OUT = 2_000  # rows of validation and of test
+SPREAD = 16  # the parts come from the beginnings of so many shards
 
 
-class Stream:
-    """A corpus of shards that is read while the training runs.
+def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Source:
+    """The held-out parts and the sample as a source like any other: the same for the same shards.
 
     Args:
-        path: As for `find_corpus`.
-        text_column: As for `find_corpus`.
-        rows: Texts that are shuffled among each other.
-        sample: Rows of the training texts that the tokenizer is trained on, and that stand for them in statistics.
-        validation: Rows to hold out; None takes 2,000.
-        test: The same.
-
-    Raises:
-        UserError: If a number is below 1.
+        corpus: The shards.
+        held_out: Rows of validation and of test: the first ones of each of up to 16 shards, unless the corpus has such
+            a split itself; then its first rows.
+        sample: Rows of train, the first ones after those.
     """
+    splits: dict[str, Callable[[], Iterator[Row]]] = {}
+    taken = dict.fromkeys(corpus.streams, 0)
+    for split, size in (("test", held_out["test"]), ("validation", held_out["validation"]), ("train", sample)):
+        of = split if split in corpus.streams else "train"
+        shards = _spread(corpus.shards(of))
+        each = -(-size // len(shards))
+        splits[split] = partial(_first_rows, corpus, of, shards, taken[of], each)
+        taken[of] += each
+    return Source(
+        description=corpus.description,
+        fingerprint=hashlib.sha256(json.dumps([corpus.fingerprint, held_out, sample]).encode()).hexdigest(),
+        splits=splits,
+        label_names=None,
+        labelled=False,
+    )
 
-    def __init__(
-        self, path: str | None, text_column: str, *, rows: int, sample: int, validation: int | None, test: int | None
-    ) -> None:
-        self.held_out = {
-            "validation": HELD_OUT if validation is None else validation,
-            "test": HELD_OUT if test is None else test,
-        }
-        for name, value in (
-            ("shuffle_rows", rows),
-            ("tokenizer_samples", sample),
-            ("max_val_samples", self.held_out["validation"]),
-            ("max_test_samples", self.held_out["test"]),
-        ):
-            if value < 1:
-                raise UserError(f"--data.{name} must be at least 1, not {value}.")
-        self.path = path
-        self.text_column = text_column
-        self.rows = rows
-        self.sample = sample
 
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The shards; found when they are first asked for."""
-        return find_corpus(self.path, text_column=self.text_column)
+def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
+    """How many of each shard's first rows are no training rows, by shard; without those that give none.
 
-    def source(self) -> Source:
-        """The held-out parts, and a sample of the training texts."""
-        return stream_source(self.corpus, self.held_out, self.sample)
+    Args:
+        corpus: As for `stream_source`.
+        held_out: As for `stream_source`.
+    """
+    shards = _spread(corpus.shards())
+    sizes = [size for split, size in held_out.items() if split not in corpus.streams]
+    return {shard: sum(-(-size // len(shards)) for size in sizes) for shard in shards if sizes}
 
-    def layout(self, batches: dict[str, Any]) -> dict[str, Any]:
-        """What decides which texts go together.
 
-        Args:
-            batches: As for `block_batches`.
-        """
-        return {"rows": self.rows, **batches}
+def _spread(number: int) -> list[int]:
+    """Up to 16 of so many shards."""
+    chosen = min(number, SPREAD)
+    return [i * number // chosen for i in range(chosen)]
 
-    def tokens_per_batch(self, lengths: np.ndarray, layout: dict[str, Any]) -> float:
-        """The mean number of tokens in a batch, as the sample tells.
 
-        Args:
-            lengths: (examples,) lengths in tokens, of the sample.
-            layout: Of the batches.
-        """
-        lengths = lengths[: self.rows].astype(np.int64)
-        return float(lengths.sum()) / len(block_batches(lengths, layout, 0, 0))
-
-    def loader(
-        self,
-        collate: Callable[[dict[str, Any], int], Batch],
-        length: int,
-        *,
-        tokenizer: PreTrainedTokenizerFast,
-        max_length: int,
-        clean: bool,
-        hidden: frozenset[bytes],
-        layout: dict[str, Any],
-        seed: int,
-        **settings: Any,
-    ) -> StreamLoader:
-        """The loader of the training batches.
-
-        Args:
-            collate: As for `StreamLoader`.
-            length: As for `StreamLoader`.
-            tokenizer: Of the texts.
-            max_length: The most tokens of an example.
-            clean: Whether texts are cleaned.
-            hidden: As for `Blocks`.
-            layout: Of `layout`.
-            seed: The run's seed.
-            **settings: Others of `StreamLoader`.
-        """
-        blocks = Blocks(
-            self.corpus,
-            partial(tokenize, tokenizer=tokenizer, max_length=max_length, clean=clean),
-            layout=layout,
-            seed=seed,
-            held_out=held_out_rows(self.corpus, self.held_out),
-            hidden=hidden,
-        )
-        return StreamLoader(blocks, collate, length, **settings)
+def _first_rows(corpus: Corpus, split: str, shards: list[int], row: int, each: int) -> Iterator[Row]:
+    """So many rows of each of these shards, from a row on."""
+    for shard in shards:
+        for number, text in islice(corpus.rows(split, shard, row=row), each):
+            yield Row(text, None, f"{split}, shard {shard}, row {number} (from 0)")
 
 
 def tokenize(

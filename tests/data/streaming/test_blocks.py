@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 from itertools import islice
 
@@ -5,30 +6,30 @@ import numpy as np
 import pytest
 
 from lightning_nlp.data.streaming import blocks as blocks_module
-from lightning_nlp.data.streaming.blocks import Blocks, ahead, block_batches, digest, mask_key
-from lightning_nlp.data.streaming.shares import Reader, dealt_anew, new_readers
+from lightning_nlp.data.streaming.blocks import Blocks, block_batches
+from lightning_nlp.data.streaming.turns import Turns
 from lightning_nlp.errors import UserError
 
 ROWS = {"rows": 40}
 BY_SIZE = {**ROWS, "batch_size": 8}
-BY_TOKENS = {**ROWS, "tokens": 60, "packed": 1, "window_batches": 8}
-PADDED = {**ROWS, "tokens": 64, "packed": 0, "window_batches": 50}
+BY_TOKENS = {**ROWS, "budget": {"tokens": 60, "packed": True, "window_batches": 8}}
+PADDED = {**ROWS, "budget": {"tokens": 64, "packed": False, "window_batches": 50}}
+SIZES = (70, 130, 33)
 
 
 class ToyCorpus:
     """Texts "shard row" of different lengths, on three shards of different sizes."""
 
-    def __init__(self, sizes=(70, 130, 33), text="{shard} {row}"):
+    def __init__(self, sizes=SIZES, text="{shard} {row}"):
         self.sizes = sizes
         self.text = text
 
     def shards(self, split="train"):
         return len(self.sizes)
 
-    def rows(self, split, shard, *, row=0, until=None, part=0, parts=1):
-        until = self.sizes[shard] if until is None else min(until, self.sizes[shard])
-        for number in range(row, until):
-            if number // 10 % parts == part:
+    def rows(self, split, shard, *, row=0, part=0, parts=1):
+        for number in range(row, self.sizes[shard]):
+            if number % parts == part:
                 yield number, self.text.format(shard=shard, row=number)
 
 
@@ -47,140 +48,130 @@ def toy_tokens(texts):
     return ids, origins
 
 
-def toy_blocks(layout, corpus=None, held_out=None, hidden=frozenset(), seed=3):
-    return Blocks(
-        corpus or ToyCorpus(), toy_tokens, layout=layout, seed=seed, held_out=held_out or {}, hidden=frozenset(hidden)
-    )
+def toy_collate(columns, epoch):
+    return columns
+
+
+def toy_blocks(layout, corpus=None, held_out=None, hidden=(), seed=3, collate=toy_collate):
+    return Blocks(corpus or ToyCorpus(), toy_tokens, collate, layout, seed, held_out or {}, frozenset(hidden))
 
 
 def name(ids):
     return int(ids[0]), int(ids[1]), len(ids) == 3 and ids[2] == 1
 
 
-def one_pass(blocks, readers):
-    """The names of all examples of pass 0, by batch; readers take turns until all have come to pass 1."""
-    found, streams = [], [blocks.batches(reader) for reader in readers]
-    expected = sum(1 for _ in all_names())
-    while sum(map(len, found)) < expected + 200:
-        for stream in streams:
-            _, block = next(stream)
-            found.append([(name(ids), key) for ids, key in zip(block.ids, block.keys, strict=True)])
-    return found
+def names(batch):
+    return [name(ids) for ids in batch["input_ids"]]
 
 
-def all_names(sizes=(70, 130, 33)):
-    for shard, size in enumerate(sizes):
-        for row in range(size):
-            yield shard, row, False
-            if row % 7 == 0:
-                yield shard, row, True
+def first_pass(sizes=SIZES):
+    """All examples of pass 0 by key: one block, one batch."""
+    turns, blocks = Turns(len(sizes), 0, 1), toy_blocks({"rows": 10**6, "batch_size": 10**6}, ToyCorpus(sizes))
+    _, batch = next(blocks.batches(turns, *turns.beginning()))
+    return dict(zip(batch["index"].tolist(), names(batch), strict=True))
 
 
-def keys_of_pass(epoch):
-    return {mask_key(epoch, shard, row, int(second)): (shard, row, second) for shard, row, second in all_names()}
+def until_next_pass(blocks, turns, position):
+    """The batches of a reader until it has left pass 0, each with the position after it."""
+    for after, batch in blocks.batches(turns, position):
+        yield after, batch
+        if turns.piece(after.turn).epoch:
+            return
 
 
 @pytest.mark.parametrize("layout", [BY_SIZE, BY_TOKENS, PADDED])
 @pytest.mark.parametrize("readers", [1, 2, 5])
 def test_each_example_comes_once_in_a_pass(layout, readers):
-    found = one_pass(toy_blocks(layout), new_readers(3, readers, 3))
-    first = keys_of_pass(0)
-    counts = Counter(example for batch in found for example, key in batch if key in first)
-    if readers > 3:  # shards are shared, so readers end the pass at different times; nothing comes twice
-        assert max(counts.values()) == 1
-    else:
-        assert counts == Counter(all_names())
-    assert all(first[key] == example for batch in found for example, key in batch if key in first)
-
-
-@pytest.mark.parametrize("layout", [BY_TOKENS, PADDED])
-def test_no_batch_has_more_tokens_than_it_may(layout):
-    for _, block in islice(toy_blocks(layout).batches(new_readers(3, 1, 3)[0]), 60):
-        lengths = block.lengths()
-        assert (lengths.sum() if layout["packed"] else len(lengths) * (-(-lengths.max() // 8) * 8)) <= layout["tokens"]
+    turns, pass_0, seen = Turns(3, 3, readers), first_pass(), Counter()
+    for position in turns.beginning():
+        for _, batch in until_next_pass(toy_blocks(layout), turns, position):
+            for key, found in zip(batch["index"].tolist(), names(batch), strict=True):
+                assert pass_0.get(key, found) == found, "an example has its masks whoever reads it"
+                seen[key] += key in pass_0
+    assert +seen == Counter(pass_0.keys())
+    rows = [(shard, row) for shard, size in enumerate(SIZES) for row in range(size)]
+    assert sorted(pass_0.values()) == sorted(
+        [(*row, False) for row in rows] + [(*row, True) for row in rows if row[1] % 7 == 0]
+    )
 
 
 @pytest.mark.parametrize("layout", [BY_SIZE, BY_TOKENS])
-@pytest.mark.parametrize("stop", [0, 1, 5, 23, 61])
+@pytest.mark.parametrize("stop", [1, 5, 23, 61])
 def test_a_reader_goes_on_where_it_stood(layout, stop):
-    (reader,) = new_readers(3, 1, 3)
-    whole = list(islice(toy_blocks(layout).batches(reader), 100))
-    if stop:
-        reader = Reader(reader.share, whole[stop - 1][0])
-    after = list(islice(toy_blocks(layout).batches(reader), 100 - stop))
-    assert [position for position, _ in after] == [position for position, _ in whole[stop:]]
-    assert [block.keys for _, block in after] == [block.keys for _, block in whole[stop:]]
+    turns = Turns(3, 3, 1)
+    whole = list(islice(toy_blocks(layout).batches(turns, *turns.beginning()), 100))
+    after = list(islice(toy_blocks(layout).batches(turns, whole[stop - 1][0]), 100 - stop))
+    for (position, batch), (expected, other) in zip(after, whole[stop:], strict=True):
+        assert position == expected
+        assert names(batch) == names(other)
+        assert batch["index"].tolist() == other["index"].tolist()
 
 
-@pytest.mark.parametrize("stops", [(7,), (7, 3), (1, 1, 4)])
-def test_other_readers_and_other_batches_finish_the_pass(stops):
-    readers, layouts = new_readers(3, 2, 3), [BY_SIZE, BY_TOKENS, {**BY_SIZE, "batch_size": 3}, PADDED]
-    first, counts = keys_of_pass(0), Counter()
-    for number, stop in enumerate(stops):
-        blocks = toy_blocks(layouts[number])
-        for place, reader in enumerate(readers):
-            for position, block in islice(blocks.batches(reader), stop):
-                readers[place] = Reader(reader.share, position)
-                counts.update(first[key] for key in block.keys)
-        readers = dealt_anew(readers, number + 1, layouts[number])
-    for reader in readers:
-        for _, block in islice(toy_blocks(layouts[len(stops)]).batches(reader), 400):
-            counts.update(first[key] for key in block.keys if key in first)
-    assert counts == Counter(all_names())
+@pytest.mark.parametrize("seed", range(8))
+def test_other_readers_begin_at_the_next_block_and_repeat_nothing(seed):
+    """What is missing of a pass in the end is just what was told to be left out."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 200, rng.integers(1, 6)).tolist()
+    pass_0, turns = first_pass(sizes), Turns(len(sizes), seed, int(rng.integers(1, 5)))
+    seen, left_out = Counter(), 0
+    for layout in (BY_SIZE, BY_TOKENS, {"rows": 15, "batch_size": 4}, PADDED):
+        blocks, positions = toy_blocks(layout, ToyCorpus(sizes)), turns.beginning()
+        for number, position in enumerate(positions):
+            for after, batch in islice(until_next_pass(blocks, turns, position), rng.integers(0, 9)):
+                positions[number] = after
+                seen.update(batch["index"].tolist())
+        left_out += sum(at.left for at in positions if not turns.piece(at.turn).epoch)
+        turns = turns.dealt_anew(positions, int(rng.integers(1, 5)))
+    blocks = toy_blocks(BY_SIZE, ToyCorpus(sizes))
+    for position in turns.beginning():
+        for _, batch in until_next_pass(blocks, turns, position):
+            seen.update(batch["index"].tolist())
+    assert max(seen.values()) == 1
+    assert len(pass_0.keys() - seen.keys()) == left_out
 
 
 def test_what_is_held_out_is_not_trained_on():
-    (reader,) = new_readers(3, 1, 3)
-    hidden = digest(toy_tokens(["1 40"])[0][0])
-    blocks = toy_blocks(BY_SIZE, held_out={0: 20, 2: 33}, hidden={hidden})
-    found = {name(ids) for _, block in islice(blocks.batches(reader), 60) for ids in block.ids}
+    hidden = hashlib.blake2b(toy_tokens(["1 40"])[0][0].tobytes(), digest_size=16).digest()
+    blocks, turns = toy_blocks(BY_SIZE, held_out={0: 20, 2: 33}, hidden={hidden}), Turns(3, 3, 1)
+    found = {name for _, batch in until_next_pass(blocks, turns, *turns.beginning()) for name in names(batch)}
     assert found == {
         (shard, row, second)
-        for shard, row, second in all_names()
+        for shard, row, second in first_pass().values()
         if not (shard == 0 and row < 20) and shard != 2 and (shard, row, second) != (1, 40, False)
     }
 
 
 def test_each_pass_has_other_masks_and_another_order():
-    (reader,) = new_readers(1, 1, 3)
-    corpus = ToyCorpus(sizes=(40,))
-    blocks = toy_blocks({"rows": 40, "batch_size": 100}, corpus)
-    (_, first), (_, second) = islice(blocks.batches(reader), 2)
-    names = [list(map(name, block.ids)) for block in (first, second)]
-    assert sorted(names[0]) == sorted(names[1])
-    assert not set(first.keys) & set(second.keys)
-    assert all(0 <= key < 2**63 for key in first.keys)
+    blocks, turns = toy_blocks({**ROWS, "batch_size": 100}, ToyCorpus((40,))), Turns(1, 3, 1)
+    (_, first), (_, second) = islice(blocks.batches(turns, *turns.beginning()), 2)
+    assert names(first) != names(second)
+    assert sorted(names(first)) == sorted(names(second))
+    assert len({*first["index"].tolist(), *second["index"].tolist()}) == 2 * len(first["index"])
+    assert first["index"].min() >= 0
 
 
 def test_a_block_ends_early_where_its_texts_are_long(monkeypatch):
     monkeypatch.setattr(blocks_module, "BLOCK_CHARACTERS", 50)
-    (reader,) = new_readers(3, 1, 3)
-    _, block = next(toy_blocks({"rows": 40, "batch_size": 1000}).batches(reader))
-    assert len(block.ids) < 20
+    turns = Turns(3, 3, 1)
+    _, batch = next(toy_blocks({**ROWS, "batch_size": 1000}).batches(turns, *turns.beginning()))
+    assert len(batch["index"]) < 20
 
 
 def test_a_corpus_without_texts_is_refused():
-    (reader,) = new_readers(3, 1, 3)
-    for corpus in (ToyCorpus(text="  "), ToyCorpus(sizes=(0, 0, 0))):
-        with pytest.raises(UserError, match="gives no text"):
-            next(toy_blocks(BY_SIZE, corpus).batches(reader))
+    turns = Turns(3, 3, 1)
+    for corpus in (ToyCorpus(text="  "), ToyCorpus((0, 0, 0))):
+        with pytest.raises(UserError, match="nothing to train on"):
+            next(toy_blocks(BY_SIZE, corpus).batches(turns, *turns.beginning()))
 
 
-def test_block_batches_have_each_example_once():
+@pytest.mark.parametrize("layout", [BY_SIZE, BY_TOKENS, PADDED])
+def test_block_batches_have_each_example_once_and_no_more_than_they_may(layout):
     lengths = np.random.default_rng(0).integers(1, 60, 500)
-    for layout in (BY_SIZE, BY_TOKENS, PADDED):
-        batches = block_batches(lengths, layout, 1, 0)
-        assert sorted(np.concatenate(batches)) == list(range(500))
-        assert [list(batch) for batch in batches] != [list(batch) for batch in block_batches(lengths, layout, 1, 1)]
-    assert block_batches(lengths[:0], BY_SIZE, 1, 0) == []
-
-
-def test_an_error_in_the_thread_is_the_callers():
-    def items():
-        yield 1
-        raise UserError("two")
-
-    found = ahead(items())
-    assert next(found) == 1
-    with pytest.raises(UserError, match="two"):
-        next(found)
+    batches = block_batches(lengths, layout, 1, 0)
+    assert sorted(np.concatenate(batches)) == list(range(500))
+    assert [list(batch) for batch in batches] != [list(batch) for batch in block_batches(lengths, layout, 1, 1)]
+    if layout is BY_TOKENS:
+        assert max(lengths[batch].sum() for batch in batches) <= 60
+    if layout is PADDED:
+        assert max(len(batch) * -(-lengths[batch].max() // 8) * 8 for batch in batches) <= 64
+    assert block_batches(lengths[:0], layout, 1, 0) == []

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, addresses, find_corpus
+from lightning_nlp.data.streaming.corpus import addresses, find_corpus
 from lightning_nlp.errors import UserError
 
 TEXTS = [f"Ĉi tiu frazo havas la numeron {number}." for number in range(2500)]
@@ -60,15 +60,14 @@ def test_each_format_gives_the_same_rows(suffix, tmp_path):
     corpus = find_corpus(str(write_shards(tmp_path, suffix)))
     assert corpus.shards() == 2
     assert all_texts(corpus) == TEXTS
-    assert list(corpus.rows("train", 1, row=3, until=5)) == [(3, TEXTS[1253]), (4, TEXTS[1254])]
 
 
 @pytest.mark.parametrize("parts", [2, 3])
 def test_readers_that_share_a_shard_have_each_row_once(parts, tmp_path):
     corpus = find_corpus(str(write_shards(tmp_path, "parquet", number=1)))
-    found = [list(corpus.rows("train", 0, row=500, part=part, parts=parts)) for part in range(parts)]
-    assert sorted(row for part in found for row in part) == list(enumerate(TEXTS))[500:]
-    assert found[1][0][0] == CHUNK_ROWS
+    found = [list(corpus.rows("train", 0, row=1500, part=part, parts=parts)) for part in range(parts)]
+    assert sorted(row for part in found for row in part) == list(enumerate(TEXTS))[1500:]
+    assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
 def test_shards_come_from_addresses(tmp_path):

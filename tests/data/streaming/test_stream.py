@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
-from lightning_nlp.data.streaming.corpus import Corpus
-from lightning_nlp.data.streaming.stream import Stream, tokenize
+from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
+from lightning_nlp.data.streaming.stream import held_out_rows, stream_source, tokenize
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.runs import load_checkpoint
@@ -62,8 +63,8 @@ def test_a_training_on_a_stream(streaming, tmp_path):
     assert "max_epochs: -1" in (run / "config.yaml").read_text()
 
 
-@pytest.mark.parametrize("more", [[], ["--data.tokens_per_batch", "256"], ["--data.num_workers", "1"]])
-def test_a_resumed_stream_is_the_undisturbed_one(streaming, more, tmp_path):
+def test_a_resumed_stream_is_the_undisturbed_one(streaming, tmp_path):
+    more = ["--data.tokens_per_batch", "256", "--data.num_workers", "1"]
     arguments = ["fit", *streaming, *more, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "8"]
     whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
     part = tmp_path / "part"
@@ -157,6 +158,19 @@ def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
     assert sorted(set(origins)) == list(range(len(texts)))
 
 
+def test_copies_of_what_is_held_out_are_not_trained_on(tmp_path):
+    texts = [f"frazo {number}" for number in range(50)]
+    (tmp_path / "shard.txt").write_text("".join(f"{text}\n" for text in texts * 2), encoding="utf-8")
+    sizes = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
+    data = MaskedLanguageModelingDataModule(
+        str(tmp_path / "shard.txt"), streaming=True, **sizes, vocab_size=90, cache_dir=str(tmp_path / "cache")
+    )
+    data.setup()
+    data.trainer = SimpleNamespace(max_steps=9, accumulate_grad_batches=1, global_rank=0, world_size=1)
+    batch = next(iter(data.train_dataloader()))
+    assert len(batch["input_ids"]) == 2 * 50 - 2 * 12
+
+
 def test_empty_texts_give_nothing():
     tokenizer = train_wordpiece(["la hundo kuras"] * 3, vocab_size=60)
     ids, origins = tokenize([" ", "la hundo", "\x00"], tokenizer=tokenizer, max_length=8, clean=True)
@@ -164,11 +178,51 @@ def test_empty_texts_give_nothing():
     assert len(ids) == 1
 
 
-def test_the_mean_of_a_batch_is_that_of_the_sample():
-    stream = Stream("nowhere", "text", rows=1000, sample=10, validation=None, test=None)
-    lengths = np.full(2000, 10)
-    assert stream.tokens_per_batch(lengths, {"batch_size": 8}) == 80
-    layout = {"tokens": 105, "packed": 1, "window_batches": 8}
-    assert stream.tokens_per_batch(lengths, layout) == pytest.approx(100, rel=0.01)
-    with pytest.raises(UserError, match="max_val_samples must be at least 1"):
-        Stream("nowhere", "text", rows=1, sample=1, validation=0, test=None)
+@pytest.fixture
+def corpus(tmp_path):
+    for shard in range(40):
+        lines = "".join(f"{shard} {row}\n" for row in range(20))
+        (tmp_path / f"part-{shard:02}.txt").write_text(lines, encoding="utf-8")
+    return find_corpus(str(tmp_path))
+
+
+def texts_of(source, split):
+    return [row.text for row in source.splits[split]()]
+
+
+def test_the_parts_come_from_the_beginnings_of_sixteen_shards(corpus):
+    sizes = {"validation": 20, "test": 16}
+    source = stream_source(corpus, sizes, 32)
+    test, validation, train = (texts_of(source, split) for split in ("test", "validation", "train"))
+    assert len({text.split()[0] for text in validation}) == 16
+    assert len(test) == 16
+    assert len(validation) == 32, "two of each shard, the least that makes 20"
+    assert len(train) == 32
+    assert not set(test) & set(validation)
+    held = held_out_rows(corpus, sizes)
+    assert len(held) == 16
+    for text in test + validation + train:
+        shard, row = map(int, text.split())
+        assert (row >= held[shard]) == (text in train), "training begins after what is held out"
+
+
+def test_a_split_that_the_corpus_has_is_taken_from_there(tmp_path):
+    sizes = {"validation": 6, "test": 4}
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{name} {row}\n" for row in range(30)), encoding="utf-8")
+    corpus = find_corpus(str(tmp_path))
+    source = stream_source(corpus, sizes, 100)
+    assert texts_of(source, "validation") == [f"validation {row}" for row in range(6)]
+    assert texts_of(source, "test") == [f"train {row}" for row in range(4)]
+    assert texts_of(source, "train") == [f"train {row}" for row in range(4, 30)]
+    assert held_out_rows(corpus, sizes) == {0: 4}
+    (tmp_path / "test.txt").write_text("test\n", encoding="utf-8")
+    assert held_out_rows(find_corpus(str(tmp_path)), sizes) == {}
+
+
+def test_the_fingerprint_tells_what_is_held_out(corpus):
+    first, *others = (
+        stream_source(corpus, {"validation": 6, "test": test}, sample).fingerprint
+        for test, sample in ((4, 10), (4, 10), (5, 10), (4, 11))
+    )
+    assert [first == other for other in others] == [True, False, False]
