@@ -138,11 +138,11 @@ class StreamLoader:
         positions = [Position(*position) for position in state["positions"]]
         turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
         if state["layout"] != self._layout:
-            begun = [position.left for position in positions if position.batch]
+            begun = [position.left for position in positions if position.left]
             rank_zero_info(
-                "The number of processes or workers, or the size of batches has changed, so the stream goes on at the "
-                f"next block of texts: {sum(begun):,} examples of the {len(begun)} blocks that were begun are left "
-                "out of this pass over the corpus, and none comes twice in it."
+                "The number of processes or workers, or the size of batches, has changed, so each reader goes on at "
+                f"its next block of texts: {sum(begun):,} examples left of {len(begun)} begun "
+                f"block{'' if len(begun) == 1 else 's'} do not come in this pass over the corpus; none comes twice."
             )
             turns = turns.dealt_anew(positions, self.turns.readers)
             positions = turns.beginning()

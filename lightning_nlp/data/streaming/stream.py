@@ -50,15 +50,15 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
 
 
 def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
-    """How many of each shard's first rows are no training rows, by shard; without those that give none.
+    """How many of each shard's first rows are no training rows, by shard; of other shards all are.
 
     Args:
         corpus: As for `stream_source`.
         held_out: As for `stream_source`.
     """
     shards = _spread(corpus.shards())
-    sizes = [size for split, size in held_out.items() if split not in corpus.streams]
-    return {shard: sum(-(-size // len(shards)) for size in sizes) for shard in shards if sizes}
+    rows = sum(-(-size // len(shards)) for split, size in held_out.items() if split not in corpus.streams)
+    return dict.fromkeys(shards, rows)
 
 
 def _spread(number: int) -> list[int]:

@@ -53,7 +53,7 @@ def test_other_workers_or_batches_begin_at_the_next_block(before, after, monkeyp
     other = make_loader(after[1], num_workers=after[0])
     other.load_state_dict(loader.state_dict())
     (line,) = told
-    assert f"{sum(position.left for position in begun)} examples of the {len(begun)} blocks that were begun" in line
+    assert f"{sum(position.left for position in begun)} examples left of {len(begun)} begun block" in line
     for batch in other:
         seen += batch
         if other.passes:
