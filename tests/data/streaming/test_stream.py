@@ -158,17 +158,19 @@ def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
     assert sorted(set(origins)) == list(range(len(texts)))
 
 
-def test_copies_of_what_is_held_out_are_not_trained_on(tmp_path):
+@pytest.mark.parametrize(("deduplicate", "left"), [(True, 100 - 12 - 12), (False, 100 - 12)])
+def test_neither_what_is_held_out_nor_its_copies_are_trained_on(deduplicate, left, tmp_path):
     texts = [f"frazo {number}" for number in range(50)]
     (tmp_path / "shard.txt").write_text("".join(f"{text}\n" for text in texts * 2), encoding="utf-8")
-    sizes = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
+    settings = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
+    settings |= {"deduplicate": deduplicate, "vocab_size": 90}
     data = MaskedLanguageModelingDataModule(
-        str(tmp_path / "shard.txt"), streaming=True, **sizes, vocab_size=90, cache_dir=str(tmp_path / "cache")
+        str(tmp_path / "shard.txt"), streaming=True, **settings, cache_dir=str(tmp_path / "cache")
     )
     data.setup()
     data.trainer = SimpleNamespace(max_steps=9, accumulate_grad_batches=1, global_rank=0, world_size=1)
     batch = next(iter(data.train_dataloader()))
-    assert len(batch["input_ids"]) == 2 * 50 - 2 * 12
+    assert len(batch["input_ids"]) == left
 
 
 def test_empty_texts_give_nothing():
