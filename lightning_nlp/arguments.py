@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import inspect
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from lightning_nlp import runs
 from lightning_nlp.config_file import check_yaml
@@ -34,29 +34,28 @@ def find_configs(arguments: list[str]) -> list[str]:
     Raises:
         UserError: If a file is nowhere or not YAML.
     """
-    found = list(arguments)
-    for i, argument in enumerate(found):
+    found: list[str] = []
+    for argument in arguments:
         option, separator, value = argument.partition("=")
-        if option not in ("--config", "-c"):
-            continue
-        if not separator:
-            if i + 1 == len(found):
-                continue  # the parser says what is missing
-            value = found[i + 1]
-        places = [Path(value), Path("configs") / value, Path(__file__).parent.parent / "configs" / value]
-        path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
-        if path is None:
-            shipped = sorted(place.name for place in (Path(__file__).parent.parent / "configs").glob("*.yaml"))
-            raise UserError(
-                f"--config {value}: there is no such file, neither here nor in configs/. "
-                f"Shipped are {', '.join(shipped)}."
-            )
-        check_yaml(path)
-        if separator:
-            found[i] = f"{option}={path}"
-        else:
-            found[i + 1] = str(path)
+        if separator and option in ("--config", "-c"):
+            argument = f"{option}={_find_config(value)}"
+        elif found and found[-1] in ("--config", "-c"):
+            argument = _find_config(argument)
+        found.append(argument)
     return found
+
+
+def _find_config(name: str) -> str:
+    shipped = Path(__file__).parent.parent / "configs"
+    places = [Path(name), Path("configs") / name, shipped / name]
+    path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
+    if path is None:
+        raise UserError(
+            f"--config {name}: there is no such file, neither here nor in configs/. "
+            f"Shipped are {', '.join(sorted(place.name for place in shipped.glob('*.yaml')))}."
+        )
+    check_yaml(path)
+    return str(path)
 
 
 def split_run_arguments(arguments: list[str]) -> list[str]:
@@ -73,33 +72,22 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
     """
     if not arguments or arguments[0] not in ("validate", "test"):
         return arguments
-    rest = arguments[1:]
-    for i, argument in enumerate(rest):
-        option, separator, value = argument.partition("=")
-        if option != "--run":
-            continue
-        if not separator and i + 1 == len(rest):
-            raise UserError("--run needs a directory, such as runs/cls/0.")
-        value = value if separator else rest[i + 1]
-        rest = rest[:i] + rest[i + (1 if separator else 2) :]
-        run = runs.existing_run(value)
-        check_run_config(run / "config.yaml")
-        inserted = ["--config", str(run / "config.yaml")]
-        for which in ("last", "best"):  # of this run, not of the newest
-            path = str(run / "checkpoints" / f"{which}.ckpt")
-            rest = [f"--ckpt_path={path}" if argument == f"--ckpt_path={which}" else argument for argument in rest]
-            for j in range(1, len(rest)):
-                if rest[j - 1] == "--ckpt_path" and rest[j] == which:
-                    rest[j] = path
-        if not any(argument.split("=")[0] == "--ckpt_path" for argument in rest):
-            best = run / "checkpoints" / runs.BEST
-            if not best.is_file():
-                raise UserError(
-                    f"The run {run} has no best checkpoint ({best}): let it reach a validation, or give --ckpt_path."
-                )
-            inserted += ["--ckpt_path", str(best)]
-        return [arguments[0], *inserted, *rest]
-    return arguments
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--run")
+    parser.add_argument("--ckpt_path")
+    given, rest = parser.parse_known_args(arguments[1:])
+    if given.run is None:
+        return arguments
+    run = runs.existing_run(given.run)
+    check_run_config(run / "config.yaml")
+    checkpoint = given.ckpt_path
+    if checkpoint in (None, "best", "last"):  # of this run, not of the newest
+        checkpoint = str(run / "checkpoints" / f"{checkpoint or 'best'}.ckpt")
+        if given.ckpt_path is None and not os.path.isfile(checkpoint):
+            raise UserError(
+                f"The run {run} has no best checkpoint ({checkpoint}): let it reach a validation, or give --ckpt_path."
+            )
+    return [arguments[0], "--config", str(run / "config.yaml"), "--ckpt_path", checkpoint, *rest]
 
 
 # The classes that a run's configuration may name, whoever wrote it. LambdaCallback calls any function.
@@ -133,88 +121,57 @@ def check_run_config(path: Path) -> None:
             )
 
 
-def explain_parse_error(error: Exception, command: str) -> str:
+def explain_parse_error(error: Exception, command: str, shown_help: Callable[[], str]) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
-    The parser's own message lists each type that it tried.
+    The parser's own message lists each type that it tried, and what came of it; the error at the bottom says what was
+    wrong with what was given.
 
     Args:
         error: The parser's error.
         command: The subcommand.
+        shown_help: Gives what `--help` prints for it, which names all keys.
 
     Returns:
         The message.
     """
-    message = one_line(error)
-    keys = re.findall(r"Parser key \"([\w.]+)\"", message)
-    missing = re.search(r"arguments are required: ([\w.<>/-]+(?:, [\w.<>/-]+)*)", message)
-    if missing:
-        lacking = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
+    text, reason = one_line(error), error
+    while isinstance(reason.__cause__, Exception):
+        reason = reason.__cause__
+    message = one_line(reason).rstrip(".")
+    keys = re.findall(r'Parser key "([\w.]+)"', text)
+    option = f"--{'.'.join(keys)}"
+    all_of_them = f"`python train.py {command} --help` lists all."
+    if missing := re.search(r"arguments are required: (.*)", message):
+        names = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
         cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
-        cure = cure if {"model", "data"} & set(lacking) else ", ".join(f"--{name}" for name in lacking)
-        return f"`{command}` needs to know its {' and '.join(lacking)}: give {cure}."
-    unknown = re.search(r"(?:unrecognized arguments: --?|Option '|[Kk]ey ')([\w.]+)", message)
-    if unknown and ("unrecognized" in message or "not accepted" in message or "not expected" in message):
-        key = ".".join([*keys, unknown.group(1)])
-        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], sorted(known_keys(command)), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        if near and near[0] == key.rsplit(".", 1)[-1]:
-            hint = " Only another class has it."
-        return f"Unknown configuration key {key!r}.{hint} `python train.py {command} --help` lists all."
-    limit = re.search(r"Not of type \w+: (\S+) does not conform to restriction v(\S+)", message)
-    if keys and limit:
-        return f"--{'.'.join(keys)} is {limit[1]}, and must be {limit[2]}."
-    value = re.search(r"val='([^']*)'\)", message) or re.search(r"Got value: (\S+)|Given value: (\S.*)$", message)
-    if keys and value:
-        found = next(group for group in value.groups() if group is not None)
-        expected = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", message)
-        names = dict.fromkeys((literal or name) for name, literal in expected if name != "NoneType")
-        wanted = f"Expected: {', '.join(names)}." if names else f"`python train.py {command} --help` says what can be."
-        return f"--{'.'.join(keys)} cannot be {found!r}. {wanted}"
-    return message
-
-
-def known_keys(command: str) -> set[str]:
-    """The last parts of all configuration keys of a subcommand."""
-    if command == "predict":
-        from lightning_nlp.inference import predict
-
-        return set(inspect.signature(predict).parameters)
-    from lightning import Trainer
-    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-
-    from lightning_nlp.data import datamodules
-    from lightning_nlp.models.classification import SequenceClassifier
-    from lightning_nlp.models.mlm import MaskedLanguageModel
-
-    classes = (
-        Trainer,
-        EarlyStopping,
-        ModelCheckpoint,
-        SequenceClassifier,
-        MaskedLanguageModel,
-        datamodules.TextClassificationDataModule,
-        datamodules.MaskedLanguageModelingDataModule,
-    )
-    names = {name for cls in classes for name in inspect.signature(cls.__init__).parameters}
-    ours = {"runs_dir", "name", "debug", "seed_everything", "ckpt_path", "trainer", "model", "data"}
-    return (names - {"self"}) | ours
+        cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
+        return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
+    if unknown := re.search(r"unrecognized arguments: --?([\w.]+)|[Oo]ption '([\w.]+)'", message):
+        key = ".".join([*keys, unknown[1] or unknown[2]])
+        last = key.rpartition(".")[2]
+        near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", shown_help())), n=1)
+        hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
+        return f"Unknown configuration key {key!r}.{hint} {all_of_them}"
+    if keys and (value := re.search(r"Got value: (.*)", message)):
+        types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
+        names = [name for name in dict.fromkeys(plain or literal for plain, literal in types) if name != "NoneType"]
+        return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
+    return f"{option}: {message}. {all_of_them}" if keys else f"{message}."
 
 
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
-    from jsonargparse import ArgumentParser
-
-    from lightning_nlp.data import datamodules
+    from lightning_nlp.data.datamodules import EsperantoDataModule, IMDBDataModule
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
 
     sections = []
-    for cls, key in (
-        (SequenceClassifier, "model"),
-        (MaskedLanguageModel, "model"),
-        (datamodules.IMDBDataModule, "data"),
-        (datamodules.EsperantoDataModule, "data"),
+    for key, cls in (
+        ("model", SequenceClassifier),
+        ("model", MaskedLanguageModel),
+        ("data", IMDBDataModule),
+        ("data", EsperantoDataModule),
     ):
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         parser.add_class_arguments(cls, key)

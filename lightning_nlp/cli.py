@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shlex
 import signal
 import sys
@@ -382,7 +384,15 @@ def run(arguments: list[str]) -> None:
             print(class_help())
         raise
     except ArgumentError as error:
-        raise UserError(explain_parse_error(error, arguments[0] if arguments else "")) from error
+        command = arguments[0] if arguments else ""
+        raise UserError(explain_parse_error(error, command, lambda: shown_help(command))) from error
+
+
+def shown_help(command: str) -> str:
+    """What `--help` prints for a subcommand."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        run([command, "--help"])
+    return shown.getvalue()
 
 
 def main(args: Sequence[str] | None = None) -> None:

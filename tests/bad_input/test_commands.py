@@ -38,10 +38,18 @@ def test_a_yaml_file_that_is_none(work, tmp_path):
     fails(["fit", "--config", tmp_path / "broken.yaml"], "broken.yaml")
 
 
-def test_an_unknown_key_in_a_yaml_file(work, tmp_path, tiny_cls):
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("warmup_ratio", "warmup_ration", ["'model.warmup_ration'", "'warmup_ratio'"]),
+        ("max_epochs", "max_epoks", ["'trainer.max_epoks'", "'max_epochs'"]),
+        ("TextClassificationDataModule", "TextDataModul", ["--data", "no attribute 'TextDataModul'", "--help"]),
+    ],
+)
+def test_an_unknown_name_in_a_yaml_file(name, typed, words, work, tmp_path):
     text = (Path(__file__).parent.parent.parent / "configs" / "quickstart.yaml").read_text(encoding="utf-8")
-    (tmp_path / "own.yaml").write_text(text.replace("warmup_ratio", "warmup_ration"), encoding="utf-8")
-    fails(["fit", "--config", tmp_path / "own.yaml"], "warmup_ration", "'warmup_ratio'")
+    (tmp_path / "own.yaml").write_text(text.replace(name, typed), encoding="utf-8")
+    fails(["fit", "--config", tmp_path / "own.yaml"], *words)
 
 
 def test_a_run_without_a_checkpoint(tmp_path, work):

@@ -44,7 +44,7 @@ NUMBERS = [  # task, option, value, other words of the message
     (CLS, "data.seed", "18446744073709551616", "at most"),
     (CLS, "seed_everything", "-1", "from 0 to 4294967295"),
     (CLS, "seed_everything", "false", "from 0 to 4294967295"),
-    (CLS, "save_minutes", "0", "must be >0"),
+    (CLS, "save_minutes", "0", "restriction v>0"),
     (CLS, "skip_nonfinite", "-1", "below 0"),
     (CLS, "trainer.max_epochs", "0", "give 1 or more"),
     (CLS, "trainer.max_steps", "-5", "-1 (infinite steps)"),
