@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import httpx2
 
-# Seconds before a request is made again: a 503 or a cut connection is usually over at the second attempt. A Hub that
-# fails so often in a row is down: its requests then fail at once, until one succeeds.
+# Seconds before a request is made again: a 503 or a cut connection is usually over at the second attempt. Where one
+# request has failed so often, its host is down: others then fail at once, until one succeeds.
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 BUSY = (408, 429, 500, 502, 503, 504)
 TIMEOUT_S = 30.0  # for an answer to begin, where the library itself would wait without end
@@ -26,33 +26,35 @@ def be_patient() -> None:
     import httpx2
     from huggingface_hub import get_session, set_client_factory
 
-    class PatientClient(httpx2.Client):
-        failures = 0  # in a row; of all threads
+    down: set[bytes] = set()  # hosts of which a request has failed to the end, and none has succeeded since
 
+    class PatientClient(httpx2.Client):
         def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
             limits = request.extensions.get("timeout", {})
             request.extensions = {
                 **request.extensions,
                 "timeout": {kind: limits.get(kind) or TIMEOUT_S for kind in ("connect", "read", "write", "pool")},
             }
-            repeatable = request.method in ("GET", "HEAD")
-            while True:
+            if request.method not in ("GET", "HEAD"):
+                return super().send(request, **kwargs)
+            for delay in (*DELAYS, None):
                 error: Exception | None = None
                 try:
                     response = super().send(request, **kwargs)
                     if response.status_code not in BUSY:
-                        self.failures = 0
+                        down.discard(request.url.netloc)
                         return response
                 except httpx2.TransportError as caught:  # a body that was cut included, unless it is streamed
                     error = caught
-                if not repeatable or self.failures >= len(DELAYS):
-                    if error is not None:
-                        raise error
-                    return response
+                if delay is None or request.url.netloc in down:
+                    break
                 if error is None:
                     response.close()
-                time.sleep(DELAYS[self.failures])
-                self.failures += 1
+                time.sleep(delay)
+            down.add(request.url.netloc)
+            if error is not None:
+                raise error
+            return response
 
     hooks = get_session().event_hooks  # the library's own: offline mode, and what it says about itself
     set_client_factory(lambda: PatientClient(event_hooks=hooks, follow_redirects=True, timeout=None))

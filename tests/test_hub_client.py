@@ -21,12 +21,10 @@ COMMIT = "c" * 40
 FETCH = """
 import sys
 from lightning_nlp import hub, hub_client
-from lightning_nlp.data import hub_texts
 from lightning_nlp.data.hub_texts import load_from_hub
 from lightning_nlp.errors import UserError
 from huggingface_hub.utils import _http
 hub_client.DELAYS, hub_client.TIMEOUT_S = (0.01,) * 5, 1.0
-hub.ATTEMPTS = hub_texts.HUB_ATTEMPTS = (0.0, 0.01, 0.01)
 slow = _http.time.sleep
 _http.time.sleep = lambda seconds: slow(seconds / 100)  # the library's own waiting
 try:

@@ -69,7 +69,7 @@ def test_the_payloads_would_work(marker):
 def pickle_only(folder, marker):
     (folder / "model.safetensors").unlink()
     torch.save({"weight": Payload(marker)}, folder / "pytorch_model.bin")
-    return "--model.pretrained", "only pickled weights"
+    return "--model.pretrained", "pickled weights (.bin) are not read"
 
 
 def change_json(folder, name, **changes):

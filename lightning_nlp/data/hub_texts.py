@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,14 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds before each attempt: each request within one is repeated already, but a file may be cut again. What came is
-# kept. After so many seconds of attempts there is no use in another one.
-HUB_ATTEMPTS = (0.0, 0.5, 1.0, 2.0)
-PATIENCE = 20.0
-
 
 def load_from_hub(name: str) -> dict[str, Dataset]:
-    """Download a data set, or take it from the Hub's cache, with a few attempts."""
+    """Download a data set, or take it from the Hub's cache."""
 
     def load(name: str) -> dict[str, Dataset]:
         from datasets import load_dataset
@@ -32,7 +26,7 @@ def load_from_hub(name: str) -> dict[str, Dataset]:
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
-    """Ask the Hub for something of a data set, with a few attempts.
+    """Ask the Hub for something of a data set; each request that fails is made again.
 
     Args:
         name: The data set's id.
@@ -49,31 +43,23 @@ def from_hub(name: str, get: Callable[[str], T]) -> T:
     from huggingface_hub import constants
 
     be_patient()
-    failed_s = 0.0
-    for attempt, delay in enumerate(HUB_ATTEMPTS, start=1):
-        time.sleep(delay)
-        start = time.monotonic()
-        try:
-            return get(name)
-        except DatasetNotFoundError as error:
-            raise UserError(
-                f"{name!r} is neither a local file or folder nor a public data set on {constants.ENDPOINT}: correct "
-                "--data.path, or log in with `hf auth login` if it is private."
-            ) from error
-        except (OSError, httpx2.HTTPError, DatasetsError) as error:
-            failed_s += time.monotonic() - start
-            # A ConnectionError comes after the library's own attempts, which take 23 s.
-            if attempt == len(HUB_ATTEMPTS) or failed_s > PATIENCE or isinstance(error, ConnectionError):
-                raise UserError(
-                    f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({_first_line(error)}): check "
-                    "the network, or give a local file or folder with --data.path."
-                ) from error
-        except (ValueError, RuntimeError) as error:  # several configurations, or a script of its own
-            raise UserError(
-                f"The data set {name!r} cannot be loaded by its id alone ({_first_line(error)}): save it to files and "
-                "give them with --data.path."
-            ) from error
-    raise AssertionError("the last attempt returns or raises")
+    try:
+        return get(name)
+    except DatasetNotFoundError as error:
+        raise UserError(
+            f"{name!r} is neither a local file or folder nor a public data set on {constants.ENDPOINT}: correct "
+            "--data.path, or log in with `hf auth login` if it is private."
+        ) from error
+    except (OSError, httpx2.HTTPError, DatasetsError) as error:
+        raise UserError(
+            f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({_first_line(error)}): check "
+            "the network, or give a local file or folder with --data.path."
+        ) from error
+    except (ValueError, RuntimeError) as error:  # several configurations, or a script of its own
+        raise UserError(
+            f"The data set {name!r} cannot be loaded by its id alone ({_first_line(error)}): save it to files and "
+            "give them with --data.path."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:
