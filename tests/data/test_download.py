@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from huggingface_hub import constants, file_download
 
-from lightning_nlp.data import download
+from lightning_nlp import hub_client
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.sources import text_source
 from lightning_nlp.errors import UserError
+from tests.conftest import full_disk
 
 RNG = random.Random(0)
 SENTENCES = "".join(f"{i}\t{''.join(RNG.choices('abcĉĝ ', k=60))}.\n" for i in range(1, 3000)).encode()
@@ -47,7 +49,7 @@ class Server(ThreadingHTTPServer):
     claims: int | None = None  # a Content-Length other than the true one
     ranges = True
     status: int | None = None
-    content_range: str | None = None
+    status_later: int | None = None  # from the second request on
     chunked = False
 
     def __init__(self):
@@ -68,10 +70,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         asked = self.headers.get("Range")
+        assert "Authorization" not in self.headers
         server.requests.append(asked)
         if server.status:
             self.send_error(server.status)
             return
+        server.status = server.status_later
         body, status = server.content, 200
         if asked and server.ranges:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
@@ -84,8 +88,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.send_response(status)
         if status == 206:
-            default = f"bytes {start}-{len(server.content) - 1}/{len(server.content)}"
-            self.send_header("Content-Range", server.content_range or default)
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         if server.chunked:
             self.send_header("Transfer-Encoding", "chunked")
             body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
@@ -111,6 +114,11 @@ def running(server):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 34)  # which is for the Hub alone
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)  # what is kept where the connection is cut
+    monkeypatch.setattr(hub_client, "DELAYS", ())
+    monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
     with running(Server()) as server:
         yield server
 
@@ -118,10 +126,6 @@ def server(monkeypatch):
 def sentences(folder):
     assert [path.name for path in folder.iterdir()] == ["epo_x-sentences.txt"]
     return (folder / "epo_x-sentences.txt").read_bytes()
-
-
-def part(tmp_path):
-    return next((tmp_path / "downloads").glob("*.part"))
 
 
 def test_whole_download_then_no_network(tmp_path, server, capfd):
@@ -141,93 +145,55 @@ def test_other_addresses_have_other_folders(tmp_path, server):
     assert sentences(one) == sentences(two)
 
 
-def test_cut_in_the_middle_then_resumed(tmp_path, server):
-    server.cut_at = len(GOOD) // 3
-    with pytest.raises(UserError, match=rf"stopped at {server.cut_at:,} of {len(GOOD):,} bytes.*--data\.path FILE"):
-        leipzig_archive(server.url, tmp_path)
-    assert part(tmp_path).read_bytes() == GOOD[: server.cut_at]
-    server.cut_at = None
-    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    assert server.requests == [None, f"bytes={len(GOOD) // 3}-"]
-
-
-def test_cut_twice(tmp_path, server):
-    server.cut_at = len(GOOD) // 3
-    for _ in range(2):
-        with pytest.raises(UserError, match="stopped at"):
-            leipzig_archive(server.url, tmp_path)
-    server.cut_at = None
-    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    assert server.requests[2] == f"bytes={2 * (len(GOOD) // 3)}-"
-
-
-def test_server_that_ignores_ranges_starts_over(tmp_path, server):
-    server.cut_at, server.ranges = len(GOOD) // 2, False
-    with pytest.raises(UserError, match="stopped at"):
-        leipzig_archive(server.url, tmp_path)
-    server.cut_at = 10  # now shorter than what is there
-    with pytest.raises(UserError, match="stopped at"):
-        leipzig_archive(server.url, tmp_path)
-    server.cut_at = None
-    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    assert server.requests[1] is not None
-
-
-def test_answer_to_another_range_is_not_appended(tmp_path, server):
+def test_a_download_that_is_cut_goes_on_where_it_stopped(tmp_path, server):
     server.cut_at = len(GOOD) // 2
-    with pytest.raises(UserError, match="stopped at"):
-        leipzig_archive(server.url, tmp_path)
-    before = part(tmp_path).read_bytes()
-    server.cut_at, server.content_range = None, f"bytes 0-{len(GOOD) - 1}/{len(GOOD)}"
-    with pytest.raises(UserError, match="range that was not asked for"):
-        leipzig_archive(server.url, tmp_path)
-    assert part(tmp_path).read_bytes() == before
-
-
-def test_complete_part_of_a_killed_run_is_used(tmp_path, server):
-    server.cut_at = 10
-    with pytest.raises(UserError, match="stopped at"):
-        leipzig_archive(server.url, tmp_path)
-    server.cut_at = None
-    part(tmp_path).write_bytes(GOOD)
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    assert server.requests == [None, f"bytes={len(GOOD)}-"]
+    assert server.requests[:2] == [None, f"bytes={len(GOOD) // 200 * 100}-"]
 
 
-def test_part_longer_than_the_file_is_fetched_anew(tmp_path, server):
-    server.cut_at = 10
-    with pytest.raises(UserError, match="stopped at"):
+def given_up(tmp_path, server, cut_at=500):
+    """A download that could not go on after so many bytes, from a server that is well again."""
+    server.cut_at, server.status_later = cut_at, 503
+    with pytest.raises(UserError, match=r"answered 503 .*--data\.path FILE"):
         leipzig_archive(server.url, tmp_path)
-    server.cut_at = None
-    part(tmp_path).write_bytes(GOOD + b"more")
+    server.cut_at = server.status_later = server.status = None
+    return next((tmp_path / "downloads").glob("*.part"))
+
+
+def test_a_download_that_was_given_up_is_continued_by_the_next(tmp_path, server):
+    part = given_up(tmp_path, server)
+    assert part.read_bytes() == GOOD[:500]
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    assert server.requests[-1] is None
+    assert server.requests[-1] == "bytes=500-"
+    assert not part.exists()
 
 
-def test_part_of_another_file_is_noticed_and_deleted(tmp_path, server):
-    server.cut_at = 500
-    with pytest.raises(UserError, match="stopped at"):
-        leipzig_archive(server.url, tmp_path)
-    server.cut_at = None
-    part(tmp_path).write_bytes(b"\0" * 500)
+def test_a_server_that_ignores_ranges_starts_over(tmp_path, server):
+    given_up(tmp_path, server)
+    server.ranges = False
+    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
+
+
+def test_a_complete_part_of_a_killed_run_is_used(tmp_path, server):
+    given_up(tmp_path, server).write_bytes(GOOD)
+    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
+    assert server.requests[-1] == f"bytes={len(GOOD)}-"
+
+
+@pytest.mark.parametrize("found", [b"\0" * 500, GOOD + b"more"], ids=["another", "longer"])
+def test_a_part_of_another_file_is_noticed_and_deleted(found, tmp_path, server):
+    given_up(tmp_path, server).write_bytes(found)
     with pytest.raises(UserError, match=r"no whole tar\.gz"):
         leipzig_archive(server.url, tmp_path)
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
 
 
-def test_short_body_is_never_taken_for_whole(tmp_path, server):
-    server.claims = len(GOOD) + 100
-    with pytest.raises(UserError, match=rf"{len(GOOD):,} of {len(GOOD) + 100:,} bytes"):
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_stays_short_is_never_taken_for_whole(chunked, tmp_path, server):
+    server.chunked, server.content, server.claims = chunked, GOOD[: len(GOOD) // 2], None if chunked else len(GOOD)
+    with pytest.raises(UserError, match=r"Could not download|no whole tar\.gz"):
         leipzig_archive(server.url, tmp_path)
     assert not list((tmp_path / "downloads").rglob("*-sentences.txt"))
-
-
-def test_chunked_answers(tmp_path, server):
-    server.chunked = True
-    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-    server.cut_at = len(GOOD) // 2
-    with pytest.raises(UserError, match=r"Could not download|no whole tar\.gz"):
-        leipzig_archive(server.url + "?2", tmp_path)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
@@ -237,7 +203,7 @@ def test_status_of_the_server(tmp_path, server, status):
         leipzig_archive(server.url, tmp_path)
 
 
-def test_nobody_answers(tmp_path, server, monkeypatch):
+def test_nobody_answers(tmp_path, server):
     with running(Server()) as gone:
         url = gone.url
     with pytest.raises(UserError, match=rf"Could not download {re.escape(url)} .*refused.*--data\.path FILE"):
@@ -247,12 +213,17 @@ def test_nobody_answers(tmp_path, server, monkeypatch):
 def test_time_out(tmp_path, server, monkeypatch):
     release = threading.Event()
     monkeypatch.setattr(Handler, "do_GET", lambda self: release.wait(10))
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
     try:
         with pytest.raises(UserError, match=r"Could not download .*timed out"):
             leipzig_archive(server.url, tmp_path)
     finally:
         release.set()
+
+
+def test_a_full_disk_is_no_fault_of_the_network(tmp_path, server):
+    with full_disk(), pytest.raises(UserError, match=r"Could not store .*File too large.*--data\.cache_dir"):
+        leipzig_archive(server.url, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x.tar.gz", "epo.tar.gz", "http://"])
