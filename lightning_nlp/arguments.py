@@ -157,7 +157,9 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
         names = [name for name in dict.fromkeys(plain or literal for plain, literal in types) if name != "NoneType"]
         return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
-    return f"{option}: {message}. {all_of_them}" if keys else f"{message}."
+    if "subcommand" in message:  # it names them all
+        return f"{message}."
+    return f"{option if keys else command}: {message}. {all_of_them}"
 
 
 def class_help() -> str:

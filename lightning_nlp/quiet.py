@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from typing import TextIO
@@ -24,19 +25,8 @@ NOT_FOR_USERS = (
     r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run, which is meant
 )
 
-CHATTER = (
-    "GPU available",
-    "TPU available",
-    "HPU available",
-    "💡",
-    "Using bfloat16",
-    "Seed set",
-    "LOCAL_",
-    "-----",  # a frame of several lines
-    "Restoring states from",
-    "Loaded model weights",
-    "Restored all states",
-)
+# Lightning's own files, but for those that tell of the training itself: the rest tells how it is set up.
+SET_UP = re.compile(r"/lightning/(?!pytorch/(loops|callbacks)/)")
 
 
 class Stderr(logging.StreamHandler[TextIO]):
@@ -63,12 +53,10 @@ def quiet_libraries() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # their own handlers keep the stderr of their import
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    logging.getLogger("lightning").handlers = [Stderr()]
-    notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    notices.setLevel(logging.NOTSET)
-    notices.addFilter(_is_for_users)
-    for name in ("seed", "distributed", "rank_zero"):
-        logging.getLogger(f"lightning.fabric.utilities.{name}").setLevel(logging.WARNING)
+    stderr = Stderr()
+    stderr.addFilter(lambda record: record.levelno > logging.INFO or not SET_UP.search(record.pathname))
+    logging.getLogger("lightning").handlers = [stderr]
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.NOTSET)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
     enable_progress_bar()  # after another command's `--quiet`, in the same process
@@ -80,7 +68,3 @@ def silence_notices() -> None:
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     disable_progress_bar()
-
-
-def _is_for_users(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(CHATTER)

@@ -3,7 +3,11 @@ import os
 import warnings
 
 import pytest
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp.errors import warn_user
 from lightning_nlp.quiet import quiet_libraries, silence_notices
 
 
@@ -24,14 +28,17 @@ def test_warnings_that_nobody_can_act_on_are_silent_and_others_are_not(quiet):
     assert len(quiet) == 1
 
 
-def test_chatter_is_dropped_and_what_happened_is_not(quiet):
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-
-    def shown(message):
-        return logger.filter(logging.LogRecord(logger.name, logging.INFO, "", 0, message, None, None))
-
-    assert not shown("GPU available: False, used: False")
-    assert shown("`Trainer.fit` stopped: `max_epochs=2` reached.")
+def test_what_the_training_does_is_told_and_its_setting_up_is_not(quiet, capsys):
+    seed_everything(1)
+    trainer = Trainer(
+        max_epochs=0, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False
+    )
+    trainer.fit(BoringModel())
+    rank_zero_info("a notice of ours")
+    assert capsys.readouterr().err.splitlines() == [
+        "`Trainer.fit` stopped: `max_epochs=0` reached.",
+        "a notice of ours",
+    ]
 
 
 def test_the_users_own_environment_wins(monkeypatch):
@@ -41,10 +48,6 @@ def test_the_users_own_environment_wins(monkeypatch):
 
 
 def test_quiet_lets_warnings_through(quiet, monkeypatch):
-    import lightning.pytorch  # noqa: F401, whose loggers begin with it
-
-    from lightning_nlp.errors import warn_user
-
     logger, said = logging.getLogger("lightning.pytorch.utilities.rank_zero"), []
     monkeypatch.setattr(logger, "handle", lambda record: said.append(record.getMessage()))
     logger.info("a notice")
