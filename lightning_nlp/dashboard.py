@@ -1,9 +1,10 @@
-"""W&B's saved workspaces, one a task, and a report that compares runs: made, or brought up to date, by one command.
+"""W&B's saved workspaces, one a task: made, or brought up to date, by one command.
 
     python -m lightning_nlp.dashboard --project lightning_nlp [--entity TEAM]
 
-It needs `pip install -e '.[dashboard]'`. A view is found again by its name, and then overwritten: keep changes of your
-own under another name.
+It needs `pip install -e '.[dashboard]'`. On top is what one looks at first; W&B itself adds a panel for each other
+metric, chart and table that a run logs. A workspace is found again by its name, and then overwritten: keep changes of
+your own under another name.
 """
 
 from __future__ import annotations
@@ -11,51 +12,97 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from lightning_nlp.dashboard_panels import NAMES, REPORT, report, workspace
 from lightning_nlp.errors import UserError, one_line
 
-VIEWS = """
-query ProjectViews($project: String!, $entity: String!, $viewType: String!, $cursor: String) {
-  project(name: $project, entityName: $entity) {
-    allViews(viewType: $viewType, first: 100, after: $cursor) {
-      edges { node { id name displayName } }
-      pageInfo { endCursor hasNextPage }
-    }
-  }
+STEP = "trainer/global_step"
+NAMES = {"classification": "lightning_nlp: classification", "mlm": "lightning_nlp: masked language model"}
+# What the runs of a task are compared by: the best value of each run on validation, the only one on test.
+COMPARED = {
+    "classification": ["val/accuracy.max", "val/f1.max", "test/accuracy", "test/f1"],
+    "mlm": ["val/loss.min", "val/top1.max", "test/loss", "test/bits_per_char"],
 }
-"""
+# A section's plots over the training, each one with its metrics; "re:" is a pattern of their names.
+PLOTS: dict[str, dict[str, dict[str, list[str]]]] = {
+    "classification": {
+        "Quality": {
+            "Accuracy": ["val/accuracy"],
+            "Macro F1": ["val/f1"],
+            "Macro precision and recall": ["val/precision", "val/recall"],
+            "Loss on train and validation": ["train/loss", "val/loss"],
+            "Calibration error": ["val/ece", "val/brier"],
+        },
+        "Mistakes": {
+            "F1 by class": ["re:val/f1/.+"],
+            "Precision and recall by class": ["re:val/(precision|recall)/.+"],
+        },
+    },
+    "mlm": {
+        "Quality": {
+            "Loss on train and validation": ["train/loss", "val/loss"],
+            "Perplexity": ["val/perplexity"],
+            "Bits a character": ["val/bits_per_char"],
+            "Top-1 and top-5 accuracy": ["val/top1", "val/top5"],
+        },
+        "Mistakes": {
+            "Top-1 accuracy of words and subwords": ["val/top1/word", "val/top1/subword"],
+            "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
+        },
+    },
+}
+OF_BOTH = {
+    "Speed": {
+        "Tokens a second": ["perf/tokens_per_s"],
+        "Model FLOPs utilisation": ["perf/mfu"],
+        "Real tokens / places in the batch": ["perf/padding_efficiency", "perf/packing_efficiency"],
+        "Share of the time waiting for data": ["perf/data_wait"],
+        "Peak memory, GiB": ["perf/peak_memory_gib"],
+    },
+    "Optimizer": {
+        "Training loss": ["train/loss"],
+        "Learning rate": ["train/lr"],
+        "Gradient norm before clipping": ["train/grad_norm"],
+    },
+}
 
 
-def saved_views(execute: Callable[..., Any], entity: str, project: str, kind: str) -> dict[str, dict[str, str]]:
-    """The views of a project that the server has, by the name that people see; of equal names the first.
+def workspace(entity: str, project: str, task: str) -> Any:
+    """A task's workspace, not saved yet.
 
     Args:
-        execute: Takes a GraphQL query and its variables, and gives the answer's data.
         entity: The user or team.
-        project: The project, which need not exist.
-        kind: "project-view" for workspaces, "runs" for reports.
+        project: The project.
+        task: "classification" or "mlm", by which the runs are tagged.
     """
-    found: dict[str, dict[str, str]] = {}
-    cursor = None
-    while True:
-        variables = {"entity": entity, "project": project, "viewType": kind, "cursor": cursor}
-        views = ((execute(VIEWS, variables) or {}).get("project") or {}).get("allViews") or {}
-        for edge in views.get("edges") or []:
-            found.setdefault(edge["node"]["displayName"], edge["node"])
-        page = views.get("pageInfo") or {}
-        if not page.get("hasNextPage"):
-            return found
-        cursor = page["endCursor"]
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    bars = [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)]) for name in COMPARED[task]]
+    sections: dict[str, list[Any]] = {"Runs compared": [*bars, wr.RunComparer(diff_only="split")]}
+    for section, plots in (PLOTS[task] | OF_BOTH).items():
+        sections[section] = [
+            wr.LinePlot(title=title, x=STEP, metric_regex=names[0].removeprefix("re:"))
+            if names[0].startswith("re:")
+            else wr.LinePlot(title=title, x=STEP, y=[*names])
+            for title, names in plots.items()
+        ]
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=NAMES[task],
+        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
+        settings=ws.WorkspaceSettings(x_axis=STEP),
+        runset_settings=ws.RunsetSettings(filters=ws.And(ws.Tags().isin([task]))),
+        auto_generate_panels=True,
+    )
 
 
 def update(project: str, entity: str | None = None) -> list[str]:
-    """Make the report and the workspaces of a project, or bring those that it has up to date.
+    """Make the workspaces of a project, or bring those that it has up to date.
 
     Args:
-        project: The W&B project.
+        project: The W&B project, made if there is none.
         entity: The user or team; None takes the login's own.
 
     Returns:
@@ -66,7 +113,7 @@ def update(project: str, entity: str | None = None) -> list[str]:
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
-        from wandb_workspaces._graphql import execute_graphql
+        import wandb_workspaces  # noqa: F401
     except ImportError as error:
         raise UserError("Dashboards need wandb-workspaces: pip install -e '.[dashboard]'.") from error
     import wandb
@@ -78,19 +125,16 @@ def update(project: str, entity: str | None = None) -> list[str]:
         entity = entity or api.default_entity
         if entity is None:
             raise UserError("W&B does not say whose dashboards these are: give --entity, your user or team.")
-
-        def execute(query: str, variables: dict[str, Any]) -> Any:
-            return execute_graphql(api, query, variables)
-
-        page = report(entity, project)
-        page.id = saved_views(execute, entity, project, "runs").get(REPORT, {}).get("id", "")
-        page.save()  # it makes the project, where there is none
-        addresses = [page.url]
-        views = saved_views(execute, entity, project, "project-view")
-        for task in NAMES:
+        if project not in [known.name for known in api.projects(entity)]:
+            api.create_project(project, entity)
+        saved = api.reports(f"{entity}/{project}")
+        saved.variables["viewType"] = "project-view"  # there is no list of workspaces, and the server keeps both alike
+        found = {view.display_name: view for view in reversed(list(saved))}
+        addresses = []
+        for task, name in NAMES.items():
             view = workspace(entity, project, task)
-            if NAMES[task] in views:
-                view._internal_id, view._internal_name = (views[NAMES[task]][key] for key in ("id", "name"))
+            if name in found:
+                view._internal_id, view._internal_name = found[name].id, found[name].name
             view.save()
             addresses.append(view.url)
     except UserError:
