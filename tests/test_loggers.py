@@ -5,59 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from lightning_nlp.errors import UserError
-from lightning_nlp.loggers import configure_wandb, is_wandb
 from tests.conftest import files_below, invoke, read_metrics
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.mark.parametrize(
-    ("class_path", "expected"),
-    [("lightning.pytorch.loggers.WandbLogger", True), ("WandbLogger", True), ("CSVLogger", False)],
-)
-def test_is_wandb(class_path, expected):
-    assert is_wandb(class_path) is expected
-
-
-def test_arguments_that_are_none_are_left_out(tmp_path):
-    arguments = configure_wandb({"project": "p", "resume": None, "anonymous": None, "id": None}, tmp_path / "cls" / "4")
-    assert arguments.pop("id")
-    assert arguments == {
-        "project": "p",
-        "name": "cls-4",
-        "resume": "allow",
-        "save_dir": str(tmp_path / "cls" / "4"),
-        "mode": "offline",
-    }
-
-
-@pytest.mark.parametrize("logged_in", [True, False])
-def test_a_login_decides_the_mode(logged_in, tmp_path, monkeypatch):
-    import wandb
-
-    online = type("Setup", (), {"settings": type("Settings", (), {"mode": "online", "base_url": "http://w"})})
-    monkeypatch.setattr(wandb, "setup", lambda: online)
-    monkeypatch.setattr(wandb, "login", lambda **kwargs: logged_in)
-    mode = configure_wandb({}, tmp_path / "cls" / "0")["mode"]
-    assert mode == ("online" if logged_in else "offline")
-
-
-def test_a_refused_login_is_one_error(tmp_path, monkeypatch):
-    import wandb
-
-    def refuse(**kwargs):
-        assert kwargs["prompt"] is False
-        raise wandb.errors.AuthenticationError("Failed to authenticate with http://w: returned error 401: bad key")
-
-    online = type("Setup", (), {"settings": type("Settings", (), {"mode": "online", "base_url": "http://w"})})
-    monkeypatch.setattr(wandb, "setup", lambda: online)
-    monkeypatch.setattr(wandb, "login", refuse)
-    with pytest.raises(UserError, match=r"bad key.*--offline"):
-        configure_wandb({}, tmp_path / "cls" / "0")
 
 
 def without_false_logger(arguments: list[str]) -> list[str]:

@@ -32,55 +32,85 @@ def said(monkeypatch):
     return spoken
 
 
+class Login(BaseHTTPRequestHandler):
+    """Answers the login with the server's status, and fails at each other request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace").lower()
+        viewer = {"id": "v", "entity": "e", "username": "e", "email": "", "flags": "{}", "teams": {"edges": []}}
+        status = self.server.status if "viewer" in asked and "upsert" not in asked else 500
+        body = json.dumps({"data": {"viewer": viewer}} if status == 200 else {}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST
+
+
 @pytest.fixture
-def online(monkeypatch):
-    """W&B set up to be online, with a login that does what `outcome` says."""
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Login)
+    server.status = 200
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def online(server, monkeypatch, tmp_path):
+    """W&B's own client in this process, which has a key for the server."""
     import wandb
 
-    settings = type("Settings", (), {"mode": "online", "base_url": "http://w"})
-    monkeypatch.setattr(wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
-
-    def set_outcome(outcome):
-        def login(**kwargs):
-            assert kwargs["prompt"] is False
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-
-        monkeypatch.setattr(wandb, "login", login)
-
-    return set_outcome
+    wandb.teardown()
+    monkeypatch.delenv("WANDB_MODE")
+    own = {"HOME": tmp_path, "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url, "WANDB_HTTP_TIMEOUT": 1}
+    for name, value in (own | {"no_proxy": "*", "WANDB_SILENT": "true"}).items():
+        monkeypatch.setenv(name, str(value))
+    yield server
+    wandb.teardown()
 
 
-def failed_login(details):
-    from wandb.errors import AuthenticationError
+def test_a_server_that_knows_the_key_has_the_run_online(online, said, tmp_path):
+    assert configure_wandb({}, tmp_path / "cls" / "0")["mode"] == "online"
+    assert said == []
 
-    return AuthenticationError(f"Failed to authenticate with http://w: {details}")
 
-
-@pytest.mark.parametrize(
-    "details", ["Failed to execute API request: the service process is busy", "returned error 503: {}", "timeout"]
-)
-def test_a_server_that_does_not_answer_leaves_the_run_offline(details, online, said, tmp_path):
-    online(failed_login(details))
+def test_a_server_that_does_not_answer_leaves_the_run_offline(online, said, tmp_path):
+    online.status = 503
     assert configure_wandb({}, tmp_path / "cls" / "0")["mode"] == "offline"
     (line,) = said
-    assert "http://w does not answer, so this run is kept offline" in line
+    assert f"{online.url} does not answer, so this run is kept offline" in line
     assert f"wandb sync {tmp_path}/cls/0/wandb/offline-run-*" in line
 
 
-@pytest.mark.parametrize("details", ["returned error 401: {}", "returned error 403: {}", "user is not logged in"])
-def test_a_refused_key_is_an_error(details, online, said, tmp_path):
-    online(failed_login(details))
-    with pytest.raises(UserError, match=rf"refused the login .*{details}.*WANDB_API_KEY"):
+@pytest.mark.parametrize(("key", "status", "words"), [(KEY, 401, "returned error 401"), ("short", 200, "characters")])
+def test_a_refused_key_is_an_error(key, status, words, online, said, tmp_path, monkeypatch):
+    online.status = status
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    with pytest.raises(UserError, match=rf"refused the login .*{words}.*WANDB_API_KEY.*--offline"):
         configure_wandb({}, tmp_path / "cls" / "0")
     assert said == []
 
 
-def test_a_key_of_the_wrong_form_is_an_error(online, tmp_path):
-    online(ValueError("API key must have 40 characters"))
-    with pytest.raises(UserError, match=r"refused the login .*40 characters"):
-        configure_wandb({}, tmp_path / "cls" / "0")
+def test_arguments_that_are_none_are_left_out(tmp_path):
+    arguments = configure_wandb({"project": "p", "resume": None, "anonymous": None, "id": None}, tmp_path / "cls" / "4")
+    assert arguments.pop("id")
+    assert arguments == {
+        "project": "p",
+        "name": "cls-4",
+        "resume": "allow",
+        "save_dir": str(tmp_path / "cls" / "4"),
+        "mode": "offline",
+    }
 
 
 def test_an_end_that_takes_too_long_says_how_to_send_the_rest(said, tmp_path):
@@ -103,46 +133,18 @@ def test_the_users_settings_go_over_ours(tmp_path):
     assert settings["x_disable_meta"] is True
 
 
-class OnlyLogin(BaseHTTPRequestHandler):
-    """Knows the key, and then fails at each request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_POST(self):
-        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
-        viewer = {"id": "v", "entity": "e", "username": "e", "email": "", "flags": "{}", "teams": {"edges": []}}
-        login = "viewer" in asked.lower() and "upsert" not in asked.lower()
-        body = json.dumps({"data": {"viewer": viewer}} if login else {}).encode()
-        self.send_response(200 if login else 500)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST
-
-
-def test_a_server_that_fails_after_the_login_does_not_stop_the_training(tiny_cls, tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), OnlyLogin)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def test_a_server_that_fails_after_the_login_does_not_stop_the_training(server, tiny_cls, tmp_path):
     (tmp_path / "home").mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment |= {"HOME": str(tmp_path / "home"), "WANDB_API_KEY": KEY, "OMP_NUM_THREADS": "1", "no_proxy": "*"}
-    environment |= {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "PYTHONPATH": str(ROOT)}
+    environment |= {"WANDB_BASE_URL": server.url, "PYTHONPATH": str(ROOT)}
     at = tiny_cls.index("--trainer.logger")
     code = (
         "import sys; from lightning_nlp import wandb_logger; wandb_logger.WANDB_SETTINGS['init_timeout'] = 3.0;"
         "from lightning_nlp.cli import main; main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, "fit", *tiny_cls[:at], *tiny_cls[at + 2 :], "--trainer.max_epochs", "1"]
-    try:
-        child = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240)
-    finally:
-        server.shutdown()
-        server.server_close()
+    child = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240)
     assert child.returncode == 0, child.stderr
     spoken = [line for line in child.stderr.splitlines() if "W&B" in line]
     assert len(spoken) == 1, child.stderr
