@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 import zipfile
@@ -15,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.privacy import paths_expanded, paths_with_tilde
-from lightning_nlp.whole_files import put_in_place
+from lightning_nlp.whole_files import whole_file
 
 # When a checkpoint that cannot be written is tried again: the training is in memory, and somebody may make room.
 # Ten minutes in all. What is no matter of room or of a network's patience is not tried again.
@@ -83,15 +82,8 @@ class WholeFiles(TorchCheckpointIO):
 def _save(content: dict[str, Any], target: Path) -> None:
     # not its parents: a run's directory that has vanished is not made anew behind the user's back
     target.parent.mkdir(exist_ok=True)
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        torch.save(content, file)
 
 
 def damage(path: Path) -> str | None:

@@ -21,6 +21,7 @@ from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hardware import default_precision
 from lightning_nlp.prediction_table import PredictionTable
 from lightning_nlp.predictor import load_predictor
+from lightning_nlp.whole_files import whole_file
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -220,17 +221,11 @@ def _open_output(output: str) -> Iterator[IO[str]]:
         except BrokenPipeError:  # who reads it, such as `head`, has enough; Python's own flush at exit must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    target = Path(output)
-    unfinished = target.with_name(target.name + ".unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with whole_file(Path(output), "w") as file:
             yield file
-        unfinished.replace(target)
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}; give another file.") from error
-    finally:
-        with contextlib.suppress(OSError):  # there is none, or its name is too long
-            unfinished.unlink()
 
 
 def _make_utf8(stream: Any, encoding: str) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.whole_files import put_in_place
+from lightning_nlp.whole_files import whole_file
 
 
 class MetricsCSV(Logger):
@@ -99,20 +99,16 @@ class MetricsCSV(Logger):
         return [row for row in read_rows(self.path) if int(row["step"]) < (self._resume_step or 0)]
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        """Write the file whole, under a temporary name first."""
+        """Write the file anew."""
         found = {column for row in rows for column in row} - {"epoch", "step"}
         self._columns = ["epoch", "step", *sorted(found)]
-        temporary = self.path.with_suffix(".unfinished")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(self.path, "w") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows[:-1])
             file.flush()
             self._end = os.fstat(file.fileno()).st_size
             writer.writerows(rows[-1:])
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(temporary, self.path)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

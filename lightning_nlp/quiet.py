@@ -15,7 +15,6 @@ NOT_FOR_USERS = (
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote before
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # our loader is resumable
     r".*smaller than the logging interval.*",
-    r".*is not supported for the `fit` method.*",
     r".*Precision bf16-mixed is not supported by the model summary.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own business
     r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",

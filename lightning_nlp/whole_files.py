@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
+    """A file that has its name only when all of it is written and on the disk; an earlier one stays until then.
+
+    Args:
+        path: Where it is to be; its folder is there.
+        mode: "wb", or "w" for UTF-8.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+        with unfinished.open(mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(unfinished, path)
+    finally:
+        with contextlib.suppress(OSError):  # there is none, or its name is too long
+            unfinished.unlink()
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name, and rename it when all of it is on the disk.
+    """Write a file as `whole_file` does.
 
     Args:
         path: The file; its folder is made.
         content: What it holds; text becomes UTF-8.
 
     Raises:
-        OSError: If it cannot be written; an earlier file stays as it was.
+        OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def put_in_place(unfinished: Path, target: Path) -> None:
