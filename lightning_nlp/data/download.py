@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 import tarfile
 import zlib
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.lines import max_unpacked
@@ -22,7 +21,7 @@ MAX_UNPACKED_BYTES = 4 << 30
 def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> Path:
     """Download a Leipzig tar.gz and unpack its sentences, once; later calls need no network.
 
-    An interrupted download is kept as `<cache_dir>/downloads/<name>.part`, in pieces of 10 MB, and continued by the
+    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by the
     next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so that processes
     do not collide.
 
@@ -43,9 +42,8 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = MAX_
         raise UserError(
             f"{url!r} is not an http(s) address: correct it, or download the file and give --data.path FILE."
         )
-    name = re.sub(r"[^\w.-]", "_", Path(unquote(parts.path)).name)[:100] or "archive"
     downloads = cache_dir / "downloads"
-    part = downloads / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}.part"
+    part = downloads / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
 
     def build(folder: Path) -> None:
         try:

@@ -16,13 +16,9 @@ T = TypeVar("T")
 
 def load_from_hub(name: str) -> dict[str, Dataset]:
     """Download a data set, or take it from the Hub's cache."""
+    from datasets import load_dataset
 
-    def load(name: str) -> dict[str, Dataset]:
-        from datasets import load_dataset
-
-        return load_dataset(name)
-
-    return from_hub(name, load)
+    return from_hub(name, load_dataset)
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
