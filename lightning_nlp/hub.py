@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub_client import be_patient
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FILES = {
         "merges.txt",
     ],
 }
-VOCABULARIES = (("vocab.txt",), ("vocab.json", "merges.txt"))
+VOCABULARIES = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
 ARGUMENT = {"model": "--model.pretrained", "tokenizer": "--data.tokenizer"}
 
 Kind = Literal["model", "tokenizer"]
@@ -110,60 +110,33 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:
-    """Raise a UserError unless `folder` holds a model or tokenizer that can be read without running code."""
-    if files == "model":
-        config = _read_json(folder / "config.json", name, files)
-        if not isinstance(config.get("model_type"), str):
-            raise UserError(
-                f"{folder / 'config.json'} names no model_type, so {name!r} is no model of transformers: "
-                f"give {ARGUMENT[files]} a folder written by save_pretrained."
-            )
-        _check_weights(folder, name)
-    elif (folder / "tokenizer.json").is_file():
-        _read_json(folder / "tokenizer.json", name, files)
-    elif not any(all((folder / part).is_file() for part in parts) for parts in VOCABULARIES):
-        raise UserError(
-            f"{name!r} is no tokenizer: {folder} holds neither tokenizer.json nor vocab.txt nor vocab.json with "
-            f"merges.txt; give {ARGUMENT[files]} a folder written by the tokenizer's save_pretrained."
-        )
+    """Raise a UserError unless `folder` holds a whole model, or a tokenizer, that can be read without running code."""
+    from safetensors import safe_open
+    from transformers import AutoConfig
 
-
-def _check_weights(folder: Path, name: str) -> None:
-    """Open the header of each weight file: it records the file's length, so a cut copy is found without reading it."""
-    from safetensors import SafetensorError, safe_open
-
-    shards, index = ["model.safetensors"], folder / "model.safetensors.index.json"
-    if index.is_file() and not (folder / shards[0]).is_file():
-        weight_map = _read_json(index, name, "model").get("weight_map")
-        shards = sorted({str(shard) for shard in weight_map.values()}) if isinstance(weight_map, dict) else []
-        if not shards or any(Path(shard).name != shard for shard in shards):
-            raise UserError(
-                f"{index} names no weights, or some outside its folder ({', '.join(shards[:3])}): give another "
-                "--model.pretrained."
-            )
-    for shard in shards:
-        try:
-            with safe_open(folder / shard, framework="pt") as tensors:
-                assert tensors.keys() is not None
-        except (OSError, SafetensorError) as error:
-            raise _unusable(folder / shard, name, "model", error) from error
-
-
-def _read_json(path: Path, name: str, files: Kind) -> dict[str, Any]:
+    part = folder
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not a JSON object")
-    except (OSError, ValueError) as error:
-        raise _unusable(path, name, files, error) from error
-    return content
-
-
-def _unusable(path: Path, name: str, files: Kind, error: Exception) -> UserError:
-    what = f"cannot be read ({error})" if path.is_file() else "is missing"
-    if what == "is missing" and path.suffix == ".safetensors":
-        what += ", and pickled weights (.bin) are not read, since they can run code"
-    return UserError(
-        f"{name!r} is no complete {files}: {path} {what}; give {ARGUMENT[files]} a folder written by save_pretrained, "
-        "or fetch it again."
-    )
+        if files == "tokenizer":
+            # transformers makes one without a single word where there are none of these
+            if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
+                raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
+            return
+        part = folder / "config.json"
+        AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        shards, index = ["model.safetensors"], folder / "model.safetensors.index.json"
+        if index.is_file() and not (folder / shards[0]).is_file():
+            part = index
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            if elsewhere := [shard for shard in shards if Path(shard).name != shard]:
+                raise ValueError(f"it names {elsewhere[0]}, outside its folder")
+        for shard in shards:
+            part = folder / shard
+            if not part.is_file():
+                raise OSError("it is missing, and pickled weights (.bin), which can run code, are not read")
+            with safe_open(part, framework="pt"):  # the header records the file's length: a cut copy is found
+                pass
+    except Exception as error:  # transformers, safetensors and json have no common one
+        raise UserError(
+            f"{name!r} is no {files} that can be used, for {part} ({one_line(error)[:300]}): give {ARGUMENT[files]} a "
+            "folder written by save_pretrained, or fetch it again."
+        ) from error

@@ -49,42 +49,34 @@ def test_sharded_weights_are_all_opened(model):
     index.write_text(json.dumps({"weight_map": shards}))
     assert hub.fetch_pretrained(str(model), "model") == model
     (model / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(UserError, match=r"model-00002-of-00002.safetensors is missing.*--model.pretrained"):
+    with pytest.raises(UserError, match=r"model-00002-of-00002.safetensors \(it is missing.*--model.pretrained"):
         hub.fetch_pretrained(str(model), "model")
     index.write_text("{}")
-    with pytest.raises(UserError, match="names no weights"):
+    with pytest.raises(UserError, match=r"index.json \(.*weight_map.*--model.pretrained"):
         hub.fetch_pretrained(str(model), "model")
 
 
 def test_damaged_weights_are_found(model):
     path = model / "model.safetensors"
     whole = path.read_bytes()
-    for broken in (whole[:-4], whole[:6], b""):
+    for broken in (whole[:-4], whole[:6], b"", (1 << 60).to_bytes(8, "little") + whole[8:]):
         path.write_bytes(broken)
-        with pytest.raises(UserError, match=r"model.safetensors cannot be read .*--model.pretrained"):
+        with pytest.raises(UserError, match=r"model.safetensors \(.*header.*--model.pretrained"):
             hub.fetch_pretrained(str(model), "model")
 
 
 def test_pickled_weights_are_refused(model):
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"model.safetensors is missing, and pickled weights .*--model.pretrained"):
+    with pytest.raises(UserError, match=r"model.safetensors \(it is missing, and pickled weights .*--model.pretrained"):
         hub.fetch_pretrained(str(model), "model")
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (None, "is missing"),
-        ("{", "cannot be read"),
-        ("[]", r"cannot be read \(not a JSON object"),
-        ("{}", "names no model_type"),
-    ],
-)
-def test_a_folder_that_is_no_model_is_refused(config, message, model):
+@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"model_type": "abacus"}'], ids=str)
+def test_a_folder_that_is_no_model_is_refused(config, model):
     (model / "config.json").unlink()
     if config is not None:
         (model / "config.json").write_text(config)
-    with pytest.raises(UserError, match=rf"config.json.* {message}.*--model.pretrained"):
+    with pytest.raises(UserError, match=r"no model that can be used.*config.json .*--model.pretrained"):
         hub.fetch_pretrained(str(model), "model")
 
 
@@ -92,11 +84,8 @@ def test_a_folder_that_is_no_tokenizer_is_refused(model):
     for name in (None, "vocab.json"):
         if name:
             (model / name).write_text("{}")
-        with pytest.raises(UserError, match=r"is no tokenizer: .*--data.tokenizer"):
+        with pytest.raises(UserError, match=r"is no tokenizer .*--data.tokenizer"):
             hub.fetch_pretrained(str(model), "tokenizer")
-    (model / "tokenizer.json").write_text('{"cut')
-    with pytest.raises(UserError, match=r"tokenizer.json cannot be read.*--data.tokenizer"):
-        hub.fetch_pretrained(str(model), "tokenizer")
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./absent", "~/absent-folder", "a/b/c", "with space/x", ""])
@@ -235,13 +224,13 @@ def test_an_unknown_repository_is_not_asked_for_twice(server):
 
 def test_a_repository_with_pickles_alone_is_refused(server):
     del server.files["model.safetensors"]
-    with pytest.raises(UserError, match=r"model.safetensors is missing, and pickled weights"):
+    with pytest.raises(UserError, match=r"model.safetensors \(it is missing, and pickled weights"):
         hub.fetch_pretrained("org/name", "model")
 
 
 def test_a_repository_with_damaged_weights_is_refused(server):
     server.files["model.safetensors"] = server.files["model.safetensors"][:-2]
-    with pytest.raises(UserError, match=r"model.safetensors cannot be read"):
+    with pytest.raises(UserError, match=r"model.safetensors \("):
         hub.fetch_pretrained("org/name", "model")
 
 
