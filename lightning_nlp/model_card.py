@@ -48,7 +48,8 @@ def model_card(
 ) -> str:
     """The export's README.md, from the run's own facts.
 
-    No text of the data stands in it, but for the probe sentences of a masked language model, which the user chose.
+    No text of the data stands in it, but for the probe sentences of a masked language model, which the user
+    chose.
 
     Args:
         network: The trained network.

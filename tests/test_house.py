@@ -1,5 +1,6 @@
 """The checks beside the tests: style, types, the direction of imports, and what must not stand in the repository."""
 
+import json
 import os
 import re
 import subprocess
@@ -57,3 +58,63 @@ def test_each_module_has_its_test_file():
         and not (HOUSE / "tests" / path.relative_to(HOUSE / "lightning_nlp").with_name(f"test_{path.name}")).is_file()
     ]
     assert missing == []
+
+
+# --- how much there is to read: a figure falls with any commit, and rises only in one that says why
+
+PACKAGE, CORE, TESTS = 14_530, 4_900, 17_160  # lines
+MODULES_AT_THE_TOP = 33
+LINES_OF_A_FILE = 250
+LONGER_FILES = {  # as long as they are, until each becomes two rooms
+    **{"cli.py": 440, "optim.py": 316, "runs.py": 265, "models/encoder.py": 313},
+    **{"data/base.py": 297, "data/datamodules.py": 415, "data/preparation.py": 279, "data/readers.py": 255},
+    **{"data/sources.py": 257},
+}
+LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_363, 4_198, 13_180  # lines
+# what trains: networks, steps, batches, tokens and what watches each run
+CORE_FILES = (
+    *("models/*.py", "callbacks/*.py", "optim.py", "accumulation.py", "data/base.py", "data/datamodules.py"),
+    *("data/plan.py", "data/budget.py", "data/collators.py", "data/batching.py"),
+    *("data/tokenizer.py", "data/preparation.py"),
+)
+
+
+def lines_of(path):
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def total(paths):
+    return sum(len(lines_of(path)) for path in paths)
+
+
+def test_the_house_does_not_grow():
+    package = HOUSE / "lightning_nlp"
+    core = [path for pattern in CORE_FILES for path in package.glob(pattern)]
+    modules = [path for path in package.glob("*.py") if path.name != "__init__.py"]
+    found = (total(package_files()), total(core), total((HOUSE / "tests").rglob("*.py")), len(modules))
+    ceilings = (PACKAGE, CORE, TESTS, MODULES_AT_THE_TOP)
+    assert all(number <= most for number, most in zip(found, ceilings, strict=True)), f"{found}, at most {ceilings}"
+
+
+def test_files_and_lines_can_be_read():
+    package = HOUSE / "lightning_nlp"
+    sizes = {path.relative_to(package).as_posix(): len(lines_of(path)) for path in package_files()}
+    assert {name: size for name, size in sizes.items() if size > LONGER_FILES.get(name, LINES_OF_A_FILE)} == {}
+    lines = [line for path in package_files() for line in lines_of(path)]
+    longer = sum(len(line) > LINE_LENGTH for line in lines) / len(lines)
+    assert longer <= SHARE_OF_LONGER_LINES, f"{longer:.2%} of the lines have over {LINE_LENGTH} columns"
+
+
+def test_the_path_of_a_step_gets_no_longer(tmp_path):
+    """In quickstart.yaml; `python tests/trace_step.py FOLDER` prints its files."""
+    command = [sys.executable, HOUSE / "tests" / "trace_step.py", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    step = sum(found["path"].values())
+    without = step - sum(lines for name, lines in found["path"].items() if "/callbacks/" in name)
+    measured, ceilings = (step, without, sum(found["loaded"].values())), (STEP, STEP_WITHOUT_CALLBACKS, LOADED)
+    assert all(number <= most for number, most in zip(measured, ceilings, strict=True)), (
+        f"{measured}, at most {ceilings}; a step runs through {found['path']}"
+    )

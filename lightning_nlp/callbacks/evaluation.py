@@ -25,10 +25,10 @@ IGNORE_INDEX = -100
 class Evaluation(Callback):
     """Writes `val-<step>.json` after each validation and `test.json` after the test, and hands them to the loggers.
 
-    What validation_step and test_step return is kept on its device until the split is through. A logger gets a record
-    if it has a method `log_evaluation`. The predictions of a classifier are kept beside the record, as
-    `val-<step>.safetensors` and `test.safetensors` (`logits`, `labels`, `rows` of the split, `lengths` in tokens); of
-    the validations only the best one's.
+    What validation_step and test_step return is kept on its device until the split is through. A logger gets
+    a record if it has a method `log_evaluation`. The predictions of a classifier are kept beside the record,
+    as `val-<step>.safetensors` and `test.safetensors` (`logits`, `labels`, `rows` of the split, `lengths` in
+    tokens); of the validations only the best one's.
 
     Records have no times in them: a training that was killed and went on writes the same.
 
@@ -150,8 +150,8 @@ class Evaluation(Callback):
 def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Predictions in the order of the split's rows, whatever the batches and the processes were.
 
-    Fillers are left out, and examples whose logits are not finite, as of a training in 16 bits that diverges: these
-    have no probabilities, and the loss among the metrics tells of them.
+    Fillers are left out, and examples whose logits are not finite, as of a training in 16 bits that diverges:
+    these have no probabilities, and the loss among the metrics tells of them.
 
     Args:
         found: `logits`, `labels`, `rows` and `lengths`.

@@ -1,12 +1,14 @@
 """Esperanto sentences for masked language modelling, made from a seed by a grammar that keeps agreement and tense.
 
-A rule reads `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word. A letter
-in braces stands for each of its values, the same one throughout an alternative; the results share the weight. They are
-{t} {u} tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases (nominative, accusative), {a} living
-beings, {o} objects of sight, {x} everything. After a "/" comes a meaning: one eats food and reads texts.
+A rule reads `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word.
+A letter in braces stands for each of its values, the same one throughout an alternative; the results share
+the weight. They are {t} {u} tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases
+(nominative, accusative), {a} living beings, {o} objects of sight, {x} everything. After a "/" comes a
+meaning: one eats food and reads texts.
 
-Entries end with their line or at a ";" within it; a line that is indented goes on with the one before. The order of
-words and alternatives decides which sentences a seed gives, and with them the numbers of quickstart_mlm.yaml.
+Entries end with their line or at a ";" within it; a line that is indented goes on with the one before. The
+order of words and alternatives decides which sentences a seed gives, and with them the numbers of
+quickstart_mlm.yaml.
 """
 
 import random
@@ -169,7 +171,8 @@ def demo_esperanto(n: int, seed: int = 0) -> Iterator[str]:
         while True:
             parts = _expand("S", rng)
             words = [part for part in parts if part.isalpha()]
-            # The same noun or verb twice in so short a sentence reads like a mistake: "the cat is as big as the cat".
+            # The same noun or verb twice in so short a sentence reads like a mistake: "the cat is as big as
+            # the cat".
             stems = [word.rstrip("jn")[:-1] for word in words if len(word) > 4]
             if 4 <= len(words) <= 15 and len(set(stems)) == len(stems):
                 break

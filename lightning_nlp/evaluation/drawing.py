@@ -35,8 +35,8 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
 
     Args:
         figure: What to draw.
-        alone: Whether it is to be a file that needs nothing else: in light colours on white, since a page that shows
-            the file does not tell it whether it is dark.
+        alone: Whether it is to be a file that needs nothing else: in light colours on white, since a page
+            that shows the file does not tell it whether it is dark.
 
     Returns:
         An `<svg>` element, which is strict XML; if it is not alone, the page around it must have `STYLE`.

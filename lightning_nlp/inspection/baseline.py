@@ -19,16 +19,18 @@ FEATURES = 1 << 18
 def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     """Cross-validate TF-IDF of words and word pairs with logistic regression.
 
-    Each text is judged by a model that has not seen its label. Its label is suspicious by the rule of confident
-    learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"): another class is
-    at least as probable as it is on average for the texts of that class. A hard or ironic text is suspicious too.
+    Each text is judged by a model that has not seen its label. Its label is suspicious by the rule of
+    confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset
+    Labels"): another class is at least as probable as it is on average for the texts of that class. A hard or
+    ironic text is suspicious too.
 
     Args:
         texts: Different labelled texts of train, none of which stands in another split.
 
     Returns:
-        `texts`, `accuracy`, `error` (its standard error), `f1` (macro), `majority` (the share of the most frequent
-        label), `suspicious` (their number), `examples` (most suspicious first); or `skipped`, the reason.
+        `texts`, `accuracy`, `error` (its standard error), `f1` (macro), `majority` (the share of the most
+        frequent label), `suspicious` (their number), `examples` (most suspicious first); or `skipped`, the
+        reason.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -92,8 +94,8 @@ def _features(texts: list[str]) -> Any:
     """TF-IDF of all texts: which words there are is no label, so the folds need not keep it apart."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more;
-    # float32 is half the memory again
+    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points
+    # more; float32 is half the memory again
     counter = HashingVectorizer(
         ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None, dtype=np.float32
     )

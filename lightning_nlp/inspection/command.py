@@ -21,8 +21,9 @@ from lightning_nlp.whole_files import write_whole
 def inspect_data(datamodule: Any, json: str | None) -> bool:
     """Look at the data of a configuration, print what is found, and write it where asked to.
 
-    The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning), `raw` and
-    `duplicates` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and `findings` (worst first).
+    The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning),
+    `raw` and `duplicates` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and
+    `findings` (worst first).
 
     Args:
         datamodule: A `TextDataModule`.

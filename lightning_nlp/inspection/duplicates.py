@@ -15,8 +15,8 @@ from lightning_nlp.inspection.reading import SHOWN, Text, excerpt
 
 SHINGLE = 5  # words in a row
 THRESHOLD = 0.8  # of the two texts' shingles are in both (Jaccard)
-# 14 bands of 6 find a pair of similarity 0.8 with probability 0.986, one of 0.9 with 0.99998; all that they find is
-# compared shingle by shingle, so that no pair below the threshold is reported.
+# 14 bands of 6 find a pair of similarity 0.8 with probability 0.986, one of 0.9 with 0.99998; all that they
+# find is compared shingle by shingle, so that no pair below the threshold is reported.
 BANDS, BAND_ROWS = 14, 6
 MOST_COMPARED = 50  # texts that one text is compared with: templates may share a band by the thousand
 
@@ -32,9 +32,9 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
         texts: Different texts; where splits differ, those of the held-out splits last.
 
     Returns:
-        `texts` (looked at, by split), `threshold`, `repeats` (texts that are almost the same as an earlier one of their
-        split), `in_train` (texts of a held-out split, almost the same as one of train), `examples` (those in two splits
-        first, then those with two labels, then the most similar ones).
+        `texts` (looked at, by split), `threshold`, `repeats` (texts that are almost the same as an earlier
+        one of their split), `in_train` (texts of a held-out split, almost the same as one of train),
+        `examples` (those in two splits first, then those with two labels, then the most similar ones).
     """
     hashed = [shingles(text.text) for text in texts]
     buckets: dict[int, list[int]] = defaultdict(list)

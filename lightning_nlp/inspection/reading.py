@@ -47,8 +47,8 @@ def read_texts(
         labelled: Whether labels count.
 
     Returns:
-        - By split: `rows`, `words` (quantiles of a text's number), `markup` and `markup_left` (how many texts hold each
-          of `MARKUP` that occurs, before cleaning and after it).
+        - By split: `rows`, `words` (quantiles of a text's number), `markup` and `markup_left` (how many texts
+          hold each of `MARKUP` that occurs, before cleaning and after it).
         - By split: different texts; of train, those that stand in no other split.
         - Of equal texts, white space and line breaks apart: `rows` (of all texts), `texts` (different ones),
           `conflicts` (texts with more than one label, and their rows), `examples` (the conflicts first).

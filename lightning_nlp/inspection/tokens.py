@@ -52,11 +52,14 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         datamodule: A `TextDataModule` after `setup`.
 
     Returns:
-        `source`, `fingerprint` (of texts, cleaning and tokenizer), `label_names`, `cleaning` (a line a split);
-        `splits`: for each its counts, the share of unknown tokens, and the number of its rows whose token ids stand in
-        train; `lengths`: edges and counts of a histogram of tokens, as the model gets them: cut, with special tokens;
-        `tokenizer`: `vocab_size`, `used` (different tokens in train), `unknown_rate` (null without an unknown token),
-        `chars_per_token` (of train), `lowercase`; `warnings`; `streamed`, where train is a sample of a stream.
+        `source`, `fingerprint` (of texts, cleaning and tokenizer), `label_names`, `cleaning` (a line a
+        split);
+        `splits`: for each its counts, the share of unknown tokens, and the number of its rows whose token ids
+        stand in train; `lengths`: edges and counts of a histogram of tokens, as the model gets them: cut,
+        with special tokens;
+        `tokenizer`: `vocab_size`, `used` (different tokens in train), `unknown_rate` (null without an unknown
+        token), `chars_per_token` (of train), `lowercase`; `warnings`; `streamed`, where train is a sample of
+        a stream.
     """
     cache, tokenizer = datamodule.facts, datamodule.tokenizer
     rows = datamodule.token_rows

@@ -2,17 +2,17 @@
 
 `severe` means that the result of a training would mislead, so that `inspect` ends with exit code 1:
 
-- More than 0.5% of the validation or test texts stand in train after cleaning, or more than 5% of them nearly do (five
-  words out of six in the same order): a good score may then be memory.
-- More than 1% of the labelled rows have a text that also has another label: no model can be right on them, and cleaning
-  keeps whichever label came first.
-- A class makes up less than 1% of train, or a class of train is absent from validation or test: its figures mean
-  nothing, and accuracy is high without it.
+- More than 0.5% of the validation or test texts stand in train after cleaning, or more than 5% of them nearly
+  do (five words out of six in the same order): a good score may then be memory.
+- More than 1% of the labelled rows have a text that also has another label: no model can be right on them,
+  and cleaning keeps whichever label came first.
+- A class makes up less than 1% of train, or a class of train is absent from validation or test: its figures
+  mean nothing, and accuracy is high without it.
 - More than half of the texts lose words to `max_length`.
 - More than 5% of the words' tokens are unknown: the tokenizer is not made for these texts.
 
-A `warning` is what usually has a cure and sometimes is meant (imbalance, long texts). A `note` says what cleaning has
-done already, or what is worth knowing. Each is one line that names the number and the cure.
+A `warning` is what usually has a cure and sometimes is meant (imbalance, long texts). A `note` says what
+cleaning has done already, or what is worth knowing. Each is one line that names the number and the cure.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Corpus:
 
     Attributes:
         description: A short name for the model card.
-        fingerprint: SHA-256 of the shards' names, sizes or dates and of how they are read, in hexadecimal: their
-            contents are not read for it.
+        fingerprint: SHA-256 of the shards' names, sizes or dates and of how they are read, in hexadecimal:
+            their contents are not read for it.
         streams: What `datasets` reads each split by; "train" is always there.
         names: The shards' file names by split, for messages; empty where they are not known.
         text_column: The column with the text.
@@ -98,7 +98,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
 
     Args:
         path: Text or JSONL (also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
-            `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over the Hub.
+            `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over
+            the Hub.
         text_column: The column with the text, for files that have columns.
 
     Returns:

@@ -37,8 +37,9 @@ class _Readers(IterableDataset[Any]):
 class StreamLoader:
     """Batches of a corpus of shards for one process, without end; the next iteration goes on where the last one ended.
 
-    Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs here that
-    all processes would end together. Each process has one reader, or one a worker, which take turns.
+    Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs
+    here that all processes would end together. Each process has one reader, or one a worker, which take
+    turns.
 
     Args:
         blocks: Make the batches.
@@ -120,8 +121,8 @@ class StreamLoader:
         """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
-            UserError: If the corpus has another number of shards, another seed shuffles them, or an earlier version of
-                this program wrote the state, which read streams in another order.
+            UserError: If the corpus has another number of shards, another seed shuffles them, or an earlier
+                version of this program wrote the state, which read streams in another order.
         """
         if "queue" not in state:
             raise UserError(

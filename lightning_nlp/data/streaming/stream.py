@@ -28,8 +28,8 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
 
     Args:
         corpus: The shards.
-        held_out: Rows of validation and of test: the first ones of each of up to 16 shards, unless the corpus has such
-            a split itself; then its first rows.
+        held_out: Rows of validation and of test: the first ones of each of up to 16 shards, unless the corpus
+            has such a split itself; then its first rows.
         sample: Rows of train, the first ones after those.
     """
     splits: dict[str, Callable[[], Iterator[Row]]] = {}

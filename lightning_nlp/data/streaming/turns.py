@@ -54,14 +54,15 @@ class Position(NamedTuple):
 class Turns:
     """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, k + 2n and so on.
 
-    So all readers come along equally far whatever the number of shards, and each shard is read once in each pass. If
-    there are fewer shards than readers, each shard comes several times in a pass, in parts.
+    So all readers come along equally far whatever the number of shards, and each shard is read once in each
+    pass. If there are fewer shards than readers, each shard comes several times in a pass, in parts.
 
     Args:
         shards: How many there are.
         seed: Of their order.
         readers: How many there are, in all processes together.
-        queue: Pieces that come first: what other readers had left of a pass. The sequence goes on with the next pass.
+        queue: Pieces that come first: what other readers had left of a pass. The sequence goes on with the
+            next pass.
     """
 
     shards: int
@@ -95,8 +96,8 @@ class Turns:
     def dealt_anew(self, positions: Sequence[Position], readers: int) -> Turns:
         """The turns of another number of readers: first the rest of the passes that were begun.
 
-        The rest begins with each reader's next block, so no text comes twice in a pass, and what had not been handed
-        out of a block that was begun does not come in this one.
+        The rest begins with each reader's next block, so no text comes twice in a pass, and what had not been
+        handed out of a block that was begun does not come in this one.
 
         Args:
             positions: Of all readers.
