@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from lightning import Trainer, seed_everything
+from lightning import seed_everything
 from lightning_clock import Clock
-from token_data import TokenData
+from token_data import TokenData, train
 from transformers import AutoTokenizer
 
 from lightning_nlp.data.collators import mask_tokens
-from lightning_nlp.hardware import default_precision
 
 ENDLESS = 10_000  # epochs
 
@@ -36,24 +35,12 @@ def train_job(job: dict[str, Any], job_file: str) -> None:
     settings = config["model"]["init_args"] | {"pretrained": str(Path(job["prepared"]) / "model"), "lr": job["lr"]}
     if not job["until"]:
         settings |= {"schedule": "constant", "warmup_ratio": 0.0}
-    accelerator = "gpu" if job["device"] == "cuda" else "cpu"
     seed_everything(job["seed"], verbose=False)
     clock = Clock(job_file)
     clock.facts["through"] = "trainer"
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=1,
-        precision=default_precision(accelerator),  # type: ignore[arg-type]
-        max_epochs=1 if job["until"] else ENDLESS,
-        gradient_clip_val=config["trainer"]["gradient_clip_val"],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[clock],
-    )
     torch.set_float32_matmul_precision("high")
-    trainer.fit(module_class(job["task"])(**settings), datamodule=text_data(job, config["data"]["init_args"]))
+    module, data = module_class(job["task"])(**settings), text_data(job, config["data"]["init_args"])
+    train(module, data, clock, device=job["device"], max_epochs=1 if job["until"] else ENDLESS)
 
 
 def module_class(task: str) -> Any:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from agreement import guess
+from token_data import make_batch, random_groups
 from torch.profiler import ProfilerActivity, profile
 
 from lightning_nlp.flops import count_batch, forward_costs, training_flops
 from lightning_nlp.hardware import default_precision, device_name, peak_flops
 from lightning_nlp.models import packing
-from lightning_nlp.models.mlm import head_on_positions, masked_positions
 
 STEPS = 3
 KINDS = {
@@ -48,14 +49,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
 
     def step() -> None:
-        positions = masked_positions(batch["labels"])
-        with torch.autocast(args.device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            if args.task == "mlm":
-                with head_on_positions(network, positions):
-                    logits = packing.forward(network, batch).logits[0]
-            else:
-                logits = packing.forward(network, batch).logits
-        F.cross_entropy(logits.float(), batch["labels"].flatten().index_select(0, positions)).backward()
+        F.cross_entropy(*guess(network, batch, torch.bfloat16 if precision == "bf16-mixed" else None)).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -87,18 +81,9 @@ def make(task: str, device: str) -> tuple[Any, dict[str, Any]]:
         lengths = np.clip(rng.lognormal(5.4, 0.6, 16).astype(int), 30, 512)
         config = DistilBertConfig(vocab_size=30_522, dim=384, hidden_dim=1536, attention_dropout=0.0)
         network = AutoModelForSequenceClassification.from_config(config)
-    lengths = np.sort(lengths)[::-1]
-    ids = torch.randint(5, config.vocab_size, (1, int(lengths.sum())))
-    labels = (
-        torch.where(torch.rand(ids.shape) < 0.15, ids, -100) if task == "mlm" else torch.randint(2, (len(lengths),))
-    )
-    batch = {
-        "input_ids": ids,
-        "position_ids": torch.cat([torch.arange(int(n)) for n in lengths])[None],
-        "cu_seqlens": torch.from_numpy(np.concatenate([[0], lengths.cumsum()]).astype(np.int32)),
-        "max_seqlen": int(lengths[0]),
-        "labels": labels,
-    }
+    lengths = np.sort(lengths)[::-1].tolist()
+    (group,) = random_groups(lengths, config.vocab_size, 1, classes=None if task == "mlm" else 2)
+    batch = make_batch(*group, packs=True)
     network.to(device).train()
     packing.enable(network)
     return network, {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in batch.items()}

@@ -72,11 +72,10 @@ def measure(args: argparse.Namespace, *, length: int, tokens_per_batch: int, voc
         `tokens_per_s` and `step_ms`, by the median step, and how it was computed.
     """
     import torch
-    from lightning import Callback, Trainer, seed_everything
-    from token_data import TokenData, Vocabulary, random_groups
+    from lightning import Callback, seed_everything
+    from token_data import TokenData, Vocabulary, random_groups, train
     from yardstick import count
 
-    from lightning_nlp.hardware import default_precision
     from lightning_nlp.models.mlm import MaskedLanguageModel
 
     class Steps(Callback):
@@ -97,26 +96,14 @@ def measure(args: argparse.Namespace, *, length: int, tokens_per_batch: int, voc
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     seed_everything(0, verbose=False)
-    accelerator = "gpu" if args.device == "cuda" else "cpu"
-    groups = random_groups(length, tokens_per_batch, vocab_size, number=2 + args.steps)
+    lengths = [length] * max(1, tokens_per_batch // length)
+    groups = random_groups(lengths, vocab_size, number=2 + args.steps)
     packing = {"auto": "auto", "true": True, "false": False}[args.packing]
     data = TokenData(groups, tokenizer=Vocabulary(vocab_size), max_length=length, packing=packing)
     sizes = {"n_layers": args.layers, "n_heads": args.dim // 64, "dim": args.dim, "hidden_dim": 4 * args.dim}
     module = MaskedLanguageModel(**sizes, max_position_embeddings=512, schedule="constant", warmup_ratio=0.0)
     steps = Steps()
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=1,
-        precision=default_precision(accelerator),  # type: ignore[arg-type]
-        max_epochs=1,
-        gradient_clip_val=1.0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[steps],
-    )
-    trainer.fit(module, datamodule=data)
+    trainer = train(module, data, steps, device=args.device)
     seconds = median(end - begin for begin, end in zip(steps.ends[1:], steps.ends[2:], strict=False))
     facts = {"packs": bool(getattr(module, "packs", False)), "precision": str(trainer.precision)}
     return {"tokens_per_s": steps.tokens / seconds, "step_ms": 1000 * seconds, **facts}

@@ -1,13 +1,18 @@
-"""A data module of ready token ids, for trainings that need neither files nor a tokenizer's words."""
+"""Trainings on ready token ids, which need neither files nor a tokenizer's words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader
+
+from lightning_nlp.data.collators import IGNORE_INDEX, packed_batch, pad_sequences
+from lightning_nlp.hardware import default_precision
+from lightning_nlp.models.mlm import masked_positions
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
 
@@ -32,26 +37,17 @@ def make_batch(sequences: list[np.ndarray], labels: Any, *, packs: bool, pad_tok
         packs: End to end without padding, or in rows of equal length (a multiple of 8).
         pad_token_id: The id of the padding token.
     """
-    lengths = np.array([len(sequence) for sequence in sequences])
-    per_token = np.ndim(labels[0]) > 0
     if packs:
-        ends = np.cumsum(lengths)
-        return {
-            "input_ids": torch.from_numpy(np.concatenate(sequences))[None],
-            "position_ids": torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))[None],
-            "cu_seqlens": torch.from_numpy(np.concatenate([[0], ends]).astype(np.int32)),
-            "max_seqlen": int(lengths.max()),
-            "labels": torch.from_numpy(np.concatenate(labels))[None] if per_token else torch.tensor(labels),
-        }
-    mask = np.arange(-(-lengths.max() // 8) * 8) < lengths[:, None]
-    ids = np.full(mask.shape, pad_token_id, dtype=np.int64)
-    ids[mask] = np.concatenate(sequences)
-    batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
-    if not per_token:
+        batch = packed_batch(sequences)
+    else:
+        input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if np.ndim(labels[0]) == 0:
         return batch | {"labels": torch.tensor(labels)}
-    padded = np.full(mask.shape, -100, dtype=np.int64)
-    padded[mask] = np.concatenate(labels)
-    return batch | {"labels": torch.from_numpy(padded)}
+    places = torch.full_like(batch["input_ids"], IGNORE_INDEX)
+    real = torch.ones_like(places, dtype=torch.bool) if packs else batch["attention_mask"].bool()
+    places[real] = torch.from_numpy(np.concatenate(labels))
+    return batch | {"labels": places, "masked": masked_positions(places)}
 
 
 class TokenData(LightningDataModule):
@@ -95,20 +91,60 @@ class TokenData(LightningDataModule):
         return DataLoader(batches, batch_size=None, pin_memory=torch.cuda.is_available())
 
 
-def random_groups(length: int, tokens: int, vocab_size: int, number: int, seed: int = 0) -> list[Any]:
-    """Batches of random sequences for masked language modelling, 15% of the tokens to be guessed.
+def random_groups(
+    lengths: Sequence[int], vocab_size: int, number: int, *, classes: int | None = None, seed: int = 0
+) -> list[tuple[list[np.ndarray], Any]]:
+    """Batches of random sequences, for masked language modelling or with random classes.
 
     Args:
-        length: Of each sequence, in tokens.
-        tokens: Of each batch; it holds as many whole sequences as fit, and at least one.
+        lengths: Of the sequences of each batch, in tokens.
         vocab_size: Ids are drawn from SPECIAL_IDS up to this.
         number: How many batches.
+        classes: How many classes there are; None makes 15% of the tokens to be guessed.
         seed: Equal seeds give equal batches.
     """
     rng = np.random.default_rng(seed)
-    groups = []
+    groups: list[tuple[list[np.ndarray], Any]] = []
     for _ in range(number):
-        ids = rng.integers(SPECIAL_IDS, vocab_size, (max(1, tokens // length), length))
-        labels = np.where(rng.random(ids.shape) < 0.15, ids, -100)
-        groups.append((list(ids), list(labels)))
+        ids = [rng.integers(SPECIAL_IDS, vocab_size, length) for length in lengths]
+        if classes is None:
+            groups.append((ids, [np.where(rng.random(len(row)) < 0.15, row, IGNORE_INDEX) for row in ids]))
+        else:
+            groups.append((ids, rng.integers(classes, size=len(ids)).tolist()))
     return groups
+
+
+def train(
+    module: LightningModule,
+    data: LightningDataModule,
+    callback: Callback,
+    *,
+    device: str,
+    precision: str | None = None,
+    max_epochs: int = 1,
+) -> Trainer:
+    """Train under Lightning's Trainer, which writes nothing.
+
+    Args:
+        module: A module of this package.
+        data: Its batches.
+        callback: Measures, and may end the training with an exception.
+        device: "cpu" or "cuda".
+        precision: Lightning's `trainer.precision`; None takes the package's default.
+        max_epochs: How often the batches are seen.
+    """
+    accelerator = "gpu" if device == "cuda" else "cpu"
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision or default_precision(accelerator),  # type: ignore[arg-type]
+        max_epochs=max_epochs,
+        gradient_clip_val=1.0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[callback],
+    )
+    trainer.fit(module, datamodule=data)
+    return trainer

@@ -1,0 +1,286 @@
+"""The script for a GPU, without one: each part at tiny sizes on the CPU, and what it does where a part fails."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import BAD, GOOD
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+# --- parts that fail
+
+PARTS = """
+import os, signal, subprocess, time
+from isolated import LeftOut, row
+
+
+def raises(options):
+    yield row("before", "1")
+    raise ValueError("a | b\\nbroken")
+
+
+def hangs(options):
+    sleeper = subprocess.Popen(["sleep", "600"])
+    yield row("child", str(sleeper.pid))
+    time.sleep(600)
+
+
+def dies(options):
+    yield row("before", "2")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def cannot(options):
+    raise LeftOut("no data")
+    yield
+
+
+def works(options):
+    yield row("size", options.size, number=3)
+"""
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """`gpu.measure` of functions above; returns its results and what it wrote."""
+    import gpu
+
+    monkeypatch.setattr(gpu, "IMPORTS", ())
+    (tmp_path / "some_parts.py").write_text(PARTS)
+    (tmp_path / "gpu.log").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def measure(*names, minutes=9.0):
+        parts = [
+            gpu.Part(name[0], f"it {name}", 3.0 if name == "hangs" else 30.0, f"some_parts:{name}") for name in names
+        ]
+        options = Namespace(
+            device="cpu", tiny=True, minutes=minutes, output=tmp_path, work=tmp_path, arguments=[], commit="c", size="7"
+        )
+        results = gpu.measure(parts, options)
+        assert json.loads((tmp_path / "gpu.json").read_text())["parts"] == results
+        return results, (tmp_path / "gpu.md").read_text(), (tmp_path / "gpu.log").read_text()
+
+    return measure
+
+
+def test_a_part_that_fails_says_why_and_the_next_runs(measured):
+    results, table, log = measured("raises", "dies", "cannot", "works")
+    assert [result["state"] for result in results] == ["failed", "failed", "left out", "done"]
+    assert "ValueError: a \\| b broken" in table
+    assert f"exit code {-signal.SIGSEGV}" in table
+    assert "**left out**: no data" in table
+    assert "| r | before | 1 |" in table
+    assert "| d | before | 2 |" in table, "measured before the process died"
+    assert "| w | size | 7 |" in table
+    assert results[-1]["rows"] == [{"what": "size", "result": "7", "number": 3}]
+    assert "Traceback" in log
+
+
+def test_a_part_that_is_late_is_killed_with_its_children_and_the_next_runs(measured):
+    # there are 3 of the 33 seconds for the first, since the second may want 30
+    results, table, _ = measured("hangs", "works", minutes=33 / 60)
+    assert [result["state"] for result in results] == ["out of time", "done"]
+    assert "**out of time**: 3 s were not enough" in table
+    assert results[0]["seconds"] < 20
+    pid = int(results[0]["rows"][0]["result"])
+    for _ in range(100):
+        state = Path(f"/proc/{pid}/stat")
+        if not state.is_file() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("its child lives on")
+
+
+def test_what_does_not_fit_is_left_out(measured):
+    results, table, _ = measured("works", "raises", minutes=0.0)
+    assert [result["state"] for result in results] == ["left out"] * 2
+    assert table.count("the 0 minutes were over") == 2
+
+
+def test_what_is_measured_is_kept_when_a_signal_ends_it(measured, tmp_path):
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        with pytest.raises(SystemExit):
+            measured("hangs", "works")
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, before)
+    table = (tmp_path / "gpu.md").read_text()
+    assert "**interrupted**: by a signal" in table
+    assert "| h | child |" in table
+    assert "it works" not in table
+
+
+def test_the_limits_are_nine_minutes_together():
+    import gpu
+
+    assert sum(part.seconds for part in gpu.PARTS) <= 540
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "x", "--imdb", "nowhere"], "there is no nowhere: give --imdb"),
+        (["--output", "x", "--parts", "az"], "there is no part z: give --parts"),
+    ],
+)
+def test_mistakes_of_the_user(arguments, words, capsys):
+    import gpu
+
+    with pytest.raises(SystemExit) as stop:
+        gpu.parse(arguments)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_without_a_card_it_says_so(monkeypatch):
+    import gpu
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match=r"sees no CUDA device.*--device cpu"):
+        gpu.check_device("cuda")
+    gpu.check_device("cpu")
+
+
+# --- what only a card would come to
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_attention_that_reaches_into_the_next_sequence_is_beyond_the_bound(name, monkeypatch):
+    import agreement
+
+    found = agreement.single_batch("bert", "mlm", "cpu", name)["packed"]
+    assert max(found.values()) <= agreement.BOUND[name]
+
+    def leaking(*args, **kwargs):
+        batch = make_batch(*args, **kwargs)
+        if "cu_seqlens" in batch:
+            bounds = batch["cu_seqlens"]
+            batch |= {"cu_seqlens": torch.cat([bounds[:1], bounds[2:]]), "max_seqlen": int(bounds[2])}
+        return batch
+
+    make_batch = agreement.make_batch
+    monkeypatch.setattr(agreement, "make_batch", leaking)
+    found = agreement.single_batch("bert", "mlm", "cpu", name)["packed"]
+    assert max(found.values()) > 3 * agreement.BOUND[name]
+
+
+def test_the_share_of_time_in_which_nothing_runs():
+    from gpu_steps import idle_share
+
+    assert idle_share([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0), (9.0, 10.0)]) == 0.5
+    assert idle_share([(0.0, 2.0), (0.5, 1.0), (2.0, 3.0)]) == 0
+
+
+def test_runs_that_differ_are_said_to_differ_and_by_how_much(tmp_path):
+    from gpu_trainings import difference
+
+    for name, gap in (("one", 0.0), ("same", 0.0), ("other", 0.25)):
+        run = tmp_path / name
+        (run / "checkpoints").mkdir(parents=True)
+        state = {"state_dict": {"w": torch.ones(3) + gap}, "optimizer_states": [{"state": {0: {"m": torch.ones(1)}}}]}
+        torch.save(state, run / "checkpoints" / "last.ckpt")
+        (run / "metrics.csv").write_text(f"step,train/loss\n1,2.5\n2,{2.0 + gap}\n3,\n")
+    assert difference(tmp_path / "one", tmp_path / "same") == "the same bits"
+    found = difference(tmp_path / "one", tmp_path / "other")
+    assert found.startswith("**not** the same bits")
+    assert "up to 2.5e-01 apart" in found
+    assert "from number 2 on" in found
+
+
+def test_a_row_that_fails_says_why():
+    from isolated import attempt
+
+    def fails():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    found = attempt("64k tokens", fails)
+    assert found["failed"]
+    assert found["result"] == "**failed**: OutOfMemoryError: CUDA out of memory. Tried to allocate"
+
+
+def test_the_hf_trainer_is_told_of_as_it_goes(tmp_path, monkeypatch):
+    import gpu_trainings
+
+    said = ["round 1, d: 3,000 tokens/s in 8 steps", "round 1, b: 1,500 tokens/s in 9 steps", "", "no memory"]
+    script = f"import sys\nfor line in {said}: print(line)\nsys.exit(1)\n"
+    (tmp_path / "vs_trainer.py").write_text(script)
+    monkeypatch.setattr(gpu_trainings, "HERE", tmp_path)
+    rows = list(gpu_trainings.versus("mlm", [], Namespace(work=tmp_path)))
+    assert [row["result"] for row in rows[:2]] == [
+        "3,000 tokens/s in 8 steps",
+        "1,500 tokens/s in 9 steps; d / b 2.00",
+    ]
+    assert rows[2]["failed"]
+    assert "no memory" in rows[2]["result"]
+
+
+# --- all of it
+
+
+def imdb(folder):
+    """The aclImdb tree, as small as it can be."""
+    for split, number in (("train", 40), ("test", 20)):
+        for label, words in (("pos", GOOD), ("neg", BAD)):
+            (folder / split / label).mkdir(parents=True)
+            for i in range(number):
+                text = f"the {split} film {i} was {words[i % len(words)]}"
+                (folder / split / label / f"{i}_7.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.acceptance
+def test_every_part_runs_on_a_cpu_without_wandb(tmp_path):
+    shadow = tmp_path / "site" / "wandb"
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text("raise ModuleNotFoundError('No module named wandb', name='wandb')\n")
+    command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--tiny", "--device", "cpu"]
+    command += ["--output", str(tmp_path / "out"), "--imdb", str(imdb(tmp_path / "aclImdb"))]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    log = (tmp_path / "out" / "gpu.log").read_text(encoding="utf-8")
+    assert result.returncode == 0, result.stderr + log
+    found = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
+    parts = found["parts"]
+    assert [part["part"] for part in parts] == list("abcdeffgh")
+    left_out = {part["part"]: part["reason"] for part in parts if part["state"] == "left out"}
+    if importlib.util.find_spec("accelerate") is None:
+        assert "needs accelerate" in left_out.pop("d")
+    assert not left_out
+    assert {part["state"] for part in parts if part["part"] not in left_out} <= {"done", "left out"}, log
+    rows = {part["part"]: [] for part in parts}
+    for part in parts:
+        assert part["rows"] or part["state"] == "left out"
+        rows[part["part"]] += part["rows"]
+    assert not [row for part in rows.values() for row in part if row.get("failed")], log
+    assert len(rows["b"]) == 5 * 2 * 2
+    assert all(row["within"] for row in rows["b"])
+    assert len(rows["c"]) == 2 * 2 * 2
+    assert all("tokens/s" in row["result"] for row in rows["c"])
+    assert [row["result"] for row in rows["f"]] == ["the same bits"] * 4
+    assert all(rows["g"][0]["checks"].values())
+    assert len(rows["h"]) == 1 + 10
+    table = (tmp_path / "out" / "gpu.md").read_text(encoding="utf-8")
+    assert table.count("\n| ") == 2 + len(parts) + sum(map(len, rows.values()))
+    assert "Tiny sizes" in table
+    assert found["commit"] in table
