@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.checkpoint_io import WholeFiles
-from lightning_nlp.errors import UserError, lightning_errors, one_line, printable
+from lightning_nlp.errors import TIME_LIMIT, UserError, lightning_errors, memory_errors, one_line, printable
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
 from lightning_nlp.inspection.command import inspect_data
@@ -44,7 +43,7 @@ from lightning_nlp.quiet import quiet_libraries, silence_notices
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics
-from lightning_nlp.training import Training
+from lightning_nlp.training import Training, smaller_batches
 
 # Imported so that the yaml files may name them without their modules.
 from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
@@ -346,7 +345,7 @@ class CLI(LightningCLI):
             raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
-        with lightning_errors():
+        with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
             print_metrics(f"{stage}: {config.ckpt_path}", metrics)
@@ -427,7 +426,7 @@ def main(args: Sequence[str] | None = None) -> None:
             sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
         if not ranks.is_first():
             sys.exit(128 + stop.number)
-        reason = "The time limit is reached" if stop.number == signal.SIGALRM else "Interrupted"
+        reason = "The time limit is reached" if stop.number == TIME_LIMIT else "Interrupted"
         print(
             f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "
             "--ckpt_path last.",

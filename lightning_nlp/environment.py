@@ -11,10 +11,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from lightning_nlp import __version__
-from lightning_nlp.hardware import device_name
+from lightning_nlp.hardware import device_name, memory_gib
 from lightning_nlp.privacy import paths_with_tilde
 
 LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "wandb")
@@ -37,8 +38,9 @@ def hardware(accelerator: str = "auto") -> dict[str, Any]:
     Args:
         accelerator: Lightning's `trainer.accelerator`.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"device": device_name(accelerator), "cores": os.cpu_count(), "memory_gib": round(memory / 2**30, 1)}
+    memory = memory_gib(torch.device("cpu"))
+    rounded = None if memory is None else round(memory, 1)
+    return {"device": device_name(accelerator), "cores": os.cpu_count(), "memory_gib": rounded}
 
 
 def commit() -> str | None:

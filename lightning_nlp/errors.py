@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+TIME_LIMIT = 14  # SIGALRM's number, by which a time limit ends like a signal; Windows has no such name
 
 
 class UserError(ValueError):
     """Bad input: the command line prints the message alone and exits with code 2.
 
-    It is a type of its own so that a `ValueError` out of a library, which is a bug of ours until shown otherwise, keeps
-    its traceback. A message has four parts: what is wrong, the value found, where, and the argument or command that
-    cures it.
+    It is a type of its own so that a `ValueError` out of a library, which is a bug of ours until shown
+    otherwise, keeps its traceback. A message has four parts: what is wrong, the value found, where, and the
+    argument or command that cures it.
     """
 
 
@@ -59,3 +61,22 @@ def lightning_errors() -> Iterator[None]:
         if isinstance(error, UserError) or not frame.f_globals["__name__"].startswith("lightning."):
             raise
         raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
+    """Turn what torch raises when a batch does not fit into the memory into a UserError.
+
+    Args:
+        cure: Is given the error, and names the arguments for smaller batches.
+    """
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        # on a CPU there is no type for it
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        where = "GPU's" if isinstance(error, torch.OutOfMemoryError) else "machine's"
+        raise UserError(f"A batch does not fit into this {where} memory: give {cure(error)}.") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import time
 from functools import cache
 from typing import NamedTuple
@@ -19,8 +21,9 @@ class Peaks(NamedTuple):
     fp32: float
 
 
-# By the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print the figures with sparsity, which
-# are twice the dense ones below. GeForce cards: with float32 accumulation, as PyTorch's matrix products have it.
+# By the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print the figures with
+# sparsity, which are twice the dense ones below. GeForce cards: with float32 accumulation, as PyTorch's
+# matrix products have it.
 PEAKS = {
     "GB200": Peaks(2500, 2500, 1250, 80),  # Blackwell data sheet, "GB200 NVL72", per GPU: 5 and 2.5 PFLOPS sparse
     "B200": Peaks(2250, 2250, 1100, 75),  # Blackwell data sheet, "HGX B200", per GPU: 4.5 and 2.2 PFLOPS sparse
@@ -42,8 +45,8 @@ PEAKS = {
     "V100 PCIE": Peaks(112, None, None, 14),  # V100 data sheet, PCIe
     "T4": Peaks(65, None, None, 8.1),  # T4 data sheet
 }
-# What in a name changes nothing: the maker, the size and kind of memory, the socket that is the model's usual one. Any
-# other word (Ti, D, Laptop, MIG, a virtual GPU's profile) is another speed, and must not match.
+# What in a name changes nothing: the maker, the size and kind of memory, the socket that is the model's usual
+# one. Any other word (Ti, D, Laptop, MIG, a virtual GPU's profile) is another speed, and must not match.
 NO_MATTER = re.compile(r"NVIDIA|TESLA|GEFORCE|\d+GB?|HBM3E?|SXM\d")
 
 MATMUL_SIZE = 2048
@@ -90,8 +93,8 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 
     Args:
         device: Where the training runs.
-        precision: Lightning's `trainer.precision`. For `32-true` on a GPU, PyTorch's float32 matmul precision decides
-            between TF32 and float32.
+        precision: Lightning's `trainer.precision`. For `32-true` on a GPU, PyTorch's float32 matmul precision
+            decides between TF32 and float32.
 
     Returns:
         Operations a second of this one device, or None if it is not known; never a guess.
@@ -111,6 +114,38 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
     }
     peak = None if dtype is None else by_dtype.get(dtype)
     return None if peak is None else peak * 1e12
+
+
+def memory_gib(device: torch.device) -> float | None:
+    """All the memory of a GPU, or of this machine, in GiB; None where the system does not tell.
+
+    Args:
+        device: A CUDA device; any other stands for the machine.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 2**30
+    if not hasattr(os, "sysconf"):  # Windows
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def peak_memory_gib(device: torch.device) -> float | None:
+    """The most memory used so far, in GiB: on a GPU by PyTorch's tensors, elsewhere by this process.
+
+    Args:
+        device: Where the training runs.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes, Linux KiB
 
 
 def _dtype(precision: str) -> torch.dtype | None:

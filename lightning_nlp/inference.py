@@ -17,7 +17,7 @@ import yaml
 
 from lightning_nlp import runs
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.hardware import default_precision
 from lightning_nlp.prediction_table import PredictionTable
 from lightning_nlp.predictor import load_predictor
@@ -84,19 +84,20 @@ def predict(
     Args:
         run: A run's directory, whose export is used.
         input: A file of lines, CSV, TSV or JSONL, or `-` for lines from stdin.
-        output: The JSONL file, written whole or not at all, or `-` for stdout. A line has `index` (of the text, from
-            0) and `label` with `probabilities`, or for a masked language model `fillings`: for each [MASK] the best
-            tokens with their probabilities. A text without words has `label` null. None prints a table if stdout is a
-            terminal, and else the lines.
+        output: The JSONL file, written whole or not at all, or `-` for stdout. A line has `index` (of the
+            text, from 0) and `label` with `probabilities`, or for a masked language model `fillings`: for
+            each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
+            prints a table if stdout is a terminal, and else the lines.
         overwrite: Whether to replace an existing output.
         text_column: The column of a CSV, TSV or JSONL input.
         tokens_per_batch: Tokens at a time.
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         top_k: Fillings for each [MASK].
-        explain: Whether to add `words`: those of the text as the network saw it, each with its share in the label that
-            was predicted, against it if negative; the greatest is 1.
-        thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was chosen on
-            validation for the best F1, or for the precision 0.95. None, one or several; `label` stays the likeliest.
+        explain: Whether to add `words`: those of the text as the network saw it, each with its share in the
+            label that was predicted, against it if negative; the greatest is 1.
+        thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was
+            chosen on validation for the best F1, or for the precision 0.95. None, one or several; `label`
+            stays the likeliest.
 
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
@@ -132,17 +133,18 @@ def predict(
         thresholds=thresholds,
     )
     windows = itertools.chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
-    if output is None and sys.stdout.isatty():
-        _make_utf8(sys.stdout, "utf-8")
-        table = PredictionTable()
-        for window in windows:
-            table.add(window, predictor(window))
-        table.close()
-        return
-    with _open_output("-" if output is None else output) as file:
-        for window in windows:
-            for record in predictor(window):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    with memory_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
+        if output is None and sys.stdout.isatty():
+            _make_utf8(sys.stdout, "utf-8")
+            table = PredictionTable()
+            for window in windows:
+                table.add(window, predictor(window))
+            table.close()
+            return
+        with _open_output("-" if output is None else output) as file:
+            for window in windows:
+                for record in predictor(window):
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:

@@ -22,16 +22,16 @@ Schedule = Literal["linear", "cosine", "constant", "wsd"]
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that decay and those that do not.
 
-    Biases and the gains of norm layers, which are the parameters of fewer than two dimensions, do not decay; matrices
-    and embeddings do, as in the Trainer of transformers.
+    Biases and the gains of norm layers, which are the parameters of fewer than two dimensions, do not decay;
+    matrices and embeddings do, as in the Trainer of transformers.
 
     Args:
         module: Its frozen parameters are left out, and a tied parameter counts once.
         weight_decay: For the first group; the second has 0.
 
     Returns:
-        Always the two groups named "decay" and "no_decay", in this order, so that a checkpoint's groups can be told
-        apart whatever their values.
+        Always the two groups named "decay" and "no_decay", in this order, so that a checkpoint's groups can
+        be told apart whatever their values.
     """
     trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     decay = [parameter for parameter in trainable.values() if parameter.ndim >= 2]
@@ -50,20 +50,22 @@ def lr_lambda(
 ) -> Callable[[int], float]:
     """The factor on the learning rate at each optimizer step.
 
-    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W. Then:
+    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W.
+    Then:
 
     - "linear": (T - s) / (T - W);
     - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
     - "constant": 1;
-    - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D = ceil(`decay_ratio` T), then
-      1 - sqrt((s - T + D) / D), the decay that Hägele et al., arXiv:2405.18392, found better than a linear one.
+    - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
+      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D), the decay that Hägele et al., arXiv:2405.18392,
+      found better than a linear one.
 
     All but "constant" reach 0 exactly at step T and stay there.
 
     Args:
         schedule: One of the names above.
-        num_training_steps: The optimizer steps of the whole run; None where the run has no end, which only "constant"
-            without a warmup can live with.
+        num_training_steps: The optimizer steps of the whole run; None where the run has no end, which only
+            "constant" without a warmup can live with.
         warmup_ratio: The share of the steps, from 0 to 1, in which the rate rises from 0.
         decay_ratio: The share of the steps in which "wsd" falls; a longer warmup shortens it.
 
@@ -71,7 +73,8 @@ def lr_lambda(
         A pure function of the step, with values from 0 to 1.
 
     Raises:
-        UserError: If the schedule is unknown, a ratio lies outside 0 to 1, or the end is needed and not known.
+        UserError: If the schedule is unknown, a ratio lies outside 0 to 1, or the end is needed and not
+            known.
     """
     if schedule not in get_args(Schedule):
         raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
@@ -108,9 +111,9 @@ def lr_lambda(
 def num_training_steps(trainer: Trainer, batches_per_epoch: int | None) -> int | None:
     """How many optimizer steps a run will make.
 
-    It is computed rather than read from `trainer.estimated_stepping_batches`, because that property sets up the
-    training loader too early: Lightning then never restores a loader's state in the middle of an epoch (issue 20550 of
-    pytorch-lightning).
+    It is computed rather than read from `trainer.estimated_stepping_batches`, because that property sets up
+    the training loader too early: Lightning then never restores a loader's state in the middle of an epoch
+    (issue 20550 of pytorch-lightning).
 
     Args:
         trainer: Its `max_steps`, `max_epochs`, `accumulate_grad_batches` and `limit_train_batches` count;
@@ -156,7 +159,8 @@ def configure_adamw(
         schedule: See `lr_lambda`.
         warmup_ratio: See `lr_lambda`.
         num_training_steps: See `lr_lambda`.
-        fused: Use the fused kernel where the device has one. Lightning cannot clip gradients beside it in fp16.
+        fused: Use the fused kernel where the device has one. Lightning cannot clip gradients beside it in
+            fp16.
 
     Returns:
         A dict with "optimizer" and a "lr_scheduler" that moves once an optimizer step.
@@ -190,7 +194,8 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
 
     Args:
         module: A module that calls this in its `configure_optimizers`.
-        data: The data module, with `train_batches` as for `num_training_steps`, and `max_tokens` as for `limit_tokens`.
+        data: The data module, with `train_batches` as for `num_training_steps`, and `max_tokens` as for
+            `limit_tokens`.
 
     Returns:
         What `configure_optimizers` returns.
@@ -203,7 +208,8 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
         num_training_steps=num_training_steps(module.trainer, data.train_batches),
         fused=module.trainer.precision != "16-mixed",
     )
-    # Lightning keeps the gradients until the next backward pass, so that they take room through the forward pass too
+    # Lightning keeps the gradients until the next backward pass, so that they take room through the forward
+    # pass too
     configured["optimizer"].register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
     return configured
 
@@ -239,9 +245,9 @@ def restore_command_line(
 ) -> None:
     """Put this run's settings into a checkpoint's optimizer and scheduler, before Lightning restores them.
 
-    An optimizer's state holds its learning rate and weight decay too, so restoring one would quietly undo what the
-    command line says. The moments and the number of steps made are kept; where no setting has changed, the checkpoint
-    stays as it was, to the last bit.
+    An optimizer's state holds its learning rate and weight decay too, so restoring one would quietly undo
+    what the command line says. The moments and the number of steps made are kept; where no setting has
+    changed, the checkpoint stays as it was, to the last bit.
 
     Args:
         checkpoint: What `on_load_checkpoint` receives; changed in place.
@@ -267,7 +273,8 @@ def clip_gradients(
 ) -> None:
     """Clip as `trainer.gradient_clip_val` says, also beside a fused optimizer in bf16.
 
-    Lightning refuses that in every mixed precision, but only fp16 has scaled gradients that must not be clipped.
+    Lightning refuses that in every mixed precision, but only fp16 has scaled gradients that must not be
+    clipped.
 
     Args:
         trainer: The running Trainer.
@@ -284,16 +291,28 @@ def clip_gradients(
     clip(optimizer, gradient_clip_val, algorithm)
 
 
-def log_gradient_norm(module: LightningModule) -> None:
-    """Log `train/grad_norm`, that of all gradients before they are clipped, in the steps that Lightning logs.
+def log_step(module: LightningModule, optimizer: Optimizer) -> None:
+    """Log `train/lr` and `train/grad_norm`, that of all gradients before they are clipped, in log steps.
 
     Args:
         module: Whose gradients are whole now: accumulated, and of all processes.
+        optimizer: The module's.
     """
-    every = module.trainer.log_every_n_steps  # type: ignore[attr-defined]
-    if every and (module.trainer.global_step + 1) % every == 0:
+    if is_log_step(module.trainer, module.trainer.global_step + 1):
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
         module.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+
+
+def is_log_step(trainer: Trainer, step: int) -> bool:
+    """Whether Lightning writes down what is logged in a step.
+
+    Args:
+        trainer: With `log_every_n_steps`; 0 stands for never.
+        step: The optimizer step, from 1: `trainer.global_step` once it is done.
+    """
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every) and step % every == 0
 
 
 def check_range(

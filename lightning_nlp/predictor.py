@@ -46,7 +46,8 @@ def load_predictor(
         tokens_per_batch: Tokens at a time.
         top_k: Fillings for each [MASK].
         explain: Whether a record tells the words that drove it.
-        thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for neither.
+        thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for
+            neither.
 
     Returns:
         The function.
@@ -75,12 +76,13 @@ def load_predictor(
     realign(network)
     packs = (
         settings.get("packing", "auto") is not False
-        and packing.why_not(network, device=device.type, precision=precision) is None
+        and packing.why_not(network, device=device, precision=precision) is None
     )
     if packs:
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
-    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone surrogates.
+    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone
+    # surrogates.
     prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:

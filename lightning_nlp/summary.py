@@ -21,7 +21,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
         ("time", _duration(facts["seconds"])),
         ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
         ("model FLOPs utilisation", "not known" if facts["mfu"] is None else f"{facts['mfu']:.1%}"),
-        ("peak memory", f"{facts['peak_memory_gib']:.2f} GiB"),
+        ("peak memory", "not known" if facts["peak_memory_gib"] is None else f"{facts['peak_memory_gib']:.2f} GiB"),
         ("hardware", f"{facts['hardware']}, {facts['precision']}"),
         ("best checkpoint", str(run_dir / facts["checkpoint"])),
         ("export", str(run_dir / "export")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning_nlp import ranks, runs
 from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
-from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.errors import UserError, lightning_errors
+from lightning_nlp.errors import UserError, lightning_errors, memory_errors
 from lightning_nlp.export import export_run
-from lightning_nlp.hardware import device_name
+from lightning_nlp.hardware import device_name, peak_memory_gib
 from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory
 from lightning_nlp.summary import print_summary
@@ -77,7 +78,7 @@ class Training:
             if isinstance(datamodule, TextDataModule):
                 # not by Lightning, where the other processes would wait in a collective, with its time limit
                 datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
-            with lightning_errors(), ranks.lost_peers():
+            with lightning_errors(), ranks.lost_peers(), memory_errors(self._smaller_batches):
                 trainer.fit(model, datamodule=datamodule, **kwargs)
             if self.last.requested and self.last.checkpoint.is_file():  # after the very last step
                 raise Interrupted(self.last.checkpoint, trainer.global_step, self.last.requested)
@@ -95,7 +96,7 @@ class Training:
                 runs.discard(self.run.path)
             return
         try:
-            with ranks.lost_peers():
+            with ranks.lost_peers(), memory_errors(self._smaller_batches):
                 self._finish(model, datamodule, time.monotonic() - self.started)
         except SystemExit as stop:
             self._report_end("interrupted")
@@ -108,7 +109,8 @@ class Training:
         trainer, run_dir = self.trainer, self.run.path
         self._epochs()
         best = self._best_checkpoint()
-        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would be too low
+        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would
+        # be too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
@@ -127,6 +129,13 @@ class Training:
             logger.finalize("success")
         if trainer.is_global_zero:
             print(run_dir, flush=True)
+
+    def _smaller_batches(self, error: RuntimeError) -> str:
+        modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+        training = "lightning.pytorch.loops.evaluation_loop" not in modules  # the Trainer itself has forgotten
+        accumulated = self.trainer.accumulate_grad_batches if training else None
+        cure = smaller_batches(self.config.data.init_args, accumulated)
+        return f"{cure}, with --ckpt_path last to go on" if self.last.checkpoint.is_file() else cure
 
     def _hardware(self) -> str:
         device = device_name(self.config.trainer.accelerator)
@@ -147,7 +156,7 @@ class Training:
             "seconds": seconds,
             "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
             "mfu": self.throughput.mfu,
-            "peak_memory_gib": peak_memory_gib(),
+            "peak_memory_gib": peak_memory_gib(self.trainer.strategy.root_device),
             "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
         }
@@ -164,7 +173,8 @@ class Training:
         path = Path(callback.best_model_path)
         folder = self.last.checkpoint.parent.resolve()
         if path.parent.resolve() != folder or not path.is_file():
-            # no validation took place, so there was nothing to choose by (a resumed path may be another run's)
+            # no validation took place, so there was nothing to choose by (a resumed path may be another
+            # run's)
             path = folder / runs.BEST
             self.trainer.save_checkpoint(path, weights_only=False)
         return path.resolve()
@@ -174,6 +184,25 @@ class Training:
         assert isinstance(callback, ModelCheckpoint)
         score = callback.best_model_score
         return {} if score is None or callback.monitor is None else {callback.monitor: float(score)}
+
+
+def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:
+    """The arguments that halve a batch, in training with as many examples a step as before.
+
+    Args:
+        settings: Of the data module.
+        accumulated: `trainer.accumulate_grad_batches`; None for an evaluation, whose batches may have another
+            size.
+    """
+    size, least, name = settings.get("tokens_per_batch"), settings.get("max_length") or 1, "tokens_per_batch"
+    if size is None:
+        size, least, name = settings.get("batch_size") or 1, 1, "batch_size"
+        if accumulated is None:
+            size, name = settings.get("eval_batch_size") or 2 * size, "eval_batch_size"
+    if size // 2 < least:
+        return "a lower --data.max_length, since a batch is one text already"
+    steps = f" and --trainer.accumulate_grad_batches {2 * accumulated}" if accumulated else ""
+    return f"--data.{name} {size // 2}{steps}"
 
 
 def prepared(datamodule: TextDataModule) -> str:

@@ -18,12 +18,13 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_nlp.environment import run_config
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import TIME_LIMIT, UserError, one_line
 from lightning_nlp.metrics_csv import read_rows
 from lightning_nlp.wandb_export import send_export
 
-# W&B waits for a minute and a half at the start, and without end at the finish. What it collects beside the metrics
-# (command line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
+# W&B waits for a minute and a half at the start, and without end at the finish. What it collects beside the
+# metrics (command line, user, host, paths, what is printed) is of the machine, and goes where the run is
+# published.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,
@@ -40,24 +41,25 @@ MAXIMIZED = ("accuracy", "precision", "recall", "f1", "top1", "top5")
 TASKS = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}
 # A server's refusal, in W&B's words and its own; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
-PREEMPTED = (128 + signal.SIGTERM, 128 + signal.SIGALRM)
+PREEMPTED = (128 + signal.SIGTERM, 128 + TIME_LIMIT)
 
 
 class WandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, which neither stops nor holds up a training where its server fails.
 
-    What is logged goes to files in the run's directory first, and is sent from there by a process of W&B's own. A
-    server that is away at the start leaves the run offline, and one that is away at the end is not waited for.
+    What is logged goes to files in the run's directory first, and is sent from there by a process of W&B's
+    own. A server that is away at the start leaves the run offline, and one that is away at the end is not
+    waited for.
 
-    The run's configuration is the run's config.yaml, with the code's commit, the versions, the hardware and what is
-    known of the data. An evaluation's record becomes charts and tables.
+    The run's configuration is the run's config.yaml, with the code's commit, the versions, the hardware and
+    what is known of the data. An evaluation's record becomes charts and tables.
 
     Args:
-        skip_before: Steps before this one, numbered from 0, are not logged: a run that was killed had sent them, and a
-            resume trains those after its checkpoint again.
-        upload_export: Whether the exported folder is sent as a model artifact, named after the run, at the end of a
-            run that is online. Alias `last` is the newest one; `best` moves to it if its score on validation is not
-            worse.
+        skip_before: Steps before this one, numbered from 0, are not logged: a run that was killed had sent
+            them, and a resume trains those after its checkpoint again.
+        upload_export: Whether the exported folder is sent as a model artifact, named after the run, at the
+            end of a run that is online. Alias `last` is the newest one; `best` moves to it if its score on
+            validation is not worse.
         **kwargs: Those of Lightning's; `settings` goes over `WANDB_SETTINGS`.
     """
 
@@ -162,8 +164,8 @@ class WandbLogger(loggers.WandbLogger):
         """End the run; if the server does not take all of it within a time, say how to send it.
 
         Args:
-            exit_code: What the process ends with. 0 counts as finished; that of SIGTERM and of the time limit as
-                preempted, which means that it can go on; any other as failed.
+            exit_code: What the process ends with. 0 counts as finished; that of SIGTERM and of the time limit
+                as preempted, which means that it can go on; any other as failed.
         """
         run, self._experiment = self._experiment, None
         if run is None or getattr(run, "_is_finished", False):  # where nothing was trained, before its files went
@@ -193,12 +195,12 @@ def offline_notice(reason: str, run_dir: Any) -> str:
 def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
-    Without a login, or without an answer from the server, the run is offline, said in one line; a key that is refused
-    is an error, before any data is prepared.
+    Without a login, or without an answer from the server, the run is offline, said in one line; a key that is
+    refused is an error, before any data is prepared.
 
     Args:
-        init_args: The arguments from the configuration; those that are None are left out, since as explicit arguments
-            they would override what WandbLogger itself sets (`resume="allow"` above all).
+        init_args: The arguments from the configuration; those that are None are left out, since as explicit
+            arguments they would override what WandbLogger itself sets (`resume="allow"` above all).
         run_dir: The run's directory; W&B's own files go to its `wandb/`.
         timeout_s: How long to wait for the server at the start, in seconds.
 

@@ -59,7 +59,18 @@ def put_in_place(unfinished: Path, target: Path) -> None:
         OSError: If it cannot be renamed.
     """
     unfinished.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Force a file's content, or a folder's names, to the disk.
+
+    Args:
+        path: The file or folder.
+    """
+    if os.name == "nt":  # opens no folders, and syncs only what is open for writing
+        return
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -81,7 +81,8 @@ for sizes in ([(5, 3)], [(1, 3), (4, 0)]):
             (loss / len(sizes)).backward()
     mean.rescale(network.parameters(), len(sizes))
     gradients.append(network.module.weight.grad)
-torch.save(gradients, f"{folder}/{rank}.pt")
+loss, joint = AccumulatedMean().loss(torch.tensor([float("inf"), 1.0])[rank], torch.tensor(3))
+torch.save([*gradients, loss, joint], f"{folder}/{rank}.pt")
 torch.distributed.destroy_process_group()
 """
 
@@ -98,7 +99,9 @@ def test_accumulation_is_exact_over_ranks_too(tmp_path):
     ]
     assert [process.wait(timeout=200) for process in ranks] == [0, 0]
     for rank in range(2):
-        gradients = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        *gradients, loss, joint = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert torch.isinf(loss), "finite here or not, all processes see that the step is not"
+        assert torch.isinf(joint)
         assert len(gradients) == 2
         for gradient in gradients:
             torch.testing.assert_close(gradient, layer.weight.grad)

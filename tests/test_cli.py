@@ -4,6 +4,9 @@ import contextlib
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -221,3 +224,28 @@ def test_own_data_with_a_split_of_its_own(tmp_path, tiny_cls, cache_dir):
     run = invoke("fit", *tiny_cls, *columns, "--runs_dir", tmp_path / "r", "--trainer.max_epochs", "1").run
     labels = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))["id2label"]
     assert labels == {"0": "0", "1": "1", "2": "2"}
+
+
+# What Windows has not is taken away once the libraries, which know that, are imported.
+WITHOUT_POSIX = """
+import os, signal, sys
+import datasets, lightning, torch, transformers, torchmetrics, jsonargparse, tokenizers
+from transformers import DistilBertForSequenceClassification
+for module, names in ((signal, ("SIGALRM", "SIGHUP")), (os, ("sysconf", "fork"))):
+    for name in names:
+        delattr(module, name)
+sys.modules["resource"] = sys.modules["fcntl"] = None
+from lightning_nlp.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_what_windows_lacks_is_not_asked_for(tiny_cls, tmp_path):
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", str(tmp_path)]
+    command = [sys.executable, "-c", WITHOUT_POSIX, *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    run = Path(result.stdout.splitlines()[-1])
+    assert (run / "export" / "model.safetensors").is_file()
+    assert not read_metrics(run)[0].get("perf/peak_memory_gib")

@@ -1,8 +1,12 @@
+import os
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from lightning_nlp import hardware
-from lightning_nlp.hardware import default_precision, device_name, peak_flops
+from lightning_nlp.hardware import default_precision, device_name, memory_gib, peak_flops, peak_memory_gib
 
 
 @pytest.fixture
@@ -207,3 +211,32 @@ def test_measuring_leaves_the_seed_alone(monkeypatch):
     assert 1e7 < peak_flops(CPU, "32-true") < 1e15
     assert torch.equal(before, torch.get_rng_state())
     hardware._measured_peak.cache_clear()
+
+
+# --- memory
+
+
+def test_peak_memory_is_that_of_the_device_of_the_training(monkeypatch):
+    """On the CPU of a machine with a GPU, the GPU's would be another program's, or nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5 * 2**30)
+    before = peak_memory_gib(torch.device("cpu"))
+    assert 0.05 < before < 100
+    held = torch.ones(2**27)  # half a GiB
+    assert before <= peak_memory_gib(torch.device("cpu")) < 100
+    del held
+    assert peak_memory_gib(torch.device("cuda", 0)) == 5
+
+
+def test_memory_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=16 * 2**30))
+    assert memory_gib(torch.device("cuda", 0)) == 16
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert memory_gib(torch.device("cpu")) == pages / 2**30
+
+
+def test_what_windows_lacks_is_not_known(monkeypatch):
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert memory_gib(torch.device("cpu")) is None
+    assert peak_memory_gib(torch.device("cpu")) is None

@@ -10,6 +10,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from lightning_nlp.errors import warn_user
+from lightning_nlp.optim import is_log_step
 
 # Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
 RECENT = 10
@@ -19,8 +20,9 @@ USUAL = 20
 class Divergence(Callback):
     """Warns, once, when the training loss is far over its running median.
 
-    Far is twice the median of the 10 to 20 log steps before, and over half of what the loss was in the first ones: when
-    a small loss doubles, nothing is lost. Losses are added up on their device and read only when Lightning logs.
+    Far is twice the median of the 10 to 20 log steps before, and over half of what the loss was in the first
+    ones: when a small loss doubles, nothing is lost. Losses are added up on their device and read only when
+    Lightning logs.
     """
 
     def __init__(self) -> None:
@@ -37,8 +39,8 @@ class Divergence(Callback):
         """Add up, and judge in the steps that Lightning logs in."""
         self._sum = self._sum + outputs["loss"].detach()
         self._batches += 1
-        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if step != self._read_step and every and step % every == 0:
+        step = trainer.global_step
+        if step != self._read_step and is_log_step(trainer, step):
             self._read_step = step
             self._judge(float(self._sum) / self._batches, step)
             self._sum, self._batches = 0.0, 0

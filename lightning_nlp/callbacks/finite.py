@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError, warn_user
+from lightning_nlp.optim import is_log_step
 from lightning_nlp.whole_files import write_whole
 
 SHOWN = 5  # parameters and texts that a message names; the file has all
@@ -35,17 +36,19 @@ class Step(NamedTuple):
 class Finite(Callback):
     """Keeps losses and gradients that are not finite (NaN, infinite, or with a norm beyond float32) from the weights.
 
-    On a GPU nobody waits for the answer: the fused AdamW reads a flag on the device, its `found_inf`, and then changes
-    neither weights nor its own state. Flags are read in the steps that Lightning logs in, and before a validation. On a
-    CPU, where reading costs nothing, the training stops at the very step. The schedule counts a step that was left out.
+    On a GPU nobody waits for the answer: the fused AdamW reads a flag on the device, its `found_inf`, and
+    then changes neither weights nor its own state. Flags are read in the steps that Lightning logs in, and
+    before a validation. On a CPU, where reading costs nothing, the training stops at the very step. The
+    schedule counts a step that was left out.
 
-    The scaled gradients of `16-mixed` overflow now and then by design, and its scaler leaves such steps out; there only
-    the loss counts.
+    The scaled gradients of `16-mixed` overflow now and then by design, and its scaler leaves such steps out;
+    there only the loss counts.
 
     Args:
-        folder: Where each such step is saved, as `step_N.safetensors`: the tensors of its batches under names such as
-            `0/input_ids`, and the report as JSON in the metadata.
-        skip: How many such steps may be left out before the training stops; a resumed training goes on counting.
+        folder: Where each such step is saved, as `step_N.safetensors`: the tensors of its batches under names
+            such as `0/input_ids`, and the report as JSON in the metadata.
+        skip: How many such steps may be left out before the training stops; a resumed training goes on
+            counting.
         deferred: Whether flags are read at log steps only; None for what the device needs.
 
     Raises:
@@ -100,24 +103,22 @@ class Finite(Callback):
                     gradients.append(parameter.grad)
         norms = torch.stack(torch._foreach_norm(gradients)) if gradients else torch.zeros(0, device=pl_module.device)
         failed = (~torch.cat([norms, torch.stack(self._losses)]).isfinite().all()).float()
-        failed = trainer.strategy.reduce(failed, reduce_op="max")  # all must do the same
         self._steps.append(Step(trainer.global_step + 1, self._batches, self._losses, parameters, norms, failed))
         self._batches, self._losses = [], []
         fused = bool(optimizer.defaults.get("fused"))
-        if fused:
-            optimizer.found_inf = failed  # type: ignore[attr-defined]
         deferred = pl_module.device.type == "cuda" and fused if self.deferred is None else self.deferred
         if not deferred:
-            self._look(trainer)
-            if failed and not fused:
-                optimizer.zero_grad()  # what has no gradient is not changed
+            failed = self._look(trainer)
+        if fused:
+            optimizer.found_inf = failed  # type: ignore[attr-defined]
+        elif failed:
+            optimizer.zero_grad()  # what has no gradient is not changed
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look in the steps that Lightning logs in."""
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and trainer.global_step % every == 0:
+        if is_log_step(trainer, trainer.global_step):
             self._look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -128,12 +129,15 @@ class Finite(Callback):
         """Look while the loader still stands in this epoch."""
         self._look(trainer)
 
-    def _look(self, trainer: Trainer) -> None:
-        """Read the flags of all steps since the last look: wait for the device, once."""
+    def _look(self, trainer: Trainer) -> Tensor:
+        """Read the flags of all steps since the last look: wait for the device, once. Returns the last step's."""
         steps, self._steps = self._steps, []
         if not steps:
-            return
-        for step, failed in zip(steps, torch.stack([step.failed for step in steps]).tolist(), strict=True):
+            return torch.zeros(())
+        flags = torch.stack([step.failed for step in steps])
+        if trainer.world_size > 1:  # gradients and our modules' losses agree already; another module's may not
+            flags = trainer.strategy.reduce(flags, reduce_op="max")
+        for step, failed in zip(steps, flags.tolist(), strict=True):
             if not failed:
                 continue
             what = self._save(trainer, step)
@@ -146,6 +150,7 @@ class Finite(Callback):
                 )
             self.skipped += 1
             warn_user(f"Step {step.number} is not finite and was left out ({self.skipped} of {self.skip}): {what}.")
+        return flags[-1]
 
     def _save(self, trainer: Trainer, step: Step) -> str:
         """Write a step down, and describe it in some clauses."""

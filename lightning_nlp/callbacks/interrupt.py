@@ -19,6 +19,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp.errors import TIME_LIMIT
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,7 +30,7 @@ class Interrupted(Exception):
     Args:
         checkpoint: The file.
         step: The optimizer steps in it.
-        number: The signal; SIGALRM stands for the time limit.
+        number: The signal; TIME_LIMIT stands for the time limit.
     """
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
@@ -62,18 +64,19 @@ def exit_on_signals() -> Iterator[None]:
 class LastCheckpoint(Checkpoint):
     """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one at the next whole step; the second stops at once.
 
-    A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where a
-    checkpoint would be of neither the one state nor the other. So it is written when the step is whole and its metrics
-    are logged. A validation is broken off; it begins anew when the training goes on.
+    A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where
+    a checkpoint would be of neither the one state nor the other. So it is written when the step is whole and
+    its metrics are logged. A validation is broken off; it begins anew when the training goes on.
 
-    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This callback is a
-    `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be saved.
+    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This
+    callback is a `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be
+    saved.
 
     Args:
         checkpoint: The file to write.
         save_minutes: Write it when the last one is so old, besides after each validation.
-        max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit counts the
-            time before a resume too, and ends as if the training were complete.
+        max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit
+            counts the time before a resume too, and ends as if the training were complete.
     """
 
     def __init__(
@@ -111,10 +114,10 @@ class LastCheckpoint(Checkpoint):
     def _agree(self, trainer: Trainer) -> bool:
         """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask at log steps only."""
         remaining = self._timer.time_remaining()
-        number = self.requested or (signal.SIGALRM if remaining is not None and remaining <= 0 else 0)
+        number = self.requested or (TIME_LIMIT if remaining is not None and remaining <= 0 else 0)
         save = time.monotonic() - self._saved_at >= self.save_seconds
         if trainer.world_size > 1:
-            if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            if trainer.global_step % max(1, trainer.log_every_n_steps):  # type: ignore[attr-defined]
                 return False
             wishes = torch.tensor([number, int(save)], device=trainer.strategy.root_device)
             number, save = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
@@ -138,8 +141,9 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
-        So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as complete.
-        Where a validation follows, all is left to that: Lightning would not make up for it after a resume.
+        So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as
+        complete. Where a validation follows, all is left to that: Lightning would not make up for it after a
+        resume.
         """
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
@@ -210,8 +214,8 @@ def positions(trainer: Trainer) -> dict[str, Any]:
 def begun_validation(trainer: Trainer) -> dict[str, Any]:
     """The loops' positions that let Lightning run a whole validation first when it resumes.
 
-    It does so if the validation stands in the middle of a batch; for one that is due but not begun, it does not. So the
-    first batch counts as started.
+    It does so if the validation stands in the middle of a batch; for one that is due but not begun, it does
+    not. So the first batch counts as started.
 
     Args:
         trainer: At the start of the first batch of a validation within `fit`.

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import (
 )
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.optim import num_training_steps
+from lightning_nlp.optim import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
 SECONDS_A_LINE = 30.0
@@ -128,7 +128,7 @@ class Progress(RichProgressBar):
 
         To read a loss is to wait until the GPU has computed it.
         """
-        if self._shown and trainer.training and trainer.global_step % max(1, trainer.log_every_n_steps):  # type: ignore[attr-defined]
+        if self._shown and trainer.training and not is_log_step(trainer, trainer.global_step):
             return self._shown
         logged = trainer.callback_metrics
         metrics: dict[str, Any] = {}
@@ -170,10 +170,10 @@ class PlainProgress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A line, if the last one is old."""
-        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step = trainer.global_step
         left = self._pace.left(trainer)
         old = time.monotonic() - self._said_at >= self.seconds
-        if old and step != self._said_step and every and step % every == 0:
+        if old and step != self._said_step and is_log_step(trainer, step):
             self._say(trainer, left)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -208,7 +208,8 @@ def progress_callbacks(monitor: str | None, *, enabled: bool) -> list[Callback]:
         enabled: `trainer.enable_progress_bar`.
 
     Returns:
-        A bar if stderr is a terminal, else plain lines, and the line before the first step; none if not enabled.
+        A bar if stderr is a terminal, else plain lines, and the line before the first step; none if not
+        enabled.
     """
     if not enabled:
         return []

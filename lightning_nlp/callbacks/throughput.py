@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.flops import Costs, Counts, count_batch, forward_costs, training_flops
-from lightning_nlp.hardware import device_name, peak_flops
+from lightning_nlp.hardware import device_name, peak_flops, peak_memory_gib
+from lightning_nlp.optim import is_log_step
 
 NOTHING = Counts()
 
@@ -37,20 +36,22 @@ class Throughput(Callback):
 
     - `perf/tokens_per_s`: real tokens a second, on all devices.
     - `perf/padding_efficiency`: real tokens / places in the batches; 1 for packed ones.
-    - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has one.
-    - `perf/data_wait`: share of the time between the end of one batch and the start of the next. Besides the loader's
-      work (and the collator's, if it has no worker processes) it contains what Lightning does there: the copy to the
-      device, the loggers, other callbacks such as a checkpoint's. It is the host's time: a GPU may still be at work.
-    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the most that one
-      device could do. Not logged where either is not known.
+    - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has
+      one.
+    - `perf/data_wait`: share of the time between the end of one batch and the start of the next. Besides the
+      loader's work (and the collator's, if it has no worker processes) it contains what Lightning does there:
+      the copy to the device, the loggers, other callbacks such as a checkpoint's. It is the host's time: a
+      GPU may still be at work.
+    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the most
+      that one device could do. Not logged where either is not known.
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
-    Time counts from the first step's end, so that warm-up is left out, and stands still during validation. Counts stay
-    on the device; they are read only when Lightning logs.
+    Time counts from the first step's end, so that warm-up is left out, and stands still during validation.
+    Counts stay on the device; they are read only when Lightning logs.
 
     Args:
-        peak_tflops: The most that one device could do in the run's precision, dense, in TFLOP/s; null takes the GPU's
-            data sheet, or measures the CPU.
+        peak_tflops: The most that one device could do in the run's precision, dense, in TFLOP/s; null takes
+            the GPU's data sheet, or measures the CPU.
 
     Raises:
         UserError: If `peak_tflops` is not above 0.
@@ -113,8 +114,8 @@ class Throughput(Callback):
         self._interval.counts = Counts(*(a + b for a, b in zip(self._interval.counts, counts, strict=True)))
         self._interval.places += batch["input_ids"].numel()
         self._interval.batches += 1
-        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if step != self._logged_step and every and step % every == 0:
+        step = trainer.global_step
+        if step != self._logged_step and is_log_step(trainer, step):
             self._logged_step = step
             self._log(trainer, pl_module)
         self._interval.ended = time.perf_counter()
@@ -137,7 +138,8 @@ class Throughput(Callback):
         pl_module.log("perf/data_wait", interval.waited / seconds)
         if self._costs and self._peak:
             pl_module.log("perf/mfu", flops / seconds / self._peak)
-        pl_module.log("perf/peak_memory_gib", peak_memory_gib())
+        if (memory := peak_memory_gib(pl_module.device)) is not None:
+            pl_module.log("perf/peak_memory_gib", memory)
 
     def _collect(self) -> tuple[int, int, float]:
         """Stop the clock, and add the interval's tokens, operations and seconds to the totals."""
@@ -163,11 +165,3 @@ class Throughput(Callback):
     def mfu(self) -> float | None:
         """Model FLOPs utilisation over the whole fit on this process; None where it is not known."""
         return self.flops / self.seconds / self._peak if self._costs and self._peak and self.seconds > 0 else None
-
-
-def peak_memory_gib() -> float:
-    """The most memory used so far, in GiB: of the GPU if there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes, Linux KiB

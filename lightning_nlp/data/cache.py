@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lightning_nlp.errors import UserError, warn_user
-from lightning_nlp.whole_files import put_in_place
+from lightning_nlp.whole_files import put_in_place, sync
 
 CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
 
@@ -19,8 +18,8 @@ CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
-    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that could be
-    taken for a cache; a lock lets a second process wait for the first one's result.
+    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that
+    could be taken for a cache; a lock lets a second process wait for the first one's result.
 
     Args:
         cache_dir: Where caches lie.
@@ -101,8 +100,4 @@ def broken_part(folder: Path) -> str | None:
 def sync_tree(folder: Path) -> None:
     """Force a folder's files to the disk, so that a rename afterwards cannot name files without their content."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.hardware import memory_gib
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models.packing import POSITIONS_AFTER_PADDING
 from lightning_nlp.optim import Schedule, check_range, lr_lambda
@@ -17,14 +17,16 @@ from lightning_nlp.optim import Schedule, check_range, lr_lambda
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# The names under which the architectures keep the two rates; the first line is the encoder's, the second the head's.
+# The names under which the architectures keep the two rates; the first line is the encoder's, the second the
+# head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
 )
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another tokenizer.
+# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another
+# tokenizer.
 MOST_UNUSED_ROWS = 1024
 
 
@@ -61,17 +63,19 @@ def build(
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
     max_position_embeddings: int,
+    device: torch.device,
     **config_overrides: Any,
 ) -> PreTrainedModel:
     """The network that a training module's settings ask for, checked against its data.
 
     Args:
         auto_class: A transformers `AutoModelFor...` class.
-        hparams: `pretrained`, `dropout` and `attention_dropout`; without `pretrained` also `n_layers`, `n_heads`, `dim`
-            and `hidden_dim`.
+        hparams: `pretrained`, `dropout` and `attention_dropout`; without `pretrained` also `n_layers`,
+            `n_heads`, `dim` and `hidden_dim`.
         tokenizer: The data's tokenizer.
         max_length: The data's longest sequence, in tokens.
         max_position_embeddings: Positions of a new network.
+        device: Where it will train, and whose memory a new network must fit into.
         **config_overrides: Attributes of the configuration, such as `id2label`.
 
     Raises:
@@ -88,6 +92,7 @@ def build(
             vocab_size=len(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
         )
+        check_memory(config, device)
         network = from_config(auto_class, config, **overrides)
     check_max_length(network.config, max_length)
     return network
@@ -115,7 +120,7 @@ def distilbert_config(
         pad_token_id: The padding token, whose embedding stays zero.
 
     Raises:
-        UserError: If a size is less than 1, `dim` is no multiple of `n_heads`, or the memory cannot hold the model.
+        UserError: If a size is less than 1, or `dim` is no multiple of `n_heads`.
     """
     from transformers import DistilBertConfig
 
@@ -134,15 +139,26 @@ def distilbert_config(
             f"dim is {dim}, which {n_heads} attention heads cannot share equally: "
             "change --model.dim or --model.n_heads."
         )
-    words = (vocab_size + max_position_embeddings) * dim
-    gigabytes = 4 * (words + n_layers * (4 * dim**2 + 2 * dim * hidden_dim)) / 2**30
-    if gigabytes > (room := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30):
-        raise UserError(
-            f"A model with n_layers {n_layers}, dim {dim}, hidden_dim {hidden_dim} and {max_position_embeddings} "
-            f"positions takes {gigabytes:,.0f} GiB, and this machine has {room:,.0f}: change --model.n_layers, "
-            "--model.dim or the other sizes."
-        )
     return DistilBertConfig(**sizes, vocab_size=vocab_size, pad_token_id=pad_token_id)
+
+
+def check_memory(config: DistilBertConfig, device: torch.device) -> None:
+    """Raise a UserError if the weights alone are more than a device holds: to make them would end the program.
+
+    Args:
+        config: The model's.
+        device: Where it will train.
+    """
+    layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
+    words = (config.vocab_size + config.max_position_embeddings) * config.dim
+    needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
+    if room is not None and needed > room:
+        raise UserError(
+            f"A model with n_layers {config.n_layers}, dim {config.dim}, hidden_dim {config.hidden_dim} and "
+            f"{config.max_position_embeddings} positions takes {needed:,.0f} GiB, and this "
+            f"{'GPU' if device.type == 'cuda' else 'machine'} has {room:,.0f}: change --model.n_layers, --model.dim or "
+            "the other sizes."
+        )
 
 
 def from_config(
@@ -188,8 +204,8 @@ def from_pretrained(
         The network. A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
 
     Raises:
-        UserError: If the model cannot be had (see `fetch_pretrained`), has no form for this task, or lacks weights of
-            the encoder.
+        UserError: If the model cannot be had (see `fetch_pretrained`), has no form for this task, or lacks
+            weights of the encoder.
     """
     from transformers import AutoConfig
     from transformers.utils import logging
@@ -233,15 +249,17 @@ def from_pretrained(
     if new:
         rank_zero_info(f"{name} brings no {', '.join(new)}: trained from scratch.")
     realign(network)
-    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay off
+    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay
+    # off
     return network.train()
 
 
 def realign(network: PreTrainedModel) -> None:
     """Move a network's weights to memory of their own; each parameter stays the object that it is, and so tied.
 
-    Those out of a safetensors file lie where the file has them, at multiples of 8 bytes instead of 64. There the
-    kernels of a CPU are slower, and they round otherwise: equal weights give outputs that differ in the last bit.
+    Those out of a safetensors file lie where the file has them, at multiples of 8 bytes instead of 64. There
+    the kernels of a CPU are slower, and they round otherwise: equal weights give outputs that differ in the
+    last bit.
 
     Args:
         network: Any network; changed in place.

@@ -17,7 +17,7 @@ from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.losses import cross_entropy_sum
-from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_gradient_norm, restore_module
+from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
 
 IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
@@ -27,23 +27,25 @@ LARGEST_LOG_PERPLEXITY = 80.0
 class MaskedLanguageModel(LightningModule):
     """A text encoder trained to guess masked tokens.
 
-    The tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a dict of
-    `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens, and `masked`, the
-    places of those; or of the packed form, see `packing.forward`.
+    The tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a
+    dict of `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens,
+    and `masked`, the places of those; or of the packed form, see `packing.forward`.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
+            then.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
         hidden_dim: Width of the feed-forward layers.
         max_position_embeddings: The longest sequence the model can take, in tokens.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its fused
-            kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
+            fused kernel, which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
+            decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
     """
 
@@ -83,6 +85,7 @@ class MaskedLanguageModel(LightningModule):
             tokenizer=data.tokenizer,
             max_length=data.max_length,
             max_position_embeddings=self.hparams["max_position_embeddings"],
+            device=self.trainer.strategy.root_device,
         )
         self.packs = packing.choose(self)
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
@@ -115,8 +118,7 @@ class MaskedLanguageModel(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Make accumulation exact; Lightning clips the gradient after this."""
         self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
-        self.log("train/lr", optimizer.param_groups[0]["lr"])
-        log_gradient_norm(self)
+        log_step(self, optimizer)
 
     def configure_gradient_clipping(
         self,
@@ -213,8 +215,8 @@ def masked_positions(labels: Tensor) -> Tensor:
 def head_on_positions(network: Any, positions: Tensor) -> Iterator[None]:
     """Within this context a masked language model of transformers computes its head at some positions only.
 
-    The head over the vocabulary costs about as much as all the layers of a small encoder, and 85% of its rows would be
-    thrown away. The encoder runs in full; a hook hands the head the chosen rows of its output.
+    The head over the vocabulary costs about as much as all the layers of a small encoder, and 85% of its rows
+    would be thrown away. The encoder runs in full; a hook hands the head the chosen rows of its output.
 
     Args:
         network: An unmodified `...ForMaskedLM`; its logits have the shape (1, n, vocabulary).
@@ -237,6 +239,7 @@ def head_on_positions(network: Any, positions: Tensor) -> Iterator[None]:
 def _metrics() -> Any:
     from torchmetrics import MeanMetric
 
-    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this setting
-    # torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not batch means.
+    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this
+    # setting torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not
+    # batch means.
     return nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in ("loss", "top1", "top5")})

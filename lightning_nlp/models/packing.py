@@ -1,7 +1,8 @@
 """Runs an unmodified Hugging Face encoder on a packed batch: sequences end to end, without padding between them.
 
-transformers lets a library register an attention function of its own. Ours knows where the sequences of the batch begin
-and end, so that no token attends across a boundary; all else in an encoder works on each token alone.
+transformers lets a library register an attention function of its own. Ours knows where the sequences of the
+batch begin and end, so that no token attends across a boundary; all else in an encoder works on each token
+alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -18,8 +20,9 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.attention import attention, attention_mask, sequences
 
-# Where packed and padded batches were shown to give the same logits and gradients (tests/models/test_packing.py). Other
-# architectures may ignore the attention interface (DeBERTa does) or hide positions elsewhere.
+# Where packed and padded batches were shown to give the same logits and gradients
+# (tests/models/test_packing.py). Other architectures may ignore the attention interface (DeBERTa does) or
+# hide positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "electra", "modernbert")
 
 # These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
@@ -27,18 +30,21 @@ POSITIONS_AFTER_PADDING = frozenset(
     "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
 )
 
+FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
+
 NAME = "lightning_nlp_packed"
 
-# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then have one
-# size, and the memory of one fits the next; of different sizes, the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then
+# have one size, and the memory of one fits the next; of different sizes, the process grows
+# (benchmarks/README.md).
 ROUND = 64
 
 
 def choose(module: LightningModule) -> bool:
     """Decide whether a module's batches are packed, say so in one line, and prepare its network if they are.
 
-    The data module's `packing` counts: True, False, or "auto": packed where that is proven, padded elsewhere. A data
-    module without it gives padded batches.
+    The data module's `packing` counts: True, False, or "auto": packed where that is proven, padded elsewhere.
+    A data module without it gives padded batches.
 
     Args:
         module: A module with a transformers model as its `network`, attached to a Trainer.
@@ -54,10 +60,10 @@ def choose(module: LightningModule) -> bool:
     asked = getattr(trainer.datamodule, "packing", False)
     if asked is False:
         return False
-    device = trainer.strategy.root_device.type
+    device = trainer.strategy.root_device
     reason = why_not(network, device=device, precision=str(trainer.precision))
     if reason is None:
-        rank_zero_info(f"Batches are packed, without padding: {network.config.model_type} on {device}.")
+        rank_zero_info(f"Batches are packed, without padding: {network.config.model_type} on {device.type}.")
         enable(network)
         return True
     if asked is True:
@@ -66,12 +72,12 @@ def choose(module: LightningModule) -> bool:
     return False
 
 
-def why_not(network: Any, *, device: str, precision: str) -> str | None:
+def why_not(network: Any, *, device: torch.device, precision: str) -> str | None:
     """What speaks against packed batches, or None.
 
     Args:
         network: A transformers model.
-        device: The type of the device.
+        device: Where it runs; a GPU is asked for its compute capability.
         precision: Lightning's `trainer.precision`.
     """
     config = network.config
@@ -79,13 +85,16 @@ def why_not(network: Any, *, device: str, precision: str) -> str | None:
         return f"packing is not proven for a {config.model_type} model ({', '.join(PROVEN)} can)"
     if hasattr(network, "classifier") and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
-    if device == "cuda":
+    if device.type == "cuda":
+        if (capability := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
+            found = ".".join(map(str, capability))
+            return f"variable-length flash attention needs compute capability 8.0, and this GPU has {found}"
         if "16" not in precision:
             return f"variable-length flash attention needs 16 bits, and the precision is {precision}"
         if attention_dropout(config) > 0:
             return "variable-length flash attention has no dropout: --model.attention_dropout 0 does without"
-    elif device != "cpu":
-        return f"packing is not proven on {device}"
+    elif device.type != "cpu":
+        return f"packing is not proven on {device.type}"
     return None
 
 
@@ -118,8 +127,8 @@ def forward(network: Any, batch: dict[str, Any]) -> Any:
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
 
     Returns:
-        transformers' output. Its logits are (n, number of classes) for n sequences, in both forms; those of a masked
-        language model are (1, tokens, vocabulary) for a packed batch, with a few rows more on a CPU.
+        transformers' output. Its logits are (n, number of classes) for n sequences, in both forms; those of a
+        masked language model are (1, tokens, vocabulary) for a packed batch, with a few rows more on a CPU.
     """
     if "cu_seqlens" not in batch:
         return network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])

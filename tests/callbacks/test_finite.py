@@ -203,3 +203,31 @@ def test_on_a_real_gpu(precision, tiny_cls, tmp_path):
     assert max(seen) == 4
     assert same(seen[3]["weights"], seen[2]["weights"])
     assert same(seen[3]["optimizer"], seen[2]["optimizer"])
+
+
+def test_between_log_steps_nothing_is_read_reduced_or_copied(tiny_cls, tmp_path, monkeypatch):
+    """On a GPU each would be a wait: a float that is logged is copied to it, a reduction is a barrier under DDP."""
+    from lightning import LightningModule
+    from lightning.pytorch.strategies import SingleDeviceStrategy
+
+    found: list[tuple[int, str]] = []
+    log, init = LightningModule.log, Finite.__init__
+
+    def logs(self, name, value, *args, **kwargs):
+        if self.trainer.training and isinstance(value, float):
+            found.append((self.trainer.global_step, name))
+        log(self, name, value, *args, **kwargs)
+
+    def reduces(self, tensor, *args, **kwargs):
+        found.append((self.lightning_module.trainer.global_step, "reduce"))
+        return tensor
+
+    monkeypatch.setattr(LightningModule, "log", logs)
+    monkeypatch.setattr(SingleDeviceStrategy, "reduce", reduces)
+    monkeypatch.setattr(Finite, "__init__", lambda self, folder, skip=0: init(self, folder, skip, deferred=True))
+    options = ["--trainer.log_every_n_steps", "3", "--trainer.max_epochs", "1", "--trainer.max_steps", "5"]
+    assert invoke("fit", *tiny_cls, *options, "--runs_dir", tmp_path).code == 0
+    assert {name for _, name in found} > {"train/lr", "perf/data_wait"}
+    steps = {step for step, _ in found}
+    assert steps >= {2, 3}, "while the third step is done, and when it is"
+    assert not steps & {1, 4}, "and not in the second and the fifth; Lightning itself reduces before and after"

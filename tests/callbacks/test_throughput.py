@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from lightning_nlp.callbacks import throughput as room
-from lightning_nlp.callbacks.throughput import Throughput, peak_memory_gib
+from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.errors import UserError
 from lightning_nlp.flops import count_batch, forward_costs, training_flops
 from tests.conftest import invoke, read_metrics
@@ -294,12 +294,3 @@ def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     assert all(row["train/loss"] for row in rows)
     assert all(0 <= float(row["perf/data_wait"]) <= 1 for row in rows)
     assert all(float(row["perf/mfu"]) > 0 for row in rows)
-
-
-def test_peak_memory_is_of_this_process():
-    before = peak_memory_gib()
-    held = torch.ones(2**27)  # half a GiB
-    if not torch.cuda.is_available():
-        assert 0.05 < before < 100
-        assert peak_memory_gib() >= before
-    del held

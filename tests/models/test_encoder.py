@@ -1,4 +1,5 @@
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -51,13 +52,14 @@ def settings(**changes):
     return {"pretrained": None, "dropout": None, "attention_dropout": 0.0, **SIZES, **changes}
 
 
-def build(auto_class=AutoModelForMaskedLM, tokenizer=None, max_length=16, **changes):
+def build(auto_class=AutoModelForMaskedLM, tokenizer=None, max_length=16, device="cpu", **changes):
     return encoder.build(
         auto_class,
         settings(**changes),
         tokenizer=tokenizer or word_tokenizer(),
         max_length=max_length,
         max_position_embeddings=16,
+        device=torch.device(device),
     )
 
 
@@ -81,6 +83,14 @@ def test_sizes_that_make_no_network_are_refused():
     for name in ("n_layers", "n_heads", "dim", "hidden_dim"):
         with pytest.raises(UserError, match=f"{name} is 0, .*--model.{name}"):
             build(**{name: 0})
+
+
+def test_a_network_must_fit_into_the_gpu_that_it_trains_on(monkeypatch):
+    """The host may have less or more."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=2**10))
+    with pytest.raises(UserError, match=r"this GPU has 0: change --model\.n_layers"):
+        build(device="cuda")
+    assert build() is not None
 
 
 # --- a pretrained network

@@ -103,7 +103,7 @@ def test_packed_is_padded(name, task):
     network = network_of(auto_class, ARCHITECTURES[name]())
     padded, packed = batches("tokens" if task == "mlm" else "texts")
     logits, loss, gradients = measure(network, padded, task)
-    assert packing.why_not(network, device="cpu", precision="32-true") is None
+    assert packing.why_not(network, device=torch.device("cpu"), precision="32-true") is None
     packing.enable(network)
     packed_logits, packed_loss, packed_gradients = measure(network, packed, task)
     assert packed_logits.shape == logits.shape
@@ -183,15 +183,27 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("config", "device", "precision", "reason"), REASONS)
-def test_what_speaks_against_packing(config, device, precision, reason):
+def test_what_speaks_against_packing(config, device, precision, reason, monkeypatch):
     network = AutoModelForSequenceClassification.from_config(config())
-    found = packing.why_not(network, device=device, precision=precision)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    found = packing.why_not(network, device=torch.device(device), precision=precision)
     assert (found is None) if reason is None else (reason in found)
+
+
+@pytest.mark.parametrize(("name", "capability"), [("T4", (7, 5)), ("V100", (7, 0))])
+def test_on_an_older_gpu_batches_are_padded_and_one_line_says_why(name, capability, monkeypatch):
+    lines = lines_of(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    module = module_with(network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]()), "auto", "cuda", "16-mixed")
+    assert not packing.choose(module)
+    (line,) = lines
+    assert line.startswith("Batches are padded, in groups of similar length: ")
+    assert f"compute capability 8.0, and this GPU has {capability[0]}.{capability[1]}" in line
 
 
 def test_mean_pooling_is_no_matter_to_a_masked_language_model():
     network = AutoModelForMaskedLM.from_config(ModernBertConfig(**MODERNBERT, classifier_pooling="mean"))
-    assert packing.why_not(network, device="cpu", precision="32-true") is None
+    assert packing.why_not(network, device=torch.device("cpu"), precision="32-true") is None
 
 
 def lines_of(monkeypatch):
