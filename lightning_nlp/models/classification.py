@@ -18,7 +18,7 @@ from lightning_nlp.optim import (
     check_range,
     clip_gradients,
     configure_module,
-    log_gradient_norm,
+    log_step,
     restore_module,
 )
 
@@ -28,26 +28,29 @@ IGNORE_INDEX = -100
 class SequenceClassifier(LightningModule):
     """A text encoder that puts each text into one of several classes.
 
-    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a
-    dict of `input_ids` and `attention_mask` (B, T), or of the packed form (see `packing.forward`), and `labels` (B,); a
-    row whose label is -100 counts nowhere.
+    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts. A
+    batch is a dict of `input_ids` and `attention_mask` (B, T), or of the packed form (see `packing.forward`),
+    and `labels` (B,); a row whose label is -100 counts nowhere.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
+            then.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
         hidden_dim: Width of the feed-forward layers.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its fused
-            kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
+            fused kernel, which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
+            decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
         label_smoothing: Share of each target spread over all classes, in training only.
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
-            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all alike.
+            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
+            alike.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class SequenceClassifier(LightningModule):
         self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
         self._accumulated = AccumulatedMean()
+        self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def configure_model(self) -> None:
         """Build the network, its loss weights and its metrics, once the data module knows the labels."""
@@ -97,6 +101,7 @@ class SequenceClassifier(LightningModule):
             tokenizer=data.tokenizer,
             max_length=data.max_length,
             max_position_embeddings=data.max_length,
+            device=self.trainer.strategy.root_device,
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
             problem_type="single_label_classification",
@@ -138,8 +143,7 @@ class SequenceClassifier(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Make accumulation exact; Lightning clips the gradient after this."""
         self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
-        self.log("train/lr", optimizer.param_groups[0]["lr"])
-        log_gradient_norm(self)
+        log_step(self, optimizer)
 
     def configure_gradient_clipping(
         self,
@@ -152,11 +156,23 @@ class SequenceClassifier(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch of the validation split; returns its `logits` (n, classes) and `labels` (n,)."""
-        return self._evaluate(batch, "val")
+        return self._evaluate(batch)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch of the test split; returns its `logits` (n, classes) and `labels` (n,)."""
-        return self._evaluate(batch, "test")
+        return self._evaluate(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget a validation that was broken off."""
+        self._evaluated.clear()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation split's metrics."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test split's metrics."""
+        self._log_metrics("test")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The probability of each class, (B, number of classes)."""
@@ -185,15 +201,22 @@ class SequenceClassifier(LightningModule):
             "classification", self._data.tokenizer, label_names=[str(name) for name in self._data.label_names]
         )
 
-    def _evaluate(self, batch: dict[str, Tensor], stage: Literal["val", "test"]) -> dict[str, Tensor]:
-        """Add a batch to a split's metrics; the loss is the plain one, without label smoothing or class weights."""
+    def _evaluate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Keep a batch's results; the loss is the plain one, without label smoothing or class weights."""
         logits, labels = self(batch), batch["labels"]
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        self._evaluated.append((losses, logits.argmax(dim=-1), labels))
+        return {"logits": logits, "labels": labels}
+
+    def _log_metrics(self, stage: Literal["val", "test"]) -> None:
+        """Log a split's metrics; to leave rows out, as they do, waits for the device, so all batches come first."""
         loss, metrics = (self.val_loss, self.val_metrics) if stage == "val" else (self.test_loss, self.test_metrics)
-        loss.update(F.cross_entropy(logits, labels, reduction="none")[labels != IGNORE_INDEX])
-        metrics.update(logits.argmax(dim=-1), labels)
+        for losses, predictions, labels in self._evaluated:
+            loss.update(losses[labels != IGNORE_INDEX])
+            metrics.update(predictions, labels)
+        self._evaluated.clear()
         self.log(f"{stage}/loss", loss, prog_bar=True)
         self.log_dict(metrics, prog_bar=stage == "val")
-        return {"logits": logits, "labels": labels}
 
 
 def _class_weights(
@@ -221,8 +244,9 @@ def _class_weights(
 def _mean() -> Any:
     from torchmetrics import MeanMetric
 
-    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this setting
-    # torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not batch means.
+    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this
+    # setting torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not
+    # batch means.
     return MeanMetric(nan_strategy="disable")
 
 
