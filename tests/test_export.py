@@ -42,11 +42,6 @@ FACTS = {
 TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
 def prepared(data):
     data.prepare_data()
     data.setup()

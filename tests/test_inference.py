@@ -36,11 +36,6 @@ TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(i * 7 % 12 + 1)) fo
 MASKED = ["la [MASK] diris", "[MASK] estas bona tago kaj poste ŝi [MASK] hejmen", "bona [MASK]", "ĝi estas [MASK] ."]
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
 def wordpiece():
     return train_wordpiece([" ".join(WORDS)] * 3, vocab_size=200, max_length=16)
 

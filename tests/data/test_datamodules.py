@@ -1,5 +1,6 @@
 import csv
 import itertools
+import math
 import pickle
 import random
 from collections import Counter
@@ -8,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from lightning import LightningModule, Trainer
 
 from lightning_nlp.data import preparation
@@ -24,11 +24,6 @@ from lightning_nlp.errors import UserError
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ("neutral", "bad", "very good")
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="module")
@@ -156,41 +151,11 @@ def test_each_text_comes_once_with_its_label(classification, reviews):
         (data.tokenizer.decode(data.tokenizer.encode(text), skip_special_tokens=True), label) for text, label in reviews
     ]
     assert len(set(expected)) == 200
-    assert Counter(itertools.chain(*texts.values())) == Counter(
-        expected
-    )  # so the splits share no text, and none is lost
-
-
-def test_each_training_example_comes_once_in_each_epoch_in_another_order(classification):
-    data = classification()
-    loader = data.train_dataloader()
-    epochs = []
-    for epoch in range(3):
-        loader.sampler.set_epoch(epoch)
-        epochs.append(examples(loader))
-    assert Counter(epochs[0]) == Counter(epochs[1]) == Counter(epochs[2])
-    assert len(epochs[0]) == data.facts["train"]["texts"] == 162
-    assert epochs[0] != epochs[1] != epochs[2]
-    assert data.train_batches == len(loader) == 21
-
-
-def test_evaluation_is_the_same_in_each_epoch(classification):
-    data = classification()
-    for loader in (data.val_dataloader(), data.test_dataloader()):
-        assert not hasattr(loader, "sampler"), "Lightning would set its epoch"
-        assert examples(loader) == examples(loader)
-
-
-def test_names_and_counts_of_the_classes(classification, reviews):
-    data = classification(max_length=200)
+    # so the splits share no text, and none is lost
+    assert Counter(itertools.chain(*texts.values())) == Counter(expected)
     assert data.label_names == ["bad", "neutral", "very good"]
-    counts = Counter()
-    for batch in data.train_dataloader():
-        counts.update(batch["labels"].tolist())
-    assert data.class_counts == [counts[0], counts[1], counts[2]]
-    total = Counter(label for _, label in reviews)
-    for name, count in zip(data.label_names, data.class_counts, strict=True):
-        assert count == pytest.approx(0.81 * total[name], abs=1.5), "the held-out parts are stratified"
+    counts = Counter(label for _, label in texts["train"])
+    assert data.class_counts == [counts[name] for name in data.label_names]
 
 
 def test_counts_of_texts_with_a_split_of_their_own(tmp_path):
@@ -229,17 +194,6 @@ def test_truncation(classification):
     assert ends["head"] != ends["head_tail"]
 
 
-def test_a_second_run_takes_its_tokens_from_the_cache(classification, monkeypatch):
-    first = classification()
-    monkeypatch.setattr(preparation, "write_tokens", lambda *args, **kwargs: pytest.fail("tokenized again"))
-    second = classification()
-    assert examples(second.train_dataloader()) == examples(first.train_dataloader())
-    second.prepare_data()  # as the test after a fit does, when the data may have changed meanwhile
-    second.setup("test")
-    with pytest.raises(pytest.fail.Exception, match="tokenized again"):
-        classification(max_length=15)
-
-
 def test_another_process_of_a_node_finds_what_the_first_prepared(classification, reviews_csv, cache):
     first = classification()
     other = TextClassificationDataModule(
@@ -262,10 +216,12 @@ def test_the_data_of_a_fit_stay_when_its_file_goes(tmp_path):
     assert examples(data.test_dataloader()) == before
 
 
-def test_the_seed_changes_the_order_and_the_split_seed_the_split(classification):
-    one, two, other = classification(seed=1), classification(seed=2), classification(seed=1, split_seed=43)
+@pytest.mark.parametrize("sizes", [{}, {"packing": True, "tokens_per_batch": 100}], ids=["texts", "tokens"])
+def test_the_seed_changes_the_order_and_the_split_seed_the_split(sizes, classification):
+    one, two = classification(seed=1, **sizes), classification(seed=2, **sizes)
+    other = classification(seed=1, split_seed=43, **sizes)
     assert examples(one.train_dataloader()) != examples(two.train_dataloader())
-    assert examples(one.train_dataloader()) == examples(classification(seed=1).train_dataloader())
+    assert examples(one.train_dataloader()) == examples(classification(seed=1, **sizes).train_dataloader())
     for split in ("train", "validation", "test"):
         same = [Counter(examples(loaders(data)[split])) for data in (one, two, other)]
         assert same[0] == same[1]
@@ -298,21 +254,17 @@ def test_tokenizer_given(classification, tmp_path):
 def test_batches_of_masked_sentences(mlm):
     data = mlm()
     assert len(data.tokenizer) == data.tokenizer.vocab_size
+    specials = torch.tensor([0, 1, 2, 3])  # [MASK] comes after them
     chosen = total = 0
     for split, loader in loaders(data).items():
         for batch in loader:
-            masked = batch.pop("masked")
-            assert masked.tolist() == (batch["labels"] != -100).flatten().nonzero().flatten().tolist()
-            assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
-            assert len({tensor.shape for tensor in batch.values()}) == 1
             assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
             assert batch["input_ids"].shape[0] <= (8 if split == "train" else 16)
             assert batch["input_ids"].max() < len(data.tokenizer)
             labelled = batch["labels"] != -100
-            assert not (labelled & (batch["attention_mask"] == 0)).any()
+            assert not torch.isin(batch["labels"][labelled], specials).any()
             changed = (batch["input_ids"] != batch["labels"]) & labelled
-            assert (batch["input_ids"][changed] != data.tokenizer.pad_token_id).all()
-            assert not labelled[:, 0].any(), "[CLS] is no word"
+            assert not torch.isin(batch["input_ids"][changed], specials).any()
             chosen += labelled.sum().item()
             total += (batch["attention_mask"].sum() - 2 * len(labelled)).item()
     assert chosen / total == pytest.approx(0.15, abs=0.02)
@@ -320,21 +272,11 @@ def test_batches_of_masked_sentences(mlm):
 
 def test_long_sentences_are_split_without_loss(mlm, sentences):
     data = mlm(max_length=8)
-    specials = {data.tokenizer.cls_token_id, data.tokenizer.sep_token_id}
-    pieces = [ids for loader in loaders(data).values() for ids in targets(loader)]
+    pieces = [ids for loader in loaders(data).values() for ids in originals(loader)]
     assert max(map(len, pieces)) == 8
     whole = data.tokenizer(sentences.read_text(encoding="utf-8").split("\n"), add_special_tokens=False)["input_ids"]
-    rows = sum(data.facts[split]["rows"] for split in loaders(data))
-    assert rows > 300
-    assert rows == sum(-(-len(ids) // 6) for ids in whole)
-    words = Counter(token for batch in data.test_dataloader() for token in batch["input_ids"].flatten().tolist())
-    assert words[data.tokenizer.mask_token_id] > 0
-    found = Counter()
-    for loader in loaders(data).values():
-        for batch in loader:
-            ids = torch.where(batch["labels"] == -100, batch["input_ids"], batch["labels"])
-            found.update(ids[batch["attention_mask"].bool()].tolist())
-    assert {token: n for token, n in found.items() if token not in specials} == Counter(itertools.chain(*whole))
+    assert len(pieces) == sum(-(-len(ids) // 6) for ids in whole) > 300
+    assert Counter(token for piece in pieces for token in piece[1:-1]) == Counter(itertools.chain(*whole))
 
 
 def test_evaluation_masks_are_the_same_for_all_runs_that_compare(mlm):
@@ -342,10 +284,14 @@ def test_evaluation_masks_are_the_same_for_all_runs_that_compare(mlm):
     loader = data.val_dataloader()
     first = targets(loader)
     assert targets(loader) == first, "a second pass"
-    assert targets(mlm(seed=5).val_dataloader()) == first, "a second run"
-    assert targets(mlm(seed=5, eval_batch_size=3, batch_size=5).val_dataloader()) == first, "another batch size"
-    assert targets(mlm(seed=5, num_workers=2).val_dataloader()) == first, "made by workers"
-    assert targets(mlm(seed=6).val_dataloader()) == first, "another seed of training"
+    for settings in (
+        {"seed": 6, "eval_batch_size": 3, "batch_size": 5},
+        {"num_workers": 2},
+        {"packing": True},
+        {"packing": True, "tokens_per_batch": 50},
+        {"tokens_per_batch": 50},
+    ):
+        assert targets(mlm(**settings).val_dataloader()) == first, settings
 
 
 def test_training_masks_differ_by_epoch_and_not_by_workers(mlm):
@@ -391,33 +337,26 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mlm_probability": 0.0}, r"--data\.mlm_probability .* not 0\.0"),
-        ({"mlm_probability": 1.5}, r"--data\.mlm_probability .* not 1\.5"),
-        ({"mask_token_prob": -0.1}, r"--data\.mask_token_prob .* not -0\.1"),
-        ({"mask_token_prob": 0.8, "random_token_prob": 0.3}, r"--data\.mask_token_prob \+ random_token_prob"),
-        ({"max_length": 2}, r"--data\.max_length must be at least 3, not 2"),
-        ({"batch_size": 0}, r"--data\.batch_size must be at least 1, not 0"),
-        ({"eval_batch_size": 0}, r"--data\.eval_batch_size must be at least 1, not 0"),
-        ({"tokens_per_batch": 15}, r"16 tokens and a batch only 15.*--data\.tokens_per_batch.*--data\.max_length"),
-        ({"tokens_per_batch": 0}, r"--data\.tokens_per_batch"),
-        ({"num_workers": -1}, r"--data\.num_workers must be at least 0, not -1"),
-        ({"seed": -1}, r"--data\.seed must be at least 0, not -1"),
-        ({"split_seed": -1}, r"--data\.split_seed must be at least 0, not -1"),
+        ({"mlm_probability": 0.0}, "must lie in .* not 0.0"),
+        ({"mlm_probability": 1.5}, "must lie in .* not 1.5"),
+        ({"mask_token_prob": -0.1}, "must lie in .* not -0.1"),
+        ({"mask_token_prob": math.nan}, "must lie in .* not nan"),
+        ({"mask_token_prob": 0.8, "random_token_prob": 0.3}, r"\+ random_token_prob is a share .* not 1.1"),
+        ({"max_length": 2}, "at least 3, not 2"),
+        ({"tokens_per_batch": 15}, "16 tokens and a batch only 15: raise .* or lower --data.max_length"),
+        ({"num_workers": -1}, "at least 0, not -1"),
+        ({"num_workers": 100_000}, r"at most \d+, not 100000"),
+        *(({name: 0}, "at least 1, not 0") for name in ("batch_size", "eval_batch_size", "vocab_size")),
+        *(({name: 0}, "at least 1, not 0") for name in ("limit_alphabet", "max_tokens")),
+        *(({name: -1}, "at least 0, not -1") for name in ("seed", "split_seed", "min_frequency")),
+        *(({name: 2**32}, f"at most {2**32 - 1}, not") for name in ("batch_size", "vocab_size", "seed")),
     ],
+    ids=str,
 )
-def test_arguments_out_of_range(mlm, settings, message):
-    with pytest.raises(UserError, match=message):
-        mlm(**settings)
-
-
-def test_missing_columns_and_files(tmp_path, classification):
-    with pytest.raises(UserError, match=r"'text'.*body, stars.*--data\.text_column"):
-        classification(text_column="text")
-    with pytest.raises(UserError, match=r"'nothing\.csv' is neither.*--data\.path"):
-        TextClassificationDataModule("nothing.csv", cache_dir=str(tmp_path)).prepare_data()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"--data\.cache_dir"):
-        classification(cache_dir=str(tmp_path / "file"))
+def test_arguments_out_of_range(settings, message):
+    with pytest.raises(UserError, match=message) as caught:
+        EsperantoDataModule(**{"max_length": 16} | settings)
+    assert f"--data.{next(iter(settings))}" in str(caught.value)
 
 
 def test_the_named_data_modules_hand_their_arguments_on(reviews_csv, sentences, cache):
@@ -435,21 +374,6 @@ def test_the_named_data_modules_hand_their_arguments_on(reviews_csv, sentences, 
     assert (data.tokens_per_batch, data.packing) == (600, True)
     data = IMDBDataModule()
     assert (data.tokens_per_batch, data.packing) == (None, "auto")
-
-
-@pytest.mark.parametrize("module", [IMDBDataModule, EsperantoDataModule])
-@pytest.mark.parametrize(("written", "read"), [("auto", "auto"), ("true", True), ("false", False)])
-@pytest.mark.parametrize("where", ["argument", "yaml"])
-def test_packing_on_the_command_line_and_in_yaml(module, written, read, where, tmp_path):
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(module, "data")
-    (tmp_path / "a.yaml").write_text(f"data:\n  packing: {written}\n  tokens_per_batch: 700\n")
-    arguments = [f"--data.packing={written}"] if where == "argument" else [f"--config={tmp_path / 'a.yaml'}"]
-    data = parser.instantiate(parser.parse_args(arguments)).data
-    assert data.packing is read if isinstance(read, bool) else data.packing == read
-    with pytest.raises(ArgumentError, match="packing"):
-        parser.parse_args(["--data.packing=perhaps"])
 
 
 def attached(data, packs, world_size=1, rank=0):
@@ -474,21 +398,6 @@ def test_the_model_decides_whether_batches_are_packed(classification, mlm, packi
                     assert ("attention_mask" in batch) != packs
 
 
-def test_packed_and_padded_epochs_hold_the_same(classification, mlm):
-    """By batch size even each batch does: they are two forms of the same steps."""
-    for make in (classification, mlm):
-        data = {packs: loaders(attached(make(), packs)) for packs in (True, False)}
-        for split in data[True]:
-            packed, padded = list(data[True][split]), list(data[False][split])
-            assert len(packed) == len(padded) > 1
-            for one, other in zip(packed, padded, strict=True):
-                together = [
-                    Counter((tuple(ids.tolist()), tuple(labels.flatten().tolist())) for ids, labels in sequences(batch))
-                    for batch in (one, other)
-                ]
-                assert together[0] == together[1]
-
-
 @pytest.mark.parametrize("packs", [True, False])
 def test_batches_filled_to_a_number_of_tokens(classification, mlm, packs):
     for make in (classification, mlm):
@@ -499,24 +408,6 @@ def test_batches_filled_to_a_number_of_tokens(classification, mlm, packs):
             most = 100 if split == "train" else 200
             assert most - 32 < max(batch["input_ids"].numel() for batch in batches) <= most
             assert Counter(originals(batches)) == Counter(originals(loaders(by_size)[split]))
-        loader = data.train_dataloader()
-        epochs = []
-        for epoch in range(3):
-            loader.sampler.set_epoch(epoch)
-            epochs.append(originals(loader))
-        assert len(set(map(tuple, epochs))) == 3
-        assert Counter(epochs[0]) == Counter(epochs[1]) == Counter(epochs[2])
-        assert data.train_batches == len(loader)
-
-
-def test_the_seed_chooses_which_examples_fill_a_batch(classification):
-    one, again, other = (
-        originals(classification(packing=True, tokens_per_batch=100, seed=seed).train_dataloader())
-        for seed in (1, 1, 2)
-    )
-    assert one == again
-    assert one != other
-    assert Counter(one) == Counter(other)
 
 
 def test_packed_sentences_are_grouped_by_length_and_packed_texts_are_not(mlm, classification):
@@ -529,13 +420,6 @@ def test_packed_sentences_are_grouped_by_length_and_packed_texts_are_not(mlm, cl
     assert as_built < 0.8 * lengths_in_a_batch(mlm(packing=True, tokens_per_batch=64), 0)
     as_built = lengths_in_a_batch(texts, texts.packed_window_batches)
     assert as_built == lengths_in_a_batch(classification(packing=True, tokens_per_batch=64), 0)
-
-
-def test_evaluation_masks_are_the_same_packed_and_to_a_number_of_tokens(mlm):
-    first = targets(mlm().val_dataloader())
-    assert targets(mlm(packing=True).val_dataloader()) == first
-    assert targets(mlm(packing=True, tokens_per_batch=50).val_dataloader()) == first
-    assert targets(mlm(tokens_per_batch=50).val_dataloader()) == first
 
 
 def test_rows_are_read_across_chunks_without_a_copy(tmp_path):
@@ -603,20 +487,10 @@ def train(data, packs=False, **settings):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
-def test_a_trainer_gives_each_epoch_masks_of_its_own(sentences, cache):
-    data = EsperantoDataModule(str(sentences), max_length=16, batch_size=8, val_fraction=0.1, cache_dir=cache)
-    model = train(data)
-    first, second = targets(model.epochs[0]), targets(model.epochs[1])
-    assert len(model.epochs[0]) == data.train_batches
-    assert first.keys() == second.keys()
-    assert first != second
-    assert targets(model.validations[0]) == targets(model.validations[1])
-
-
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
-@pytest.mark.parametrize("packs", [True, False])
-def test_a_trainer_sees_whole_epochs_of_batches_filled_to_a_number_of_tokens(sentences, cache, packs):
-    data = EsperantoDataModule(str(sentences), max_length=16, tokens_per_batch=120, val_fraction=0.1, cache_dir=cache)
+@pytest.mark.parametrize(("packs", "tokens"), [(True, 120), (False, None)])
+def test_a_trainer_sees_whole_epochs_each_with_masks_of_its_own(sentences, cache, packs, tokens):
+    settings = {"batch_size": 8, "tokens_per_batch": tokens, "val_fraction": 0.1}
+    data = EsperantoDataModule(str(sentences), max_length=16, **settings, cache_dir=cache)
     model = train(data, packs)
     assert sorted(model.epochs) == [0, 1]
     first, second = targets(model.epochs[0]), targets(model.epochs[1])
@@ -639,14 +513,13 @@ def test_overfit_batches_repeats_the_same_batches(sentences, cache):
         assert all(one[name].equal(two[name]) for name in one)
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize("tokens", [None, 100])
-def test_processes_share_an_epoch_without_an_example_twice(classification, world_size, packs, tokens):
+def test_processes_share_an_epoch_without_an_example_twice(classification, packs, tokens):
     alone = Counter(examples(classification().train_dataloader()))
     together, lengths = Counter(), set()
-    for rank in range(world_size):
-        data = attached(classification(tokens_per_batch=tokens), packs, world_size, rank)
+    for rank in range(3):
+        data = attached(classification(tokens_per_batch=tokens), packs, 3, rank)
         loader = data.train_dataloader()
         lengths.add(len(loader))
         for batch in loader:
