@@ -132,8 +132,7 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
 # --- checkpoints and runs
 
 
-@pytest.mark.parametrize("inside", ["callbacks", "state_dict", "everything"])
-@pytest.mark.parametrize("command", ["fit", "test"])
+@pytest.mark.parametrize(("command", "inside"), [("fit", "callbacks"), ("test", "state_dict"), ("fit", "everything")])
 def test_a_pickled_checkpoint(command, inside, tiny_cls, cls_run, marker, tmp_path):
     checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
     payload = Payload(marker)

@@ -57,22 +57,14 @@ def test_a_run_without_a_checkpoint(tmp_path, work):
     fails(["test", "--run", tmp_path], "no best checkpoint", "--ckpt_path")
 
 
-CHECKPOINTS = ["truncated", "empty", "text", "pickle", "foreign", "other_task", "other_labels"]
-
-
-@pytest.mark.parametrize("case", CHECKPOINTS)
-@pytest.mark.parametrize("command", ["fit", "test"])
+@pytest.mark.parametrize(
+    ("case", "command"), [("truncated", "fit"), ("foreign", "test"), ("other_task", "fit"), ("other_labels", "test")]
+)
 def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, work):
     path, words, more = tmp_path / "bad.ckpt", ["bad.ckpt", "--ckpt_path"], []
     good = (cls_run / "checkpoints" / "best.ckpt").read_bytes()
     if case == "truncated":
         path.write_bytes(good[: len(good) // 2])
-    elif case == "empty":
-        path.write_bytes(b"")
-    elif case == "text":
-        path.write_text("no checkpoint at all", encoding="utf-8")
-    elif case == "pickle":
-        torch.save({"lightning_nlp": Path("an object of a class")}, path)
     elif case == "foreign":
         torch.save({"state_dict": {}, "global_step": 3}, path)
     elif case == "other_task":

@@ -21,6 +21,7 @@ def test_the_hub_is_out_of_reach(given, tiny_cls, tmp_path, work):
     fails(["fit", *tiny_cls, *arguments], "nobody/nothing", option, "local")
 
 
+@pytest.mark.acceptance  # waits between its tries
 def test_a_closed_port_is_told_soon(tiny_cls, tmp_path, work, monkeypatch):
     from huggingface_hub import constants
 
