@@ -36,7 +36,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--ckpt_path", "last"], ["No run under", "last"]),
     (CLS, ["--ckpt_path", "nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
     (CLS, ["--seed_everything", "x"], ["--seed_everything cannot be 'x'"]),
-    (MLM, ["--model.warmup_ratio", "2"], ["warmup_ratio is 2"]),
+    (MLM, ["--model.lr", "-1"], ["lr is -1", "--model.lr"]),
     (MLM, ["--data.mlm_probability", "1.5"], ["--data.mlm_probability", "1.5"]),
     (MLM, ["--data.max_length", "64"], ["max_length is 64", "32 positions", "--data.max_length"]),
     (MLM, ["--model.label_smoothing", "0.1"], ["label_smoothing", "another class"]),

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch import LightningDataModule, seed_everything
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch.utils.data import DataLoader
@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.mlm import MaskedLanguageModel, head_on_positions, masked_positions
 from lightning_nlp.optim import lr_lambda
+from tests.models import fitting
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "warmup_ratio": 0.0}
@@ -67,47 +67,8 @@ class Sentences(LightningDataModule):
     val_dataloader = test_dataloader = train_dataloader
 
 
-class Gradients(Callback):
-    """Keeps the gradients as the optimizer got them."""
-
-    def __init__(self):
-        self.steps = []
-        self.stepped = 0
-
-    def on_train_start(self, trainer, pl_module):
-        usual = pl_module.configure_gradient_clipping
-
-        def clip(*args, **kwargs):
-            usual(*args, **kwargs)
-            self.steps.append({name: p.grad.clone() for name, p in pl_module.named_parameters()})
-
-        pl_module.configure_gradient_clipping = clip
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step > self.stepped:  # freed at once: they would take room through the next forward pass
-            assert all(p.grad is None for p in pl_module.parameters())
-        self.stepped = trainer.global_step
-
-
-def trainer(tmp_path, **settings):
-    settings = {"max_epochs": 1, "enable_checkpointing": False} | settings
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        **settings,
-    )
-
-
 def fit(tmp_path, data, trainer_settings=None, **settings):
-    seed_everything(0)
-    gradients = Gradients()
-    module = MaskedLanguageModel(**{**EXACT, **settings})
-    run = trainer(tmp_path, callbacks=[gradients], **(trainer_settings or {}))
-    run.fit(module, datamodule=data)
-    return module, gradients.steps, run
+    return fitting.fit(tmp_path, MaskedLanguageModel, data, trainer_settings, **{**EXACT, **settings})
 
 
 def loss_and_gradients(network, batch, sparse):
@@ -163,21 +124,6 @@ def test_positions_count_through_the_rows():
 # --- training
 
 
-def test_accumulated_batches_train_like_one_large_batch(tmp_path):
-    """8 x 1, 4 x 2, 2 x 4 and 1 x 8, though the batches have from 0 to 21 masked tokens."""
-    whole, expected, _ = fit(tmp_path, Sentences(8), {"max_epochs": 2})
-    assert len(expected) == 4
-    for batch_size in (4, 2, 1):
-        accumulate = {"max_epochs": 2, "accumulate_grad_batches": 8 // batch_size}
-        parts, gradients, _ = fit(tmp_path, Sentences(batch_size), accumulate)
-        assert len(gradients) == 4
-        for step, reference in zip(gradients, expected, strict=True):
-            for name, gradient in step.items():
-                torch.testing.assert_close(gradient, reference[name], rtol=2e-3, atol=2e-6)
-        for name, value in parts.state_dict().items():
-            torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-3, atol=1e-4)
-
-
 def test_training_is_that_of_a_plain_loop(tmp_path):
     data = Sentences(8)
     module, gradients, _ = fit(
@@ -185,7 +131,7 @@ def test_training_is_that_of_a_plain_loop(tmp_path):
     )
     seed_everything(0)
     fresh = MaskedLanguageModel(**EXACT)
-    trainer(tmp_path, max_steps=0).fit(fresh, datamodule=data)  # the weights before training
+    fitting.trainer(tmp_path, max_steps=0).fit(fresh, datamodule=data)  # the weights before training
     network = fresh.network
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
     factor = lr_lambda("linear", 4)
@@ -208,12 +154,8 @@ def test_a_batch_without_masked_tokens_trains_nothing(tmp_path):
     assert run.callback_metrics["train/loss"] == 0
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_it_learns(precision, tmp_path):
-    chars = {"validation": 4.0}
-    module, _, run = fit(
-        tmp_path, Sentences(chars_per_token=chars), {"max_epochs": 40, "precision": precision}, lr=2e-2
-    )
+def test_it_learns(tmp_path):
+    module, _, run = fit(tmp_path, Sentences(), {"max_epochs": 40, "precision": "bf16-mixed"}, lr=2e-2)
     metrics = run.callback_metrics
     assert metrics["val/loss"] < 2 < math.log(50)
     assert 0.5 < metrics["val/top1"] <= metrics["val/top5"] <= 1
@@ -318,37 +260,13 @@ def test_a_checkpoint_without_this_head_gets_a_new_one(tmp_path):
         fit(tmp_path, Sentences(tokenizer=word_tokenizer(55)), pretrained=str(tmp_path / "bert"))
 
 
-# --- checkpoints
-
-
-def test_a_checkpoint_resumes_with_the_command_line_and_refuses_other_tasks(tmp_path):
-    data = Sentences()
-    _, _, run = fit(tmp_path, data, {"max_epochs": 2})
+def test_a_checkpoint_resumes_with_the_command_line_and_refuses_another_tokenizer(tmp_path):
     path = tmp_path / "run.ckpt"
-    run.save_checkpoint(path)
-    content = torch.load(path, weights_only=True)
-    assert content["lightning_nlp"]["task"] == "mlm"
-    expected = run.callback_metrics["val/loss"].item()
-    tested = trainer(tmp_path).test(
-        MaskedLanguageModel(**EXACT), datamodule=data, ckpt_path=path, weights_only=True, verbose=False
-    )
-    assert tested[0]["test/loss"] == pytest.approx(expected, rel=1e-5)
-
-    resumed = trainer(tmp_path, max_epochs=3)
-    resumed.fit(MaskedLanguageModel(**{**EXACT, "lr": 2e-3}), datamodule=data, ckpt_path=path, weights_only=True)
+    fit(tmp_path, Sentences(), {"max_steps": 1})[2].save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["lightning_nlp"]["task"] == "mlm"
+    resumed, module = fitting.trainer(tmp_path), MaskedLanguageModel(**EXACT | {"lr": 2e-3})
+    resumed.fit(module, datamodule=Sentences(), ckpt_path=path, weights_only=True)
     assert resumed.optimizers[0].param_groups[0]["initial_lr"] == 2e-3
-    assert resumed.global_step == 9
-
     other = Sentences(tokenizer=word_tokenizer(45, pad_first=False))
     with pytest.raises(UserError, match=r"tokenizer is .*--data.tokenizer"):
-        trainer(tmp_path).fit(MaskedLanguageModel(**EXACT), datamodule=other, ckpt_path=path, weights_only=True)
-    data.label_names, data.class_counts = ["a", "b"], [1, 1]
-    sizes = {name: value for name, value in EXACT.items() if name != "max_position_embeddings"}
-    with pytest.raises(UserError, match="task is 'mlm', and this run's is 'classification'"):
-        trainer(tmp_path).test(SequenceClassifier(**sizes), datamodule=data, ckpt_path=path, weights_only=True)
-
-
-@pytest.mark.parametrize("settings", [{"lr": -1}, {"schedule": "step"}, {"attention_dropout": 1.5}], ids=str)
-def test_settings_that_cannot_be_meant_are_refused_at_once(settings):
-    with pytest.raises(UserError, match=rf"--model\.{next(iter(settings))}"):
-        MaskedLanguageModel(**settings)
+        fitting.trainer(tmp_path).fit(module, datamodule=other, ckpt_path=path, weights_only=True)
