@@ -135,7 +135,10 @@ def test_a_temperature_of_1_is_none():
 def test_a_masked_language_model():
     probe = {"text": "La [MASK] estas *bela*.", "fillings": [[{"token": "urbo|", "probability": 0.25}]]}
     record = {"metrics": {"loss": 2.5, "perplexity": math.inf, "top1": 0.4}, "probes": [probe]}
-    text = card(task="mlm", record=record, facts={"test": {"test/loss": 2.5, "test/perplexity": math.inf}})
+    short = {"epochs": 1, "steps": 1, "tokens_per_s": None, "validation": {}}
+    text = card(task="mlm", record=record, facts={"test": {"test/loss": 2.5, "test/perplexity": math.inf}} | short)
+    assert "1 epoch, 1 step in 61 s on CPU, 2 threads in 32-true.\n" in text
+    assert "\n\n\n" not in text
     data, results = results_of(text)
     assert data.pipeline_tag == "fill-mask"
     assert {name: result.metric_value for name, result in results.items()} == {"loss": 2.5, "top1": 0.4}
