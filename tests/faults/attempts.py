@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,6 @@ class Attempt:
 
     code: int  # minus the signal's number if one killed it
     seconds: float  # until it had done all that it did, without those that a process needs to end
-    cpu_seconds: float
     phases: list[str] = field(default_factory=list)  # all that it came to, in order
     signal_to_exit: float | None = None
     out: str = ""
@@ -135,42 +133,11 @@ def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Atte
     return Attempt(
         code=result["codes"][number],
         seconds=max(times.values(), default=result["ended"]) - result["started"],
-        cpu_seconds=result["cpu_seconds"],
         phases=[phase for _, phase in marks if phase != SIGNAL],
         signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
         out=texts["out"],
         err=texts["err"],
     )
-
-
-def start_program(arguments: Sequence[str], cwd: Path) -> "subprocess.Popen[str]":
-    """Start a command as a user does, as a process of its own with nothing changed in it."""
-    return subprocess.Popen(
-        [sys.executable, str(HOUSE / "train.py"), *arguments],
-        cwd=cwd,
-        env={**os.environ, **ENVIRONMENT},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def run_program(arguments: Sequence[str], cwd: Path, after: float = MOST_SECONDS) -> Attempt:
-    """Run a command as a user does, and SIGKILL it after some seconds.
-
-    Args:
-        arguments: The command line.
-        cwd: Its working directory.
-        after: Seconds from its start to a SIGKILL.
-    """
-    started = time.monotonic()
-    process = start_program(arguments, cwd)
-    try:
-        out, err = process.communicate(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-    return Attempt(process.returncode, time.monotonic() - started, 0.0, out=out, err=err)
 
 
 @dataclass
