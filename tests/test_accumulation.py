@@ -87,6 +87,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.acceptance  # its short form is in tests/faults/test_processes.py
 def test_accumulation_is_exact_over_ranks_too(tmp_path):
     rows = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)

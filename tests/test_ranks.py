@@ -59,6 +59,7 @@ sys.stdin.read()  # the first process has the store
 """
 
 
+@pytest.mark.acceptance  # its short form is each training of tests/faults/test_processes.py
 def test_torchruns_processes_wait_for_the_first(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

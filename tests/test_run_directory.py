@@ -49,8 +49,11 @@ def test_a_missing_checkpoint_makes_no_directory(tmp_path):
 def test_a_resumed_run_gets_its_configuration_back(cls_run, tmp_path):
     shutil.copytree(cls_run, tmp_path / "runs" / "cls" / "0")
     before = (tmp_path / "runs" / "cls" / "0" / "config.yaml").read_text()
+    for name in ("config.unfinished", "checkpoints/best.ckpt.unfinished"):  # a process that was killed
+        (tmp_path / "runs" / "cls" / "0" / name).touch()
     config = settings(tmp_path, "last")
     run = open_run(config, "")
+    assert not list(run.path.rglob("*.unfinished"))
     assert run.resumed
     assert run.resumed_step > 0
     assert config.ckpt_path == str(run.path / "checkpoints" / "last.ckpt")

@@ -1,6 +1,5 @@
 """A run's directory, and a training that goes on in it."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -56,6 +55,14 @@ def test_existing_run_names_the_numbers(tmp_path):
         runs.existing_run(str(tmp_path / "cls" / "4"))
 
 
+def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tmp_path):
+    killed = tmp_path / "cls" / "0"
+    killed.mkdir(parents=True)
+    for name in (runs.LOCK, "config.unfinished"):
+        (killed / name).touch()
+    assert runs.unfinished_run(tmp_path, "cls", "checkpoint: {}\ntrainer: {}") == killed
+
+
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
@@ -75,8 +82,7 @@ def same_training(one: Path, other: Path) -> None:
     assert best[0]["global_step"] == best[1]["global_step"]
 
 
-@pytest.mark.parametrize("accumulate", ["1", "2"])
-@pytest.mark.parametrize("task", ["cls", "mlm"])
+@pytest.mark.parametrize(("task", "accumulate"), [("cls", "2"), ("mlm", "1")])
 def test_an_interrupted_training_ends_as_if_it_had_not_been(task, accumulate, request, tmp_path):
     arguments = [*request.getfixturevalue(f"tiny_{task}"), *NO_DROPOUT]
     arguments += ["--trainer.accumulate_grad_batches", accumulate]
@@ -92,33 +98,37 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(task, accumulate, re
     same_training(whole, resumed.run)
 
 
+@pytest.fixture(scope="module")
+def validated_often(tiny_cls, tmp_path_factory):
+    """A training with a validation in the middle of each epoch and one at its end: its arguments, and its run."""
+    arguments = [*tiny_cls, *NO_DROPOUT, "--trainer.val_check_interval", "3"]
+    arguments += ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--early_stopping.patience", "9"]
+    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
+
+
 @pytest.mark.parametrize(
     ("hook", "call"), [("on_validation_start", 0), ("on_validation_start", 2), ("on_train_batch_end", 6)]
 )
-def test_interrupts_around_validations_lose_none(hook, call, tiny_cls, tmp_path):
-    # a validation in the middle of the epoch and one at its end; the best checkpoint must come from all of them
-    arguments = [*tiny_cls, *NO_DROPOUT, "--trainer.val_check_interval", "3"]
-    arguments += ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--early_stopping.patience", "9"]
-    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+def test_interrupts_around_validations_lose_none(hook, call, validated_often, tmp_path):
+    arguments, whole = validated_often  # whose best checkpoint comes from all validations
     with ctrl_c(hook, [call]):
-        assert invoke("fit", *arguments, "--runs_dir", tmp_path / "broken").code == 130
-    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--ckpt_path", "last").run)
+        assert invoke("fit", *arguments, "--runs_dir", tmp_path).code == 130
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
 
 
-def test_a_training_stopped_by_max_steps_goes_on(tiny_cls, tmp_path):
+@pytest.fixture(scope="module")
+def constant(tiny_cls, tmp_path_factory):
+    """A training whose learning rate does not depend on its length: its arguments, and its run."""
     arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
-    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
-    stopped = invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--trainer.max_steps", "10").run
-    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 10
-    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path / "broken", "--ckpt_path", "last").run)
+    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
 
 
-def test_more_epochs_after_the_end(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
-    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
-    shorter = [*arguments, "--runs_dir", tmp_path / "broken"]
-    assert invoke("fit", *shorter, "--trainer.max_epochs", "1").code == 0
-    same_training(whole, invoke("fit", *shorter, "--ckpt_path", "last").run)
+@pytest.mark.parametrize(("limit", "steps"), [(["--trainer.max_steps", "10"], 10), (["--trainer.max_epochs", "1"], 7)])
+def test_a_training_goes_on_after_its_end(limit, steps, constant, tmp_path):
+    arguments, whole = constant
+    stopped = invoke("fit", *arguments, "--runs_dir", tmp_path, *limit).run
+    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == steps
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
 
 
 def test_the_command_line_beats_the_checkpoint(tiny_cls, tmp_path):
@@ -175,30 +185,6 @@ def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, t
 def test_resume_auto_takes_no_checkpoint_besides(tiny_cls, tmp_path):
     outcome = invoke("fit", *tiny_cls, "--resume", "auto", "--ckpt_path", "last", "--runs_dir", tmp_path)
     assert (outcome.code, "leave out --ckpt_path last" in outcome.err) == (2, True)
-
-
-def test_a_run_killed_before_its_first_checkpoint_begins_anew_in_its_directory(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--runs_dir", tmp_path]
-    whole = invoke("fit", *arguments).run
-    killed = tmp_path / "quickstart" / "1"
-    killed.mkdir()
-    for name in ("config.yaml", "metrics.csv"):
-        shutil.copy(whole / name, killed)
-    (killed / "config.unfinished").touch()
-    (killed / ".lock").touch()
-    resumed = invoke("fit", *arguments, "--resume", "auto").run
-    assert resumed == killed
-    same_training(whole, killed)
-    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
-
-
-def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tiny_cls, tmp_path):
-    killed = tmp_path / "quickstart" / "0"
-    killed.mkdir(parents=True)
-    for name in (".lock", "config.unfinished"):
-        (killed / name).touch()
-    assert invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto").run == killed
-    assert not list(killed.glob("*.unfinished"))
 
 
 @pytest.mark.parametrize("given", [["--resume", "auto"], ["--ckpt_path", "last"]])

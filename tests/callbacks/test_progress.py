@@ -135,6 +135,7 @@ def test_quiet_leaves_the_result_alone(tiny_cls, tmp_path):
     assert "\nquiet:" not in (outcome.run / "config.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.acceptance
 def test_on_a_terminal_there_is_a_bar_of_one_line(tiny_cls, tmp_path):
     at = tiny_cls.index("--trainer.enable_progress_bar")
     arguments = [*tiny_cls[:at], *tiny_cls[at + 2 :]]
