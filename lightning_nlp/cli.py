@@ -189,7 +189,8 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`, whatever else stands in sys.argv."""
         self.config = parser.parse_args(args)
-        check_seed(self.config[self.config.subcommand].seed_everything)
+        config = self.config[self.config.subcommand]
+        config.seed_everything = check_seed(config.seed_everything, resume=config.get("resume"))
 
     def _parse_ckpt_path(self) -> None:
         """Do not read hyperparameters from the checkpoint: the command line wins (PL#20310)."""
@@ -437,3 +438,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if stop.code in {128 + number for number in SIGNALS}:
             print("Interrupted.", file=sys.stderr)
         raise
+
+
+if __name__ == "__main__":
+    main()

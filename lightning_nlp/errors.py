@@ -7,7 +7,8 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 
-TIME_LIMIT = 14  # SIGALRM's number, by which a time limit ends like a signal; Windows has no such name
+# The numbers of signals for which Windows has no name: SIGHUP, and SIGALRM, by which a time limit ends like a signal.
+HANGUP, TIME_LIMIT = 1, 14
 
 
 class UserError(ValueError):

@@ -164,7 +164,7 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
         if input == "-":
             _make_utf8(sys.stdin, "utf-8-sig")
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
-        elif not os.path.isfile(input):
+        elif not os.path.exists(input) or os.path.isdir(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
         elif file_format(Path(input)) in TABLES:
             yield from enumerate(row.text for row in read_table(Path(input), text_column))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from jsonargparse import Namespace
-from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp import ranks
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.hardware import default_precision
@@ -107,6 +110,11 @@ def check_settings(config: Namespace) -> None:
             f"--trainer.strategy {strategy} divides one model among the devices, which is not supported: give "
             "--trainer.strategy ddp, which keeps a copy on each."
         )
+    if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
+        raise UserError(
+            f"SLURM_NTASKS is {tasks}, and this program is not one for srun: unset SLURM_NTASKS, and "
+            "for several processes let one torchrun on each machine start them (the README has the command)."
+        )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
@@ -148,18 +156,25 @@ def _check_stream(config: Namespace) -> None:
         raise UserError("A stream has no end: give --trainer.max_steps or --data.max_tokens.")
 
 
-def check_seed(seed: Any) -> None:
-    """Check `seed_everything`, which is used before all other settings.
+def check_seed(seed: Any, *, resume: str | None = None) -> int:
+    """The seed that `seed_everything` stands for, which is used before all other settings.
 
     Args:
-        seed: What was given; true draws one.
+        seed: What was given; true draws one, which is printed, and written to config.yaml.
+        resume: The command's `resume`.
 
     Raises:
-        UserError: If NumPy would not take it, or if it is to be none at all.
+        UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
     """
+    if seed is True and resume is not None:
+        raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
+    if seed is True:
+        seed = int(ranks.first("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
+        rank_zero_info(f"The seed that was drawn: --seed_everything {seed}.")
     if seed is False or not 0 <= seed <= MOST_SEED:
         found = "false" if seed is False else seed
         raise UserError(f"--seed_everything must be a whole number from 0 to {MOST_SEED}, or true, not {found}.")
+    return int(seed)
 
 
 def check_names(config: Namespace) -> None:

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_nlp.environment import run_config
-from lightning_nlp.errors import TIME_LIMIT, UserError, one_line
+from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.metrics_csv import read_rows
 from lightning_nlp.wandb_export import send_export
 
@@ -41,7 +41,8 @@ MAXIMIZED = ("accuracy", "precision", "recall", "f1", "top1", "top5")
 TASKS = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}
 # A server's refusal, in W&B's words and its own; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
-PREEMPTED = (128 + signal.SIGTERM, 128 + TIME_LIMIT)
+SHIPPED_PROJECT = "lightning_nlp"  # of the yaml files, for which WANDB_PROJECT may stand
+PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 
 
 class WandbLogger(loggers.WandbLogger):
@@ -192,6 +193,23 @@ def offline_notice(reason: str, run_dir: Any) -> str:
     )
 
 
+def _wandb_settings() -> Any:
+    """W&B's settings out of its files and the environment, where an empty variable counts as none."""
+    import wandb
+    from pydantic import ValidationError
+
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]
+    try:
+        return wandb.setup().settings
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UserError(
+            f"W&B does not take WANDB_{str(problem['loc'][0]).upper()}={problem['input']} ({problem['msg']}): correct "
+            "it, unset it, or train without W&B (--trainer.logger false)."
+        ) from error
+
+
 def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
@@ -214,13 +232,16 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
 
     logging.getLogger("wandb").setLevel(logging.WARNING)  # its debug.log would name the user's folders
     arguments = {name: value for name, value in init_args.items() if value is not None}
-    arguments.setdefault("name", f"{run_dir.parent.name}-{run_dir.name}")
+    if arguments.get("project", SHIPPED_PROJECT) == SHIPPED_PROJECT:
+        arguments["project"] = os.environ.get("WANDB_PROJECT") or SHIPPED_PROJECT
+    arguments.setdefault("name", os.environ.get("WANDB_NAME") or f"{run_dir.parent.name}-{run_dir.name}")
     # a sweep's agent gives one; ours begins with a letter, since yaml takes 18192e48 for a number
     arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
-    settings = wandb.setup().settings
+    settings = _wandb_settings()
     mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
+    mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's older names
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return {**arguments, "mode": "disabled"}  # another process of a distributed training has the one run
     if mode == "online":

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -249,3 +250,12 @@ def test_what_windows_lacks_is_not_asked_for(tiny_cls, tmp_path):
     run = Path(result.stdout.splitlines()[-1])
     assert (run / "export" / "model.safetensors").is_file()
     assert not read_metrics(run)[0].get("perf/peak_memory_gib")
+
+
+def test_the_module_is_the_program_too(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cli.py", "fit", "--config", "no_such.yaml"])
+    monkeypatch.delitem(sys.modules, "lightning_nlp.cli")
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("lightning_nlp.cli", run_name="__main__")
+    assert stop.value.code == 2
+    assert "no_such.yaml" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import threading
 from itertools import pairwise
 
 import pytest
@@ -26,6 +27,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.inference import predict
 from lightning_nlp.models.encoder import from_config
+from tests.conftest import invoke
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ("bad", "neutral", "very good")
@@ -433,3 +435,14 @@ def test_bf16_gives_about_the_same_probabilities(classifier_run, tmp_path):
         abs(a["probabilities"][LABELS[0]] - b["probabilities"][LABELS[0]]) for a, b in zip(exact, rounded, strict=True)
     ]
     assert 0 < max(differences) < 0.1
+
+
+def test_a_pipe_is_read_as_a_file(classifier_run, tmp_path):
+    """As `--input <(zcat reviews.gz)` gives one."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("a good film\na bad one\n",))
+    writer.start()
+    outcome = invoke("predict", "--run", classifier_run, "--input", tmp_path / "pipe", "--output", "-")
+    writer.join()
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 2

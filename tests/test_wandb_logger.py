@@ -101,6 +101,40 @@ def test_a_refused_key_is_an_error(key, status, words, online, said, tmp_path, m
     assert said == []
 
 
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets variables for W&B's own client, which reads them anew."""
+    import wandb
+
+    wandb.teardown()
+    yield lambda **variables: [monkeypatch.setenv(name, value) for name, value in variables.items()]
+    wandb.teardown()
+
+
+def test_a_project_and_a_name_in_the_environment_stand_for_the_shipped_ones(environment, tmp_path):
+    environment(WANDB_PROJECT="mine", WANDB_NAME="trial")
+    shipped = configure_wandb({"project": "lightning_nlp"}, tmp_path / "cls" / "0")
+    assert (shipped["project"], shipped["name"]) == ("mine", "trial")
+    given = configure_wandb({"project": "another", "name": "own"}, tmp_path / "cls" / "0")
+    assert (given["project"], given["name"]) == ("another", "own")
+
+
+@pytest.mark.parametrize("mode", ["", "dryrun", "disabled"])
+def test_modes_that_wandb_takes(mode, environment, tmp_path):
+    environment(WANDB_MODE=mode, WANDB_API_KEY="")
+    found = configure_wandb({}, tmp_path / "cls" / "0")["mode"]
+    assert found == {"disabled": "disabled"}.get(mode, "offline")
+    WandbLogger(save_dir=tmp_path, mode=found)
+
+
+@pytest.mark.parametrize("variable", ["WANDB_MODE=disable", "WANDB_BASE_URL=localhost:8080"])
+def test_what_wandb_does_not_take_is_one_sentence(variable, environment, tmp_path):
+    name, _, value = variable.partition("=")
+    environment(**{name: value})
+    with pytest.raises(UserError, match=f"does not take {variable} .*unset it"):
+        configure_wandb({}, tmp_path / "cls" / "0")
+
+
 def test_arguments_that_are_none_are_left_out(tmp_path):
     arguments = configure_wandb({"project": "p", "resume": None, "anonymous": None, "id": None}, tmp_path / "cls" / "4")
     assert arguments.pop("id")

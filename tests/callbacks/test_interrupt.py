@@ -54,9 +54,9 @@ def test_a_signal_breaks_a_validation_off_and_it_begins_anew(tiny_cls, tmp_path)
     arguments = [*tiny_cls, "--model.dropout", "0.2"]
     arguments += ["--trainer.val_check_interval", "3", "--data.eval_batch_size", "2"]
     whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
-    with ctrl_c("on_validation_batch_end", [3], signal.SIGTERM):  # the first batch of the second validation: it has 3
+    with ctrl_c("on_validation_batch_end", [3], signal.SIGHUP):  # the first batch of the second validation: it has 3
         outcome = invoke("fit", *arguments, "--runs_dir", tmp_path / "broken")
-    assert outcome.code == 128 + signal.SIGTERM, outcome.err
+    assert outcome.code == 128 + signal.SIGHUP, outcome.err
     assert "after step 6;" in outcome.err
     broken = tmp_path / "broken" / "quickstart" / "0"
     assert sum(bool(row.get("val/loss")) for row in read_metrics(broken)) == 1
@@ -93,3 +93,13 @@ def test_the_last_checkpoint_is_also_written_every_few_minutes(tiny_cls, tmp_pat
     assert invoke("fit", *arguments, "--save_minutes", "1e-9", "--runs_dir", tmp_path).code == 0
     assert signal.getsignal(signal.SIGINT) is before, "given back after the training"
     assert steps == [1, 2, 3, 4], "after each whole step, the last one with its validation"
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(tiny_cls, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ctrl_c("on_train_batch_start", [2], number=signal.SIGHUP):
+            outcome = invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert outcome.code == 0, outcome.err
