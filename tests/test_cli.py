@@ -1,8 +1,5 @@
 """The command line through its public face."""
 
-import contextlib
-import csv
-import io
 import json
 import os
 import runpy
@@ -20,9 +17,8 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 RUN_FILES = {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "export/model.safetensors"}
 
 
-@pytest.mark.parametrize("task", ["cls", "mlm"])
-def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkeypatch):
-    arguments = list(request.getfixturevalue(f"tiny_{task}"))
+def test_fit_leaves_a_whole_run_and_nothing_else(tiny_cls, tmp_path, monkeypatch):
+    arguments = list(tiny_cls)
     arguments[arguments.index("--data.cache_dir") + 1] = str(tmp_path / "cache")
     home = tmp_path / "home"
     home.mkdir()
@@ -30,13 +26,12 @@ def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkey
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.setenv("HOME", str(home))
-    name = "quickstart" if task == "cls" else "quickstart_mlm"
     outcome = invoke("fit", *arguments)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.splitlines()[-1] == f"runs/{name}/0"
+    assert outcome.out.splitlines()[-1] == "runs/quickstart/0"
     assert {path.name for path in work.iterdir()} == {"runs"}
-    assert {path.name for path in (work / "runs" / name).iterdir()} == {"0"}
-    found = files_below(work / "runs" / name / "0")
+    assert {path.name for path in (work / "runs" / "quickstart").iterdir()} == {"0"}
+    found = files_below(work / "runs" / "quickstart" / "0")
     assert found >= RUN_FILES
     assert {path.split("/")[0] for path in found} == {
         *("config.yaml", "data.json", "metrics.csv", "checkpoints", "evaluation", "export", "facts.json", "report.html")
@@ -46,7 +41,8 @@ def test_fit_leaves_a_whole_run_and_nothing_else(task, request, tmp_path, monkey
     assert head == f"# python train.py fit {' '.join(arguments)}"
     again = invoke("fit", "--config", outcome_run, "--trainer.fast_dev_run", "true")  # reloads
     assert again.code == 0, again.err
-    assert invoke("fit", *arguments).out.splitlines()[-1] == f"runs/{name}/1"
+    another = invoke("fit", *arguments, "--trainer.max_epochs", "1", "--name", "mine")
+    assert another.out.splitlines()[-1] == "runs/mine/0"
 
 
 @pytest.mark.parametrize("task", ["cls", "mlm"])
@@ -92,17 +88,6 @@ def test_shipped_configurations_run_to_the_end(config, request, cache_dir, pretr
     assert files_below(outcome.run) >= RUN_FILES
     head = (CONFIGS / config).read_text(encoding="utf-8").splitlines()
     assert head[1].startswith(f"#   python train.py fit --config configs/{config}")
-
-
-def test_there_are_shipped_configurations():
-    assert {path.name for path in CONFIGS.glob("*.yaml")} >= set(LOCAL)
-
-
-def test_configurations_are_found_and_name_the_run(tiny_cls, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    options = ["--trainer.max_epochs", "1", "--runs_dir", str(tmp_path / "r")]
-    assert invoke("fit", *tiny_cls, *options).run == tmp_path / "r" / "quickstart" / "0"
-    assert invoke("fit", *tiny_cls, *options, "--name", "mine").run == tmp_path / "r" / "mine" / "0"
 
 
 def test_validate_and_test_measure_a_run(cls_run, cache_dir):
@@ -153,12 +138,6 @@ def test_help(command, texts):
         assert text in folded
 
 
-def test_help_lists_the_subcommands():
-    outcome = invoke("--help")
-    assert outcome.code == 0
-    assert all(command in outcome.out for command in ("fit", "validate", "test", "predict"))
-
-
 def test_predict_reads_a_run(cls_run, tmp_path):
     (tmp_path / "texts.txt").write_text("the film was superb\nthe plot was awful\n", encoding="utf-8")
     output = tmp_path / "predictions.jsonl"
@@ -187,46 +166,6 @@ def test_precision_is_filled_in_and_told(tiny_cls, tmp_path):
     assert precision in outcome.out
 
 
-def test_the_seed_decides_all(tiny_cls, cls_run, cache_dir, tmp_path):
-    def losses(run: Path) -> list[str]:
-        return [row["train/loss"] for row in read_metrics(run) if row["train/loss"]]
-
-    same = invoke("fit", *tiny_cls, "--runs_dir", tmp_path).run
-    caches = {path.name for path in cache_dir.iterdir()}
-    other = invoke("fit", *tiny_cls, "--seed_everything", "7", "--runs_dir", tmp_path)
-    assert losses(same) == losses(cls_run)
-    assert losses(other.run) != losses(same)
-    assert {path.name for path in cache_dir.iterdir()} == caches  # the same held-out split: no other cache was made
-
-
-def test_gradient_accumulation_has_one_row_a_step(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--trainer.accumulate_grad_batches", "2", "--runs_dir", tmp_path).run
-    assert [int(row["step"]) for row in read_metrics(run)] == list(range(9))  # twice 4 steps, and the test
-
-
-def test_arguments_of_the_process_are_the_default(monkeypatch, cls_run):
-    from lightning_nlp.cli import main
-
-    monkeypatch.setattr("sys.argv", ["train.py", "test", "--run", str(cls_run / "nowhere")])
-    with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-
-
-def test_own_data_with_a_split_of_its_own(tmp_path, tiny_cls, cache_dir):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for split, number in (("train", 40), ("validation", 10), ("test", 12)):
-        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["review", "stars"])
-            writer.writerows([f"{split} words {i} {'good' if i % 3 else 'bad'}", i % 3] for i in range(number))
-    columns = ["--data.path", folder, "--data.text_column", "review", "--data.label_column", "stars"]
-    run = invoke("fit", *tiny_cls, *columns, "--runs_dir", tmp_path / "r", "--trainer.max_epochs", "1").run
-    labels = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))["id2label"]
-    assert labels == {"0": "0", "1": "1", "2": "2"}
-
-
 # What Windows has not is taken away once the libraries, which know that, are imported.
 WITHOUT_POSIX = """
 import os, signal, sys
@@ -241,6 +180,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.acceptance  # its short form is in test_hardware.py
 def test_what_windows_lacks_is_not_asked_for(tiny_cls, tmp_path):
     arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", str(tmp_path)]
     command = [sys.executable, "-c", WITHOUT_POSIX, *arguments]

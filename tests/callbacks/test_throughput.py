@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
-from torch.utils.data import DataLoader
 from transformers import (
     DistilBertConfig,
     DistilBertForSequenceClassification,
@@ -245,46 +243,6 @@ def test_the_device_is_read_only_when_lightning_logs(monkeypatch, trainer, modul
         run_batches(throughput, clock, trainer, module, [(data, 0, 1)], first=3)
 
 
-class TinyModule(LightningModule):
-    """Classifies what `batch` makes."""
-
-    def __init__(self):
-        super().__init__()
-        self.network = tiny_network()
-
-    def training_step(self, batch, batch_idx):
-        labels = batch["input_ids"][:, 0]
-        return self.network(batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def test_with_a_trainer(tmp_path):
-    throughput, module, data = Throughput(peak_tflops=1e-3), TinyModule(), batch(30, 40)
-    settings = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        log_every_n_steps=2,
-        callbacks=[throughput],
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        **settings,
-    )
-    trainer.fit(module, DataLoader([data] * 5, batch_size=None))
-    logged = trainer.callback_metrics
-    assert {name.removeprefix("perf/") for name in logged if name.startswith("perf/")} == {
-        *("tokens_per_s", "padding_efficiency", "data_wait", "mfu", "peak_memory_gib")
-    }
-    assert logged["perf/padding_efficiency"] == 30 / 40
-    assert 0 < logged["perf/data_wait"] < 1
-    # all but the first step
-    assert throughput.tokens == 4 * 30
-    assert throughput.flops == 4 * training_flops(forward_costs(module.network), count_batch(data))
-    assert throughput.mfu == pytest.approx(throughput.flops / throughput.seconds / 1e9)
-
-
 def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     # 4 steps an epoch (7 batches, two a step), logged in every third: 3, 6, 9 and 12 of 12
     options = ["--trainer.accumulate_grad_batches", "2", "--trainer.log_every_n_steps", "3"]
@@ -292,5 +250,8 @@ def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     rows = [row for row in read_metrics(run) if row["perf/tokens_per_s"]]
     assert [int(row["step"]) for row in rows] == [2, 5, 8, 11]
     assert all(row["train/loss"] for row in rows)
+    assert {name.removeprefix("perf/") for name in rows[0] if name.startswith("perf/")} == {
+        *("tokens_per_s", "padding_efficiency", "data_wait", "mfu", "peak_memory_gib")
+    }
     assert all(0 <= float(row["perf/data_wait"]) <= 1 for row in rows)
     assert all(float(row["perf/mfu"]) > 0 for row in rows)

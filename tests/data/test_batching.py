@@ -6,16 +6,10 @@ import pytest
 import torch
 
 from lightning_nlp.data.batching import Batches, ResumableLoader
-from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.plan import BatchPlan
 from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
-
-
-def token_budget(lengths, tokens, **settings):
-    defaults = {"packed": True, "shuffle": True, "window_batches": 8, "seed": 5}
-    return TokenBudget(lengths, tokens, **{**defaults, **settings})
 
 
 class Rows:
@@ -33,9 +27,8 @@ def collate(columns, epoch):
     }
 
 
-def make_loader(tokens=None, **kwargs):
-    budget = None if tokens is None else token_budget(LENGTHS[:50], tokens)
-    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5, budget=budget)
+def make_loader(**kwargs):
+    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
     return ResumableLoader(Batches(Rows(), collate), plan, **kwargs)
 
 
@@ -43,9 +36,9 @@ def indices(batches):
     return [batch["index"].tolist() for batch in batches]
 
 
-@pytest.mark.parametrize(("num_workers", "tokens"), [(0, None), (2, None), (0, 900)])
-def test_a_restored_loader_goes_on_where_the_other_stopped(num_workers, tokens):
-    loader = make_loader(num_workers=num_workers, tokens=tokens)
+def test_a_restored_loader_goes_on_where_the_other_stopped():
+    """With workers; properties/test_batches.py has the rest."""
+    loader = make_loader(num_workers=2)
     loader.sampler.set_epoch(1)
     whole = indices(loader)
     number = len(whole)
@@ -55,7 +48,7 @@ def test_a_restored_loader_goes_on_where_the_other_stopped(num_workers, tokens):
     before = indices(next(iterator) for _ in range(3))
     state = loader.state_dict()
 
-    resumed = make_loader(num_workers=num_workers, tokens=tokens)
+    resumed = make_loader()
     resumed.load_state_dict(state)
     resumed.sampler.set_epoch(1)  # as Lightning does
     assert len(resumed) == number, "a progress bar counts the whole epoch"
@@ -68,16 +61,6 @@ def test_a_restored_loader_goes_on_where_the_other_stopped(num_workers, tokens):
     assert len(indices(resumed)) == number
 
 
-def test_a_state_at_the_end_of_an_epoch_leaves_nothing_of_it():
-    loader = make_loader()
-    assert len(indices(loader)) == 7
-    resumed = make_loader()
-    resumed.load_state_dict(loader.state_dict())
-    assert indices(resumed) == []
-    resumed.sampler.set_epoch(1)
-    assert len(indices(resumed)) == 7
-
-
 def test_a_resumed_loader_saves_its_true_position():
     loader = make_loader()
     iterator = iter(loader)
@@ -86,10 +69,6 @@ def test_a_resumed_loader_saves_its_true_position():
     second.load_state_dict(loader.state_dict())
     next(iter(second))
     assert second.state_dict() == {"epoch": 0, "handed_out": 3, "layout": {"examples": 8}}
-
-
-def test_workers_do_not_change_the_batches():
-    assert indices(make_loader(num_workers=2)) == indices(make_loader())
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -105,11 +84,6 @@ def test_a_fixed_epoch_repeats_itself_and_offers_no_sampler():
     loader = make_loader(fixed_epoch=True)
     assert not hasattr(loader, "sampler")
     assert indices(loader) == indices(loader)
-
-
-def test_a_process_without_examples_gets_a_batch_without_labels():
-    batch = Batches(Rows(), collate)[(0, [])]
-    assert batch["labels"].tolist() == [-100]
 
 
 class Deadly(Rows):

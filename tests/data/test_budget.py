@@ -70,13 +70,6 @@ def test_epochs_differ_and_depend_on_seed_and_epoch_alone(packed, window_batches
     assert len(partners[0] & partners[2]) < 3
 
 
-def test_an_epoch_asked_for_alone_is_the_same():
-    whole, alone = make(REVIEWS, 4096), make(REVIEWS, 4096)
-    list(map(whole.batches, range(4)))
-    for one, other in zip(whole.batches(3), alone.batches(3), strict=True):
-        assert one.tolist() == other.tolist()
-
-
 def test_epochs_that_need_more_or_fewer_batches_come_out_alike(monkeypatch):
     monkeypatch.setattr(budget, "SLACK", 10**9)
     lengths = REVIEWS[:3000]
@@ -133,16 +126,6 @@ def test_evaluation_is_longest_first_full_and_the_same_each_time(packed):
     assert min(sizes[:-1]) > 8192 - 512
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("packed", [True, False])
-def test_with_fewer_examples_than_processes_some_batches_are_empty(packed, shuffle):
-    plan = make(np.array([5, 9, 16]), 16, packed=packed, multiple_of=8, shuffle=shuffle)
-    batches = plan.batches(0)
-    assert len(batches) == plan.number == 8
-    assert sorted(np.concatenate(batches).tolist()) == [0, 1, 2]
-    assert all(isinstance(number, int) for batch in batches for number in batch.tolist())
-
-
 @pytest.mark.parametrize("packed", [True, False])
 def test_one_example_as_long_as_a_batch_that_is_no_multiple_of_eight(packed):
     plan = make(np.array([500, 500, 3]), 500, packed=packed)
@@ -163,14 +146,6 @@ def test_best_fit_against_a_plain_search():
         rooms[best] -= lengths[row]
         expected[best].append(row)
     assert [batch.tolist() for batch in best_fit(lengths, order, 100)] == expected
-
-
-def test_cut_takes_as_many_as_fit():
-    lengths = np.array([16, 8, 8, 8, 16, 24, 8])
-    order = np.arange(7)
-    assert [part.tolist() for part in cut(lengths, order, 32, packed=False)] == [[0, 1], [2, 3], [4], [5], [6]]
-    assert [part.tolist() for part in cut(lengths, order, 32, packed=True)] == [[0, 1, 2], [3, 4], [5, 6]]
-    assert [part.tolist() for part in cut(lengths, order[::-1], 32, packed=True)] == [[6, 5], [4, 3, 2], [1, 0]]
 
 
 def test_halving_splits_no_example():

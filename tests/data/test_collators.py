@@ -30,15 +30,6 @@ def test_padding_rounds_up_to_eight_but_not_beyond_the_model():
     assert pad_sequences(sequences, padding_value=7, multiple_of=1)[0][0].tolist() == [1, 2, 3, 4, 5] + [7] * 5
 
 
-def test_classification_batch():
-    examples = {"input_ids": [np.array([2, 9, 3]), np.array([2, 3])], "label": np.array([1, 0]), "index": [4, 7]}
-    batch = collate_classification(examples, 0, pad_token_id=0, max_length=512)
-    assert set(batch) == {"input_ids", "attention_mask", "labels", "rows"}
-    assert batch["labels"].tolist() == [1, 0]
-    assert batch["rows"].tolist() == [4, 7]
-    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
-
-
 def test_packing_lays_sequences_end_to_end():
     input_ids, position_ids, cu_seqlens, max_seqlen = pack_sequences(
         [np.array([5, 6], dtype=np.int32), np.array([7]), np.array([8, 9, 10])]
@@ -86,14 +77,6 @@ def test_random_words_cover_the_whole_vocabulary_evenly_and_no_special():
     counts = torch.bincount(masked.flatten(), minlength=1000)
     assert counts[:5].sum() == 0
     assert chisquare(counts[5:].numpy()).pvalue > 1e-4
-
-
-def test_specials_and_padding_are_never_chosen():
-    input_ids = torch.tensor([[2, 10, 11, 3, 0, 0], [2, 12, 1, 4, 3, 0]])
-    masked, labels = mask(input_ids, mlm_probability=1.0)
-    assert labels.tolist() == [[-100, 10, 11, -100, -100, -100], [-100, 12, -100, -100, -100, -100]]
-    special = torch.isin(input_ids, SPECIALS)
-    assert (masked[special] == input_ids[special]).all()
 
 
 @pytest.mark.parametrize(
@@ -164,29 +147,6 @@ def test_noise_is_uniform_across_examples():
     assert min(chisquare(count).pvalue for count in counts) > 1e-4
 
 
-def test_packed_and_padded_batches_are_masked_alike():
-    indices = [2, 0, 3, 1]
-    examples = {"input_ids": [SENTENCES[i] for i in indices], "index": indices}
-    batch = collate(examples, 5, packed=True)
-    assert set(batch) == {"input_ids", "position_ids", "cu_seqlens", "max_seqlen", "labels", "masked"}
-    assert batch["labels"].shape == batch["input_ids"].shape == (1, sum(map(len, SENTENCES)))
-    bounds = batch["cu_seqlens"].tolist()
-    padded = rows_of(indices, epoch=5)
-    by_length = [3, 1, 2, 0]
-    assert [bounds[i + 1] - bounds[i] for i in range(4)] == [len(SENTENCES[i]) for i in by_length]
-    for i, start, end in zip(by_length, bounds, bounds[1:], strict=False):
-        assert (batch["input_ids"][0, start:end].tolist(), batch["labels"][0, start:end].tolist()) == padded[i]
-        assert batch["position_ids"][0, start:end].tolist() == list(range(end - start))
-
-
-def test_padding_is_neither_masked_nor_labelled():
-    batch = collate({"input_ids": SENTENCES, "index": [0, 1, 2, 3]}, 0)
-    padding = batch["attention_mask"] == 0
-    assert padding.any()
-    assert (batch["input_ids"][padding] == 0).all()
-    assert (batch["labels"][padding] == -100).all()
-
-
 @pytest.mark.parametrize(
     ("collate_function", "shape"),
     [
@@ -194,7 +154,7 @@ def test_padding_is_neither_masked_nor_labelled():
         (partial(collate_classification, pad_token_id=0, max_length=64, packed=True), (1,)),
     ],
 )
-def test_a_process_without_examples_gets_a_packed_batch_without_labels(collate_function, shape):
+def test_a_process_without_examples_gets_a_batch_without_labels(collate_function, shape):
     class Rows:
         def __getitem__(self, numbers):
             return {"input_ids": [SENTENCES[i] for i in numbers], "label": np.array([1 for _ in numbers])}
@@ -202,12 +162,5 @@ def test_a_process_without_examples_gets_a_packed_batch_without_labels(collate_f
     batch = Batches(Rows(), collate_function)[(0, [])]
     assert batch["labels"].shape == shape
     assert (batch["labels"] == -100).all()
+    assert len(batch.get("masked", [])) == 0
     assert batch["cu_seqlens"].tolist() == [0, 7]
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_the_batch_tells_where_its_masked_tokens_are(packed):
-    batch = collate({"input_ids": SENTENCES, "index": [0, 1, 2, 3]}, 0, packed=packed)
-    labels = batch["labels"].flatten()
-    assert batch["masked"].tolist() == [i for i, label in enumerate(labels.tolist()) if label != -100]
-    assert len(batch["masked"]) > 10

@@ -44,60 +44,12 @@ def test_evaluation_is_longest_first_and_complete():
     assert (np.diff(ordered) <= 0).all()
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize(("examples", "batch_size", "world_size"), [(1003, 16, 4), (5, 1, 4), (3, 8, 4), (64, 8, 2)])
-def test_ranks_have_equally_many_batches_and_share_no_example(examples, batch_size, world_size, shuffle):
-    plans = [
-        BatchPlan(LENGTHS[:examples], batch_size, shuffle=shuffle, seed=3, rank=rank, world_size=world_size)
-        for rank in range(world_size)
-    ]
-    keys = [list(plan) for plan in plans]
-    assert {len(k) for k in keys} == {len(plans[0])}
-    seen = [number for rank_keys in keys for _, numbers in rank_keys for number in numbers]
-    assert sorted(seen) == list(range(examples))
-    assert max(len(numbers) for rank_keys in keys for _, numbers in rank_keys) <= batch_size
-
-
 def test_one_process_and_several_take_the_same_steps():
     whole = [set(numbers) for _, numbers in BatchPlan(LENGTHS, 16, shuffle=True, seed=3)]
     parts = [list(BatchPlan(LENGTHS, 4, shuffle=True, seed=3, rank=rank, world_size=4)) for rank in range(4)]
     assert len(whole) == len(parts[0]) > 10
     for step, expected in enumerate(whole):
         assert {number for part in parts for number in part[step][1]} == expected
-
-
-def token_budget(lengths, tokens, **settings):
-    defaults = {"packed": True, "shuffle": True, "window_batches": 8, "seed": 5}
-    return TokenBudget(lengths, tokens, **{**defaults, **settings})
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize(("examples", "world_size"), [(1003, 1), (1003, 4), (3, 4)])
-def test_ranks_share_batches_filled_to_a_budget(examples, world_size, packed, shuffle):
-    lengths = LENGTHS[:examples]
-    plans = [
-        BatchPlan(
-            lengths,
-            1,
-            shuffle=shuffle,
-            rank=rank,
-            world_size=world_size,
-            budget=token_budget(lengths, 1000, packed=packed, shuffle=shuffle, multiple_of=world_size),
-        )
-        for rank in range(world_size)
-    ]
-    numbers = {len(plan) for plan in plans}
-    for epoch in range(3):
-        for plan in plans:
-            plan.set_epoch(epoch)
-        keys = [list(plan) for plan in plans]
-        numbers |= {len(rank_keys) for rank_keys in keys}
-        assert {key[0] for rank_keys in keys for key in rank_keys} == {epoch}
-        batches = [rows for rank_keys in keys for _, rows in rank_keys]
-        assert sorted(number for rows in batches for number in rows) == list(range(examples))
-        assert max(lengths[rows].sum() for rows in batches if rows) <= 1000
-    assert len(numbers) == 1
 
 
 def layouts(lengths, world_size, accumulate=1, tokens=None, packed=True, size=3, **options):
