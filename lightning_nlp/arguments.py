@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from lightning_nlp import runs
 from lightning_nlp.config_file import check_yaml
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.options import refused_class
 from lightning_nlp.privacy import leaves
 
 # A configuration may name the user's own classes, but nothing out of `os`, `subprocess` and their like, which the
@@ -136,6 +137,8 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         The message.
     """
     text, reason = one_line(error), error
+    if refused := refused_class(text):
+        return refused
     while isinstance(reason.__cause__, Exception):
         reason = reason.__cause__
     message = one_line(reason).rstrip(".")

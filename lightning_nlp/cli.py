@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
 import sys
 import time
@@ -12,18 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_nlp import ranks, runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.divergence import Divergence
-from lightning_nlp.callbacks.early_stopping import EarlyStopping
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.finite import Finite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
@@ -39,6 +40,7 @@ from lightning_nlp.inspection.command import inspect_data
 from lightning_nlp.inspection.tokens import DataFacts
 from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
+from lightning_nlp.options import OWN, add_own_arguments, check_options, options_help, place_in_run
 from lightning_nlp.quiet import quiet_libraries, silence_notices
 from lightning_nlp.run_directory import RunDirectory, open_run
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
@@ -172,19 +174,7 @@ class CLI(LightningCLI):
             default=True,
             help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
         )
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "early_stopping.monitor": "val/loss",
-                "early_stopping.check_on_train_epoch_end": False,  # an epoch may end without a validation
-                "checkpoint.monitor": "val/loss",
-                "checkpoint.filename": "best",
-                "checkpoint.save_on_train_epoch_end": False,
-                "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.enable_version_counter": False,
-            }
-        )
+        add_own_arguments(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`, whatever else stands in sys.argv."""
@@ -204,6 +194,7 @@ class CLI(LightningCLI):
         check_names(config)
         for section in ("model", "data"):
             check_nulls(section, config[section])
+        check_options(config, training=self.subcommand == "fit")
         check_settings(config)
         if self.subcommand == "fit":
             self._begin_run(config)
@@ -216,14 +207,13 @@ class CLI(LightningCLI):
         self.run = open_run(config, self._dump(config))
         self.run_dir = self.run.path
         self.metrics_csv = MetricsCSV(self.run_dir / "metrics.csv", resume_step=self.run.resumed_step)
-        config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
-        config.trainer.default_root_dir = str(self.run_dir)
         try:
             if ranks.is_first():
                 prepare_loggers(config, self.run_dir, resumed=self.run.resumed)
             else:
                 config.trainer.logger = False
             self.run.write_config(f"# {self.command}\n{self._dump(config)}")
+            place_in_run(config, self.run_dir)
         except BaseException:
             self._undo()
             raise
@@ -232,7 +222,10 @@ class CLI(LightningCLI):
         kept = config.clone()
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
-        return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
+        try:
+            return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
+        except yaml.YAMLError as error:  # the default of a class of the user's own
+            raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
 
     def _undo(self) -> None:
         if self.run is not None:
@@ -243,7 +236,8 @@ class CLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Instantiate all; if that fails, leave nothing behind."""
-        instantiators = [(self._instantiate, base, True) for base in (LightningModule, LightningDataModule)]
+        bases = (LightningModule, LightningDataModule, Callback, Logger)
+        instantiators = [(self._instantiate, base, True) for base in bases]
         try:
             self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
             self.model, self.datamodule = (self._get(self.config_init, key) for key in ("model", "data"))
@@ -253,13 +247,19 @@ class CLI(LightningCLI):
             raise UserError(f"The training cannot be set up: {one_line(error)}") from error
         except BaseException as error:
             self._undo()
-            raise self.mistake or error from None
+            raise (self.mistake or error) from (self.mistake and self.mistake.__cause__)
 
     def _instantiate(self, cls: type, *args: Any, **kwargs: Any) -> Any:
         try:
             return cls(*args, **kwargs)
         except UserError as error:
             self.mistake = error  # the parser hides what is raised here in a list of all the types that it tried
+            raise
+        except Exception as error:
+            if issubclass(cls, Callback | Logger):
+                cure = "install that, or leave it out" if isinstance(error, ImportError) else "give it other arguments"
+                self.mistake = UserError(f"{cls.__name__} cannot be made ({one_line(error)}): {cure}.")
+                self.mistake.__cause__ = error
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -279,10 +279,14 @@ class CLI(LightningCLI):
         self.last = LastCheckpoint(
             self.run_dir / "checkpoints" / runs.LAST, self._get(self.config, "save_minutes"), config.pop("max_time")
         )
-        own = [self._get(self.config_init, key) for key in ("early_stopping", "checkpoint")]
+        config["default_root_dir"] = str(self.run_dir)
+        early_stop, self.best = (self._get(self.config_init, key) for key in OWN)
+        self.best.dirpath = os.path.realpath(self.run_dir / "checkpoints")
         finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
-        evaluation = Evaluation(self.run_dir / "evaluation", self._get(self.config, "probes"))
-        own += [
+        evaluation = Evaluation(self.run_dir / "evaluation", self.best, self._get(self.config, "probes"))
+        own = [
+            early_stop,
+            self.best,
             Position(),
             DataFacts(self.run_dir),
             finite,
@@ -293,14 +297,14 @@ class CLI(LightningCLI):
             self.last,
         ]
         quiet = self._get(self.config, "quiet")
-        own += progress_callbacks(own[1].monitor, enabled=not quiet and config["enable_progress_bar"] is not False)
+        own += progress_callbacks(self.best, enabled=not quiet and config["enable_progress_bar"] is not False)
         config["enable_progress_bar"] = any(isinstance(callback, Progress) for callback in own)
         return self._make_trainer(config, own)
 
     def _make_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         try:
             return self._instantiate_trainer(config, callbacks)
-        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
+        except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
             given = ", ".join(f"{name} {config[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
             raise UserError(
                 f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {given}.)"
@@ -324,6 +328,7 @@ class CLI(LightningCLI):
             started=self.started,
             throughput=self.throughput,
             last=self.last,
+            best=self.best,
         )
         with ended_loggers(self.trainer):
             training.fit(model, datamodule, **kwargs)
@@ -381,7 +386,7 @@ def run(arguments: list[str]) -> None:
             CLI(split_run_arguments(find_configs(arguments)), shlex.join(["python", "train.py", *arguments]))
     except SystemExit as stop:
         if not stop.code and arguments[0] != "predict" and {"--help", "-h"} & set(arguments[1:]):
-            print(class_help())
+            print(f"{class_help()}\n{options_help()}")
         raise
     except ArgumentError as error:
         command = arguments[0] if arguments else ""

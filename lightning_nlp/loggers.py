@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
 from jsonargparse import Namespace
 from lightning import Trainer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_nlp.callbacks.interrupt import Interrupted
 from lightning_nlp.metrics_csv import last_step
 from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 
+# They need not be told where to write: it is the run's directory (`options.place_in_run`). The parser asks for what has
+# no default, before anybody knows that directory.
+for _logger in (CSVLogger, TensorBoardLogger):
+    _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
+
 
 def is_wandb(class_path: str) -> bool:
-    """Whether a logger's `class_path` is the WandbLogger."""
-    return class_path.rsplit(".", 1)[-1] == "WandbLogger"
+    """Whether a logger's `class_path` is the WandbLogger, Lightning's or ours."""
+    return class_path.endswith("WandbLogger")
 
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
@@ -29,6 +36,9 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
         resumed: Whether a training goes on, whose W&B run its config.yaml names.
     """
     found = config.trainer.logger
+    if found is True:  # what `fit --help` promises
+        name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
+        found = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
     entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
     earlier = wandb_ids(run_dir) if resumed else []
     for entry in entries:

@@ -118,6 +118,11 @@ def _open(config: Namespace, text: str) -> RunDirectory:
     if found is not None:
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
+        if "optimizer_states" not in checkpoint:
+            raise UserError(
+                f"The checkpoint {found} holds the weights alone, and no training can go on from it: give another with "
+                "--ckpt_path; to measure it, give it to `test`."
+            )
         if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
             run, step = found.parent.parent, int(checkpoint["global_step"])
         config.ckpt_path = str(found)

@@ -19,6 +19,7 @@ from lightning_nlp.metrics_csv import last_step
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 LOCK = ".lock"
+OWN_CHOICES = {"early_stopping": ("monitor", "mode", "patience", "min_delta"), "checkpoint": ("monitor", "mode")}
 
 
 class Locked(UserError):
@@ -158,7 +159,8 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
 def training_part(config: str) -> dict[str, Any]:
     """What of a config.yaml makes two runs the same training: not where it runs, where it writes, when it must end."""
     settings: dict[str, Any] = yaml.safe_load(config)
-    settings["checkpoint"] = {**settings["checkpoint"], "dirpath": None}
+    for name, taken in OWN_CHOICES.items():  # an earlier version wrote down all that Lightning's own two take
+        settings[name] = {key: settings[name].get(key) for key in taken}
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
     return {key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")}

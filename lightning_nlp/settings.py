@@ -16,6 +16,7 @@ from lightning_nlp import ranks
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.hardware import default_precision
+from lightning_nlp.options import CALLBACKS, named_classes, row_of
 from lightning_nlp.privacy import check_secrets, home_as_tilde
 
 # What the modules measure on the validation part, and whether more or less of it is better.
@@ -44,10 +45,10 @@ NOT_ZERO = {
     "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",
     "trainer.max_epochs": "trains nothing, and an untrained model is no result: give 1 or more",
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
-    "checkpoint.save_top_k": "keeps no best checkpoint, and that is the one to be tested and exported: give 1",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
 SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # in the names of strategies that divide a model
+FORKING = ("spawn", "fork", "notebook")  # in the names of strategies that start processes out of this one
 MOST_SEED = 2**32 - 1  # NumPy's
 MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
 
@@ -75,7 +76,7 @@ def fill_in(config: Namespace) -> None:
         if config.trainer.val_check_interval is None:
             config.trainer.val_check_interval = STREAM_VALIDATION
     if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
-        config.checkpoint.monitor, config.checkpoint.save_on_train_epoch_end = None, True
+        config.checkpoint.monitor = None
     if config.name is None:
         paths = config.get("config") or []
         config.name = Path(str(paths[-1])).stem if paths else "run"
@@ -105,6 +106,11 @@ def check_settings(config: Namespace) -> None:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
     strategy = config.get("trainer.strategy", "auto")
     strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
+    if any(name in strategy.lower() for name in FORKING):
+        raise UserError(
+            f"--trainer.strategy {strategy} leaves the trained weights in the processes that it starts: give "
+            "--trainer.strategy ddp."
+        )
     if any(name in strategy.lower() for name in SHARDING):
         raise UserError(
             f"--trainer.strategy {strategy} divides one model among the devices, which is not supported: give "
@@ -120,11 +126,6 @@ def check_settings(config: Namespace) -> None:
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
             "torchrun on each machine, with --nnodes and --nproc_per_node (the README has the command)."
         )
-    if (filename := config.get("checkpoint.filename", "best")) != "best":
-        raise UserError(
-            f"--checkpoint.filename is {filename!r}, and a run's best checkpoint is always called best.ckpt: leave it "
-            "out."
-        )
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
     if probes and class_name == "SequenceClassifier":
@@ -135,16 +136,21 @@ def check_settings(config: Namespace) -> None:
     known = VALIDATION_METRICS.get(class_name)
     if known is None:  # a module of the user's own
         return
-    for section in ("early_stopping", "checkpoint"):
-        monitor, mode = config[section].monitor, config[section].mode
-        if monitor is None:  # no choice: the last checkpoint counts as the best
+    choices = [(section, config[section]) for section in ("early_stopping", "checkpoint")]
+    beside = named_classes(config, "callbacks")
+    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # one's own may log anything
+        choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
+    for section, choice in choices:
+        monitor, mode = choice.get("monitor"), choice.get("mode")
+        if monitor is None:  # no choice: the last checkpoint counts as the best, and nothing stops early
             continue
-        if monitor not in known:
-            raise UserError(f"{class_name} logs no {monitor!r}: give --{section}.monitor one of {', '.join(known)}.")
-        if mode != known[monitor]:
+        modes = known if section != "trainer.callbacks" else {**known, "train/loss": "min"}
+        if monitor not in modes:
+            raise UserError(f"{class_name} logs no {monitor!r}: give --{section}.monitor one of {', '.join(modes)}.")
+        if mode != modes[monitor]:
             raise UserError(
                 f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
-                f"{known[monitor]}."
+                f"{modes[monitor]}."
             )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from jsonargparse import Namespace
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import ranks, runs
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
@@ -36,6 +36,7 @@ class Training:
         started: When the program started, as `time.monotonic` counts.
         throughput: Among the callbacks.
         last: Among them too.
+        best: Likewise.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Training:
         started: float,
         throughput: Throughput,
         last: LastCheckpoint,
+        best: BestCheckpoint,
     ) -> None:
         self.trainer = trainer
         self.run = run
@@ -56,6 +58,7 @@ class Training:
         self.started = started
         self.throughput = throughput
         self.last = last
+        self.best = best
         self._passes: int | None = None
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
@@ -168,9 +171,7 @@ class Training:
             report_end(self.run.path, self._facts(time.monotonic() - self.started), state)
 
     def _best_checkpoint(self) -> Path:
-        callback = self.trainer.checkpoint_callback
-        assert isinstance(callback, ModelCheckpoint)
-        path = Path(callback.best_model_path)
+        path = Path(self.best.best_model_path)
         folder = self.last.checkpoint.parent.resolve()
         if path.parent.resolve() != folder or not path.is_file():
             # no validation took place, so there was nothing to choose by (a resumed path may be another
@@ -180,10 +181,8 @@ class Training:
         return path.resolve()
 
     def _best_score(self) -> dict[str, float]:
-        callback = self.trainer.checkpoint_callback
-        assert isinstance(callback, ModelCheckpoint)
-        score = callback.best_model_score
-        return {} if score is None or callback.monitor is None else {callback.monitor: float(score)}
+        score = self.best.best_model_score
+        return {} if score is None or self.best.monitor is None else {self.best.monitor: float(score)}
 
 
 def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:

@@ -45,7 +45,7 @@ SHIPPED_PROJECT = "lightning_nlp"  # of the yaml files, for which WANDB_PROJECT 
 PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 
 
-class WandbLogger(loggers.WandbLogger):
+class RunWandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, which neither stops nor holds up a training where its server fails.
 
     What is logged goes to files in the run's directory first, and is sent from there by a process of W&B's
@@ -183,6 +183,9 @@ class WandbLogger(loggers.WandbLogger):
                 "W&B: the server did not take all of this run. To send it later: "
                 f"`wandb sync --no-skip-online {self._save_dir}/wandb/run-*`."
             )
+
+
+WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logger WandbLogger` mean either
 
 
 def offline_notice(reason: str, run_dir: Any) -> str:

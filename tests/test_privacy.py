@@ -72,7 +72,7 @@ def test_no_file_of_a_run_names_the_user_or_a_key(tiny_cls, home):
     resumed = invoke("fit", *arguments, "--trainer.max_epochs", "2", "--ckpt_path", "last")
     assert resumed.run == run
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
-    (best,) = [value for key, value in state.items() if key.startswith("ModelCheckpoint")]
+    (best,) = [value for key, value in state.items() if key.startswith("BestCheckpoint")]
     assert best["dirpath"] == "~/work/runs/quickstart/0/checkpoints"
 
 

@@ -3,11 +3,12 @@
 import shutil
 
 import pytest
+import torch
 from jsonargparse import Namespace
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.run_directory import open_run
-from tests.conftest import files_below
+from tests.conftest import files_below, invoke
 
 
 def settings(tmp_path, ckpt_path=None):
@@ -61,3 +62,14 @@ def test_a_resumed_run_gets_its_configuration_back(cls_run, tmp_path):
     run.undo()
     run.unlock()
     assert (run.path / "config.yaml").read_text() == before
+
+
+def test_nothing_goes_on_from_weights_alone(cls_run, tmp_path):
+    weights = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    del weights["optimizer_states"]  # as of a ModelCheckpoint with save_weights_only
+    torch.save(weights, tmp_path / "weights.ckpt")
+    with pytest.raises(UserError, match=r"weights alone.*--ckpt_path.*`test`"):
+        open_run(settings(tmp_path, str(tmp_path / "weights.ckpt")), "")
+    assert not (tmp_path / "runs").exists()
+    measured = invoke("test", "--run", cls_run, "--ckpt_path", tmp_path / "weights.ckpt")
+    assert measured.code == 0, measured.err

@@ -1,19 +1,52 @@
-"""Early stopping that holds across a resume."""
+"""The run's own early stopping, which holds across a resume."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
+from lightning_nlp.callbacks.best_checkpoint import take_over_state
 
-class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, but a training that it has ended does not go on after a resume, unless it now has more patience.
 
-    Lightning's forgets that it had stopped, and takes the patience from the checkpoint.
+class EarlyStop(EarlyStopping):
+    """Ends a training whose validations get no better; a metric that is not finite ends it too.
+
+    Lightning's forgets in a resume that it had stopped, and takes the patience from the checkpoint. This one does not
+    go on, unless it now has more patience. The name is its own, so that `EarlyStopping` in a yaml is Lightning's.
+
+    Args:
+        monitor: The metric of the validation part, such as val/loss; null never stops.
+        mode: Whether less of it is better, or more.
+        patience: How many validations in a row may bring nothing better.
+        min_delta: What counts as no better: a change of up to so much.
     """
+
+    def __init__(
+        self,
+        monitor: str | None = "val/loss",
+        mode: Literal["min", "max"] = "min",
+        patience: int = 3,
+        min_delta: float = 0.0,
+    ) -> None:
+        super().__init__(
+            monitor or "",
+            mode=mode,
+            patience=patience,
+            min_delta=min_delta,
+            check_on_train_epoch_end=False,  # an epoch may end without a validation
+        )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look, if there is something to look at."""
+        if self.monitor:
+            super().on_validation_end(trainer, pl_module)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Find the state in a checkpoint of earlier versions."""
+        take_over_state(self, "EarlyStopping", checkpoint)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take all but the patience."""

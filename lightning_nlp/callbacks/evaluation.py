@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import write_tensors
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
@@ -34,11 +34,13 @@ class Evaluation(Callback):
 
     Args:
         folder: Where to write.
+        best: The run's own checkpoint, which says which validation is the best.
         probes: Sentences with [MASK] that a masked language model fills at each evaluation.
     """
 
-    def __init__(self, folder: Path, probes: list[str] | None = None) -> None:
+    def __init__(self, folder: Path, best: BestCheckpoint, probes: list[str] | None = None) -> None:
         self.folder = folder
+        self.best = best
         self.probes = probes or []
         self._parts: list[dict[str, Tensor]] = []
         self._tokens: tuple[np.ndarray, np.ndarray] | None = None
@@ -104,7 +106,7 @@ class Evaluation(Callback):
         name = f"val-{trainer.global_step:08d}" if stage == "val" else "test"
         if "logits" in found:
             found = by_row(found)
-            if stage == "test" or is_best(trainer):
+            if stage == "test" or self.best.would_take(trainer):
                 self._write_predictions(name, found)
             labels = [str(label) for label in data.label_names]
             validated = self._validated(labels) if stage == "test" else None
@@ -160,21 +162,6 @@ def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     order = np.argsort(found["rows"][real], kind="stable")
     kinds = {"logits": np.float32, "labels": np.int64, "rows": np.int64, "lengths": np.int32}
     return {name: found[name][real][order].astype(kind) for name, kind in kinds.items()}
-
-
-def is_best(trainer: Trainer) -> bool:
-    """Whether the validation that has just ended is the best so far, as the ModelCheckpoint is about to find.
-
-    Args:
-        trainer: With the validation's metrics.
-    """
-    checkpoint = trainer.checkpoint_callback
-    if not isinstance(checkpoint, ModelCheckpoint) or checkpoint.monitor is None:
-        return True  # no choice: the last counts
-    value, best = trainer.callback_metrics.get(checkpoint.monitor), checkpoint.best_model_score
-    if best is None or value is None:
-        return True
-    return bool(value > best if checkpoint.mode == "max" else value < best)
 
 
 def joined(parts: list[dict[str, Tensor]], trainer: Trainer) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import (
     BatchesProcessedColumn,
     CustomBarColumn,
@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import (
 )
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.optim import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
@@ -95,13 +96,13 @@ class Progress(RichProgressBar):
     """Lightning's rich bar, on stderr, with few figures instead of all: one line of 80 columns.
 
     Args:
-        monitor: The metric that the checkpoint is chosen by.
+        best: The run's own checkpoint.
     """
 
-    def __init__(self, monitor: str | None) -> None:
+    def __init__(self, best: BestCheckpoint) -> None:
         theme = RichProgressBarTheme(metrics_format=".4g", metrics_text_delimiter=" ")
         super().__init__(refresh_rate=1, leave=False, theme=theme, console_kwargs={"stderr": True})
-        self.monitor = monitor
+        self.best = best
         self._pace = Pace()
         self._shown: dict[str, Any] = {}
 
@@ -134,7 +135,7 @@ class Progress(RichProgressBar):
         metrics: dict[str, Any] = {}
         if "train/loss" in logged:
             metrics["loss"] = f"{logged['train/loss']:.3f}"
-        best = best_so_far(trainer, self.monitor)
+        best = self.best.best_so_far(trainer)
         if best is not None:
             metrics["best"] = f"{best:.4f}"
         if "perf/tokens_per_s" in logged:
@@ -150,12 +151,12 @@ class PlainProgress(Callback):
     """A line on stderr at each validation, and in between every half a minute: for files and pipes.
 
     Args:
-        monitor: The metric that the checkpoint is chosen by.
+        best: The run's own checkpoint.
         seconds: The least time between two lines in between, which come at log steps only.
     """
 
-    def __init__(self, monitor: str | None, seconds: float = SECONDS_A_LINE) -> None:
-        self.monitor = monitor
+    def __init__(self, best: BestCheckpoint, seconds: float = SECONDS_A_LINE) -> None:
+        self.best = best
         self.seconds = seconds
         self._pace = Pace()
         self._said_at = 0.0
@@ -188,9 +189,9 @@ class PlainProgress(Callback):
         parts = [f"step {trainer.global_step:,}{total}", f"epoch {trainer.current_epoch + 1}"]
         if "train/loss" in logged:
             parts.append(f"loss {logged['train/loss']:.4f}")
-        if self.monitor in logged:
-            parts.append(f"{self.monitor} {logged[self.monitor]:.4f}")
-        best = best_so_far(trainer, self.monitor)
+        if self.best.monitor in logged:
+            parts.append(f"{self.best.monitor} {logged[self.best.monitor]:.4f}")
+        best = self.best.best_so_far(trainer)
         if best is not None:
             parts.append(f"best {best:.4f}")
         if "perf/tokens_per_s" in logged:
@@ -200,11 +201,11 @@ class PlainProgress(Callback):
         rank_zero_info("  ".join(parts))
 
 
-def progress_callbacks(monitor: str | None, *, enabled: bool) -> list[Callback]:
+def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]:
     """What shows a training's progress here.
 
     Args:
-        monitor: The metric that the checkpoint is chosen by.
+        best: The run's own checkpoint.
         enabled: `trainer.enable_progress_bar`.
 
     Returns:
@@ -213,24 +214,7 @@ def progress_callbacks(monitor: str | None, *, enabled: bool) -> list[Callback]:
     """
     if not enabled:
         return []
-    return [Plan(), Progress(monitor) if sys.stderr.isatty() else PlainProgress(monitor)]
-
-
-def best_so_far(trainer: Trainer, monitor: str | None) -> float | None:
-    """The best value of the metric that the checkpoint is chosen by, the validation that has just ended included.
-
-    Args:
-        trainer: In training.
-        monitor: That metric.
-    """
-    checkpoint = getattr(trainer, "checkpoint_callback", None)
-    found = [] if monitor is None else [trainer.callback_metrics.get(monitor)]
-    if isinstance(checkpoint, ModelCheckpoint):
-        found.append(checkpoint.best_model_score)
-    values = [float(value) for value in found if value is not None]
-    if not values:
-        return None
-    return max(values) if getattr(checkpoint, "mode", "min") == "max" else min(values)
+    return [Plan(), Progress(best) if sys.stderr.isatty() else PlainProgress(best)]
 
 
 def duration(seconds: float) -> str:

@@ -28,3 +28,9 @@ def test_a_resume_trains_no_further_but_with_more_patience(tiny_cls, tmp_path):
     more = invoke("fit", *arguments, "--early_stopping.patience", "4", "--ckpt_path", "last")
     assert more.code == 0, more.err
     assert steps(more.run) == 5 * 7
+
+
+def test_it_can_be_switched_off(tiny_cls, tmp_path):
+    switched_off = ["--early_stopping.monitor", "null", "--early_stopping.patience", "1"]
+    run = invoke("fit", *tiny_cls, *STOPS_EARLY, *switched_off, "--trainer.max_epochs", "4", "--runs_dir", tmp_path).run
+    assert steps(run) == 4 * 7

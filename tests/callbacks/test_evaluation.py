@@ -1,14 +1,13 @@
 """The records of a training's evaluations."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lightning_nlp.callbacks.evaluation import by_row, is_best
+from lightning_nlp.callbacks.evaluation import by_row
 from lightning_nlp.evaluation.records import classification_record
 from tests.conftest import invoke, read_metrics
 
@@ -101,18 +100,6 @@ def test_a_dry_run_writes_none(tiny_cls, tmp_path):
     outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.fast_dev_run", "true")
     assert outcome.code == 0
     assert not list(tmp_path.rglob("evaluation"))
-
-
-@pytest.mark.parametrize(
-    ("mode", "value", "best", "expected"), [("max", 0.9, 0.8, True), ("max", 0.8, 0.8, False), ("min", 0.9, 0.8, False)]
-)
-def test_the_best_is_the_checkpoints(mode, value, best, expected):
-    from lightning.pytorch.callbacks import ModelCheckpoint
-
-    checkpoint = ModelCheckpoint(monitor="val/x", mode=mode)
-    checkpoint.best_model_score = torch.tensor(best)
-    trainer = SimpleNamespace(checkpoint_callback=checkpoint, callback_metrics={"val/x": torch.tensor(value)})
-    assert is_best(trainer) is expected
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

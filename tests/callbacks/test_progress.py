@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_nlp.callbacks.progress import Pace, PlainProgress, Progress, best_so_far, duration
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.progress import Pace, PlainProgress, Progress, duration
 from tests.conftest import invoke, read_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def fake_trainer(**more):
 
 def test_only_figures_that_are_there():
     trainer = fake_trainer()
-    bar = Progress("val/accuracy")
+    bar = Progress(BestCheckpoint("val/accuracy", "max"))
     assert bar.get_metrics(trainer, None) == {}
     trainer.callback_metrics = {
         "train/loss": torch.tensor(0.12345),
@@ -37,12 +38,12 @@ def test_only_figures_that_are_there():
 def test_no_monitor_no_figure():
     trainer = fake_trainer()
     trainer.callback_metrics = {"val/loss": torch.tensor(1.0)}
-    assert Progress(None).get_metrics(trainer, None) == {}
+    assert Progress(BestCheckpoint(None)).get_metrics(trainer, None) == {}
 
 
 def test_a_loss_is_read_only_where_it_is_logged():
     trainer = fake_trainer()
-    bar = Progress(None)
+    bar = Progress(BestCheckpoint(None))
     shown = []
     for step in range(10, 22):
         trainer.global_step, trainer.callback_metrics = step, {"train/loss": torch.tensor(float(step))}
@@ -50,20 +51,6 @@ def test_a_loss_is_read_only_where_it_is_logged():
     assert shown == ["10.000"] * 10 + ["20.000"] * 2
     trainer.training = False  # the end of a validation
     assert bar.get_metrics(trainer, None)["loss"] == "21.000"
-
-
-@pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.4)])
-def test_the_best_counts_the_validation_that_has_just_ended(mode, best):
-    from lightning.pytorch.callbacks import ModelCheckpoint
-
-    checkpoint = ModelCheckpoint(monitor="val/x", mode=mode)
-    trainer = SimpleNamespace(checkpoint_callback=checkpoint, callback_metrics={})
-    assert best_so_far(trainer, "val/x") is None
-    for value in (0.5, 0.9, 0.4):
-        trainer.callback_metrics = {"val/x": torch.tensor(value)}
-        found = best_so_far(trainer, "val/x")
-        checkpoint.best_model_score = torch.tensor(found)
-    assert found == pytest.approx(best)
 
 
 def test_the_time_left_follows_from_the_steps_of_this_process(monkeypatch):
@@ -120,7 +107,7 @@ def test_lines_in_between_come_at_log_steps_when_the_last_is_old(monkeypatch):
     said, clock = [], [0.0]
     monkeypatch.setattr("lightning_nlp.callbacks.progress.rank_zero_info", said.append)
     monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: clock[0])
-    lines = PlainProgress(None, seconds=30.0)
+    lines = PlainProgress(BestCheckpoint(None), seconds=30.0)
     trainer = fake_trainer(current_epoch=0)
     for step in range(1, 101):
         clock[0], trainer.global_step = 1.7 * step, step

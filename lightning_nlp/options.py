@@ -1,0 +1,226 @@
+"""What of Lightning's own options works here, and what is given instead of those that do not.
+
+A row is None where the option works. Otherwise it ends the sentence that refuses it, before anything is trained.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+from argparse import SUPPRESS
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.early_stopping import EarlyStop
+from lightning_nlp.errors import UserError
+
+Rows = dict[str, str | None]
+
+TRAINER: Rows = dict.fromkeys(
+    (
+        "accelerator strategy devices num_nodes precision logger callbacks plugins fast_dev_run "
+        "max_epochs min_epochs max_steps min_steps max_time "
+        "limit_train_batches limit_val_batches limit_test_batches overfit_batches "
+        "val_check_interval check_val_every_n_epoch num_sanity_val_steps log_every_n_steps "
+        "enable_progress_bar enable_model_summary enable_autolog_hparams profiler "
+        "accumulate_grad_batches gradient_clip_val gradient_clip_algorithm deterministic benchmark "
+        "inference_mode use_distributed_sampler detect_anomaly sync_batchnorm reload_dataloaders_every_n_epochs"
+    ).split()
+) | {
+    "barebones": "it switches off what a run consists of; --trainer.log_every_n_steps 1000 logs next to nothing",
+    "default_root_dir": "a run has a directory of its own; --runs_dir and --name say where",
+    "enable_checkpointing": "the best checkpoint is the one to be tested and exported; leave it out",
+    "limit_predict_batches": "`predict` reads all of its --input; give it a shorter one",
+    "model_registry": "no model is sent there; --upload_export sends it to W&B",
+}
+
+PROGRESS = "a training shows its progress by itself; --trainer.enable_progress_bar false hides it"
+AVERAGES = "its average is not what would be tested and exported; give --ema_decay 0.999"
+FREEZES = "it asks for a network that is not built yet; give --model.freeze, and thaw in a second fit"
+CALLBACKS: Rows = dict.fromkeys(
+    "Callback Checkpoint EarlyStopping LearningRateMonitor ModelCheckpoint ModelSummary RichModelSummary".split()
+) | {
+    "BackboneFinetuning": FREEZES,
+    "BaseFinetuning": FREEZES,
+    "BasePredictionWriter": "the Trainer predicts nothing; `python train.py predict --output FILE` does",
+    "BatchSizeFinder": "config.yaml would name another size; give --data.batch_size or --data.tokens_per_batch",
+    "DeviceStatsMonitor": "each run logs perf/peak_memory_gib and perf/tokens_per_s; leave it out",
+    "EMAWeightAveraging": AVERAGES,
+    "GradientAccumulationScheduler": "the schedule counts the steps before; give --trainer.accumulate_grad_batches",
+    "LambdaCallback": "a configuration names no functions; give a Callback class of your own",
+    "LearningRateFinder": "its schedule would not follow; give --model.lr, or try several with configs/sweeps",
+    "ModelPruning": "what it prunes is not what is tested; give --model.n_layers, or prune the exported folder",
+    "OnExceptionCheckpoint": "last.ckpt is there already; --save_minutes says how old it may be",
+    "ProgressBar": PROGRESS,
+    "RichProgressBar": PROGRESS,
+    "SpikeDetection": "steps that are not finite are found already; --skip_nonfinite leaves some out",
+    "StochasticWeightAveraging": AVERAGES,
+    "ThroughputMonitor": "each run logs perf/tokens_per_s and perf/mfu; --peak_tflops helps with the latter",
+    "Timer": "its end could not be gone on from; give --trainer.max_time",
+    "TQDMProgressBar": PROGRESS,
+    "WeightAveraging": AVERAGES,
+}
+
+NOT_TRIED = "it was not tried here; give WandbLogger, TensorBoardLogger, MLFlowLogger or CSVLogger"
+LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger WandbLogger".split()) | {
+    "CometLogger": NOT_TRIED,
+    "LitLogger": NOT_TRIED,
+}
+
+PLUGINS: Rows = {
+    "CheckpointIO": None,
+    "ClusterEnvironment": None,
+    "LayerSync": "give --trainer.sync_batchnorm true",
+    "Precision": "give --trainer.precision",
+}
+
+KINDS = {"callbacks": CALLBACKS, "logger": LOGGERS, "plugins": PLUGINS}
+
+# The run's own two, and Lightning's, of which they take the few arguments that make sense.
+OWN = {"early_stopping": (EarlyStop, EarlyStopping), "checkpoint": (BestCheckpoint, ModelCheckpoint)}
+# What the program itself gave the others in earlier versions: a run's config.yaml may have it.
+BEFORE = {
+    "filename": "best",
+    **dict.fromkeys(["auto_insert_metric_name", "enable_version_counter"], False),
+    **dict.fromkeys(["check_on_train_epoch_end", "save_on_train_epoch_end"], False),
+}
+
+
+def options_help() -> str:
+    """The rows, as `--help` ends with them."""
+    lines = ["Of Lightning's own options these are refused:"]
+    for option, rows in {"": TRAINER, **KINDS}.items():
+        lines += [f"  --trainer.{f'{option} {name}'.strip()}: {why}." for name, why in rows.items() if why]
+    works = (", ".join(name for name, why in rows.items() if not why) for rows in (CALLBACKS, LOGGERS))
+    return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
+
+
+def add_own_arguments(parser: LightningArgumentParser) -> None:
+    """Add the arguments of the run's own early stopping and checkpoint; those that only Lightning's have are hidden.
+
+    Args:
+        parser: Of a subcommand.
+    """
+    for section, (own, lightnings) in OWN.items():
+        parser.add_lightning_class_args(own, section)
+        for name in set(parameters(lightnings)) - set(parameters(own)):
+            parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
+
+
+def parameters(cls: type) -> dict[str, Any]:
+    """The arguments of a class and their defaults."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
+
+
+def check_options(config: Namespace, *, training: bool) -> None:
+    """Refuse what does not work here, and take out of a configuration what has nothing to do.
+
+    Args:
+        config: A subcommand's configuration; changed in place.
+        training: Whether it trains; what only a training heeds is left out of an evaluation, not refused.
+
+    Raises:
+        UserError: If an option is given that is refused.
+    """
+    trainer = config.trainer
+    folder = config.checkpoint.get("dirpath")
+    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # written by an earlier version
+        trainer.default_root_dir = config.checkpoint.dirpath = None
+    for name, default in parameters(Trainer).items():
+        given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != default
+        if given and (why := TRAINER.get(name)):
+            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {why}.")
+    for section, (own, lightnings) in OWN.items():
+        for name, default in parameters(lightnings).items():
+            if name in parameters(own):
+                continue
+            usual = BEFORE.get(name, default)
+            value = config[section].pop(name, usual)
+            without_validation = name == "save_on_train_epoch_end" and trainer.limit_val_batches == 0
+            if training and value != usual and not without_validation:
+                _refuse_gone(section, name, value, config[section])
+    for option, rows in KINDS.items():
+        for entry in named_classes(config, option):
+            if training and (why := rows.get(row_of(entry, rows))):
+                raise UserError(f"--trainer.{option} {entry.class_path.rpartition('.')[2]} is refused: {why}.")
+    if not training:
+        trainer.callbacks = [
+            entry for entry in named_classes(config, "callbacks") if row_of(entry, CALLBACKS) == "Callback"
+        ]
+
+
+def refused_class(message: str) -> str | None:
+    """The sentence for a class that is refused, where the parser does not take its arguments already.
+
+    Args:
+        message: The parser's.
+    """
+    option = re.search(r'Parser key "trainer\.(callbacks|logger|plugins)"', message)
+    name = re.search(r"class_path '[\w.]*?(\w+)'|import path string: [\w.]*?(\w+)(?![\w.])", message)
+    if option is None or name is None:
+        return None
+    why = KINDS[option[1]].get(name[1] or name[2])
+    return f"--trainer.{option[1]} {name[1] or name[2]} is refused: {why}." if why else None
+
+
+def _refuse_gone(section: str, name: str, value: Any, choice: Namespace) -> None:
+    own, lightnings = OWN[section]
+    taken = ", ".join(parameters(own))
+    arguments = {"monitor": choice.monitor or "val/loss", "mode": choice.mode, name: value}
+    given = " ".join(f"--trainer.callbacks.{key} {text}" for key, text in arguments.items())
+    raise UserError(
+        f"--{section}.{name} is refused: the run's own {section} takes {taken} alone. Give "
+        f"--trainer.callbacks+={lightnings.__name__} {given} for another beside it."
+    )
+
+
+def named_classes(config: Namespace, option: str) -> list[Namespace]:
+    """The classes that `trainer.callbacks`, `trainer.logger` or `trainer.plugins` names, with their arguments."""
+    found = config.trainer.get(option)
+    return [entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, Namespace)]
+
+
+def row_of(entry: Namespace, rows: Rows) -> str:
+    """The row that is for a class: its own, or that of the nearest of Lightning's classes that it is made from."""
+    module, _, name = entry.class_path.rpartition(".")
+    classes = getattr(importlib.import_module(module), name).__mro__
+    return next((c.__name__ for c in classes if c.__name__ in rows and c.__module__.startswith("lightning.")), "")
+
+
+def place_in_run(config: Namespace, run_dir: Path) -> None:
+    """Let what loggers and callbacks write lie in the run's directory, where nobody says otherwise.
+
+    A ModelCheckpoint writes to `kept/`, or to its `dirpath`, which counts from the run's directory.
+
+    Args:
+        config: Of `fit`; changed in place, after config.yaml is written: that may start another run.
+        run_dir: The run's directory.
+
+    Raises:
+        UserError: If a folder cannot be made.
+    """
+    for entry in named_classes(config, "logger"):
+        if entry.init_args.get("save_dir", "") in (None, "./mlruns"):  # MLFlowLogger's default
+            entry.init_args.save_dir = str(run_dir / (entry.init_args.save_dir or ""))
+    for entry in named_classes(config, "callbacks"):
+        arguments, kind = entry.get("init_args", {}), row_of(entry, CALLBACKS)
+        if kind == "EarlyStopping" and str(arguments.get("monitor")).startswith("val/"):
+            arguments["check_on_train_epoch_end"] = False  # an epoch may end without a validation
+        if kind == "ModelCheckpoint" and "://" not in (arguments.get("dirpath") or ""):
+            folder = run_dir / os.path.expanduser(arguments.get("dirpath") or "kept")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"ModelCheckpoint's dirpath {folder} cannot be made ({error.strerror}): give another."
+                ) from error
+            arguments["dirpath"] = str(folder)
