@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,22 @@ from lightning_nlp.calibration import Calibration, calibrate, read_record, scale
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
 from lightning_nlp.model_card import model_card
-from lightning_nlp.models.encoder import realign
+from lightning_nlp.proof import prove
 from lightning_nlp.whole_files import put_in_place
 
 FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any], *, calibrated: bool = True) -> Path:
+def export_run(
+    module: Any,
+    datamodule: Any,
+    run_dir: Path,
+    facts: dict[str, Any],
+    *,
+    calibrated: bool = True,
+    suspects: Sequence[str] = (),
+) -> Path:
     """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card with its curves.
 
     Args:
@@ -32,13 +41,14 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
         facts: What `fit` gathered, for the model card.
         calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
             itself stays as it is.
+        suspects: See `prove`.
 
     Returns:
         The folder; `transformers.pipeline` opens it.
 
     Raises:
-        RuntimeError: If what was written does not give back the same weights, tokens and outputs.
-        UserError: If it cannot be written.
+        RuntimeError: If what was written does not give back the same weights and tokens.
+        UserError: If it cannot be written, or gives other predictions than were measured.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -53,7 +63,8 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
     task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
-    found = _calibration(network, run_dir, facts, calibrated) if task == "classification" else ""
+    step = _step(run_dir / facts["checkpoint"])
+    found = _calibration(network, run_dir, step, calibrated) if task == "classification" else ""
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     figures = figures_of(record) if enough else []
@@ -75,7 +86,10 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
                 figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
-            compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
+            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
+            if step is not None:
+                chosen = bool(facts["validation"])
+                prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
         sync_tree(unfinished)
         if target.exists():  # a resumed training exports anew
             target.rename(replaced)
@@ -97,7 +111,7 @@ def export_run(module: Any, datamodule: Any, run_dir: Path, facts: dict[str, Any
     return target
 
 
-def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: int) -> None:
+def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: int) -> Any:
     """Load an export with the Auto classes and compare it with the network it was made from.
 
     Args:
@@ -106,8 +120,11 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
         tokenizer: Its tokenizer.
         max_length: The most tokens that it may be given.
 
+    Returns:
+        What was loaded.
+
     Raises:
-        RuntimeError: If a weight, a token or an output differs by a single bit.
+        RuntimeError: If a weight or a token differs by a single bit.
     """
     import transformers
 
@@ -122,19 +139,13 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
     encoded = tokenizer(text, **settings)
     if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
-    inputs = {name: encoded[name] for name in ("input_ids", "attention_mask")}
-    realign(network)
-    realign(reloaded)
-    with torch.inference_mode():
-        if not torch.equal(network(**inputs).logits, reloaded(**inputs).logits):
-            raise RuntimeError(f"The model in the export {folder} gives other outputs than the one trained")
+    return reloaded
 
 
-def _calibration(network: Any, run_dir: Path, facts: dict[str, Any], wanted: bool) -> Calibration | str:
+def _calibration(network: Any, run_dir: Path, step: int | None, wanted: bool) -> Calibration | str:
     """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
-    step = _step(run_dir / facts["checkpoint"])
     found = "its checkpoint is not at hand" if step is None else calibrate(run_dir, step, network)
     if isinstance(found, str) or found.temperature == 1:
         reason = found if isinstance(found, str) else f"{found.examples} validation examples give no temperature"

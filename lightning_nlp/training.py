@@ -12,6 +12,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp import ranks, runs
+from lightning_nlp.calibration import read_record
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
@@ -120,11 +121,13 @@ class Training:
         facts = {
             **self._facts(fit_seconds),
             "checkpoint": str(best.relative_to(run_dir.resolve())),
-            "validation": self._best_score(),
+            "validation": self._best_score(best),
             "test": metrics,
         }
         if trainer.is_global_zero:
-            export_run(model, datamodule, run_dir, facts, calibrated=self.config.calibrate)
+            others = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+            suspects = [other.__name__ for other in others if not other.__module__.startswith("lightning_nlp.")]
+            export_run(model, datamodule, run_dir, facts, calibrated=self.config.calibrate, suspects=suspects)
             report_end(run_dir, facts, "finished")
             if not self.config.quiet:
                 print_summary(run_dir, facts)
@@ -180,9 +183,14 @@ class Training:
             self.trainer.save_checkpoint(path, weights_only=False)
         return path.resolve()
 
-    def _best_score(self) -> dict[str, float]:
-        score = self.best.best_model_score
-        return {} if score is None or self.best.monitor is None else {self.best.monitor: float(score)}
+    def _best_score(self, best: Path) -> dict[str, float]:
+        """What the validation gave at the step of the best checkpoint, if it was chosen by one."""
+        score, monitor = self.best.best_model_score, self.best.monitor
+        if score is None or monitor is None:
+            return {}
+        record = read_record(self.run.path, f"val-{runs.load_checkpoint(best)['global_step']:08d}") or {"metrics": {}}
+        found = record["metrics"].get(monitor.removeprefix("val/"))
+        return {monitor: float(score if found is None else found)}  # another's module leaves no record
 
 
 def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import write_tensors
+from lightning_nlp.evaluation.evidence import evidence
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
@@ -20,15 +21,16 @@ from lightning_nlp.evaluation.words import mistakes
 from lightning_nlp.whole_files import write_whole
 
 IGNORE_INDEX = -100
+SAMPLED = 64  # batches at least, if there are so many, that the evidence is taken from
 
 
 class Evaluation(Callback):
     """Writes `val-<step>.json` after each validation and `test.json` after the test, and hands them to the loggers.
 
     What validation_step and test_step return is kept on its device until the split is through. A logger gets
-    a record if it has a method `log_evaluation`. The predictions of a classifier are kept beside the record,
-    as `val-<step>.safetensors` and `test.safetensors` (`logits`, `labels`, `rows` of the split, `lengths` in
-    tokens); of the validations only the best one's.
+    a record if it has a method `log_evaluation`. Beside the records of the test and of the best validation,
+    safetensors of the same name have a classifier's predictions (`logits`, `labels`, `rows` of the split,
+    `lengths` in tokens), and as `proof/...` the `evidence` that an export must agree with.
 
     Records have no times in them: a training that was killed and went on writes the same.
 
@@ -43,27 +45,28 @@ class Evaluation(Callback):
         self.best = best
         self.probes = probes or []
         self._parts: list[dict[str, Tensor]] = []
+        self._samples: list[tuple[Any, dict[str, Tensor]]] = []
         self._tokens: tuple[np.ndarray, np.ndarray] | None = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin; a validation that was broken off leaves nothing."""
-        self._parts = []
+        self._parts, self._samples = [], []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
-        self._parts = []
+        self._parts, self._samples = [], []
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
     ) -> None:
         """Keep what the step returned."""
-        self._keep(outputs, batch)
+        self._keep(outputs, batch, batch_idx, trainer.num_val_batches)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
     ) -> None:
         """Keep what the step returned."""
-        self._keep(outputs, batch)
+        self._keep(outputs, batch, batch_idx, trainer.num_test_batches)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the record, and if it is the best so far the predictions."""
@@ -73,9 +76,11 @@ class Evaluation(Callback):
         """Write the record, with the worst mistakes."""
         self._write(trainer, pl_module, "test")
 
-    def _keep(self, outputs: Any, batch: Any) -> None:
+    def _keep(self, outputs: Any, batch: Any, batch_idx: int, batches: list[int | float]) -> None:
         if not isinstance(outputs, dict):  # a module of the user's own
             return
+        if batch_idx % max(1, min(sum(batches), 2**31) // SAMPLED) == 0:
+            self._samples.append((batch, outputs))
         part = dict(outputs)
         if "logits" in part:
             part["rows"] = batch["rows"]
@@ -85,7 +90,7 @@ class Evaluation(Callback):
     def _write(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.sanity_checking or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        parts, self._parts = self._parts, []
+        (parts, self._parts), (samples, self._samples) = (self._parts, []), (self._samples, [])
         found = joined(parts, trainer)
         if not found:
             return
@@ -104,10 +109,10 @@ class Evaluation(Callback):
             },
         }
         name = f"val-{trainer.global_step:08d}" if stage == "val" else "test"
+        found = by_row(found) if "logits" in found else found
+        if stage == "test" or self.best.would_take(trainer):
+            self._write_predictions(name, found if "logits" in found else {}, evidence(samples))
         if "logits" in found:
-            found = by_row(found)
-            if stage == "test" or self.best.would_take(trainer):
-                self._write_predictions(name, found)
             labels = [str(label) for label in data.label_names]
             validated = self._validated(labels) if stage == "test" else None
             record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
@@ -131,9 +136,10 @@ class Evaluation(Callback):
             self._tokens = data.token_rows["train"].id_counts(len(data.tokenizer)), continues
         return self._tokens
 
-    def _write_predictions(self, name: str, found: dict[str, np.ndarray]) -> None:
+    def _write_predictions(self, name: str, found: dict[str, np.ndarray], proof: dict[str, Tensor]) -> None:
         """Write them; of validations, in the place of an earlier one's."""
         tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items()}
+        tensors |= {f"proof/{key}": values for key, values in proof.items()}
         write_tensors(self.folder / f"{name}.safetensors", tensors, {})
         for path in self.folder.glob("val-*.safetensors"):
             if name.startswith("val-") and path.stem != name:

@@ -1,0 +1,175 @@
+"""An export gives what its checkpoint was chosen by, or `fit` fails and says what it found."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.proof import LEAST, ROUNDINGS, predictions, prove
+from tests.conftest import invoke
+
+AUTO_CLASSES = {"cls": AutoModelForSequenceClassification, "mlm": AutoModelForMaskedLM}
+
+
+def shake(module):
+    """Weights as a step or two of training could have made them."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.03 * torch.randn(parameter.shape, generator=generator).to(parameter)
+
+
+class AfterTheValidation(Callback):
+    """Changes the weights between a validation and its checkpoint."""
+
+    def on_validation_end(self, trainer, pl_module):
+        shake(pl_module)
+
+
+class InTheValidation(Callback):
+    """Validates other weights than those that are saved, as averages of weights do."""
+
+    def on_validation_start(self, trainer, pl_module):
+        self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        shake(pl_module)
+
+    def on_validation_end(self, trainer, pl_module):
+        pl_module.load_state_dict(self.kept)
+
+
+class InTheTest(Callback):
+    """Tests other weights than those that are exported."""
+
+    def on_test_start(self, trainer, pl_module):
+        self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        shake(pl_module)
+
+    def on_test_end(self, trainer, pl_module):
+        pl_module.load_state_dict(self.kept)
+
+
+class OverTheBest(Callback):
+    """Writes the last weights, which are bad, over the best ones, as other checkpoint callbacks may."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch:
+            with torch.no_grad():
+                for parameter in pl_module.parameters():
+                    parameter.normal_(std=10)
+
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(trainer.checkpoint_callback.best_model_path, weights_only=False)
+
+
+class AnotherFile(Callback):
+    """Puts weights of elsewhere, which say that they are of the same step, in the best checkpoint's place."""
+
+    def on_train_end(self, trainer, pl_module):
+        path = Path(trainer.checkpoint_callback.best_model_path)
+        content = torch.load(path, weights_only=True)
+        shake_state(content["state_dict"])
+        torch.save(content, path)
+
+
+def shake_state(state):
+    generator = torch.Generator().manual_seed(0)
+    for value in state.values():
+        value += 0.03 * torch.randn(value.shape, generator=generator)
+
+
+def failed(arguments, callback, root):
+    """The one sentence of a training with a hostile callback."""
+    outcome = invoke("fit", *arguments, "--runs_dir", root, "--trainer.callbacks", f"tests.test_proof.{callback}")
+    assert outcome.code == 2, outcome.err
+    assert not list(root.glob("*/*/export*"))
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert f"train without {callback}" in line
+    return line
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_weights_that_change_after_their_validation(task, precision, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.precision", precision]
+    line = failed(arguments, "AfterTheValidation", tmp_path)
+    assert "texts of the validation after step" in line
+    assert ("other labels" in line) is (task == "cls")
+
+
+@pytest.mark.parametrize(
+    ("callback", "where"),
+    [
+        ("InTheValidation", "of the validation"),
+        ("InTheTest", "of the test"),
+        ("AnotherFile", "of the validation"),
+    ],
+)
+def test_other_weights_than_those_exported(callback, where, tiny_cls, tmp_path):
+    assert where in failed(tiny_cls, callback, tmp_path)
+
+
+def test_another_steps_checkpoint(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    line = failed(arguments, "OverTheBest", tmp_path)
+    assert "of step 14, and not of the best validation after step 7" in line
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_rounding_is_far_from_the_bound_and_other_weights_are_far_beyond(task, precision, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.precision", precision]
+    run = invoke("fit", *arguments, "--runs_dir", tmp_path).run
+    network = AUTO_CLASSES[task].from_pretrained(run / "export").eval()
+    (path,) = (run / "evaluation").glob("val-*.safetensors")
+    kept = {name.removeprefix("proof/"): value for name, value in load_file(path).items() if name.startswith("proof/")}
+    mixed = network.dtype == torch.float32
+    rounded = predictions(network, kept, autocast=mixed)
+    rounding = (rounded - predictions(network.float(), kept)).abs().mean()
+    bound = ROUNDINGS * rounding + LEAST
+    measured = kept["log_probabilities"]
+    assert (measured - predictions(network, kept)).abs().mean() < bound / 2
+    shake(network)
+    assert (measured - predictions(network, kept)).abs().mean() > 5 * bound
+
+
+def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
+    """What was validated before did not choose what is exported now."""
+    invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
+    more = ["--ckpt_path", "last", "--trainer.limit_val_batches", "0"]
+    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *more).run
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 14
+    assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
+
+
+def test_a_resume_with_nothing_better(tiny_cls, tmp_path):
+    """The best validation took place before it, in another process."""
+    arguments = ["fit", *tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    invoke(*arguments, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
+    run = invoke(*arguments, "--runs_dir", tmp_path, "--ckpt_path", "last", "--model.lr", "9").run
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
+
+
+def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
+    network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
+    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    name = f"val-{step:08d}.safetensors"
+    kept = load_file(cls_run / "evaluation" / name)
+    save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
+    shake(network)
+    prove(network, tmp_path, step, chosen=True)
+    with pytest.raises(UserError, match="and train anew"):
+        prove(network, cls_run / "evaluation", step, chosen=True)
+
+
+@pytest.mark.parametrize("better", ["last", "first"])
+def test_the_best_value_told_is_that_of_the_best_checkpoint(better, tiny_cls, tmp_path):
+    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    rate = {"last": "0.01", "first": "9"}[better]
+    outcome = invoke("fit", *tiny_cls, *choice, "--model.lr", rate, "--runs_dir", tmp_path)
+    told = outcome.out.split("best val/loss")[1].split("│")[1].strip()
+    measured = invoke("validate", "--run", outcome.run).out.split("val/loss")[1].split("│")[1].strip()
+    assert told == measured
