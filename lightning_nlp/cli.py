@@ -25,6 +25,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_nlp import ranks, runs
 from lightning_nlp.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.callbacks.divergence import Divergence
+from lightning_nlp.callbacks.ema import WeightAverage
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.finite import Finite
 from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
@@ -174,6 +175,11 @@ class CLI(LightningCLI):
             default=True,
             help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
         )
+        parser.add_argument(
+            "--ema_decay",
+            type=float | None,
+            help="Validate, test and export a moving average of the weights, of which a step keeps so much: 0.999.",
+        )
         add_own_arguments(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -296,6 +302,8 @@ class CLI(LightningCLI):
             evaluation,
             self.last,
         ]
+        if (decay := self._get(self.config, "ema_decay")) is not None:
+            own.append(WeightAverage(decay))
         quiet = self._get(self.config, "quiet")
         own += progress_callbacks(self.best, enabled=not quiet and config["enable_progress_bar"] is not False)
         config["enable_progress_bar"] = any(isinstance(callback, Progress) for callback in own)

@@ -11,6 +11,7 @@ from filelock import FileLock
 from jsonargparse import Namespace
 
 from lightning_nlp import ranks, runs
+from lightning_nlp.callbacks.ema import TRAINED
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.whole_files import write_whole
@@ -123,6 +124,8 @@ def _open(config: Namespace, text: str) -> RunDirectory:
                 f"The checkpoint {found} holds the weights alone, and no training can go on from it: give another with "
                 "--ckpt_path; to measure it, give it to `test`."
             )
+        if TRAINED in checkpoint and config.ema_decay is None:
+            raise UserError(f"{found} has an average of the weights, which has to go on: give its --ema_decay too.")
         if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
             run, step = found.parent.parent, int(checkpoint["global_step"])
         config.ckpt_path = str(found)

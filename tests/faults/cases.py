@@ -12,6 +12,8 @@ DATA = "--data.vocab_size 300 --data.max_length 32 --data.eval_batch_size 4".spl
 MODEL = "--model.dropout 0.2 --model.attention_dropout 0.1".split()
 # Early stopping after the second or third validation: the rate is so high that the first one stays the best.
 STOPS_EARLY = "--early_stopping.patience 1 --model.lr 0.3 --trainer.max_epochs 9".split()
+# The module holds the average while it validates.
+AVERAGED = "--ema_decay 0.9 --trainer.precision bf16-mixed".split()
 
 
 def write_data(folder: Path) -> None:
@@ -99,6 +101,7 @@ def special(data: Path) -> dict[str, list[str]]:
         "mlm-saved-each-step": [*command("mlm", data, **(plain | {"accumulate": 4})), "--save_minutes", "0.00001"],
         "cls-saved-each-step": [*command("cls", data, **(plain | {"interval": True})), "--save_minutes", "0.00001"],
         "cls-time-limit": [*cls, "--trainer.max_epochs", "40"],
+        "cls-averaged": [*command("cls", data, **(plain | {"accumulate": 4, "interval": True})), *AVERAGED],
         "cls-signals": cls,
         "mlm-signals": slow,
     }

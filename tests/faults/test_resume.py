@@ -42,6 +42,7 @@ def wholes(server: Server, data: Path, tmp_path_factory: pytest.TempPathFactory)
     root = tmp_path_factory.mktemp("wholes")
     commands = {task: cases.command(task, data, **choice) for task, choice in SHORT.items()}
     commands["early"] = [*commands["cls"], *cases.STOPS_EARLY]
+    commands["averaged"] = [*commands["cls"], *cases.AVERAGED]
     return {name: Whole(server, arguments, root / name) for name, arguments in commands.items()}
 
 
@@ -70,6 +71,7 @@ def test_the_server_does_what_the_program_does(wholes, tmp_path):
         pytest.param("mlm", ["step:20", "half a row:9", "validation:2"], marks=pytest.mark.acceptance),
         ("mlm", ["new best.ckpt:2", "half an export:1"]),
         ("early", ["test:2", "export:1"]),
+        ("averaged", ["batch:21", "validation:2"]),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -77,9 +79,12 @@ def test_killed_and_resumed_is_never_killed(name, plan, server, wholes, tmp_path
     check(server, wholes[name], plan, tmp_path / "killed")
 
 
-@pytest.mark.parametrize("point", ["batch:22:SIGTERM", "validation:3:SIGINT"])
-def test_a_signal_saves_and_ends_soon(point, server, wholes, tmp_path):
-    (stop,) = check(server, wholes["cls"], [point], tmp_path / "stopped")
+@pytest.mark.parametrize(
+    ("name", "point"),
+    [("cls", "batch:22:SIGTERM"), ("cls", "validation:3:SIGINT"), ("averaged", "validation:3:SIGTERM")],
+)
+def test_a_signal_saves_and_ends_soon(name, point, server, wholes, tmp_path):
+    (stop,) = check(server, wholes[name], [point], tmp_path / "stopped")
     assert stop.signal_to_exit is not None
     assert stop.signal_to_exit < 10
     assert stop.lost == 0
