@@ -17,7 +17,7 @@ from agreement import guess
 from token_data import make_batch, random_groups
 from torch.profiler import ProfilerActivity, profile
 
-from lightning_nlp.flops import count_batch, forward_costs, training_flops
+from lightning_nlp.flops import count_batch, training_costs, training_flops
 from lightning_nlp.hardware import default_precision, device_name, peak_flops
 from lightning_nlp.models import packing
 
@@ -60,7 +60,7 @@ def main() -> None:
     with profile(activities=activities) as profiler:
         for _ in range(STEPS):
             step()
-    costs, peak = forward_costs(network), peak_flops(torch.device(args.device), precision)
+    costs, peak = training_costs(network), peak_flops(torch.device(args.device), precision)
     flops = None if costs is None else training_flops(costs, count_batch(batch))
     tokens = batch["input_ids"].numel()
     print(f"{args.task}, {tokens:,} tokens, {device_name(args.device)}, {precision}, torch {torch.__version__}\n")

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-# The layer whose outputs are the logits, where a test shows that dividing its weights divides them.
-LAST_LAYERS = {
-    **dict.fromkeys(("distilbert", "bert", "modernbert", "albert", "deberta", "deberta-v2"), "classifier"),
-    **dict.fromkeys(("roberta", "electra", "xlm-roberta", "camembert", "mpnet"), "classifier.out_proj"),
-}
-
+from lightning_nlp.models.heads import last_layer
 
 WHICH = ("best_f1", "wanted")
 
@@ -91,13 +84,6 @@ def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
     """An evaluation of a run: `test`, or `val-` and the step with 8 digits; None if there is none."""
     path = run_dir / "evaluation" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def last_layer(network: Any) -> torch.nn.Linear | None:
-    """The layer whose outputs are a classifier's logits, where it is known."""
-    name = LAST_LAYERS.get(network.config.model_type)
-    layer = dict(network.named_modules()).get(name) if name else None
-    return layer if isinstance(layer, torch.nn.Linear) else None
 
 
 @contextmanager

@@ -226,6 +226,12 @@ def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: An
         return
     limit_tokens(module.trainer, data)
     hparams, steps = module.hparams, num_training_steps(module.trainer, data.train_batches)
+    before, now = checkpoint.get("hyper_parameters", {}).get("freeze"), hparams.get("freeze")
+    if before != now:
+        raise UserError(
+            f"The checkpoint was trained with freeze {before}, and its optimizer fits no other: give --model.freeze "
+            f"{'null' if before is None else before}, or start from its export with --model.pretrained RUN/export."
+        )
     restore_command_line(
         checkpoint,
         lr=hparams["lr"],

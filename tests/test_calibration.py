@@ -9,8 +9,9 @@ from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lightning_nlp.calibration import LAST_LAYERS, Calibration, calibrate, last_layer, scaled
+from lightning_nlp.calibration import Calibration, calibrate, scaled
 from lightning_nlp.evaluation.temperature import calibration_error, fit_temperature, probabilities
+from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from tests.conftest import invoke, write_reviews
 
 SIZES = {

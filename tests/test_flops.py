@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from lightning_nlp.flops import COUNTED, Counts, count_batch, forward_costs, training_flops
+from lightning_nlp.flops import COUNTED, Counts, count_batch, training_costs, training_flops
+from lightning_nlp.models.freezing import freeze
 
 SIZES = {
     "hidden_size": 32,
@@ -65,7 +66,7 @@ def test_as_many_as_pytorch_executes(model_type, task):
     input_ids = random_ids(2, 24)
     labels = input_ids if task == "mlm" else torch.tensor([0, 1])  # all positions are head rows
     batch = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "labels": labels}
-    costs = forward_costs(network)
+    costs = training_costs(network)
     reference = executed(network, input_ids, attention_mask=batch["attention_mask"])
     assert reference > 0
     assert training_flops(costs, count_batch(batch, costs.window)) == 3 * reference
@@ -78,7 +79,7 @@ def test_backward_is_twice_forward():
     def train():
         network(batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]).loss.backward()
 
-    assert training_flops(forward_costs(network), count_batch(batch)) == executed(train)
+    assert training_flops(training_costs(network), count_batch(batch)) == executed(train)
 
 
 @pytest.mark.parametrize("form", [padded, packed])
@@ -86,7 +87,7 @@ def test_padding_counts_nothing(form):
     network, lengths = model("bert", "classification"), [24, 5, 11]
     batch = form(lengths, torch.tensor([0, 1, 1]))
     alone = sum(executed(network, random_ids(1, length)) for length in lengths)
-    assert training_flops(forward_costs(network), count_batch(batch)) == 3 * alone
+    assert training_flops(training_costs(network), count_batch(batch)) == 3 * alone
 
 
 @pytest.mark.parametrize("form", [padded, packed])
@@ -97,7 +98,7 @@ def test_head_only_on_masked_tokens(form):
     encoder = sum(executed(network.distilbert, random_ids(1, length)) for length in lengths)
     head = executed(lambda rows: network.vocab_projector(network.vocab_transform(rows)), torch.zeros(3, 32))
     assert head > 0
-    assert training_flops(forward_costs(network), count_batch(form(lengths, labels))) == 3 * (encoder + head)
+    assert training_flops(training_costs(network), count_batch(form(lengths, labels))) == 3 * (encoder + head)
 
 
 @pytest.mark.parametrize("form", [padded, packed])
@@ -111,10 +112,10 @@ def test_counts(form):
 def test_sliding_window():
     # layers 0 and 3 of 5 see all tokens, the others 4 to each side
     network = model("modernbert", "mlm", local_attention=8, num_hidden_layers=5)
-    costs = forward_costs(network)
-    assert (costs.pair, costs.near_pair, costs.window) == (2 * 4 * 32, 3 * 4 * 32, 9)
-    without = forward_costs(model("bert", "mlm"))
-    assert (without.pair, without.near_pair, without.window) == (3 * 4 * 32, 0, None)
+    costs = training_costs(network)
+    assert (costs.pair, costs.near_pair, costs.window) == (3 * 2 * 4 * 32, 3 * 3 * 4 * 32, 9)
+    without = training_costs(model("bert", "mlm"))
+    assert (without.pair, without.near_pair, without.window) == (3 * 3 * 4 * 32, 0, None)
 
 
 def test_a_batch_is_counted_without_reading_the_device():
@@ -132,10 +133,30 @@ def test_a_batch_is_counted_without_reading_the_device():
 def test_large_counts_do_not_overflow():
     counts = count_batch({"input_ids": torch.zeros(1, 10**6), "cu_seqlens": torch.tensor([0, 10**6]).int()})
     assert int(counts.pairs) == 10**12
-    costs = forward_costs(model("bert", "mlm"))
-    assert training_flops(costs, Counts(pairs=10**18)) == 3 * 10**18 * costs.pair
+    costs = training_costs(model("bert", "mlm"))
+    assert training_flops(costs, Counts(pairs=10**18)) == 10**18 * costs.pair
 
 
 @pytest.mark.parametrize("model_type", ["albert", "deberta-v2"])
 def test_other_architectures_are_not_guessed(model_type):
-    assert forward_costs(SimpleNamespace(config=SimpleNamespace(model_type=model_type))) is None
+    assert training_costs(SimpleNamespace(config=SimpleNamespace(model_type=model_type))) is None
+
+
+@pytest.mark.parametrize("task", AUTO_CLASSES)
+@pytest.mark.parametrize("part", ["embeddings", 1, "encoder"])
+@pytest.mark.parametrize("model_type", sorted(COUNTED))
+def test_frozen_parts_have_no_backward_pass(model_type, part, task):
+    network = model(model_type, task)
+    freeze(network, part)
+    input_ids = random_ids(2, 24)
+    labels = input_ids if task == "mlm" else torch.tensor([0, 1])
+    batch = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "labels": labels}
+
+    def train():
+        network(**batch).loss.backward()
+
+    before = torch.get_rng_state()
+    costs = training_costs(network)
+    assert torch.get_rng_state().equal(before)
+    assert network.training
+    assert training_flops(costs, count_batch(batch, costs.window)) == executed(train)

@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.flops import Costs, Counts, count_batch, forward_costs, training_flops
+from lightning_nlp.flops import Costs, Counts, count_batch, training_costs, training_flops
 from lightning_nlp.hardware import device_name, peak_flops, peak_memory_gib
 from lightning_nlp.optim import is_log_step
 
@@ -74,7 +74,7 @@ class Throughput(Callback):
         network = getattr(pl_module, "network", None)
         if network is None or not hasattr(network, "config"):
             return
-        self._costs = forward_costs(network)
+        self._costs = training_costs(network)
         if self._costs is None:
             rank_zero_info(f"MFU is not logged: the FLOPs of a {network.config.model_type} model are not counted.")
             return

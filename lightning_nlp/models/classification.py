@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.optim import (
     Schedule,
     check_range,
@@ -35,6 +36,10 @@ class SequenceClassifier(LightningModule):
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
             then.
+        freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
+            number), or the `encoder`, all but the head; null trains all.
+        keep_head: Take a pretrained head's rows by position where the names of its classes are not those of
+            the labels; by default such a head's last layer is new.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
@@ -57,6 +62,8 @@ class SequenceClassifier(LightningModule):
         self,
         *,
         pretrained: str | None = None,
+        freeze: Frozen | None = None,
+        keep_head: bool = False,
         n_layers: int = 6,
         n_heads: int = 12,
         dim: int = 768,

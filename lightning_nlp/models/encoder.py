@@ -11,6 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_nlp.errors import UserError
 from lightning_nlp.hardware import memory_gib
 from lightning_nlp.hub import fetch_pretrained
+from lightning_nlp.models.freezing import freeze
+from lightning_nlp.models.heads import match_head
 from lightning_nlp.models.packing import POSITIONS_AFTER_PADDING
 from lightning_nlp.optim import Schedule, check_range, lr_lambda
 
@@ -71,7 +73,7 @@ def build(
     Args:
         auto_class: A transformers `AutoModelFor...` class.
         hparams: `pretrained`, `dropout` and `attention_dropout`; without `pretrained` also `n_layers`,
-            `n_heads`, `dim` and `hidden_dim`.
+            `n_heads`, `dim` and `hidden_dim`; with it perhaps `keep_head` and `freeze`.
         tokenizer: The data's tokenizer.
         max_length: The data's longest sequence, in tokens.
         max_position_embeddings: Positions of a new network.
@@ -83,8 +85,13 @@ def build(
     """
     overrides = config_overrides | {name: hparams[name] for name in ("dropout", "attention_dropout")}
     if hparams["pretrained"] is not None:
-        network = from_pretrained(auto_class, hparams["pretrained"], **overrides)
+        network = from_pretrained(
+            auto_class, hparams["pretrained"], keep_head=hparams.get("keep_head", False), **overrides
+        )
         check_tokenizer(network.config, tokenizer)
+        freeze(network, hparams.get("freeze"))
+    elif hparams.get("freeze") is not None:
+        raise UserError("A new network has learned nothing to keep: give --model.freeze with --model.pretrained.")
     else:
         config = distilbert_config(
             **{name: hparams[name] for name in ("n_layers", "n_heads", "dim", "hidden_dim")},
@@ -189,6 +196,7 @@ def from_pretrained(
     *,
     dropout: float | None = None,
     attention_dropout: float | None = None,
+    keep_head: bool = False,
     **config_overrides: Any,
 ) -> PreTrainedModel:
     """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
@@ -198,6 +206,7 @@ def from_pretrained(
         name: A folder or a Hub id, with safetensors weights.
         dropout: See `set_dropout`.
         attention_dropout: See `set_dropout`.
+        keep_head: See `match_head`.
         **config_overrides: Attributes of the configuration, such as `id2label`.
 
     Returns:
@@ -216,7 +225,9 @@ def from_pretrained(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_overrides)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's take their place
+        config.update(config_overrides)
         set_dropout(config, dropout, attention_dropout)
         network, info = auto_class.from_pretrained(
             folder,
@@ -248,6 +259,8 @@ def from_pretrained(
         )
     if new:
         rank_zero_info(f"{name} brings no {', '.join(new)}: trained from scratch.")
+    if "id2label" in config_overrides:
+        match_head(network, name, labels, list(config_overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)
     # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay
     # off

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
 
@@ -34,6 +35,8 @@ class MaskedLanguageModel(LightningModule):
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
             then.
+        freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
+            number), or the `encoder`, all but the head; null trains all.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
@@ -53,6 +56,7 @@ class MaskedLanguageModel(LightningModule):
         self,
         *,
         pretrained: str | None = None,
+        freeze: Frozen | None = None,
         n_layers: int = 6,
         n_heads: int = 12,
         dim: int = 768,

@@ -14,7 +14,7 @@ from transformers import (
 from lightning_nlp.callbacks import throughput as room
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.errors import UserError
-from lightning_nlp.flops import count_batch, forward_costs, training_flops
+from lightning_nlp.flops import count_batch, training_costs, training_flops
 from tests.conftest import invoke, read_metrics
 
 
@@ -158,7 +158,7 @@ def test_mfu(monkeypatch, trainer, module, said, data):
     module.network = tiny_network()
     throughput.on_train_start(trainer, module)
     run_batches(throughput, clock, trainer, module, [(data, 0, 5), (data, 1, 1), (data, 1, 2), (data, 1, 4)])
-    flops = training_flops(forward_costs(module.network), count_batch(data))
+    flops = training_flops(training_costs(module.network), count_batch(data))
     assert flops > 1e5
     shares = [value for name, value in module.logged if name == "perf/mfu"]
     assert shares == [pytest.approx(flops / 2 / 1e6), pytest.approx(2 * flops / 8 / 1e6)]
@@ -175,11 +175,11 @@ def test_sliding_windows_are_counted(monkeypatch, trainer, module):
     module.network = ModernBertForSequenceClassification(config)
     throughput.on_train_start(trainer, module)
     run_batches(throughput, clock, trainer, module, [(packed_batch(30), 0, 1), (packed_batch(30), 0, 1)])
-    costs = forward_costs(module.network)
+    costs = training_costs(module.network)
     # one layer sees all 30 tokens, the other 9
-    attention = 4 * 16 * 30 * (30 + 9)
+    attention = 3 * 4 * 16 * 30 * (30 + 9)
     linear = 30 * costs.token + costs.head_row
-    assert dict(module.logged)["perf/mfu"] == pytest.approx(3 * (attention + linear) / 1e6)
+    assert dict(module.logged)["perf/mfu"] == pytest.approx((attention + linear) / 1e6)
 
 
 def test_the_peak_is_the_hardwares(monkeypatch, trainer, module):
@@ -190,7 +190,7 @@ def test_the_peak_is_the_hardwares(monkeypatch, trainer, module):
     throughput.on_train_start(trainer, module)
     run_steps(throughput, clock, trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
     assert asked == [(torch.device("cpu"), "bf16-mixed")]
-    flops = training_flops(forward_costs(module.network), count_batch(batch(30, 40)))
+    flops = training_flops(training_costs(module.network), count_batch(batch(30, 40)))
     assert dict(module.logged)["perf/mfu"] == pytest.approx(flops / 2 / 1e6)
 
 

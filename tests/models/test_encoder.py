@@ -129,9 +129,6 @@ def test_a_head_for_other_labels_is_replaced(tmp_path):
         AutoModelForSequenceClassification, str(tmp_path), id2label=dict(enumerate("abcde")), label2id={}
     )
     assert network.classifier.weight.shape == (5, 8)
-    same = encoder.from_pretrained(AutoModelForSequenceClassification, str(tmp_path), id2label={0: "a", 1: "b"})
-    reference = BertForSequenceClassification.from_pretrained(tmp_path)
-    torch.testing.assert_close(same.classifier.weight, reference.classifier.weight)
 
 
 def test_missing_encoder_weights_are_refused(bert_folder, tmp_path):

@@ -1,0 +1,47 @@
+"""Parts of a pretrained encoder that are not trained, from the embeddings upwards."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import nn
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.flops import encoder_layers
+
+Frozen = int | Literal["embeddings", "encoder"]
+
+
+def freeze(network: Any, part: Frozen | None) -> None:
+    """Keep the training from a part of a network, which then has neither gradients nor a state in the optimizer.
+
+    Args:
+        network: A transformers model with a head; changed in place.
+        part: "embeddings"; a number N: those and the first N layers; "encoder": all but the head. A pooler belongs to
+            the head here, since many checkpoints lack it. Where a head shares the embeddings' weights, these are frozen
+            there too. None freezes nothing.
+
+    Raises:
+        UserError: If the architecture has no such part, or not so many layers.
+    """
+    if part is None:
+        return
+    kind, count, layers = network.config.model_type, network.config.num_hidden_layers, encoder_layers(network)
+    children = dict(network.base_model.named_children())
+    if part == "encoder":
+        frozen = [module for name, module in children.items() if not name.startswith("pooler")]
+    else:
+        frozen = [module for name, module in children.items() if name.startswith("embeddings")]
+        if not frozen or (layers is None and part != "embeddings"):
+            raise UserError(
+                f"freeze is {part}, and where {kind} models have that is not known: give --model.freeze encoder."
+            )
+    if isinstance(part, int):
+        if not 0 <= part <= count:
+            raise UserError(
+                f"freeze is {part}, and this {kind} model has {count} layers: give --model.freeze 0 to {count}."
+            )
+        frozen += list(layers or ())[:part]
+    tables = [] if part == "encoder" else [m for m in network.base_model.modules() if isinstance(m, nn.Embedding)]
+    for module in frozen + tables:  # MPNet has its relative positions outside the embeddings
+        module.requires_grad_(False)

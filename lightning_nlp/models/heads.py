@@ -1,0 +1,66 @@
+"""A classifier's last layer: where it is, and whether the one that a checkpoint brings means this data's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
+
+from lightning_nlp.errors import UserError
+
+# The layer whose outputs are the logits, where a test shows that dividing its weights divides them.
+LAST_LAYERS = {
+    **dict.fromkeys(("distilbert", "bert", "modernbert", "albert", "deberta", "deberta-v2"), "classifier"),
+    **dict.fromkeys(("roberta", "electra", "xlm-roberta", "camembert", "mpnet"), "classifier.out_proj"),
+}
+
+
+def last_layer(network: Any) -> nn.Linear | None:
+    """The layer whose outputs are a classifier's logits, where it is known."""
+    name = LAST_LAYERS.get(network.config.model_type)
+    layer = dict(network.named_modules()).get(name) if name else None
+    return layer if isinstance(layer, nn.Linear) else None
+
+
+def match_head(
+    network: Any, name: str, theirs: list[str], ours: list[str], *, new: Collection[str], keep: bool
+) -> None:
+    """Give each row of a pretrained classifier's last layer to the label of the same name, or begin the layer anew.
+
+    The case of a name does not matter. A line says what was done; names such as LABEL_0 can be those of any labels.
+
+    Args:
+        network: Just loaded; changed in place.
+        name: Where from.
+        theirs: The classes' names there, in the order of the rows.
+        ours: Those of the data.
+        new: The weights that did not come from there.
+        keep: Leave the rows in their order if the names do not tell.
+
+    Raises:
+        UserError: If rows are to be kept and there are none for so many classes.
+    """
+    layers = {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear)}
+    path = LAST_LAYERS.get(network.config.model_type) or list(layers)[-1]
+    if f"{path}.weight" in new:
+        if keep:
+            raise UserError(f"{name} has no head for {len(ours)} classes: leave out --model.keep_head.")
+        return
+    rows = {label.strip().casefold(): row for row, label in enumerate(theirs)}
+    wanted = [label.strip().casefold() for label in ours]
+    there, here = (", ".join(labels[:4]) + (", ..." if len(labels) > 4 else "") for labels in (theirs, ours))
+    if sorted(rows) == sorted(wanted):
+        for parameter in layers[path].parameters():
+            parameter.data = parameter.data[[rows[label] for label in wanted]]
+        rank_zero_info(f"{name} has a head for these labels: its rows are taken by their names.")
+    elif keep:
+        rank_zero_info(f"The head of {name} is taken by position (--model.keep_head): {there} become {here}.")
+    else:
+        nn.init.normal_(layers[path].weight, std=getattr(network.config, "initializer_range", 0.02))
+        nn.init.zeros_(layers[path].bias)
+        rank_zero_info(
+            f"The head of {name} is for {there}, and the labels are {here}: its last layer is new. If they are the "
+            "same classes in the same order, --model.keep_head true keeps it."
+        )
