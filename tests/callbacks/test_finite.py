@@ -70,31 +70,17 @@ def report_of(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
         return json.loads(file.metadata()["report"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-@pytest.fixture
-def names() -> dict[str, str]:
-    return {"tiny_cls": "quickstart", "tiny_mlm": "quickstart_mlm"}
-
-
-@pytest.mark.parametrize("accumulate", [1, 4])
-@pytest.mark.parametrize("task", ["tiny_cls", "tiny_mlm"])
-def test_an_infinite_gradient_stops_at_its_step_and_names_it(task, accumulate, request, tmp_path):
-    arguments = [*request.getfixturevalue(task), "--trainer.accumulate_grad_batches", str(accumulate)]
-    step = 12 if accumulate == 1 else 3 if task == "tiny_cls" else 4  # in the second epoch
+@pytest.mark.parametrize(("task", "accumulate", "step"), [("cls", 4, 3), ("mlm", 1, 12)])  # in the second epoch
+def test_an_infinite_gradient_stops_at_its_step_and_names_it(task, accumulate, step, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.accumulate_grad_batches", str(accumulate)]
     with planted("on_after_backward", {step}, poison_gradient) as seen:
         outcome = invoke("fit", *arguments, "--runs_dir", tmp_path)
     assert outcome.code == 2
     (error,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in outcome.err
-    (run,) = (tmp_path / request.getfixturevalue("names")[task]).iterdir()
+    (run,) = tmp_path.glob("quickstart*/0")
     saved = run / "nonfinite" / f"step_{step}.safetensors"
-    for word in (
-        f"Step {step} ",
-        "ffn.lin1.weight (decay)",
-        str(saved),
-        "--ckpt_path last",
-        "--model.lr",
-        "--skip_nonfinite 1",
-    ):
+    for word in (f"Step {step} ", "ffn.lin1.weight (decay)", str(saved), "--ckpt_path last", "--skip_nonfinite 1"):
         assert word in error
     report, tensors = report_of(saved)
     assert (report["step"], report["epoch"]) == (step, 1)
@@ -159,13 +145,6 @@ def test_a_broken_weight_in_the_first_step_keeps_the_runs_directory(tiny_mlm, tm
     assert {"decay", "no_decay"} == set(report["parameters"])
     assert report["losses"] == ["nan"]
     assert (tensors["0/labels"] != -100).sum() == len(tensors["0/masked"])
-
-
-def test_a_learning_rate_that_overflows(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--model.lr", "1e25", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "is not finite: loss" in outcome.err
-    assert files_below(tmp_path / "quickstart" / "0" / "nonfinite")
 
 
 def test_a_full_disk_does_not_hide_the_step(tiny_cls, tmp_path, monkeypatch):
