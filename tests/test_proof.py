@@ -136,6 +136,15 @@ def test_rounding_is_far_from_the_bound_and_other_weights_are_far_beyond(task, p
     assert (measured - predictions(network, kept)).abs().mean() > 5 * bound
 
 
+def test_weights_that_are_no_numbers_are_a_difference(cls_run):
+    network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
+    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    prove(network, cls_run / "evaluation", step, chosen=True)
+    network.classifier.bias.data.fill_(float("nan"))
+    with pytest.raises(UserError, match="other labels, probabilities nan apart"):
+        prove(network, cls_run / "evaluation", step, chosen=True)
+
+
 def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
     """What was validated before did not choose what is exported now."""
     invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
