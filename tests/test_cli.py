@@ -111,21 +111,8 @@ def test_validate_and_test_measure_a_run(cls_run, cache_dir):
 @pytest.mark.parametrize(
     ("command", "texts"),
     [
-        (
-            "fit",
-            [
-                "model.lr",
-                "Peak learning rate",
-                "data.mlm_probability",
-                "The share of tokens to predict",
-                "--trainer.max_epochs",
-                "Where runs keep their directories",
-                "early_stopping.patience",
-                "data.text_column",
-                "The column with the text",
-            ],
-        ),
-        ("validate", ["--run", "A run's directory"]),
+        ("fit", ["model.lr", "Peak learning rate", "data.mlm_probability", "The share of tokens to predict"]),
+        ("fit", ["--trainer.max_epochs", "Where runs keep their directories", "early_stopping.patience"]),
         ("test", ["--run", "A run's directory"]),
         ("predict", ["--input", "--output", "The JSONL file to write"]),
     ],

@@ -1,8 +1,6 @@
 """A long run needs no more of the machine at its end than at its beginning."""
 
-import csv
 import os
-import random
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.conftest import BAD, GOOD, NOUNS, files_below, read_metrics, write_sentences
+from tests.conftest import files_below, read_metrics, write_reviews, write_sentences
 
 STEPS, VALIDATE_EVERY, WARM = 5_000, 250, 1_000
 PROC = Path("/proc")
@@ -72,26 +70,13 @@ def median(samples: list[Sample], low: float, high: float) -> dict[str, float]:
     return {name: float(np.median([getattr(s, name) for s in chosen])) for name in Sample._fields}
 
 
-def write_many_reviews(path: Path, number: int) -> None:
-    rng = random.Random(0)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for i in range(number):
-            words = [rng.choice(GOOD if i % 2 else BAD) if rng.random() < 0.3 else rng.choice(NOUNS)]
-            words += rng.choices(NOUNS, k=rng.randrange(3, 25))
-            writer.writerow([f"{' '.join(words)} {i}", ["neg", "pos"][i % 2]])
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3_000)
 @pytest.mark.skipif(not PROC.is_dir(), reason="reads /proc")
 @pytest.mark.parametrize("task", TASKS)
 def test_five_thousand_steps_and_twenty_validations(task, request, tmp_path, capsys):
-    data = tmp_path / "data"
-    write_many_reviews(data, 4_200) if task == "tiny_cls" else write_sentences(data, 4_200)
-    if task == "tiny_cls":
-        data = data.rename(tmp_path / "data.csv")
+    data = tmp_path / "data.csv" if task == "tiny_cls" else tmp_path / "data.txt"
+    (write_reviews if task == "tiny_cls" else write_sentences)(data, 4_200)
     arguments = list(request.getfixturevalue(task))
     for name in ("--trainer.logger", "--trainer.enable_progress_bar"):  # off in other tests; here all that users have
         place = arguments.index(name)

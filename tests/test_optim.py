@@ -1,8 +1,9 @@
 import math
+from functools import partial
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -15,8 +16,10 @@ from lightning_nlp.optim import (
     parameter_groups,
     restore_command_line,
 )
+from tests.models import fitting
 
 ROWS = 24
+trainer = partial(fitting.trainer, max_epochs=2)
 
 
 class Regression(LightningModule):
@@ -78,18 +81,6 @@ class Rows(LightningDataModule):
 
     def train_dataloader(self):
         return self.loader
-
-
-def trainer(tmp_path, **settings):
-    settings = {"max_epochs": 2, "enable_checkpointing": False} | settings
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        **settings,
-    )
 
 
 # --- parameter groups

@@ -94,12 +94,6 @@ def test_loggers_are_handed_the_records_as_they_are_written(tiny_cls, tmp_path, 
     assert handed[-1] == records(run)["test"]
 
 
-def test_a_dry_run_writes_none(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.fast_dev_run", "true")
-    assert outcome.code == 0
-    assert not list(tmp_path.rglob("evaluation"))
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_examples_without_probabilities_do_not_end_a_training(value):
     logits = np.array([[0.0, 1.0], [value, 0.0], [2.0, 0.0], [0.0, 9.0]], dtype=np.float32)

@@ -21,7 +21,6 @@ from lightning_nlp.data.preparation import (
 )
 from lightning_nlp.data.sources import Source, labelled_source
 from lightning_nlp.data.tokenizer import train_wordpiece
-from lightning_nlp.errors import UserError
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 RANDOM = random.Random(0)
@@ -296,9 +295,3 @@ def test_tokens_come_from_the_cache_without_reading_a_row(tmp_path, source):
     assert prepare_tokens(unread, tmp_path / "cache", **SETTINGS) == folder
     with pytest.raises(AssertionError, match="read the data"):
         prepare_tokens(unread, tmp_path / "other", **SETTINGS)
-
-
-def test_an_error_in_the_middle_leaves_no_folder(tmp_path, source):
-    with pytest.raises(UserError, match=r"--data\.vocab_size"):
-        prepare_tokens(source, tmp_path / "cache", **SETTINGS | {"training": TRAINING | {"vocab_size": 6}})
-    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []

@@ -1,4 +1,3 @@
-import dataclasses
 import re
 
 import pytest
@@ -104,12 +103,6 @@ def test_fingerprint_of_the_tree(tmp_path):
     assert labelled_source(str(tmp_path / "aclImdb")).fingerprint != before
 
 
-def test_drop_incomplete_is_handed_on(tmp_path):
-    make(tmp_path, "a.csv")
-    assert not labelled_source(str(tmp_path / "a.csv")).drop_incomplete
-    assert labelled_source(str(tmp_path / "a.csv"), drop_incomplete=True).drop_incomplete
-
-
 def test_text_files_and_globs(tmp_path):
     make(tmp_path, "a.txt", "b.txt", "c.md", "d.jsonl", "frazoj")
     find = lambda name: text_source(str(tmp_path / name), cache_dir=tmp_path)  # noqa: E731
@@ -156,9 +149,3 @@ def test_demo_sentences(tmp_path):
     assert len(sentences) == 20_000
     assert all(text and label is None for text, label in sentences)
     assert source.fingerprint not in ("", labelled_source("demo").fingerprint)
-
-
-def test_source_is_frozen(tmp_path):
-    make(tmp_path, "a.csv")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        labelled_source(str(tmp_path / "a.csv")).description = "b"

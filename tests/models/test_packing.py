@@ -242,17 +242,9 @@ def test_packing_that_cannot_be_had_is_an_error():
 
 @pytest.mark.parametrize("task", ["mlm", "classification"])
 def test_a_hundred_steps_have_the_same_losses(task, tiny_cls, tiny_mlm, tmp_path):
-    arguments = tiny_mlm if task == "mlm" else tiny_cls
-    arguments = [
-        *arguments,
-        "--trainer.max_epochs",
-        "100",
-        "--trainer.max_steps",
-        "100",
-        "--early_stopping.patience",
-        "99",
-    ]
-    arguments += ["--model.dropout", "0", "--model.lr", "0.002", "--runs_dir", str(tmp_path)]
+    arguments = [*(tiny_mlm if task == "mlm" else tiny_cls), "--trainer.max_epochs", "99", "--trainer.max_steps", "100"]
+    arguments += ["--early_stopping.patience", "99", "--model.dropout", "0", "--model.lr", "0.002"]
+    arguments += ["--runs_dir", str(tmp_path)]
     losses = []
     for packs in ("true", "false"):
         outcome = invoke("fit", *arguments, "--data.packing", packs, "--name", packs)
