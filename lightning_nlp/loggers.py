@@ -24,7 +24,7 @@ for _logger in (CSVLogger, TensorBoardLogger):
 
 def is_wandb(class_path: str) -> bool:
     """Whether a logger's `class_path` is the WandbLogger, Lightning's or ours."""
-    return class_path.endswith("WandbLogger")
+    return class_path.rsplit(".", 1)[-1] in ("WandbLogger", "RunWandbLogger")
 
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:

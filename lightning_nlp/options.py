@@ -75,48 +75,32 @@ LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger W
     "LitLogger": NOT_TRIED,
 }
 
-PLUGINS: Rows = {
-    "CheckpointIO": None,
-    "ClusterEnvironment": None,
-    "LayerSync": "give --trainer.sync_batchnorm true",
-    "Precision": "give --trainer.precision",
-}
-
-KINDS = {"callbacks": CALLBACKS, "logger": LOGGERS, "plugins": PLUGINS}
-
 # The run's own two, and Lightning's, of which they take the few arguments that make sense.
 OWN = {"early_stopping": (EarlyStop, EarlyStopping), "checkpoint": (BestCheckpoint, ModelCheckpoint)}
-# What the program itself gave the others in earlier versions: a run's config.yaml may have it.
-BEFORE = {
-    "filename": "best",
-    **dict.fromkeys(["auto_insert_metric_name", "enable_version_counter"], False),
-    **dict.fromkeys(["check_on_train_epoch_end", "save_on_train_epoch_end"], False),
-}
+# What earlier versions gave those others by themselves: a run's config.yaml may have it.
+BEFORE = {"filename": "best", "auto_insert_metric_name": False, "enable_version_counter": False}
+BEFORE |= {"check_on_train_epoch_end": False, "save_on_train_epoch_end": False}
 
 
 def options_help() -> str:
     """The rows, as `--help` ends with them."""
     lines = ["Of Lightning's own options these are refused:"]
-    for option, rows in {"": TRAINER, **KINDS}.items():
-        lines += [f"  --trainer.{f'{option} {name}'.strip()}: {why}." for name, why in rows.items() if why]
+    for option, rows in {"": TRAINER, "callbacks ": CALLBACKS, "logger ": LOGGERS}.items():
+        lines += [f"  --trainer.{option}{name}: {why}." for name, why in rows.items() if why]
     works = (", ".join(name for name, why in rows.items() if not why) for rows in (CALLBACKS, LOGGERS))
     return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
 
 
 def add_own_arguments(parser: LightningArgumentParser) -> None:
-    """Add the arguments of the run's own early stopping and checkpoint; those that only Lightning's have are hidden.
-
-    Args:
-        parser: Of a subcommand.
-    """
+    """Add the arguments of the run's own early stopping and checkpoint; those that only Lightning's have are hidden."""
     for section, (own, lightnings) in OWN.items():
         parser.add_lightning_class_args(own, section)
-        for name in set(parameters(lightnings)) - set(parameters(own)):
+        for name in defaults(lightnings).keys() - defaults(own).keys():
             parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
 
 
-def parameters(cls: type) -> dict[str, Any]:
-    """The arguments of a class and their defaults."""
+def defaults(cls: type) -> dict[str, Any]:
+    """The arguments of a class."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
 
@@ -131,60 +115,51 @@ def check_options(config: Namespace, *, training: bool) -> None:
     Raises:
         UserError: If an option is given that is refused.
     """
-    trainer = config.trainer
-    folder = config.checkpoint.get("dirpath")
-    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # written by an earlier version
-        trainer.default_root_dir = config.checkpoint.dirpath = None
-    for name, default in parameters(Trainer).items():
+    trainer, folder = config.trainer, config.checkpoint.pop("dirpath", None)
+    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # by an earlier version
+        trainer.default_root_dir = folder = None
+    for name, default in defaults(Trainer).items():
         given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != default
-        if given and (why := TRAINER.get(name)):
-            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {why}.")
+        if given and TRAINER.get(name):
+            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {TRAINER[name]}.")
     for section, (own, lightnings) in OWN.items():
-        for name, default in parameters(lightnings).items():
-            if name in parameters(own):
-                continue
-            usual = BEFORE.get(name, default)
-            value = config[section].pop(name, usual)
-            without_validation = name == "save_on_train_epoch_end" and trainer.limit_val_batches == 0
-            if training and value != usual and not without_validation:
-                _refuse_gone(section, name, value, config[section])
-    for option, rows in KINDS.items():
+        gone = {name: value for name, value in defaults(lightnings).items() if name not in defaults(own)} | BEFORE
+        if trainer.limit_val_batches == 0:
+            gone["save_on_train_epoch_end"] = True
+        found = {name: config[section].pop(name) for name in gone if name in config[section]}
+        found |= {"dirpath": folder} if section == "checkpoint" else {}
+        changed = [name for name, value in found.items() if value != gone[name]]
+        if training and changed:
+            choice = {"monitor": config[section].monitor, "mode": config[section].mode, changed[0]: found[changed[0]]}
+            cure = " ".join(f"--trainer.callbacks.{name} {value}" for name, value in choice.items())
+            raise UserError(
+                f"--{section}.{changed[0]} is refused: the run's own {section} takes {', '.join(defaults(own))} alone. "
+                f"Give --trainer.callbacks+={lightnings.__name__} {cure} for another beside it."
+            )
+    for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         for entry in named_classes(config, option):
             if training and (why := rows.get(row_of(entry, rows))):
                 raise UserError(f"--trainer.{option} {entry.class_path.rpartition('.')[2]} is refused: {why}.")
     if not training:
-        trainer.callbacks = [
-            entry for entry in named_classes(config, "callbacks") if row_of(entry, CALLBACKS) == "Callback"
-        ]
+        callbacks = named_classes(config, "callbacks")
+        trainer.callbacks = [entry for entry in callbacks if row_of(entry, CALLBACKS) == "Callback"]
 
 
 def refused_class(message: str) -> str | None:
-    """The sentence for a class that is refused, where the parser does not take its arguments already.
+    """The sentence for a class that is refused, where the parser does not even take its arguments.
 
     Args:
         message: The parser's.
     """
-    option = re.search(r'Parser key "trainer\.(callbacks|logger|plugins)"', message)
-    name = re.search(r"class_path '[\w.]*?(\w+)'|import path string: [\w.]*?(\w+)(?![\w.])", message)
-    if option is None or name is None:
-        return None
-    why = KINDS[option[1]].get(name[1] or name[2])
-    return f"--trainer.{option[1]} {name[1] or name[2]} is refused: {why}." if why else None
-
-
-def _refuse_gone(section: str, name: str, value: Any, choice: Namespace) -> None:
-    own, lightnings = OWN[section]
-    taken = ", ".join(parameters(own))
-    arguments = {"monitor": choice.monitor or "val/loss", "mode": choice.mode, name: value}
-    given = " ".join(f"--trainer.callbacks.{key} {text}" for key, text in arguments.items())
-    raise UserError(
-        f"--{section}.{name} is refused: the run's own {section} takes {taken} alone. Give "
-        f"--trainer.callbacks+={lightnings.__name__} {given} for another beside it."
-    )
+    name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
+    for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
+        if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
+            return f"--trainer.{option} {name[1]} is refused: {rows[name[1]]}."
+    return None
 
 
 def named_classes(config: Namespace, option: str) -> list[Namespace]:
-    """The classes that `trainer.callbacks`, `trainer.logger` or `trainer.plugins` names, with their arguments."""
+    """The classes that `trainer.callbacks` or `trainer.logger` names, with their arguments."""
     found = config.trainer.get(option)
     return [entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, Namespace)]
 
@@ -197,30 +172,19 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 
 
 def place_in_run(config: Namespace, run_dir: Path) -> None:
-    """Let what loggers and callbacks write lie in the run's directory, where nobody says otherwise.
-
-    A ModelCheckpoint writes to `kept/`, or to its `dirpath`, which counts from the run's directory.
+    """Let what loggers and ModelCheckpoints write lie in the run's directory, where nobody says otherwise.
 
     Args:
         config: Of `fit`; changed in place, after config.yaml is written: that may start another run.
         run_dir: The run's directory.
-
-    Raises:
-        UserError: If a folder cannot be made.
     """
     for entry in named_classes(config, "logger"):
-        if entry.init_args.get("save_dir", "") in (None, "./mlruns"):  # MLFlowLogger's default
-            entry.init_args.save_dir = str(run_dir / (entry.init_args.save_dir or ""))
+        arguments = entry.get("init_args", {})
+        if arguments.get("save_dir", "") in (None, "./mlruns"):  # MLFlowLogger's default
+            arguments["save_dir"] = str(run_dir / (arguments["save_dir"] or ""))
     for entry in named_classes(config, "callbacks"):
         arguments, kind = entry.get("init_args", {}), row_of(entry, CALLBACKS)
+        if kind == "ModelCheckpoint" and arguments.get("dirpath") is None:
+            arguments["dirpath"] = str(run_dir / "kept")
         if kind == "EarlyStopping" and str(arguments.get("monitor")).startswith("val/"):
             arguments["check_on_train_epoch_end"] = False  # an epoch may end without a validation
-        if kind == "ModelCheckpoint" and "://" not in (arguments.get("dirpath") or ""):
-            folder = run_dir / os.path.expanduser(arguments.get("dirpath") or "kept")
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(
-                    f"ModelCheckpoint's dirpath {folder} cannot be made ({error.strerror}): give another."
-                ) from error
-            arguments["dirpath"] = str(folder)

@@ -14,7 +14,7 @@ from lightning import Trainer
 from lightning.pytorch import callbacks, loggers
 
 from lightning_nlp import options
-from lightning_nlp.options import CALLBACKS, LOGGERS, PLUGINS, TRAINER
+from lightning_nlp.options import CALLBACKS, LOGGERS, TRAINER
 from tests.bad_input.check import fails
 from tests.conftest import files_below, invoke, read_metrics
 
@@ -48,7 +48,7 @@ def test_nothing_that_lightning_exports_is_without_a_row():
 
 def test_help_ends_with_the_table_and_its_cures_are_options(fit_help):
     known = fit_help + invoke("predict", "--help").out
-    for rows in (TRAINER, CALLBACKS, LOGGERS, PLUGINS):
+    for rows in (TRAINER, CALLBACKS, LOGGERS):
         for name, why in rows.items():
             assert name in fit_help
             if why is not None:
@@ -73,8 +73,6 @@ def test_a_class_made_from_a_refused_one_is_refused(tiny_cls, work, my_module):
     [
         (["--trainer.logger", "CometLogger"], ["--trainer.logger CometLogger is refused", "WandbLogger"]),
         (["--trainer.logger", "LitLogger"], ["--trainer.logger LitLogger is refused", "CSVLogger"]),
-        (["--trainer.plugins", "DoublePrecision"], ["--trainer.precision"]),
-        (["--trainer.plugins", "TorchSyncBatchNorm"], ["--trainer.sync_batchnorm true"]),
         (["--trainer.barebones", "true"], ["--trainer.barebones True is refused"]),
         (["--trainer.default_root_dir", "x"], ["--trainer.default_root_dir x", "--runs_dir"]),
         (["--trainer.enable_checkpointing", "false"], ["leave it out"]),
@@ -91,7 +89,10 @@ def test_a_class_made_from_a_refused_one_is_refused(tiny_cls, work, my_module):
         ),
         (["--trainer.callbacks+=ModelCheckpoint"] * 2, ["more than one", "ModelCheckpoint"]),
         (["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "/dev/null/x"], ["/dev/null/x"]),
-        (["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "checkpoints"], ["best.ckpt's"]),
+        (
+            ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "runs/quickstart/0/checkpoints"],
+            ["best.ckpt lies"],
+        ),
     ],
     ids=lambda value: " ".join(value)[:60],
 )
@@ -102,7 +103,7 @@ def test_options_that_are_refused(arguments, words, tiny_cls, work):
 @pytest.mark.parametrize("section", options.OWN)
 def test_what_only_lightnings_own_takes_is_refused(section, tiny_cls, work, fit_help):
     own, lightnings = options.OWN[section]
-    gone = set(options.parameters(lightnings)) - set(options.parameters(own))
+    gone = set(options.defaults(lightnings)) - set(options.defaults(own))
     assert len(gone) > 5
     for name in gone:
         assert f"--{section}.{name} " not in fit_help
@@ -213,37 +214,38 @@ BESIDE = [
     },
     {
         "class_path": "ModelCheckpoint",
-        "init_args": {"dirpath": "every/step", "monitor": "train/loss", "every_n_train_steps": 2, "save_top_k": -1},
+        "init_args": {"monitor": "train/loss", "every_n_train_steps": 2, "save_top_k": -1},
     },
 ]
-CHOICE = "--checkpoint.monitor val/loss --checkpoint.mode min --model.lr 0.05".split()
+STILL = ["--model.lr", "1e-9"]  # no validation is better than the first
 
 
 def test_callbacks_that_work_change_no_number_and_no_file_of_ours(tiny_cls, tmp_path, my_module):
     my_module(MINE)
     mine = [{"class_path": "my_module.Mine", "init_args": {"file": str(tmp_path / "mine.txt")}}]
+    every = tmp_path / "every" / "step"
+    BESIDE[-1]["init_args"]["dirpath"] = str(every)
     given = [*BESIDE, *mine, {"class_path": "my_module.Kept"}]
     works = {name for name, why in CALLBACKS.items() if why is None}
     assert {entry["class_path"] for entry in BESIDE} == works - {"Callback", "Checkpoint"}
 
-    plain = invoke("fit", *tiny_cls, *CHOICE, "--runs_dir", tmp_path / "plain").run
-    run = invoke("fit", *tiny_cls, *CHOICE, "--trainer.callbacks", json.dumps(given), "--runs_dir", tmp_path / "r").run
-    best = torch.load(plain / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
-    assert best == 7, "else a checkpoint that is overwritten by the last one is not noticed: take another --model.lr"
+    plain = invoke("fit", *tiny_cls, *STILL, "--runs_dir", tmp_path / "plain").run
+    run = invoke("fit", *tiny_cls, *STILL, "--trainer.callbacks", json.dumps(given), "--runs_dir", tmp_path / "r").run
     assert same_numbers(run, plain)
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
     new = {path for path in files_below(run) - files_below(plain) if path.endswith(".ckpt")}
-    steps = {f"every/step/epoch={step // 8}-step={step}.ckpt" for step in range(2, 15, 2)}
-    assert new == {"kept/best.ckpt", "kept/last.ckpt"} | steps
+    assert files_below(every) == {f"epoch={step // 8}-step={step}.ckpt" for step in range(2, 15, 2)}
+    assert new == {"kept/best.ckpt", "kept/last.ckpt"}
     (rates,) = [key for key in read_metrics(run)[0] if key.startswith("lr-") and key.endswith("/decay")]
     assert float(read_metrics(run)[3][rates]) > 0
 
     again = invoke("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints" / "best.ckpt")
     assert again.code == 0, again.err
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "tested\n" * 2
-    resumed = invoke("fit", *tiny_cls, *CHOICE, "--trainer.callbacks", json.dumps(given), "--trainer.max_epochs", "3",
+    resumed = invoke("fit", *tiny_cls, *STILL, "--trainer.callbacks", json.dumps(given), "--trainer.max_epochs", "3",
                      "--runs_dir", tmp_path / "r", "--ckpt_path", "last")  # fmt: skip
     assert resumed.run == run, resumed.err
-    other = invoke("fit", "--config", run / "config.yaml", "--ckpt_path", run / "every/step/epoch=0-step=4.ckpt")
+    other = invoke("fit", "--config", run / "config.yaml", "--ckpt_path", every / "epoch=0-step=4.ckpt")
     assert other.run == run.parent / "1", other.err
 
 
@@ -308,6 +310,22 @@ def test_csv_files_lie_in_the_runs_directory(given, tiny_cls, tmp_path, monkeypa
     other = invoke("fit", "--config", run / "config.yaml", "--runs_dir", tmp_path / "other").run  # not in the first's
     assert (other / "lightning_logs" / "version_0" / "metrics.csv").is_file()
     assert not (run / "lightning_logs" / "version_1").exists()
+
+
+def test_a_logger_of_ones_own_gets_the_metrics(tiny_cls, tmp_path, my_module):
+    my_module("""
+class Told(loggers.Logger):
+    name = version = ""
+    def __init__(self, save_dir: str | None = None):
+        super().__init__()
+        self.folder = save_dir
+    def log_hyperparams(self, params): pass
+    def log_metrics(self, metrics, step=None):
+        with open(f"{self.folder}/told.txt", "a") as file:
+            file.write(" ".join(metrics))
+""")
+    run = invoke("fit", *tiny_cls, "--trainer.logger", "my_module.Told", "--runs_dir", tmp_path).run
+    assert "val/accuracy" in (run / "told.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "package"), [("MLFlowLogger", "mlflow"), ("TensorBoardLogger", "tensorboard")])

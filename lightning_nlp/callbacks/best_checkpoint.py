@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, Literal
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_nlp.errors import UserError, warn_user
@@ -33,21 +34,31 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """See that no other writes here: files of the same name would take each other's place.
+        """Make the folders of the other ModelCheckpoints, of which none may be this one's.
 
         Raises:
-            UserError: If one does.
+            UserError: If it cannot be.
         """
         super().setup(trainer, pl_module, stage)
         for other in trainer.checkpoint_callbacks:
-            if isinstance(other, ModelCheckpoint) and other is not self and other.dirpath == self.dirpath:
-                raise UserError(
-                    f"A ModelCheckpoint has the dirpath {self.dirpath}, which is best.ckpt's: give another."
-                )
+            folder = getattr(other, "dirpath", None)
+            if other is self or folder is None or "://" in str(folder):
+                continue
+            try:
+                if folder == self.dirpath:
+                    raise FileExistsError(0, "best.ckpt lies there")
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Find the state in a checkpoint of earlier versions."""
-        take_over_state(self, "ModelCheckpoint", checkpoint)
+        """Find the states of the run's own two in a checkpoint of earlier versions, where Lightning's were theirs."""
+        states = checkpoint.get("callbacks", {})
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
+                key = callback.state_key.replace(own, before, 1)
+                if type(callback).__name__ == own and key in states:
+                    states.setdefault(callback.state_key, states[key])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best one; an earlier version may have counted several (`save_top_k`)."""
@@ -90,20 +101,6 @@ class BestCheckpoint(ModelCheckpoint):
         return (max if self.mode == "max" else min)(values) if values else None
 
 
-def take_over_state(callback: Callback, name: str, checkpoint: dict[str, Any]) -> None:
-    """Give a callback the state that a checkpoint holds for the class in whose place it came.
-
-    Args:
-        callback: With a `state_key` that begins with its class's name.
-        name: The earlier class's.
-        checkpoint: About to be loaded; changed in place.
-    """
-    states = checkpoint.get("callbacks", {})
-    before = callback.state_key.replace(type(callback).__name__, name, 1)
-    if callback.state_key not in states and before in states:
-        states[callback.state_key] = states[before]
-
-
 def cure_without_validation(trainer: Trainer) -> str | None:
     """The options that bring validations into a training that would end before its first.
 
@@ -115,20 +112,15 @@ def cure_without_validation(trainer: Trainer) -> str | None:
     """
     if trainer.limit_val_batches == 0:
         return "--trainer.limit_val_batches 1.0"
-    interval, every = trainer.val_check_batch, trainer.check_val_every_n_epoch
-    if interval is None or not trainer.enable_validation:  # by the clock; a data module without a validation part
+    batches, interval = trainer.num_training_batches, trainer.val_check_batch
+    every = trainer.check_val_every_n_epoch or 1
+    if not trainer.enable_validation or interval is None or math.isinf(interval):  # None: by the clock
         return None
-    if math.isinf(trainer.num_training_batches) or math.isinf(interval):
+    end = batches * trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
+    end = min(end, trainer.max_steps * trainer.accumulate_grad_batches) if trainer.max_steps >= 0 else end
+    if interval + batches * (every - 1) <= end:
         return None
-    batches, accumulated = int(trainer.num_training_batches), trainer.accumulate_grad_batches
-    first = min(interval, batches) if every else interval
-    first += batches * (every - 1) if every else 0
-    epochs, rest = divmod(first - 1, batches)  # a step also takes what is left over at the end of an epoch
-    steps_before = epochs * math.ceil(batches / accumulated) + rest // accumulated
-    most_steps = trainer.max_steps if trainer.max_steps >= 0 else math.inf
-    most_batches = batches * trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
-    if first <= most_batches and steps_before < most_steps:
-        return None
-    within = min(most_steps * accumulated, most_batches, batches)
-    cures = [f"--trainer.val_check_interval {max(1, int(within) // 2)}"] if within < interval else []
-    return " ".join([*cures, *(["--trainer.check_val_every_n_epoch 1"] if every and every > 1 else [])])
+    cures = ["--trainer.check_val_every_n_epoch 1"] if every > 1 else []
+    if min(end, batches) < interval:
+        cures.append(f"--trainer.val_check_interval {max(1, int(min(end, batches)) // 2)}")
+    return " ".join(cures)

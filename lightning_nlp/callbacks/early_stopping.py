@@ -8,8 +8,6 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
-from lightning_nlp.callbacks.best_checkpoint import take_over_state
-
 
 class EarlyStop(EarlyStopping):
     """Ends a training whose validations get no better; a metric that is not finite ends it too.
@@ -43,10 +41,6 @@ class EarlyStop(EarlyStopping):
         """Look, if there is something to look at."""
         if self.monitor:
             super().on_validation_end(trainer, pl_module)
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Find the state in a checkpoint of earlier versions."""
-        take_over_state(self, "EarlyStopping", checkpoint)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take all but the patience."""

@@ -133,7 +133,7 @@ def trainer(**more: object) -> SimpleNamespace:
         ({"max_steps": 38}, None),
         ({"max_steps": 37}, "--trainer.val_check_interval 18"),
         ({"max_steps": 1}, "--trainer.val_check_interval 1"),
-        ({"max_steps": 10, "accumulate_grad_batches": 4}, None),  # the last step takes what is left over
+        ({"max_steps": 10, "accumulate_grad_batches": 4}, None),
         ({"max_steps": 9, "accumulate_grad_batches": 4}, "--trainer.val_check_interval 18"),
         ({"max_steps": 9, "accumulate_grad_batches": 4, "val_check_batch": 19}, None),
         ({"check_val_every_n_epoch": 2}, None),
@@ -144,7 +144,7 @@ def trainer(**more: object) -> SimpleNamespace:
         ({"check_val_every_n_epoch": None, "val_check_batch": 77}, "--trainer.val_check_interval 19"),
         ({"max_epochs": -1}, None),
         ({"max_steps": 1, "val_check_batch": None}, None),  # by the clock
-        ({"max_steps": 1, "num_training_batches": float("inf")}, None),
+        ({"max_steps": 1, "val_check_batch": float("inf")}, None),
         ({"max_steps": 1, "enable_validation": False}, None),  # a data module without that part
     ],
 )
