@@ -16,7 +16,7 @@ from lightning_nlp.optim import (
     parameter_groups,
     restore_command_line,
 )
-from tests.models import fitting
+from tests import fitting
 
 ROWS = 24
 trainer = partial(fitting.trainer, max_epochs=2)

@@ -291,7 +291,7 @@ def test_nothing_here_unpickles_or_runs_remote_code():
     assert loads > 0
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_a_script_is_not_run_for_a_file_of_its_name(tmp_path):
     """`python train.py` looks for modules beside train.py, not in the folder that it is called in."""
     (tmp_path / "strangers.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")

@@ -4,11 +4,12 @@ import random
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from torch.utils.data import DataLoader
 
 from lightning_nlp.callbacks.divergence import Divergence
 from tests.conftest import invoke
+from tests.fitting import trainer
 
 
 class Given(LightningModule):
@@ -26,21 +27,13 @@ class Given(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
-def lines_for(losses, caplog, every=10) -> list[str]:
+def lines_for(losses, tmp_path, caplog, every=10) -> list[str]:
     """The warnings in a training with these losses."""
     caplog.clear()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=every,
-        callbacks=[Divergence()],
-    )
     with caplog.at_level("INFO"):
-        trainer.fit(Given(losses), DataLoader(range(len(losses))))
+        trainer(tmp_path, log_every_n_steps=every, callbacks=[Divergence()]).fit(
+            Given(losses), DataLoader(range(len(losses)))
+        )
     return [message for message in caplog.messages if "diverges" in message]
 
 
@@ -57,8 +50,8 @@ def noisy(levels, noise=0.2, seed=0):
         [0.69 * 1.01**i for i in range(500)],  # from the start
     ],
 )
-def test_it_comes_once_and_names_the_step(levels, caplog):
-    (line,) = lines_for(noisy(levels), caplog)
+def test_it_comes_once_and_names_the_step(levels, tmp_path, caplog):
+    (line,) = lines_for(noisy(levels), tmp_path, caplog)
     assert "--model.lr" in line
     assert "\n" not in line
     assert "at step " in line
@@ -75,8 +68,8 @@ def test_it_comes_once_and_names_the_step(levels, caplog):
     ],
 )
 @pytest.mark.parametrize("every", [1, 10])
-def test_it_does_not_come(levels, noise, every, caplog):
-    assert lines_for(noisy(levels, noise), caplog, every) == []
+def test_it_does_not_come(levels, noise, every, tmp_path, caplog):
+    assert lines_for(noisy(levels, noise), tmp_path, caplog, every) == []
 
 
 def test_a_training_whose_learning_rate_is_far_too_high(tiny_mlm, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 
 from lightning_nlp.data import preparation
 from lightning_nlp.data.base import TokenRows
@@ -21,6 +21,7 @@ from lightning_nlp.data.datamodules import (
 )
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
+from tests.fitting import trainer
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ("neutral", "bad", "very good")
@@ -461,28 +462,18 @@ class Recorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def train(data, packs=False, **settings):
+def train(data, tmp_path, packs=False, **settings):
     model = Recorder(packs)
-    trainer = Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **settings,
-    )
-    trainer.fit(model, datamodule=data)
+    trainer(tmp_path, max_epochs=2, num_sanity_val_steps=0, **settings).fit(model, datamodule=data)
     return model
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.parametrize(("packs", "tokens"), [(True, 120), (False, None)])
-def test_a_trainer_sees_whole_epochs_each_with_masks_of_its_own(sentences, cache, packs, tokens):
+def test_a_trainer_sees_whole_epochs_each_with_masks_of_its_own(sentences, cache, tmp_path, packs, tokens):
     settings = {"batch_size": 8, "tokens_per_batch": tokens, "val_fraction": 0.1}
     data = EsperantoDataModule(str(sentences), max_length=16, **settings, cache_dir=cache)
-    model = train(data, packs)
+    model = train(data, tmp_path, packs)
     assert sorted(model.epochs) == [0, 1]
     first, second = targets(model.epochs[0]), targets(model.epochs[1])
     assert len(originals(model.epochs[0])) == len(originals(model.epochs[1])) == data.facts["train"]["rows"]
@@ -496,9 +487,9 @@ def test_a_trainer_sees_whole_epochs_each_with_masks_of_its_own(sentences, cache
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*overfit.*")
-def test_overfit_batches_repeats_the_same_batches(sentences, cache):
+def test_overfit_batches_repeats_the_same_batches(sentences, cache, tmp_path):
     data = EsperantoDataModule(str(sentences), max_length=16, batch_size=8, val_fraction=0.1, cache_dir=cache)
-    model = train(data, overfit_batches=2)
+    model = train(data, tmp_path, overfit_batches=2)
     assert len(model.epochs[0]) == len(model.epochs[1]) == 2
     for one, two in zip(model.epochs[0], model.epochs[1], strict=True):
         assert all(one[name].equal(two[name]) for name in one)

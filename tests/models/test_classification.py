@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.optim import lr_lambda
-from tests.models import fitting
+from tests import fitting
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 LABELS = ["bad", "fair", "good"]

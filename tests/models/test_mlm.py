@@ -22,7 +22,7 @@ from transformers import (
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.mlm import MaskedLanguageModel, head_on_positions, masked_positions
 from lightning_nlp.optim import lr_lambda
-from tests.models import fitting
+from tests import fitting
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "warmup_ratio": 0.0}

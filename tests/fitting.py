@@ -1,4 +1,4 @@
-"""A training in the models' tests: no files, and the gradients of each step kept."""
+"""A Trainer that writes nothing, and a training that keeps the gradients of each step."""
 
 from lightning.pytorch import Callback, Trainer, seed_everything
 
