@@ -34,6 +34,7 @@ from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.checkpoint_io import WholeFiles
+from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import TIME_LIMIT, UserError, lightning_errors, memory_errors, one_line, printable
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
@@ -359,6 +360,8 @@ class CLI(LightningCLI):
             raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
+        if isinstance(datamodule, TextDataModule):
+            datamodule.go_on_from(runs.trained_on(Path(config.ckpt_path)))
         with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -244,6 +245,25 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "lightning_nlp" not in checkpoint:
         raise UserError(f"{path} is not a checkpoint of lightning_nlp: give another with --ckpt_path.")
     return checkpoint
+
+
+def trained_on(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint was trained on, for `TextDataModule.go_on_from`.
+
+    Args:
+        path: The file. If it is from before checkpoints knew that, its run's files say which token cache it was.
+
+    Returns:
+        The record, or None where nothing tells it.
+    """
+    record: dict[str, Any] | None = load_checkpoint(path)["lightning_nlp"].get("data")
+    run = path.parent.parent
+    if record is None:
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+            folder = json.loads((run / "data.json").read_text(encoding="utf-8"))["fingerprint"]
+            settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
+            record = {"folder": folder, "settings": dict(settings), "texts": None}
+    return record
 
 
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:

@@ -6,64 +6,41 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 WRITE_ROWS, WRITE_CHARACTERS = 1000, 1 << 24
 
 
-def _schema(labelled: bool, label_type: pa.DataType) -> pa.Schema:
+def write_texts(path: Path, rows: Iterable[str]) -> None:
+    """Write texts to an Arrow stream, a batch at a time."""
     import pyarrow as pa
 
-    return pa.schema({"text": pa.string(), "label": label_type} if labelled else {"text": pa.string()})
-
-
-def write_rows(path: Path, rows: Iterable[tuple[str, str | None]], labelled: bool) -> None:
-    """Write texts and the labels' names to an Arrow stream, a batch at a time."""
-    import pyarrow as pa
-
-    schema = _schema(labelled, pa.string())
+    schema = pa.schema({"text": pa.string()})
     texts: list[str] = []
-    labels: list[str | None] = []
     characters = 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-
-        def flush() -> None:
-            columns = [pa.array(texts, pa.string()), pa.array(labels, pa.string())][: len(schema)]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
-
-        for text, label in rows:
+        for text in rows:
             texts.append(text)
-            labels.append(label)
             characters += len(text)
             if len(texts) == WRITE_ROWS or characters > WRITE_CHARACTERS:  # a column holds 2 GiB at most
-                flush()
-                texts, labels, characters = [], [], 0
-        flush()
+                writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=schema))
+                texts, characters = [], 0
+        writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=schema))
 
 
-def label_ids(path: Path, label_names: list[str] | None) -> np.ndarray:
-    """The label ids in a file of `write_rows`; zeros for texts without labels."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
+    """Copy texts from a file of `write_texts`, with other columns.
 
-    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        if label_names is None:
-            return np.zeros(sum(batch.num_rows for batch in reader), dtype=np.int64)
-        names = pa.array(label_names, pa.string())
-        ids = [pc.index_in(batch.column("label"), value_set=names).to_numpy() for batch in reader]
-    return np.concatenate(ids).astype(np.int64)
-
-
-def write_split(source: Path, rows: np.ndarray, ids: np.ndarray, labelled: bool, path: Path) -> None:
-    """Copy rows, ascending, from a file of `write_rows`, with ids as labels."""
+    Args:
+        source: The file.
+        rows: The numbers of the rows to copy, ascending.
+        columns: Whole numbers for all rows of the file, by the column's name.
+        path: The file to write.
+    """
     import pyarrow as pa
 
-    schema = _schema(labelled, pa.int64())
+    schema = pa.schema({"text": pa.string(), **dict.fromkeys(columns, pa.int64())})
     first = 0
     with (
         pa.memory_map(str(source)) as file,
@@ -73,38 +50,38 @@ def write_split(source: Path, rows: np.ndarray, ids: np.ndarray, labelled: bool,
     ):
         for batch in reader:
             chosen = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + batch.num_rows)]
-            columns = [batch.column("text").take(pa.array(chosen - first)), pa.array(ids[chosen])][: len(schema)]
+            texts = batch.column("text").take(pa.array(chosen - first))
             if len(chosen):
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+                numbers = [pa.array(values[chosen]) for values in columns.values()]
+                writer.write_batch(pa.record_batch([texts, *numbers], schema=schema))
             first += batch.num_rows
 
 
 @contextmanager
 def write_token_ids(
-    path: Path, labelled: bool
-) -> Iterator[Callable[[Sequence[Sequence[int]], Sequence[int] | None], None]]:
-    """An Arrow stream with the columns `input_ids`, lists of int32, and, if `labelled`, `label`, int64.
+    path: Path, columns: Sequence[str]
+) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[int]]], None]]:
+    """An Arrow stream with the column `input_ids`, lists of int32, and others of int64.
 
     Args:
         path: The file to write.
-        labelled: Whether there are labels.
+        columns: The others' names.
 
     Yields:
-        A function that appends rows: the token ids of each, and their label ids or None.
+        A function that appends rows: the token ids of each, and the other columns by name.
     """
     import pyarrow as pa
 
-    types = {"input_ids": pa.list_(pa.int32())} | ({"label": pa.int64()} if labelled else {})
-    schema = pa.schema(types)
+    ids_type = pa.list_(pa.int32())
+    schema = pa.schema({"input_ids": ids_type, **dict.fromkeys(columns, pa.int64())})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
 
-        def write(rows: Sequence[Sequence[int]], labels: Sequence[int] | None) -> None:
+        def write(rows: Sequence[Sequence[int]], numbers: dict[str, Sequence[int]]) -> None:
             # Through numpy: Arrow's own conversion of lists takes several times as long.
             ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
             ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=ends[-1])
-            columns = [pa.ListArray.from_arrays(ends, ids, type=types["input_ids"])]
-            if labelled:
-                columns.append(pa.array(labels, pa.int64()))
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+            others = [pa.array(numbers[name], pa.int64()) for name in columns]
+            arrays = [pa.ListArray.from_arrays(ends, ids, type=ids_type), *others]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
 
         yield write

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,64 +17,26 @@ from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens, read_facts
+from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import load_tokenizer
-from lightning_nlp.errors import UserError
+from lightning_nlp.data.trained_on import Record, check_record, make_record, own_cache
+from lightning_nlp.errors import UserError, warn_user
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MOST = 2**32 - 1  # the most of any whole number: what the tokenizer and the generators of random numbers take
 WORKERS_PER_CORE = 8  # more than that wait for each other
-
-
-class TokenRows:
-    """A split's token ids and labels, read where they lie in a memory-mapped Arrow file.
-
-    A batch costs a small part of what it costs through `datasets`. Pickled, it is a path.
-
-    Args:
-        path: An Arrow stream with lists `input_ids`, and `label` where there are labels.
-    """
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-
-        self.path = path
-        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-        lists = table.column("input_ids").chunks
-        self._chunks = [(chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in lists]  # no copies
-        self._starts = np.cumsum([0, *map(len, lists)])
-        self._labels = table.column("label").to_numpy() if "label" in table.column_names else None
-        self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
-
-    def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
-        return TokenRows, (self.path,)
-
-    def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """The columns of some rows: `input_ids`, an array each, and `label` where there are labels."""
-        chunks = np.searchsorted(self._starts, numbers, side="right") - 1
-        columns: dict[str, Any] = {"input_ids": []}
-        for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
-            offsets, values = self._chunks[chunk]
-            columns["input_ids"].append(values[offsets[place] : offsets[place + 1]])
-        if self._labels is not None:
-            columns["label"] = self._labels[numbers]
-        return columns
-
-    def id_counts(self, size: int) -> np.ndarray:
-        """How often each of the ids below `size` stands in the split, special tokens included."""
-        counts = np.zeros(size, dtype=np.int64)
-        for _, values in self._chunks:
-            counts += np.bincount(values, minlength=size)
-        return counts
-
-    def digests(self) -> Iterator[bytes]:
-        """A short hash of each row's token ids, to find equal rows by."""
-        for offsets, values in self._chunks:
-            content, ends = memoryview(values.tobytes()), (offsets * values.itemsize).tolist()
-            for start, end in pairwise(ends):
-                yield hashlib.blake2b(content[start:end], digest_size=16).digest()
+# Which arguments do what; all that are in none of these say where the texts are, or how they are tokenized.
+SAMPLES = ("max_train_samples", "max_val_samples", "max_test_samples")
+CLEANING = ("clean", "deduplicate", "val_fraction", "test_fraction", *SAMPLES, "split_seed")
+TRAINING = ("vocab_size", "min_frequency", "limit_alphabet", "lowercase")
+MASKING = ("mlm_probability", "mask_token_prob", "random_token_prob")
+BATCHING = (
+    *("batch_size", "eval_batch_size", "tokens_per_batch", "packing", "num_workers", "seed", "cache_dir"),
+    *("shuffle_rows", "max_tokens", *MASKING),
+)
 
 
 class TextDataModule(LightningDataModule):
@@ -84,7 +44,10 @@ class TextDataModule(LightningDataModule):
 
     Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an epoch's
     batches for this process), `packing` (what the user wants; a model answers with its own `packs`), `facts` (counts
-    and names), `chars_per_token` by split.
+    and names), `chars_per_token` by split, `token_rows` by split.
+
+    Args:
+        arguments: Those of a subclass, by name.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -93,64 +56,53 @@ class TextDataModule(LightningDataModule):
     # all hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
 
-    def __init__(
-        self,
-        *,
-        tokenizer_name: str | None,
-        max_length: int,
-        batch_size: int,
-        eval_batch_size: int | None,
-        tokens_per_batch: int | None,
-        packing: bool | Literal["auto"],
-        num_workers: int,
-        seed: int | None,
-        split_seed: int,
-        cache_dir: str,
-        cleaning: dict[str, Any],
-        training: dict[str, Any],
-        truncation: Truncation | None,
-        max_tokens: int | None = None,
-    ) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__()
-        if eval_batch_size is None:
-            eval_batch_size = min(2 * batch_size, MOST)  # no gradients: twice the room
-        seed = split_seed if seed is None else seed
-        for name, value, least, most in (
-            ("max_length", max_length, 3, MOST),
-            ("batch_size", batch_size, 1, MOST),
-            ("eval_batch_size", eval_batch_size, 1, MOST),
-            ("num_workers", num_workers, 0, WORKERS_PER_CORE * (os.cpu_count() or 1)),
-            ("vocab_size", training["vocab_size"], 1, MOST),
-            ("min_frequency", training["min_frequency"], 0, MOST),
-            ("limit_alphabet", training.get("limit_alphabet", 1), 1, MOST),
-            ("split_seed", split_seed, 0, MOST),
-            ("seed", seed, 0, MOST),
+        given, batch_size = dict(arguments), arguments["batch_size"]
+        if given["eval_batch_size"] is None:
+            given["eval_batch_size"] = min(2 * batch_size, MOST)  # no gradients: twice the room
+        if given["seed"] is None:
+            given["seed"] = given["split_seed"]
+        for name, least, most in (
+            ("max_length", 3, MOST),
+            ("batch_size", 1, MOST),
+            ("eval_batch_size", 1, MOST),
+            ("num_workers", 0, WORKERS_PER_CORE * (os.cpu_count() or 1)),
+            ("vocab_size", 1, MOST),
+            ("min_frequency", 0, MOST),
+            ("limit_alphabet", 1, MOST),
+            ("split_seed", 0, MOST),
+            ("seed", 0, MOST),
         ):
+            value = given.get(name, least)
             if value < least:
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
             if value > most:
                 raise UserError(f"--data.{name} must be at most {most}, not {value}.")
-        if tokens_per_batch is not None and tokens_per_batch < max_length:
+        self.max_length: int = given["max_length"]
+        self.batch_size: int = batch_size
+        self.eval_batch_size: int = given["eval_batch_size"]
+        self.tokens_per_batch: int | None = given["tokens_per_batch"]
+        self.max_tokens: int | None = given.get("max_tokens")
+        if self.tokens_per_batch is not None and self.tokens_per_batch < self.max_length:
             raise UserError(
-                f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
+                f"A text may have {self.max_length} tokens and a batch only {self.tokens_per_batch}: raise "
                 "--data.tokens_per_batch or lower --data.max_length."
             )
-        self.max_length = max_length
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.tokens_per_batch = tokens_per_batch
-        self.max_tokens = max_tokens
-        self.packing = packing
-        self.num_workers = num_workers
-        self.seed = seed
-        self.split_seed = split_seed
-        self.cache_dir = Path(cache_dir).expanduser()
-        self.tokenizer_name = tokenizer_name
-        self._cleaning = {**cleaning, "seed": split_seed}
-        self._training = training
-        self._truncation = truncation
-        self._folder: Path | None = None
-        self._rows: dict[str, TokenRows] = {}
+        self.packing: bool | Literal["auto"] = given["packing"]
+        self.num_workers: int = given["num_workers"]
+        self.seed: int = given["seed"]
+        self.split_seed: int = given["split_seed"]
+        self.cache_dir = Path(given["cache_dir"]).expanduser()
+        self.path: str | None = given["path"]
+        self.tokenizer_name: str | None = given["tokenizer"]
+        self._cleaning = {name: given[name] for name in CLEANING}
+        self._training = {name: given[name] for name in TRAINING if name in given}
+        self._truncation: Truncation | None = given.get("truncation")
+        self._arguments = arguments
+        self._trained_on: Record | None = None
+        self.folder: Path | None = None  # the cache's, once it is known; another process may be told
+        self.token_rows: dict[str, TokenRows] = {}
         self._budgets: dict[tuple[str, bool, int], TokenBudget] = {}
 
     def source(self) -> Source:
@@ -167,55 +119,85 @@ class TextDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""
-        if self._folder is not None:  # the test at the end of a fit is of the very data that the fit saw
+        if self.folder is not None:  # the test at the end of a fit is of the very data that the fit saw
             return
-        self._folder = prepare_tokens(
-            self.source(),
+        source, own = self.source(), own_cache(self._trained_on, self.settings, self.cache_dir)
+        self.folder = prepare_tokens(
+            source,
             self.cache_dir,
             cleaning=self._cleaning,
             tokenizer=self.given_tokenizer(),
             training=self._training,
             max_length=self.max_length,
             truncation=self._truncation,
+            own=own,
         )
-        for line in self._read_facts(self._folder)["cleaning"]:
+        facts = self._read_facts(self.folder)
+        if self.folder == own and facts.get("fingerprint") != source.fingerprint:
+            changed = "has" if "fingerprint" in facts else "may have"  # the second of a run from before it was noted
+            warn_user(
+                f"{source.description} {changed} changed since this run began: its own texts are used, out of the "
+                f"token cache ({own}); for the new ones, begin a new run."
+            )
+        for line in facts["cleaning"]:
             rank_zero_info(line)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that decide which texts there are, and their token ids."""
+        others = BATCHING if self.tokenizer_name is None else (*BATCHING, *TRAINING)
+        return {name: value for name, value in self._arguments.items() if name not in others}
+
+    def record(self) -> Record:
+        """What a checkpoint keeps of its data, after `setup`."""
+        return make_record(self.fingerprint, self.settings, self.facts, self.token_rows)
+
+    def go_on_from(self, record: Record | None) -> None:
+        """Take what a checkpoint was trained on, so that nothing of it is measured as if it were new.
+
+        Before `prepare_data`, this lets the checkpoint's own token cache be used, where the settings are the same and
+        it is still there.
+
+        Args:
+            record: What `record` gave then; None for a checkpoint that has none.
+
+        Raises:
+            UserError: If it cannot go with the data of now.
+        """
+        known = self._trained_on
+        if known is not None and (record is None or record["folder"] == known["folder"]):
+            return
+        self._trained_on = record
+        if self.token_rows:
+            self._check_record()
+
+    def _check_record(self) -> None:
+        if self.trainer is not None:
+            check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
         return read_facts(folder)
 
-    @property
-    def folder(self) -> Path | None:
-        """The cache's folder, once it is known; another process may be told."""
-        return self._folder
-
-    @folder.setter
-    def folder(self, folder: Path) -> None:
-        self._folder = folder
-
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
-        if self._rows:
+        if self.token_rows:
             return
-        if self._folder is None:
+        if self.folder is None:
             self.prepare_data()  # another process has filled the cache: this finds it
-        assert self._folder is not None
-        self.tokenizer = load_tokenizer(str(self._folder / "tokenizer"))
+        assert self.folder is not None
+        self.tokenizer = load_tokenizer(str(self.folder / "tokenizer"))
         self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
-        self.facts = self._read_facts(self._folder)
+        self.facts = self._read_facts(self.folder)
         for name in SPLITS:
-            self._rows[name] = TokenRows(self._folder / f"{name}.arrow")
+            self.token_rows[name] = TokenRows(self.folder / f"{name}.arrow")
+        if self._trained_on is not None:
+            self._check_record()
 
     @property
     def fingerprint(self) -> str:
         """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths."""
-        assert self._folder is not None, "setup comes first"
-        return self._folder.name
-
-    @property
-    def token_rows(self) -> dict[str, TokenRows]:
-        """The token ids by split."""
-        return self._rows
+        assert self.folder is not None, "setup comes first"
+        return self.folder.name
 
     @property
     def chars_per_token(self) -> dict[str, float]:
@@ -240,7 +222,7 @@ class TextDataModule(LightningDataModule):
         Args:
             split: train, validation or test.
         """
-        lengths = self._rows[split].lengths
+        lengths = self.token_rows[split].lengths
         training = split == "train"
         world_size = self.trainer.world_size if self.trainer else 1
         return BatchPlan(
@@ -277,7 +259,7 @@ class TextDataModule(LightningDataModule):
         # Runs with different seeds are measured on the same masks.
         collate = self.collate_function(self.seed if split == "train" else self.split_seed)
         return ResumableLoader(
-            Batches(self._rows[split], collate),
+            Batches(self.token_rows[split], collate),
             self.plan(split),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),

@@ -15,6 +15,12 @@ from lightning_nlp.whole_files import put_in_place, sync
 CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
 
 
+def folder_of(cache_dir: Path, key: dict[str, Any]) -> Path:
+    """Where the folder that `cached_folder` gives for a key is, or would be."""
+    content = json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True)
+    return cache_dir / hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
@@ -34,8 +40,8 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
     """
     from filelock import FileLock
 
-    digest = hashlib.sha256(json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
-    folder = cache_dir / digest
+    folder = folder_of(cache_dir, key)
+    digest = folder.name
     try:
         if folder.is_dir() and broken_part(folder) is None:
             return folder

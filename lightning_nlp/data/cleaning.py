@@ -56,6 +56,14 @@ def _few_marks(match: re.Match[str]) -> str:
     return "".join(kept)
 
 
+def text_digest(cleaned: str) -> bytes:
+    """16 bytes that stand for a text once it is cleaned, whatever `--data.clean` says.
+
+    They decide its part, so another way of cleaning would move texts from one part to another.
+    """
+    return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
+
+
 def _fold_space(text: str) -> str:
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
@@ -72,6 +80,7 @@ class SplitCounts:
         repeats_other_label: Those of them that have another label than the first one.
         in_validation: Rows whose text stands in validation; dropped in train.
         in_test: Rows whose text stands in test; dropped in train and validation.
+        other_group: Rows whose group stands in test, or for train in validation; dropped.
         kept: Rows in the end, after the held-out parts and samples were drawn.
     """
 
@@ -82,6 +91,7 @@ class SplitCounts:
     repeats_other_label: int = 0
     in_validation: int = 0
     in_test: int = 0
+    other_group: int = 0
     kept: int = 0
 
 
@@ -106,6 +116,7 @@ class CleaningCounts:
             for number, what in (
                 (counts.incomplete, "without text or label dropped"),
                 (counts.empty, "empty after cleaning"),
+                (counts.other_group, "of groups that stand in another split dropped"),
                 (counts.in_test, f"that stand in test {dropped}"),
                 (counts.in_validation, f"that stand in validation {dropped}"),
                 (counts.repeats, f"{'repeat' if counts.repeats == 1 else 'repeats'}{conflicts} {repeats}"),
@@ -125,13 +136,20 @@ class Reading:
     deduplicate: bool
     labelled: bool
     seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of a text -> its label
+    kept: dict[str, bytearray] = field(default_factory=dict)  # split -> the digests of the rows that are kept
+    labels: dict[str, list[str]] = field(default_factory=dict)  # split -> their labels, if they have some
+    groups: dict[str, set[bytes]] = field(default_factory=dict)  # split -> digests of the groups in it
+    group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> digest of its group
     first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> where it stands first
     incomplete: int = 0
     incomplete_places: list[str] = field(default_factory=list)
 
-    def rows(self, split: str, counts: SplitCounts) -> Iterator[tuple[str, str | None]]:
-        """The texts and labels of a split that are kept."""
+    def texts(self, split: str, counts: SplitCounts) -> Iterator[str]:
+        """The texts of a split that are kept."""
+        earlier = list(self.groups.values())
         seen = self.seen[split] = {}
+        kept, labels = self.kept[split], self.labels[split] = bytearray(), []
+        groups = self.groups[split] = set()
         places = self.first_places[split] = {}
         for row in self.source.splits[split]():
             counts.read += 1
@@ -146,7 +164,15 @@ class Reading:
                 counts.empty += 1
                 if split != "test" or not self.labelled:
                     continue
-            digest = hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
+            digest = text_digest(cleaned)
+            if row.group is not None:
+                group = text_digest(row.group)
+                if any(group in others for others in earlier):
+                    counts.other_group += 1
+                    continue
+                groups.add(group)
+                if split == "train":  # of copies in several groups one counts, whatever their order
+                    self.group_of[digest] = min(group, self.group_of.get(digest, group))
             in_test = split != "test" and digest in self.seen.get("test", ())
             in_validation = split == "train" and not in_test and digest in self.seen.get("validation", ())
             repeats = not in_test and not in_validation and digest in seen
@@ -157,9 +183,11 @@ class Reading:
             if self.deduplicate and (in_test or in_validation or (repeats and split == "train")):
                 continue
             seen.setdefault(digest, label)
+            kept += digest
             if label is not None:
+                labels.append(label)
                 places.setdefault(label, row.where)
-            yield text, label
+            yield text
 
     def _label_name(self, row: Row) -> str:
         names = self.source.label_names

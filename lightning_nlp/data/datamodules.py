@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.base import MASKING, TextDataModule
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.plan import WINDOW_BATCHES
@@ -49,17 +49,20 @@ class TextClassificationDataModule(TextDataModule):
             architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         val_fraction: The share of train that is held out to choose the best checkpoint, if the data has none for it.
-        test_fraction: The share of train that is held out for the test, if the data has none for it.
+            About so much: a hash of each text decides, so that no other row moves it to another part.
+        test_fraction: The share of train that is held out for the test, if the data has none for it; likewise.
+        group_column: The column with whose texts they are, such as an author, patient or document: texts of one group
+            are held out together. A row without one is a group of its own.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that also stand in validation or test.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
-        max_train_samples: Train on so many examples only (stratified). Null takes all.
+        max_train_samples: Train on so many examples only, those with the smallest hashes. Null takes all.
         max_val_samples: Validate on so many examples only.
         max_test_samples: Test on so many examples only.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         lowercase: Whether such a tokenizer folds case.
-        split_seed: Chooses the held-out parts and the samples; leave it, so that runs compare.
+        split_seed: Keys the hashes behind held-out parts and samples; leave it, so that runs compare.
         seed: Chooses the order of batches. Null takes `seed_everything`.
         cache_dir: Where downloads and token ids are kept.
     """
@@ -79,6 +82,7 @@ class TextClassificationDataModule(TextDataModule):
         num_workers: int = 0,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
+        group_column: str | None = None,
         clean: bool = True,
         deduplicate: bool = True,
         drop_incomplete: bool = False,
@@ -92,36 +96,12 @@ class TextClassificationDataModule(TextDataModule):
         seed: int | None = None,
         cache_dir: str = DEFAULT_CACHE,
     ) -> None:
-        super().__init__(
-            tokenizer_name=tokenizer,
-            max_length=max_length,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            tokens_per_batch=tokens_per_batch,
-            packing=packing,
-            num_workers=num_workers,
-            seed=seed,
-            split_seed=split_seed,
-            cache_dir=cache_dir,
-            cleaning={
-                "clean": clean,
-                "deduplicate": deduplicate,
-                "val_fraction": val_fraction,
-                "test_fraction": test_fraction,
-                "max_train_samples": max_train_samples,
-                "max_val_samples": max_val_samples,
-                "max_test_samples": max_test_samples,
-            },
-            training={"vocab_size": vocab_size, "min_frequency": min_frequency, "lowercase": lowercase},
-            truncation=truncation,
-        )
-        self.path = path
-        self._columns = {"text_column": text_column, "label_column": label_column}
-        self._drop_incomplete = drop_incomplete
+        super().__init__({name: value for name, value in locals().items() if name not in ("self", "__class__")})
 
     def source(self) -> Source:
         """The labelled texts at `path`."""
-        return labelled_source(self.path, **self._columns, drop_incomplete=self._drop_incomplete)
+        names = ("path", "text_column", "label_column", "group_column", "drop_incomplete")
+        return labelled_source(**{name: self._arguments[name] for name in names})
 
     @property
     def label_names(self) -> list[str]:
@@ -172,11 +152,14 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         mlm_probability: The share of tokens to predict.
         mask_token_prob: The share of those that becomes [MASK].
         random_token_prob: The share of those that becomes a random word; the rest stays as it is.
-        val_fraction: The share of sentences held out to choose the best checkpoint.
-        test_fraction: The share of sentences held out for the test.
+        val_fraction: The share of sentences held out to choose the best checkpoint. About so much: a hash of each
+            sentence decides, so that no other row moves it to another part.
+        test_fraction: The share of sentences held out for the test; likewise.
+        group_column: The column with what they are out of, such as a document: sentences of one group are held out
+            together. A row without one is a group of its own.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop sentences that repeat.
-        max_train_samples: Train on so many sentences only. Null takes all.
+        max_train_samples: Train on so many sentences only, those with the smallest hashes. Null takes all.
         max_val_samples: Validate on so many sentences only.
         max_test_samples: Test on so many sentences only.
         streaming: Read the training texts shard by shard while training, for corpora beyond memory and disk: files,
@@ -191,7 +174,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         limit_alphabet: The most single characters that such a tokenizer keeps.
         lowercase: Whether such a tokenizer folds case. Accents are kept either way.
-        split_seed: Chooses the held-out parts, the samples and the masks of evaluation; leave it, so that runs compare.
+        split_seed: Keys the hashes behind held-out parts and samples, and the masks of evaluation; leave it, so that
+            runs compare.
         seed: Chooses the order of batches and the masks of training. Null takes `seed_everything`.
         cache_dir: Where downloads and token ids are kept.
     """
@@ -216,6 +200,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         random_token_prob: float = 0.1,
         val_fraction: float = 0.02,
         test_fraction: float = 0.02,
+        group_column: str | None = None,
         clean: bool = True,
         deduplicate: bool = True,
         max_train_samples: int | None = None,
@@ -233,6 +218,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         seed: int | None = None,
         cache_dir: str = DEFAULT_CACHE,
     ) -> None:
+        super().__init__({name: value for name, value in locals().items() if name not in ("self", "__class__")})
         for name, value in (
             ("mlm_probability", mlm_probability),
             ("mask_token_prob", mask_token_prob),
@@ -252,60 +238,34 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         ):
             if number is not None and number < 1:
                 raise UserError(f"--data.{name} must be at least 1, not {number}.")
-        super().__init__(
-            tokenizer_name=tokenizer,
-            max_length=max_length,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            tokens_per_batch=tokens_per_batch,
-            packing=packing,
-            num_workers=num_workers,
-            seed=seed,
-            split_seed=split_seed,
-            cache_dir=cache_dir,
-            cleaning={
-                "clean": clean,
-                "deduplicate": deduplicate,
-                "val_fraction": val_fraction,
-                "test_fraction": test_fraction,
-                "max_train_samples": max_train_samples,
-                "max_val_samples": None if streaming else max_val_samples,
-                "max_test_samples": None if streaming else max_test_samples,
-            },
-            training={
-                "vocab_size": vocab_size,
-                "min_frequency": min_frequency,
-                "limit_alphabet": limit_alphabet,
-                "lowercase": lowercase,
-            },
-            truncation=None,
-            max_tokens=max_tokens,
-        )
         if streaming and max_train_samples is not None:
             raise UserError(
                 "--data.max_train_samples is not for a stream: give --trainer.max_steps or --data.max_tokens."
+            )
+        if streaming and group_column is not None:
+            raise UserError(
+                f"--data.group_column {group_column} is not for a stream, whose held-out texts are the first rows of "
+                "its shards: leave it out, or give --data.streaming false."
             )
         self.streaming = streaming
         self._shuffle_rows = shuffle_rows
         self._sample = tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE)
         self._held_out = {"validation": max_val_samples or HELD_OUT, "test": max_test_samples or HELD_OUT}
-        self.path = path
-        self.text_column = text_column
-        self._masking: dict[str, Any] = {
-            "mlm_probability": mlm_probability,
-            "mask_token_prob": mask_token_prob,
-            "random_token_prob": random_token_prob,
-        }
+        self._text_column = text_column
+        if streaming:
+            self._cleaning |= {"max_val_samples": None, "max_test_samples": None}  # the stream sees to them
+        self._masking = {name: self._arguments[name] for name in MASKING}
 
     @cached_property
     def _corpus(self) -> Corpus:
-        return find_corpus(self.path, text_column=self.text_column)
+        return find_corpus(self.path, text_column=self._text_column)
 
     def source(self) -> Source:
         """The texts at `path`; of a stream the held-out parts, and a sample of the training texts."""
         if self.streaming:
             return stream_source(self._corpus, self._held_out, self._sample)
-        return text_source(self.path, text_column=self.text_column, cache_dir=self.cache_dir)
+        names = ("path", "text_column", "group_column")
+        return text_source(**{name: self._arguments[name] for name in names}, cache_dir=self.cache_dir)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """The tokenizer that `tokenizer` names, which must be able to hide words; None trains one."""
@@ -320,7 +280,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, and make sure that each split has something to predict: usually its first batch has."""
         super().setup(stage)
-        for split, rows in self._rows.items():
+        for split, rows in self.token_rows.items():
             batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))
             numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
@@ -347,7 +307,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     @property
     def tokens_in_batch(self) -> float:
         """The mean number of tokens in a training batch of a process, padding not counted."""
-        lengths = self._rows["train"].lengths
+        lengths = self.token_rows["train"].lengths
         if self.streaming:  # as the sample tells
             lengths = lengths[: self._shuffle_rows].astype(np.int64)
             return float(lengths.sum()) / len(block_batches(lengths, self._layout, 0, 0))
@@ -368,7 +328,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         if not self.streaming:
             return super().train_dataloader()
         assert self.trainer is not None
-        held_out = (self._rows[split].digests() for split in ("validation", "test"))
+        held_out = (self.token_rows[split].digests() for split in ("validation", "test"))
         clean, deduplicate = self._cleaning["clean"], self._cleaning["deduplicate"]
         blocks = Blocks(
             self._corpus,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lightning_nlp.data.arrow import write_token_ids
-from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.data.cache import broken_part, cached_folder, folder_of
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.splits import build_splits
@@ -36,6 +36,8 @@ HEAD_SHARE = 0.25
 # longer, and memory in proportion.
 BATCH_ROWS = 1000
 
+TOKEN_FORMAT = 4  # raise it when what the folders hold changes: old ones are then used by their own runs alone
+
 
 def prepare_tokens(
     source: Source,
@@ -46,6 +48,7 @@ def prepare_tokens(
     training: dict[str, Any],
     max_length: int,
     truncation: Truncation | None,
+    own: Path | None = None,
 ) -> Path:
     """The folder of a source's token ids, made now or found in the cache.
 
@@ -59,11 +62,13 @@ def prepare_tokens(
         training: Arguments of `train_wordpiece`, used when `tokenizer` is None.
         max_length: The most tokens of an example, special tokens included.
         truncation: How long texts are cut; None splits them.
+        own: The folder that a run began with, which is taken in the place of another one if it is complete.
 
     Returns:
         The complete folder.
     """
     key = {
+        "format": TOKEN_FORMAT,
         "source": source.fingerprint,
         "cleaning": cleaning,
         "tokenizer": {"trained": training} if tokenizer is None else tokenizer_hash(tokenizer),
@@ -80,7 +85,7 @@ def prepare_tokens(
         used = tokenizer or train_wordpiece(TextColumn(splits["train"]), max_length=max_length, **training)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
-        facts["counts"] = dataclasses.asdict(counts)
+        facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
             facts[name] = write_tokens(
                 splits[name],
@@ -96,6 +101,8 @@ def prepare_tokens(
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
 
+    if own is not None and own != folder_of(cache_dir, key) and own.is_dir() and broken_part(own) is None:
+        return own
     return cached_folder(cache_dir, key, build)
 
 
@@ -206,10 +213,10 @@ def write_tokens(
     truncation: Truncation | None,
     description: str,
 ) -> dict[str, int]:
-    """Tokenize a split into one Arrow stream: `input_ids` as lists of int32 and, for labelled data, `label` as int64.
+    """Tokenize a split into one Arrow stream: `input_ids` as lists of int32, and the split's other columns as int64.
 
     Args:
-        split: Columns `text` and, for labelled data, `label`.
+        split: A column `text`, and whole numbers: `hash` and, for labelled data, `label`.
         path: The file to write.
         tokenizer: A fast tokenizer.
         max_length: As in `encode`.
@@ -220,14 +227,14 @@ def write_tokens(
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
     """
     counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
-    labelled = "label" in split.column_names
+    others = [name for name in split.column_names if name != "text"]
     backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    with write_token_ids(path, labelled) as write, progress(len(split), description) as bar:
+    with write_token_ids(path, others) as write, progress(len(split), description) as bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]
             ids, origins, lengths = _frame(encodings, frame, max_length, truncation)
-            write(ids, [batch["label"][origin] for origin in origins] if labelled else None)
+            write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
             counts["texts"] += len(texts)
             counts["rows"] += len(ids)
             counts["characters"] += sum(map(len, texts))

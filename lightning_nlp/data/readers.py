@@ -29,11 +29,13 @@ class Row(NamedTuple):
         text: The text as it stands in the data; empty where the data has none.
         label: The class; None where the data has none.
         where: The place for error messages, such as "reviews.csv, line 7".
+        group: Whose text it is, such as its author; None where that is not asked for, or not known.
     """
 
     text: str
     label: str | int | None
     where: str
+    group: str | None = None
 
 
 def file_format(path: PurePath) -> str:
@@ -47,13 +49,16 @@ def leipzig_sentence(line: str) -> str:
     return line if match is None else match[1]
 
 
-def read_table(path: Path, text_column: str, label_column: str | None = None) -> Iterator[Row]:
+def read_table(
+    path: Path, text_column: str, label_column: str | None = None, group_column: str | None = None
+) -> Iterator[Row]:
     """Read a CSV, TSV, JSON lines or parquet file row by row.
 
     Args:
         path: The file; all but parquet may be compressed (`.gz`, `.zst`).
         text_column: The column with the text.
         label_column: The column with the label; None for texts without labels.
+        group_column: The column with the group; None for texts without groups.
 
     Yields:
         Rows; a missing text is "", a missing label None.
@@ -61,7 +66,7 @@ def read_table(path: Path, text_column: str, label_column: str | None = None) ->
     Raises:
         UserError: If the file cannot be read, is empty or malformed, or lacks a column.
     """
-    columns = [text_column] if label_column is None else [text_column, label_column]
+    columns = name_columns(text_column, label_column, group_column)
     suffix = file_format(path)
     assert suffix in TABLES, f"{path} is no table"
     if suffix == ".jsonl":
@@ -74,7 +79,7 @@ def read_table(path: Path, text_column: str, label_column: str | None = None) ->
     for place, values in cells:
         empty = False
         where = f"{path.name}, {place}"
-        yield Row(as_text(values[0], where), None if label_column is None else as_label(values[1], where), where)
+        yield as_row(columns, values, where)
     if empty:
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
 
@@ -115,22 +120,40 @@ def read_sentences(path: Path) -> Iterator[Row]:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
-def check_columns(columns: list[str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless the text column and, if there is a second one, the label column are there, each once."""
-    available = list(available)
-    for column, argument in zip(columns, ("--data.text_column", "--data.label_column"), strict=False):
-        number = available.count(column)
+def name_columns(text: str, label: str | None = None, group: str | None = None) -> dict[str, str]:
+    """The columns to read, by what they hold, in this order."""
+    columns = {"text": text, "label": label, "group": group}
+    return {kind: name for kind, name in columns.items() if name is not None}
+
+
+def check_columns(
+    columns: list[str], available: Iterable[str], place: str, kinds: Iterable[str] = ("text", "label")
+) -> None:
+    """Raise a UserError unless the columns, which hold what `kinds` says, are different ones and there, each once."""
+    available, seen = list(available), dict[str, str]()
+    for kind, column in zip(kinds, columns, strict=False):
+        number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
-            raise UserError(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {argument}.")
+            only = ", ".join(available)
+            raise UserError(f"There is no column {column!r} in {place}, only {only}: give {option}.")
         if number > 1:
+            raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
+        if other := seen.get(column):
             raise UserError(
-                f"There are {number} columns {column!r} in {place}: rename them, or give another {argument}."
+                f"{other.capitalize()} and {kind} are both column {column!r} of {place}: give another "
+                f"--data.{other}_column or {option}."
             )
-    if len(set(columns)) < len(columns):
-        raise UserError(
-            f"Text and label are both column {columns[0]!r} of {place}: give another --data.text_column or "
-            "--data.label_column."
-        )
+        seen[column] = kind
+
+
+def as_row(columns: dict[str, str], values: Iterable[Any], where: str) -> Row:
+    """A row out of its cells, which come in the order of the columns."""
+    cells = dict(zip(columns, values, strict=True))
+    group = cells.get("group")
+    if isinstance(group, float):  # as pandas writes whole numbers where some are missing
+        group = None if math.isnan(group) else int(group) if group.is_integer() else group
+    name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
+    return Row(as_text(cells["text"], where), as_label(cells.get("label"), where), where, name or None)
 
 
 def as_text(value: Any, where: str) -> str:
@@ -171,7 +194,7 @@ def as_label(value: Any, where: str) -> str | int | None:
 Cells = Iterator[tuple[str, list[Any]]]
 
 
-def _csv_cells(path: Path, columns: list[str], delimiter: str) -> Cells:
+def _csv_cells(path: Path, columns: dict[str, str], delimiter: str) -> Cells:
     csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
     # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
     reader = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
@@ -192,8 +215,8 @@ def _csv_cells(path: Path, columns: list[str], delimiter: str) -> Cells:
             continue
         if not header:
             header = [name.strip() for name in fields]
-            check_columns(columns, header, f"{path} (its first line)")
-            places = [header.index(column) for column in columns]
+            check_columns([*columns.values()], header, f"{path} (its first line)", columns)
+            places = [header.index(column) for column in columns.values()]
             continue
         if len(fields) != len(header):
             raise UserError(
@@ -203,7 +226,7 @@ def _csv_cells(path: Path, columns: list[str], delimiter: str) -> Cells:
         yield f"line {line}", [fields[place] for place in places]
 
 
-def _json_cells(path: Path, columns: list[str]) -> Cells:
+def _json_cells(path: Path, columns: dict[str, str]) -> Cells:
     first = True
     for number, line in read_lines(path):
         if not line.strip():
@@ -217,12 +240,12 @@ def _json_cells(path: Path, columns: list[str]) -> Cells:
         if not isinstance(record, dict):
             raise UserError(
                 f"The line is a JSON {type(record).__name__}, not an object: {path}, line {number}; each line must be "
-                f'one object such as {{"{columns[0]}": "..."}}.'
+                f'one object such as {{"{columns["text"]}": "..."}}.'
             )
         if first:
-            check_columns(columns, record, f"{path}, line {number}")
+            check_columns([*columns.values()], record, f"{path}, line {number}", columns)
             first = False
-        yield f"line {number}", [record.get(column) for column in columns]
+        yield f"line {number}", [record.get(column) for column in columns.values()]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -234,22 +257,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _parquet_cells(path: Path, columns: list[str]) -> Cells:
+def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     index = 0
     try:
         with pq.ParquetFile(path) as file:
-            check_columns(columns, file.schema_arrow.names, str(path))
-            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                cells = [batch.column(column).to_pylist() for column in columns]
+            names = [*columns.values()]
+            check_columns(names, file.schema_arrow.names, str(path), columns)
+            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                cells = [batch.column(column).to_pylist() for column in names]
                 for values in zip(*cells, strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
     except UnicodeDecodeError as error:
         raise UserError(
-            f"The column {columns[0]!r} is not UTF-8: {path}, after row {index}; write the file anew."
+            f"The column {columns['text']!r} is not UTF-8: {path}, after row {index}; write the file anew."
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error

@@ -20,10 +20,10 @@ from lightning_nlp.data.readers import (
     BATCH_ROWS,
     TABLES,
     Row,
-    as_label,
-    as_text,
+    as_row,
     check_columns,
     file_format,
+    name_columns,
     read_sentences,
     read_table,
     unreadable,
@@ -61,7 +61,12 @@ class Source:
 
 
 def labelled_source(
-    path: str, *, text_column: str = "text", label_column: str = "label", drop_incomplete: bool = False
+    path: str,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    group_column: str | None = None,
+    drop_incomplete: bool = False,
 ) -> Source:
     """Find labelled texts.
 
@@ -70,6 +75,7 @@ def labelled_source(
             split, the aclImdb tree, the id of a data set on the Hub, or "demo". What exists locally wins over the Hub.
         text_column: The column with the text.
         label_column: The column with the label.
+        group_column: The column with the group, such as the author.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
 
     Returns:
@@ -78,20 +84,22 @@ def labelled_source(
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
-    options = {"text_column": text_column, "label_column": label_column, "drop_incomplete": drop_incomplete}
+    columns = name_columns(text_column, label_column, group_column)
     if path == "demo":
+        _refuse_groups(group_column, "the demo")
         return _demo_reviews()
     tree = local_path(path)
     # os.path: pathlib raises for names that no file can have.
     if path and all(os.path.isdir(tree / "train" / label) for label in ACL_LABELS):
+        _refuse_groups(group_column, path)
         return _acl_imdb(tree, drop_incomplete)
     files = find_files(path, labelled=True)
     if files is None:
-        return _hub_source(path, [text_column, label_column], drop_incomplete)
-    reader = partial(read_table, text_column=text_column, label_column=label_column)
+        return _hub_source(path, columns, drop_incomplete)
+    reader = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, options),
+        fingerprint=hash_files(files, {**columns, "drop_incomplete": drop_incomplete}),
         splits={split: partial(_read_all, reader, part) for split, part in files.items()},
         label_names=None,
         labelled=True,
@@ -99,7 +107,9 @@ def labelled_source(
     )
 
 
-def text_source(path: str | None, *, text_column: str = "text", cache_dir: Path) -> Source:
+def text_source(
+    path: str | None, *, text_column: str = "text", group_column: str | None = None, cache_dir: Path
+) -> Source:
     """Find texts without labels.
 
     Args:
@@ -107,6 +117,7 @@ def text_source(path: str | None, *, text_column: str = "text", cache_dir: Path)
             (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the Hub, the http(s)
             address of a Leipzig tar.gz, or "demo". None is the Leipzig corpus epo_literature_2011_300K.
         text_column: The column with the text, for files that have columns.
+        group_column: The column with the group, such as the document.
         cache_dir: Where downloads are kept.
 
     Returns:
@@ -116,6 +127,7 @@ def text_source(path: str | None, *, text_column: str = "text", cache_dir: Path)
         UserError: If `path` names nothing, or if the download fails.
     """
     if path == "demo":
+        _refuse_groups(group_column, "the demo")
         return _demo_sentences()
     if path is None or path.startswith(("http://", "https://")):
         folder = leipzig_archive(path or LEIPZIG_ESPERANTO, cache_dir)
@@ -124,18 +136,26 @@ def text_source(path: str | None, *, text_column: str = "text", cache_dir: Path)
     else:
         files = find_files(path, labelled=False)
     if files is None:
-        return _hub_source(path, [text_column], drop_incomplete=False)
+        return _hub_source(path, name_columns(text_column, group=group_column), drop_incomplete=False)
 
     def reader(file: Path) -> Iterator[Row]:
-        return read_table(file, text_column) if file_format(file) in TABLES else read_sentences(file)
+        if file_format(file) in TABLES:
+            return read_table(file, text_column, group_column=group_column)
+        _refuse_groups(group_column, file.name)
+        return read_sentences(file)
 
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, {"text_column": text_column}),
+        fingerprint=hash_files(files, {"text_column": text_column, "group_column": group_column}),
         splits={split: partial(_read_all, reader, part) for split, part in files.items()},
         label_names=None,
         labelled=False,
     )
+
+
+def _refuse_groups(group_column: str | None, what: str) -> None:
+    if group_column is not None:
+        raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
 
 
 def _read_all(reader: Callable[[Path], Iterator[Row]], files: list[Path]) -> Iterator[Row]:
@@ -178,32 +198,31 @@ def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
     )
 
 
-def _hub_source(name: str, columns: list[str], drop_incomplete: bool) -> Source:
+def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> Source:
     from datasets import ClassLabel
 
     loaded = load_from_hub(name)
     if "train" not in loaded:
         raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
-    labels = None
+    labels, names = None, [*columns.values()]
     for split in SPLITS:
         if split in loaded:
-            check_columns(columns, loaded[split].column_names, f"{name}, {split}")
-    if len(columns) == 2 and isinstance(loaded["train"].features[columns[1]], ClassLabel):
-        labels = loaded["train"].features[columns[1]]
+            check_columns(names, loaded[split].column_names, f"{name}, {split}", columns)
+    if "label" in columns and isinstance(loaded["train"].features[columns["label"]], ClassLabel):
+        labels = loaded["train"].features[columns["label"]]
     # Benchmarks publish test splits with -1 for each label: there is nothing to compare with.
     splits = [
-        split for split in SPLITS if split in loaded and (labels is None or _has_label(loaded[split], columns[1]))
+        split for split in SPLITS if split in loaded and (labels is None or _has_label(loaded[split], columns["label"]))
     ]
 
     def read(split: str) -> Iterator[Row]:
         index = 0
-        for batch in loaded[split].select_columns(columns).iter(BATCH_ROWS):
-            for values in zip(*(batch[column] for column in columns), strict=True):
-                where = f"{name}, {split}, row {index} (from 0)"
-                label = as_label(values[1], where) if len(columns) == 2 else None
-                if labels is not None and isinstance(label, int):
-                    label = labels.int2str(label) if label >= 0 else None
-                yield Row(as_text(values[0], where), label, where)
+        for batch in loaded[split].select_columns(names).iter(BATCH_ROWS):
+            for values in zip(*(batch[column] for column in names), strict=True):
+                row = as_row(columns, values, f"{name}, {split}, row {index} (from 0)")
+                if labels is not None and isinstance(row.label, int):
+                    row = row._replace(label=labels.int2str(row.label) if row.label >= 0 else None)
+                yield row
                 index += 1
 
     how = json.dumps([columns, drop_incomplete, {split: loaded[split]._fingerprint for split in splits}])
@@ -212,7 +231,7 @@ def _hub_source(name: str, columns: list[str], drop_incomplete: bool) -> Source:
         fingerprint=hashlib.sha256(how.encode()).hexdigest(),
         splits={split: partial(read, split) for split in splits},
         label_names=None if labels is None else tuple(labels.names),
-        labelled=len(columns) == 2,
+        labelled="label" in columns,
         drop_incomplete=drop_incomplete,
     )
 

@@ -1,14 +1,18 @@
-"""Train, validation and test out of one source: what is held out, and which samples are kept."""
+"""Train, validation and test out of one source: what is held out, and which samples are kept.
+
+A text's part follows from `split_seed` and the text alone, or from its group: a keyed hash against a fixed bound. So
+rows that come, go or change places move no other text, copies fall together, and the parts' sizes are approximate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_nlp.data.arrow import label_ids, write_rows, write_split
+from lightning_nlp.data.arrow import write_split, write_texts
 from lightning_nlp.data.cleaning import CleaningCounts, Reading
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.sources import Source
@@ -17,45 +21,23 @@ from lightning_nlp.errors import UserError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Parts = dict[str, tuple[str, np.ndarray]]  # for each split the split of the data that it is of, and its rows there
 
-def stratified_indices(labels: Sequence[int] | np.ndarray | None, size: int, total: int, seed: int) -> np.ndarray:
-    """Draw examples, of each class in proportion to its number (largest remainder).
 
-    Of a class with two or more examples at least one is drawn and at least one left, and a single example is left, as
-    far as `size` allows it.
+def draw(digests: bytes, split_seed: int) -> np.ndarray:
+    """A number for each text in each split: it is held out where that is small, and so are samples taken.
 
     Args:
-        labels: The class of each of the `total` examples, from 0; None draws without regard to classes.
-        size: How many to draw, at most `total`.
-        total: How many there are.
-        seed: Seed of the generator.
+        digests: Of the texts, or of their groups: 16 bytes each (see `text_digest`).
+        split_seed: The key.
 
     Returns:
-        `size` different indices in ascending order.
+        (texts, 3) uint64, a column for each of `SPLITS`.
     """
-    assert 0 <= size <= total, (size, total)
-    rng = np.random.default_rng(seed)
-    if labels is None or size in (0, total):
-        return np.sort(rng.choice(total, size, replace=False))
-    labels = np.asarray(labels)
-    assert len(labels) == total, (len(labels), total)
-    counts = np.bincount(labels).astype(np.int64)
-    least = (counts >= 2).astype(np.int64)
-    if least.sum() > size:
-        least[:] = 0
-    most = np.maximum(counts - 1, 0)
-    if most.sum() < size:
-        most = counts
-    # In whole numbers: the share of a class is size * counts / total, and owed / total is what it lacks.
-    drawn = np.clip(size * counts // total, least, most)
-    while drawn.sum() != size:
-        owed = size * counts - drawn * total
-        if drawn.sum() < size:
-            drawn[np.argmax(np.where(drawn < most, owed, np.iinfo(np.int64).min))] += 1
-        else:
-            drawn[np.argmin(np.where(drawn > least, owed, np.iinfo(np.int64).max))] -= 1
-    parts = [rng.choice(np.flatnonzero(labels == label), number, replace=False) for label, number in enumerate(drawn)]
-    return np.sort(np.concatenate(parts))
+    key, size = split_seed.to_bytes(8, "little"), 8 * len(SPLITS)
+    each = (digests[i : i + 16] for i in range(0, len(digests), 16))
+    drawn = b"".join(hashlib.blake2b(digest, key=key, digest_size=size).digest() for digest in each)
+    return np.frombuffer(drawn, "<u8").reshape(-1, len(SPLITS))
 
 
 def build_splits(
@@ -69,29 +51,30 @@ def build_splits(
     max_train_samples: int | None = None,
     max_val_samples: int | None = None,
     max_test_samples: int | None = None,
-    seed: int = 0,
+    split_seed: int = 0,
 ) -> tuple[dict[str, Dataset], list[str] | None, CleaningCounts]:
     """Read a source into train, validation and test.
 
     A test split in the data stays as it is but for cleaning. What stands in it is dropped from validation and train,
-    what stands in validation is dropped from train, and so are repeats within train. A split that the data lacks is
-    then drawn from train, and at last the samples are.
+    what stands in validation is dropped from train, and so are repeats within train; where rows have groups, those
+    whose group stands there are too. A split that the data lacks is then drawn from train, and at last the samples are.
 
     Args:
         source: The texts.
         work_dir: Where the Arrow files are written; they must stay while the data sets are used.
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or that stand in another split; otherwise they are only counted.
-        val_fraction: The share of train to hold out if the data has no validation split, after the test part is gone.
-        test_fraction: The share of train to hold out if the data has no test split.
-        max_train_samples: Keep so many examples of train, with the classes in proportion. None keeps all.
+        val_fraction: Which texts of train to hold out if the data has no validation split: each with this probability.
+            If chance leaves none, the one with the smallest hash is.
+        test_fraction: The same for test, before validation is drawn from the rest.
+        max_train_samples: Keep so many examples of train, those with the smallest hashes. None keeps all.
         max_val_samples: The same for validation.
         max_test_samples: The same for test.
-        seed: Seed of all draws.
+        split_seed: The key of all hashes.
 
     Returns:
-        The splits, memory-mapped, with columns `text` and, for labelled sources, `label` (int64); the names of the
-        labels in the order of their ids, or None; and what was counted.
+        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for labelled sources,
+        `label` (int64); the names of the labels in the order of their ids, or None; and what was counted.
 
     Raises:
         UserError: If an argument is out of its range, if rows are incomplete, if a split ends up empty, or if its
@@ -103,6 +86,10 @@ def build_splits(
         if not 0 < fraction < 1:
             raise UserError(f"--data.{name} is a share of train and must lie between 0 and 1, not {fraction}.")
     samples = {"train": max_train_samples, "validation": max_val_samples, "test": max_test_samples}
+    for split, size in samples.items():
+        if size is not None and size < 1:
+            argument = f"--data.max_{'val' if split == 'validation' else split}_samples"
+            raise UserError(f"{argument} is {size}, and must be at least 1: give null for all.")
     work_dir.mkdir(parents=True, exist_ok=True)
     labelled = source.labelled
     if labelled is None:
@@ -111,17 +98,32 @@ def build_splits(
     reading = Reading(source, clean, deduplicate, labelled)
     for split in reversed(SPLITS):  # test first: what stands in it decides what the others may keep
         if split in source.splits:
-            write_rows(work_dir / f"{split}.rows.arrow", reading.rows(split, getattr(counts, split)), labelled)
+            write_texts(work_dir / f"{split}.rows.arrow", reading.texts(split, getattr(counts, split)))
     if reading.incomplete and not source.drop_incomplete:
         raise reading.incomplete_error()
 
     label_names = reading.label_names()
-    ids = {split: label_ids(work_dir / f"{split}.rows.arrow", label_names) for split in source.splits}
-    parts = _choose_rows(ids, label_names, {"test": test_fraction, "validation": val_fraction}, samples, seed)
-    splits = {}
-    for split in SPLITS:
+    columns = {split: {"hash": np.frombuffer(reading.kept[split], "<i8")[::2]} for split in source.splits}
+    if label_names is not None:
+        ids = {name: number for number, name in enumerate(label_names)}
+        for split in columns:
+            columns[split]["label"] = np.array([ids[label] for label in reading.labels[split]], dtype=np.int64)
+    drawn = {split: draw(bytes(reading.kept[split]), split_seed) for split in source.splits}
+    owners = draw(_owners(reading), split_seed) if reading.group_of else drawn["train"]
+    parts = _hold_out(drawn, owners, {"test": test_fraction, "validation": val_fraction})
+    for split, size in samples.items():
         origin, rows = parts[split]
-        write_split(work_dir / f"{origin}.rows.arrow", rows, ids[origin], labelled, work_dir / f"{split}.arrow")
+        order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
+        parts[split] = origin, rows[np.sort(order[:size])]
+    if labelled and len(np.unique(columns["train"]["label"][parts["train"][1]])) == 1:
+        left = "validation and test were held out of" if max_train_samples is None else "samples were taken of"
+        raise UserError(
+            f"train has one label only after {left} its {len(drawn['train'])} rows: give more data with --data.path, "
+            "a larger --data.max_train_samples, or another --data.split_seed."
+        )
+    splits = {}
+    for split, (origin, rows) in parts.items():
+        write_split(work_dir / f"{origin}.rows.arrow", rows, columns[origin], work_dir / f"{split}.arrow")
         getattr(counts, split).kept = len(rows)
         splits[split] = Dataset.from_file(str(work_dir / f"{split}.arrow"))
     for split in source.splits:
@@ -129,53 +131,36 @@ def build_splits(
     return splits, label_names, counts
 
 
-def _choose_rows(
-    ids: dict[str, np.ndarray],
-    label_names: list[str] | None,
-    fractions: dict[str, float],
-    samples: dict[str, int | None],
-    seed: int,
-) -> dict[str, tuple[str, np.ndarray]]:
-    """For each split the split of the data that it is drawn from, and its rows there in ascending order."""
-
-    def draw(origin: str, rows: np.ndarray, size: int) -> np.ndarray:
-        return stratified_indices(None if label_names is None else ids[origin][rows], size, len(rows), seed)
-
-    parts = {split: (split, np.arange(len(ids[split]))) for split in ids}
+def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[str, float]) -> Parts:
+    """All rows of the data's own splits, and those of train that are held out for the others."""
+    parts = {split: (split, np.arange(len(drawn[split]))) for split in drawn}
     for split, fraction in fractions.items():
         rows = parts["train"][1]
-        if split not in parts and len(rows) > 1:
-            drawn = draw("train", rows, min(max(1, round(fraction * len(rows))), len(rows) - 1))
-            parts[split] = ("train", rows[drawn])
-            parts["train"] = ("train", np.delete(rows, drawn))
-    for split in SPLITS:
-        if split not in parts or not len(parts[split][1]):
-            left = "1 row" if len(ids["train"]) == 1 else f"{len(ids['train']):,} rows"
-            why = "all are empty or stand in another split" if split in ids else f"train has {left}, too few to share"
-            raise UserError(
-                f"No row is left for {split} after cleaning: {why}; give more data with --data.path, or keep repeats "
-                "with --data.deduplicate false."
-            )
-    if label_names is not None and len(np.unique(ids["train"][parts["train"][1]])) == 1:
-        raise UserError(
-            f"train has one label only after validation and test were held out of its {len(ids['train'])} rows: give "
-            "more data with --data.path."
-        )
-    least = 1 if label_names is None else len(label_names)
-    for split, argument in (
-        ("train", "max_train_samples"),
-        ("validation", "max_val_samples"),
-        ("test", "max_test_samples"),
-    ):
-        size, (origin, rows) = samples[split], parts[split]
-        if size is None:
+        if split in parts or not len(rows):
             continue
-        if size < least:
-            what = "one example" if label_names is None else f"one example of each of the {least} classes"
-            raise UserError(f"--data.{argument} {size} is less than {what}: give at least {least}, or null for all.")
-        if size < len(rows) and split == "train":
-            # What is left out is drawn: a class with a single example stays in train.
-            parts[split] = (origin, np.delete(rows, draw(origin, rows, len(rows) - size)))
-        elif size < len(rows):
-            parts[split] = (origin, rows[draw(origin, rows, size)])
-    return parts
+        numbers = owners[rows, SPLITS.index(split)]
+        held = numbers < np.uint64(fraction * 2**64)
+        if not held.any():
+            # Rows that are added take its place at most, and move no text out of train.
+            held = numbers == numbers.min()
+        parts[split], parts["train"] = ("train", rows[held]), ("train", rows[~held])
+    for split in SPLITS:
+        if split in parts and len(parts[split][1]):
+            continue
+        number, groups = len(owners), len(np.unique(owners, axis=0))
+        left = f"{number:,} row{'' if number == 1 else 's'}" + (f" of {groups:,} groups" if groups < number else "")
+        empty = len(drawn.get(split, owners)) == 0
+        raise UserError(
+            f"No row is left for {split}: "
+            f"{'all are empty or stand in another split' if empty else f'train has {left}, too few to share'}; give "
+            "more data with --data.path, hold out less with --data.val_fraction and --data.test_fraction, or keep "
+            "repeats with --data.deduplicate false."
+        )
+    return {split: parts[split] for split in SPLITS}
+
+
+def _owners(reading: Reading) -> bytes:
+    """For each row of train what decides its part: the digest of its group, if it has one, or else of its text."""
+    kept = bytes(reading.kept["train"])
+    texts = (kept[i : i + 16] for i in range(0, len(kept), 16))
+    return b"".join(reading.group_of.get(text, text) for text in texts)

@@ -195,7 +195,7 @@ class SequenceClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
-        metadata.check_checkpoint(checkpoint, self._metadata())
+        metadata.check_checkpoint(checkpoint, self._metadata(), self._data)
         restore_module(self, checkpoint, self._data)
 
     @property
@@ -205,7 +205,7 @@ class SequenceClassifier(LightningModule):
 
     def _metadata(self) -> dict[str, Any]:
         return metadata.checkpoint_metadata(
-            "classification", self._data.tokenizer, label_names=[str(name) for name in self._data.label_names]
+            "classification", self._data, label_names=[str(name) for name in self._data.label_names]
         )
 
     def _evaluate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -155,11 +155,11 @@ class MaskedLanguageModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
-        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data.tokenizer)
+        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
-        metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data.tokenizer))
+        metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data), self._data)
         restore_module(self, checkpoint, self._data)
 
     @property

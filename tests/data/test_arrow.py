@@ -27,9 +27,9 @@ def test_long_texts_make_small_batches(tmp_path, monkeypatch):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_token_ids_come_back_as_written(tmp_path, labelled):
     batches = [[[5, 6, 7], [2**31 - 1]], [], [[], [8], []]]
-    with write_token_ids(tmp_path / "a.arrow", labelled) as write:
+    with write_token_ids(tmp_path / "a.arrow", ["label"] if labelled else []) as write:
         for rows in batches:
-            write(rows, [len(row) for row in rows] if labelled else None)
+            write(rows, {"label": [len(row) for row in rows]})
     with pa.memory_map(str(tmp_path / "a.arrow")) as file:
         table = pa.ipc.open_stream(file).read_all()
     rows = [row for batch in batches for row in batch]

@@ -6,13 +6,11 @@ import random
 from collections import Counter
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from lightning import LightningModule
 
 from lightning_nlp.data import preparation
-from lightning_nlp.data.base import TokenRows
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
@@ -147,7 +145,7 @@ def test_each_text_comes_once_with_its_label(classification, reviews):
             for batch in loader
             for ids, mask, label in zip(*(batch[key] for key in ("input_ids", "attention_mask", "labels")), strict=True)
         ]
-    assert [len(texts[split]) for split in texts] == [162, 18, 20]
+    assert all(len(texts[split]) == data.facts[split]["texts"] > 0 for split in texts)
     expected = [
         (data.tokenizer.decode(data.tokenizer.encode(text), skip_special_tokens=True), label) for text, label in reviews
     ]

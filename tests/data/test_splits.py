@@ -1,84 +1,21 @@
 import csv
-from collections import Counter
+import random
 
 import numpy as np
 import pytest
-from sklearn.model_selection import train_test_split
 
+from lightning_nlp.data.cleaning import clean_text, text_digest
 from lightning_nlp.data.sources import Row, Source, labelled_source, text_source
-from lightning_nlp.data.splits import build_splits, stratified_indices
+from lightning_nlp.data.splits import build_splits, draw
 from lightning_nlp.errors import UserError
 
 
-def test_stratified_indices_against_scikit_learn():
-    rng = np.random.default_rng(0)
-    labels = rng.choice(4, 1000, p=[0.5, 0.3, 0.15, 0.05])
-    for size in (40, 100, 333, 999 - 4):
-        drawn = stratified_indices(labels, size, 1000, seed=1)
-        assert len(drawn) == len(np.unique(drawn)) == size
-        assert (np.diff(drawn) > 0).all()
-        _, reference = train_test_split(np.arange(1000), test_size=size, stratify=labels, random_state=0)
-        ours, theirs = np.bincount(labels[drawn]), np.bincount(labels[reference])
-        assert np.abs(ours - theirs).max() <= 1
-        exact = size * np.bincount(labels) / 1000
-        assert (np.floor(exact) <= ours).all()
-        assert (ours <= np.ceil(exact)).all()
-
-
-def test_largest_remainder():
-    labels = [0] * 47 + [1] * 33 + [2] * 20
-    # 10 of 100: 4.7, 3.3 and 2.0, so the first class gets the one that is left over
-    assert np.bincount(np.array(labels)[stratified_indices(labels, 10, 100, 0)]).tolist() == [5, 3, 2]
-
-
-def test_stratified_indices_depend_on_the_seed_alone():
-    labels = [0, 1] * 50
-    one, again, two = (stratified_indices(labels, 20, 100, seed) for seed in (0, 0, 1))
-    assert one.tolist() == again.tolist() != two.tolist()
-    assert not np.array_equal(one, np.arange(20))
-
-
-def test_stratified_indices_without_labels():
-    drawn = stratified_indices(None, 30, 100, 0)
-    assert len(set(drawn.tolist())) == 30
-    assert drawn.tolist() == sorted(drawn.tolist()) != list(range(30))
-    hits = np.zeros(100)
-    for seed in range(300):
-        hits[stratified_indices(None, 30, 100, seed)] += 1
-    assert 50 < hits.min() <= hits.max() < 130  # 90 expected of each; 5 standard deviations are 40
-
-
-@pytest.mark.parametrize("size", [0, 10])
-def test_stratified_indices_at_the_limits(size):
-    for labels in (None, [0, 1] * 5):
-        assert stratified_indices(labels, size, 10, 0).tolist() == list(range(size))
-
-
-def test_small_classes_are_on_both_sides():
-    labels = np.array([0] * 96 + [1] * 2 + [2] * 1 + [3] * 1)
-    for size in (2, 5, 50, 90):
-        drawn = np.bincount(labels[stratified_indices(labels, size, 100, 0)], minlength=4)
-        assert drawn.sum() == size
-        assert drawn[0] >= 1
-        assert drawn[1] == 1
-        assert drawn[2] == drawn[3] == 0  # a single example stays where most are
-    # Too few to give one to each class, and too many to leave one of each: nothing is lost or doubled.
-    for size in (1, 97, 98, 99):
-        assert len(np.unique(stratified_indices(labels, size, 100, 0))) == size
-
-
-def test_more_classes_than_can_be_drawn():
-    labels = np.repeat(np.arange(50), 2)
-    assert len(np.unique(stratified_indices(labels, 7, 100, 0))) == 7
-    assert np.bincount(labels[stratified_indices(labels, 50, 100, 0)]).tolist() == [1] * 50
-
-
 def make_source(label_names=None, drop_incomplete=False, **splits):
-    """A source of (text, label) pairs or texts."""
+    """A source of texts, (text, label) pairs or (text, label, group) triples."""
 
     def reader(name, items):
-        pairs = [item if isinstance(item, tuple) else (item, None) for item in items]
-        return lambda: iter([Row(t, y, f"{name}.csv, line {i}") for i, (t, y) in enumerate(pairs, start=2)])
+        triples = [(*(item if isinstance(item, tuple) else (item,)), None, None)[:3] for item in items]
+        return lambda: iter([Row(t, y, f"{name}.csv, line {i}", g) for i, (t, y, g) in enumerate(triples, start=2)])
 
     readers = {name: reader(name, items) for name, items in splits.items()}
     return Source("made", "0", readers, label_names, drop_incomplete=drop_incomplete)
@@ -112,34 +49,144 @@ def test_given_splits_stay(tmp_path):
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(f"{split}.arrow" for split in splits)
 
 
-def test_missing_splits_are_cut_from_train(tmp_path):
-    source = make_source(train=reviews(1000, labels=("a", "a", "a", "b")))
+def test_missing_splits_are_held_out_of_train(tmp_path):
+    source = make_source(train=reviews(3000))
     splits, names, counts = build_splits(source, work_dir=tmp_path, test_fraction=0.2, val_fraction=0.1)
     rows = contents(splits, names)
-    assert {split: len(part) for split, part in rows.items()} == {"train": 720, "validation": 80, "test": 200}
-    assert sorted([row for part in rows.values() for row in part]) == sorted(reviews(1000, labels=("a", "a", "a", "b")))
-    assert {split: Counter(y for _, y in part)["b"] for split, part in rows.items()} == {
-        "train": 180, "validation": 20, "test": 50
-    }  # fmt: skip
-    assert (counts.test.read, counts.test.kept, counts.train.kept) == (0, 200, 720)
+    assert sorted(row for part in rows.values() for row in part) == sorted(reviews(3000))
+    # about so many: 600, and a tenth of the rest; five standard deviations are 110 and 75
+    assert len(rows["test"]) == pytest.approx(600, abs=110)
+    assert len(rows["validation"]) == pytest.approx(240, abs=75)
+    assert (counts.test.read, counts.test.kept, counts.train.kept) == (0, len(rows["test"]), len(rows["train"]))
+    assert counts.lines()[2] == f"test: held out from train; {len(rows['test'])} used"
     order = [int(text.split()[1]) for text, _ in rows["train"]]
     assert order == sorted(order)
 
 
-def test_only_the_missing_split_is_cut(tmp_path):
-    splits, _, _ = build_splits(make_source(train=reviews(100), test=reviews(10, 500)), work_dir=tmp_path)
-    assert {split: len(data) for split, data in splits.items()} == {"train": 90, "validation": 10, "test": 10}
-    assert contents(splits)["test"] == [text for text, _ in reviews(10, 500)]
+def parts(tmp_path, items, **settings):
+    """The part of each text."""
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    splits, _, _ = build_splits(make_source(train=items), work_dir=folder, **settings)
+    found = [(row["text"], split) for split, data in splits.items() for row in data]
+    assert len(dict(found)) == len(set(found)), "copies fall together"
+    return dict(found)
 
 
-def test_draws_depend_on_the_seed_alone(tmp_path):
-    source = make_source(train=reviews(200))
-    one, again, two = (
-        contents(build_splits(source, work_dir=tmp_path / str(i), seed=seed, max_train_samples=50)[0])
-        for i, seed in enumerate((0, 0, 1))
-    )
+def test_rows_that_come_go_or_change_places_move_no_other_text(tmp_path):
+    rng = random.Random(0)
+    rows = reviews(400)
+    before = parts(tmp_path, rows)
+    assert set(before.values()) == {"train", "validation", "test"}
+    for size in (40, 41, 200, 399):
+        fewer = rng.sample(rows, size)
+        assert parts(tmp_path, fewer) == {text: before[text] for text, _ in fewer}
+    more = [*rows, *reviews(300, 1000, ("neg", "new"))]
+    rng.shuffle(more)
+    assert before.items() < parts(tmp_path, more).items()
+
+
+@pytest.mark.parametrize("settings", [{"deduplicate": False}, {"clean": False}, {"deduplicate": False, "clean": False}])
+def test_a_text_stays_in_its_part_whatever_cleaning_does(tmp_path, settings):
+    rows = [(form.format(i), "ab"[i % 2]) for i in range(100) for form in ("Film {}<br />bona", " Film {}\n\tbona ")]
+    usual = {clean_text(text): part for text, part in parts(tmp_path, rows).items()}
+    assert set(usual.values()) == {"train", "validation", "test"}
+    other = parts(tmp_path, rows, **settings)
+    assert {clean_text(text): part for text, part in other.items()} == usual
+    assert all(part == usual[clean_text(text)] for text, part in other.items())
+
+
+def test_the_draws_are_those_of_all_versions_to_come():
+    """Of another cleaning or another hash, earlier runs would be tested on what they were trained on."""
+    odd = ["", "A  film<br/>of e\u0301 \x00and \u200b ...", "\u0301" * 40, "ĝis!"]
+    digests = b"".join(text_digest(clean_text(text)) for text in odd)
+    assert (draw(digests, 42) >> np.uint64(48)).tolist() == [
+        [59898, 19776, 41283],
+        [43499, 41697, 25881],
+        [18255, 44273, 27442],
+        [42451, 35367, 34832],
+    ]
+    assert (draw(digests, 43) != draw(digests, 42)).all()
+
+
+def test_draws_are_uniform_and_those_of_the_splits_independent():
+    digests = b"".join(text_digest(str(i)) for i in range(20_000))
+    drawn = draw(digests, 7) / 2**64
+    for column in drawn.T:
+        assert np.histogram(column, bins=10, range=(0, 1))[0] == pytest.approx(2000, abs=250)
+    assert np.corrcoef(drawn.T) == pytest.approx(np.eye(3), abs=0.04)
+
+
+def test_another_split_seed_draws_others(tmp_path):
+    one, again, two = (parts(tmp_path, reviews(200), split_seed=seed, max_train_samples=50) for seed in (0, 0, 1))
     assert one == again
-    assert all(one[split] != two[split] for split in one)
+    for split in ("train", "validation", "test"):
+        texts = [{text for text, part in found.items() if part == split} for found in (one, two)]
+        assert texts[0] != texts[1]
+
+
+def test_only_the_missing_split_is_held_out(tmp_path):
+    source = make_source(train=reviews(100), test=reviews(10, 500))
+    splits, _, _ = build_splits(source, work_dir=tmp_path)
+    rows = contents(splits)
+    assert sorted(rows["train"] + rows["validation"]) == sorted(text for text, _ in reviews(100))
+    assert rows["test"] == [text for text, _ in reviews(10, 500)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_that_chance_leaves_empty_takes_the_text_with_the_smallest_hash(tmp_path, seed):
+    """Rows that are added then take nothing out of train."""
+    trained, count = set(), 0
+    for size in range(3, 60):
+        found = parts(tmp_path, [f"frazo {i}" for i in range(size)], split_seed=seed, test_fraction=0.02)
+        held_out = [text for text, part in found.items() if part != "train"]
+        assert {found[text] for text in held_out} == {"validation", "test"}
+        assert not trained & set(held_out)
+        trained |= set(found) - set(held_out)
+        count += sum(part == "test" for part in found.values()) == 1
+    assert count > 10, "in most of these there was one test text"
+
+
+def triples(number, authors):
+    return [(f"review {i}", "neg" if i % 3 else "pos", f"author {i % authors}") for i in range(number)]
+
+
+def test_texts_of_one_group_are_held_out_together(tmp_path):
+    rows = [*triples(300, 40), *[(f"letter {i}", "neg", None) for i in range(100)]]
+    found = parts(tmp_path, rows)
+    authors = {}
+    for text, _, author in rows:
+        if author is not None:
+            authors.setdefault(author, set()).add(found[text])
+    assert all(len(part) == 1 for part in authors.values())
+    assert set.union(*authors.values()) == {"train", "validation", "test"}
+    assert len({found[text] for text, _, author in rows if author is None}) == 3, "each of these is its own group"
+    shuffled = random.Random(1).sample(rows, len(rows))
+    assert parts(tmp_path, shuffled[:250]).items() <= found.items()
+
+
+def test_of_copies_in_several_groups_one_counts_whatever_their_order(tmp_path):
+    rows = [*triples(300, 40), *[(text, label, f"again {author}") for text, label, author in triples(300, 40)]]
+    found = parts(tmp_path, rows)
+    assert parts(tmp_path, rows[::-1]) == found
+    assert parts(tmp_path, rows, deduplicate=False) == found
+
+
+def test_groups_in_a_split_of_the_data_are_dropped_from_the_others(tmp_path):
+    source = make_source(
+        test=[("t1", "a", "eva"), ("t2", "b", None)],
+        validation=[("v1", "a", "eva"), ("v2", "b", "ada"), ("v3", "a", None)],
+        train=[("x1", "a", "eva"), ("x2", "a", "ada"), ("x3", "b", "ann"), ("x4", "a", None), ("x5", "b", "ann")],
+    )
+    for deduplicate in (True, False):
+        splits, _, counts = build_splits(source, work_dir=tmp_path / str(deduplicate), deduplicate=deduplicate)
+        assert contents(splits) == {"train": ["x3", "x4", "x5"], "validation": ["v2", "v3"], "test": ["t1", "t2"]}
+        assert [counts.train.other_group, counts.validation.other_group] == [2, 1]
+        assert "2 of groups that stand in another split dropped" in counts.lines()[0]
+
+
+def test_one_group_cannot_be_shared(tmp_path):
+    with pytest.raises(UserError, match=r"train has 30 rows of 2 groups, too few to share.*--data\.val_fraction"):
+        build_splits(make_source(train=triples(30, 2)), work_dir=tmp_path)
 
 
 def test_what_stands_in_two_splits(tmp_path):
@@ -205,30 +252,29 @@ def test_texts_without_labels(tmp_path):
     source = make_source(train=[f"frazo {i}" for i in range(100)] + ["frazo 1", "", " \x00<br />"])
     splits, names, counts = build_splits(source, work_dir=tmp_path)
     assert names is None
-    assert splits["train"].column_names == ["text"]
-    assert (len(splits["train"]), len(splits["validation"]), len(splits["test"])) == (81, 9, 10)
+    assert splits["train"].column_names == ["text", "hash"]
+    assert sum(map(len, splits.values())) == 100
     assert (counts.train.repeats, counts.train.empty, counts.train.incomplete) == (1, 2, 0)
     assert "1 repeat dropped" in counts.lines()[0]
 
 
-def test_samples_keep_the_proportions(tmp_path):
-    source = make_source(
-        train=reviews(400, labels="aaab"), validation=reviews(40, 1000, "ab"), test=reviews(40, 2000, "ab")
-    )
+def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):
+    rows = {"train": reviews(400), "validation": reviews(40, 1000), "test": reviews(40, 2000)}
+    source, digests = make_source(**rows), {}
+    for column, split in enumerate(rows):
+        drawn = draw(b"".join(text_digest(text) for text, _ in rows[split]), 3)[:, column]
+        digests[split] = [rows[split][i][0] for i in np.argsort(drawn)]
     splits, _, counts = build_splits(
-        source, work_dir=tmp_path, max_train_samples=100, max_val_samples=10, max_test_samples=1000
+        source, work_dir=tmp_path / "a", split_seed=3, max_train_samples=100, max_val_samples=10, max_test_samples=1000
     )
-    assert {split: np.bincount(data["label"]).tolist() for split, data in splits.items()} == {
-        "train": [75, 25], "validation": [5, 5], "test": [20, 20]
-    }  # fmt: skip
+    found = contents(splits)
+    assert sorted(found["train"]) == sorted(digests["train"][:100])
+    assert sorted(found["validation"]) == sorted(digests["validation"][:10])
+    assert found["test"] == [text for text, _ in rows["test"]]
+    assert found["train"] == sorted(found["train"], key=lambda text: int(text.split()[1]))
     assert (counts.train.kept, counts.validation.kept, counts.test.kept) == (100, 10, 40)
-
-
-def test_rare_class_stays_in_train(tmp_path):
-    source = make_source(train=[*reviews(99), ("rare", "rare")])
-    splits, names, _ = build_splits(source, work_dir=tmp_path, max_train_samples=3)
-    assert ("rare", "rare") in contents(splits, names)["train"]
-    assert len(splits["train"]) == 3
+    more, _, _ = build_splits(source, work_dir=tmp_path / "b", split_seed=3, max_train_samples=200)
+    assert set(found["train"]) < set(contents(more)["train"])
 
 
 @pytest.mark.parametrize(("labels", "expected"), [
@@ -270,6 +316,10 @@ def test_one_class_only(tmp_path):
     source = make_source(train=[("x", "a"), ("y", "b"), ("z", "a")])
     with pytest.raises(UserError, match="one label only after validation and test were held out of its 3 rows"):
         build_splits(source, work_dir=tmp_path)
+    with pytest.raises(
+        UserError, match=r"one label only after samples were taken of its 20.*--data\.max_train_samples"
+    ):
+        build_splits(make_source(train=reviews(20)), work_dir=tmp_path, max_train_samples=1)
 
 
 @pytest.mark.parametrize("name", ["val_fraction", "test_fraction"])
@@ -280,12 +330,8 @@ def test_fractions_out_of_range(tmp_path, name, value):
 
 
 @pytest.mark.parametrize("name", ["max_train_samples", "max_val_samples", "max_test_samples"])
-def test_too_few_samples(tmp_path, name):
-    with pytest.raises(
-        UserError, match=rf"--data\.{name} 2 is less than one example of each of the 3 classes: .* 3, or"
-    ):
-        build_splits(make_source(train=reviews(90, labels="abc")), work_dir=tmp_path, **{name: 2})
-    with pytest.raises(UserError, match=rf"--data\.{name} 0 is less than one example"):
+def test_no_samples(tmp_path, name):
+    with pytest.raises(UserError, match=rf"--data\.{name} is 0, and must be at least 1"):
         build_splits(make_source(train=["a", "b", "c"]), work_dir=tmp_path, **{name: 0})
 
 
@@ -300,9 +346,7 @@ def test_too_few_rows(tmp_path, n, left):
 
 def test_split_that_is_left_empty(tmp_path):
     source = make_source(train=reviews(20), validation=reviews(2, 100), test=reviews(4, 100))
-    with pytest.raises(
-        UserError, match="No row is left for validation after cleaning: all are empty or stand in another"
-    ):
+    with pytest.raises(UserError, match="No row is left for validation: all are empty or stand in another"):
         build_splits(source, work_dir=tmp_path)
 
 

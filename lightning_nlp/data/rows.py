@@ -1,0 +1,71 @@
+"""The token ids of a split, read where they lie on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class TokenRows:
+    """A split's token ids and labels, read where they lie in a memory-mapped Arrow file.
+
+    A batch costs a small part of what it costs through `datasets`. Pickled, it is a path.
+
+    Args:
+        path: An Arrow stream with lists `input_ids`, `hash` of each row's text, and `label` where there are labels.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        self.path = path
+        table = self._table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        lists = table.column("input_ids").chunks
+        self._chunks = [(chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in lists]  # no copies
+        self._starts = np.cumsum([0, *map(len, lists)])
+        self._labels = table.column("label").to_numpy() if "label" in table.column_names else None
+        self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
+
+    def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
+        return TokenRows, (self.path,)
+
+    def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
+        """The columns of some rows: `input_ids`, an array each, and `label` where there are labels."""
+        chunks = np.searchsorted(self._starts, numbers, side="right") - 1
+        columns: dict[str, Any] = {"input_ids": []}
+        for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
+            offsets, values = self._chunks[chunk]
+            columns["input_ids"].append(values[offsets[place] : offsets[place + 1]])
+        if self._labels is not None:
+            columns["label"] = self._labels[numbers]
+        return columns
+
+    def id_counts(self, size: int) -> np.ndarray:
+        """How often each of the ids below `size` stands in the split, special tokens included."""
+        counts = np.zeros(size, dtype=np.int64)
+        for _, values in self._chunks:
+            counts += np.bincount(values, minlength=size)
+        return counts
+
+    def digests(self) -> Iterator[bytes]:
+        """A short hash of each row's token ids, to find equal rows by."""
+        for offsets, values in self._chunks:
+            content, ends = memoryview(values.tobytes()), (offsets * values.itemsize).tolist()
+            for start, end in pairwise(ends):
+                yield hashlib.blake2b(content[start:end], digest_size=16).digest()
+
+    def texts(self) -> dict[str, Tensor]:
+        """The `hash` and, where there are labels, the `label` of each text; empty in a cache that has no hashes."""
+        if "hash" not in self._table.column_names:
+            return {}
+        hashes = self._table.column("hash").to_numpy()
+        first = np.append(True, hashes[1:] != hashes[:-1])  # a long text may have several rows
+        columns = {"hash": hashes} | ({} if self._labels is None else {"label": self._labels})
+        return {name: torch.from_numpy(column[first]) for name, column in columns.items()}

@@ -1,0 +1,149 @@
+"""What a checkpoint was trained on: kept in it, and held against the data that it meets later."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lightning_nlp.data.files import SPLITS
+from lightning_nlp.errors import UserError, warn_user
+from lightning_nlp.privacy import paths_with_tilde
+
+if TYPE_CHECKING:
+    from lightning_nlp.data.rows import TokenRows
+
+# Plain types and tensors, so that a checkpoint loads with `weights_only`: `folder` (the token cache's name), `settings`
+# (arguments of the data module), `source`, `label_names`, `streamed`, and `texts`: what `TokenRows.texts` gives of each
+# split, or None.
+Record = dict[str, Any]
+
+MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
+NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN/export)"
+
+
+def make_record(folder: str, settings: dict[str, Any], facts: dict[str, Any], rows: dict[str, TokenRows]) -> Record:
+    """What is to be kept of data.
+
+    Args:
+        folder: The token cache's name.
+        settings: The arguments that decide which texts there are.
+        facts: Of the token cache.
+        rows: The token ids by split.
+    """
+    record = {name: facts.get(name) for name in ("source", "label_names", "streamed")}
+    texts = {split: part.texts() for split, part in rows.items()}
+    return record | {
+        "folder": folder,
+        "settings": paths_with_tilde(settings),
+        "texts": texts if all(texts.values()) else None,
+    }
+
+
+def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
+    """The token cache that a checkpoint was trained on, if the settings of now ask for the same.
+
+    Args:
+        then: What the checkpoint was trained on.
+        settings: As for `make_record`.
+        cache_dir: Where caches lie.
+    """
+    if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
+        return None
+    return None if _other_settings(then, settings) else cache_dir / then["folder"]
+
+
+def check_record(then: Record | None, now: Record, stage: str | None) -> None:
+    """Refuse data that a checkpoint must not meet; with other data than its own, say what has changed.
+
+    A training goes on with the same training texts alone, in the same order: its place in an epoch, its schedule and
+    its count of steps are theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
+
+    Args:
+        then: What the checkpoint was trained on; None if it does not say so.
+        now: The data of now.
+        stage: "fit", "validate" or "test"; nothing else measures.
+
+    Raises:
+        UserError: If they do not fit together; it says what has changed.
+    """
+    if stage not in MEASURED or (then is not None and then["folder"] == now["folder"]):
+        return
+    if then is None or then["texts"] is None or now["texts"] is None:
+        raise UserError(
+            "The checkpoint is from before checkpoints recorded their data, and the token cache that it was trained on "
+            f"is not there any more, or the --data settings are not its run's: {NEW_RUN}."
+        )
+    if not (found := changes(then, now)):  # made anew by another version of this program
+        return
+    what = f"{now['source']} is not what the checkpoint was trained on ({found})"
+    if then["label_names"] != now["label_names"]:
+        raise UserError(f"{what}: give the labels that it knows, or {NEW_RUN}.")
+    if stage == "fit" and not _same_train(then, now):
+        raise UserError(f"{what}, and a training goes on with its own texts alone: give those, or {NEW_RUN}.")
+    for split in MEASURED[stage]:
+        strangers = np.setdiff1d(_column(now, split), _column(then, split))
+        used = _column(then, "train", "validation" if split == "test" else "train")
+        # of a stream the record has a sample alone
+        number = len(strangers) if then["streamed"] else np.isin(strangers, used).sum()
+        if number:
+            raise UserError(
+                f"{what}: {number:,} of the {len(_column(now, split)):,} {split} texts "
+                f"{'may have been' if then['streamed'] else 'were'} used in its training, so they measure nothing; "
+                "leave them out, or give the --data settings of its run, which are in its config.yaml."
+            )
+    warn_user(f"{what}; no {' or '.join(MEASURED[stage])} text was trained on.")
+
+
+def changes(then: Record, now: Record) -> str:
+    """What has become of data, in one line; empty where nothing has.
+
+    Args:
+        then: A record with texts.
+        now: A later one.
+    """
+    before, after = _column(then, *SPLITS), _column(now, *SPLITS)
+    found = _other_settings(then, now["settings"])
+    for number, what in ((len(np.setdiff1d(after, before)), "added"), (len(np.setdiff1d(before, after)), "removed")):
+        found += [f"{number:,} text{'' if number == 1 else 's'} {what}"] if number else []
+    if then["label_names"] is not None and now["label_names"] is not None:
+        found += _label_changes(then, now)
+    earlier, later = _column(then, "train"), _column(now, "train")
+    if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):
+        found.append("texts in another order")
+    return ", ".join(found)
+
+
+def _other_settings(then: Record, settings: dict[str, Any]) -> list[str]:
+    earlier, settings = then["settings"], paths_with_tilde(settings)
+    # what only one of them has is an option that the other's version does not know
+    names = [name for name in settings if name in earlier and earlier[name] != settings[name]]
+    return [f"--data.{name} was {earlier[name]!r} and is {settings[name]!r}" for name in names]
+
+
+def _label_changes(then: Record, now: Record) -> list[str]:
+    """Classes renamed, as the texts in both show, removed and added; and how many texts have another label."""
+    old, new = then["label_names"], now["label_names"]
+    _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
+    before, after = _column(then, *SPLITS, name="label")[here], _column(now, *SPLITS, name="label")[there]
+    became = {}
+    for number, name in enumerate(old):
+        likeliest = new[np.bincount(after[before == number], minlength=len(new)).argmax()]
+        became[name] = name if name in new else likeliest if likeliest not in old else None
+    found = [f"label {name!r} renamed to {later!r}" for name, later in became.items() if later not in (name, None)]
+    found += [f"label {name!r} removed" for name, later in became.items() if later is None]
+    found += [f"label {name!r} added" for name in new if name not in became.values()]
+    relabelled = sum(became[old[i]] != new[j] for i, j in zip(before, after, strict=True))
+    return found + ([f"{relabelled:,} texts with another label"] if relabelled else [])
+
+
+def _same_train(then: Record, now: Record) -> bool:
+    texts = then["texts"]["train"]
+    return all(torch.equal(texts[name], column) for name, column in now["texts"]["train"].items())
+
+
+def _column(record: Record, *splits: str, name: str = "hash") -> np.ndarray:
+    return np.concatenate([record["texts"][split][name].numpy() for split in splits])
