@@ -361,7 +361,7 @@ class CLI(LightningCLI):
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
         if isinstance(datamodule, TextDataModule):
-            datamodule.go_on_from(runs.trained_on(Path(config.ckpt_path)))
+            datamodule.go_on_from(runs.trained_on(checkpoint, Path(config.ckpt_path)))
         with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:

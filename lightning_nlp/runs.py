@@ -247,18 +247,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def trained_on(path: Path) -> dict[str, Any] | None:
+def trained_on(checkpoint: dict[str, Any], path: Path) -> dict[str, Any] | None:
     """What a checkpoint was trained on, for `TextDataModule.go_on_from`.
 
     Args:
-        path: The file. If it is from before checkpoints knew that, its run's files say which token cache it was.
+        checkpoint: What `load_checkpoint` gave.
+        path: Its file: of one from before checkpoints knew their data, the run's files tell the token cache.
 
     Returns:
         The record, or None where nothing tells it.
     """
-    record: dict[str, Any] | None = load_checkpoint(path)["lightning_nlp"].get("data")
-    run = path.parent.parent
+    record: dict[str, Any] | None = checkpoint["lightning_nlp"].get("data")
     if record is None:
+        run = path.parent.parent
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
             folder = json.loads((run / "data.json").read_text(encoding="utf-8"))["fingerprint"]
             settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]

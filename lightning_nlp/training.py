@@ -80,8 +80,7 @@ class Training:
         rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run.path}")
         try:
             if isinstance(datamodule, TextDataModule):
-                if self.config.ckpt_path is not None:
-                    datamodule.go_on_from(runs.trained_on(Path(self.config.ckpt_path)))
+                datamodule.go_on_from(self.run.trained_on)
                 # not by Lightning, where the other processes would wait in a collective, with its time limit
                 datamodule.folder = Path(ranks.first("data", lambda: prepared(datamodule), on_node=True))
             with lightning_errors(), ranks.lost_peers(), memory_errors(self._smaller_batches):

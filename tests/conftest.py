@@ -73,7 +73,7 @@ def invoke(*arguments: str | Path) -> Outcome:
 
 def write_reviews(path: Path, number: int = 60) -> Path:
     """Short reviews, alternately neg and pos, that a few steps can learn to tell apart."""
-    rng = random.Random(0)
+    rng = random.Random(172)  # of 60, 49 are for training, 5 for validation and 6 for the test, of both labels
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
@@ -86,7 +86,7 @@ def write_reviews(path: Path, number: int = 60) -> Path:
 
 def write_sentences(path: Path, number: int = 150) -> Path:
     """Esperanto sentences in the Leipzig format."""
-    rng = random.Random(0)
+    rng = random.Random(4)  # of 150, 144 are for training, and 3 each are held out
     subjects = ["la hundo", "mia kato", "ŝia patro", "ĉiu knabo", "nia amiko"]
     verbs, objects = "vidas manĝas aĉetas ŝatas".split(), ["panon", "la ĝardenon", "florojn", "libron", "ĉevalon"]
     pick = rng.choice

@@ -65,7 +65,7 @@ def mlm_data(tmp_path_factory):
     (folder / "sentences.txt").write_text("".join(lines), encoding="utf-8")
     return prepared(
         MaskedLanguageModelingDataModule(
-            str(folder / "sentences.txt"), max_length=16, val_fraction=0.1, cache_dir=str(folder / "cache")
+            str(folder / "sentences.txt"), max_length=16, val_fraction=0.1, test_fraction=0.1, cache_dir=str(folder)
         )
     )
 

@@ -182,6 +182,7 @@ def test_a_split_in_which_nothing_is_masked_is_an_error_before_training(probabil
 
 def test_sentences_of_one_word(tiny_mlm, tmp_path):
     data = tmp_path / "words.txt"
-    data.write_text("".join(f"{i}\tsaluton\n{i}\tadiaŭ\n" for i in range(60)), encoding="utf-8")
+    words = "saluton adiaŭ jes ne bone bele kara nova juna ruĝa blua verda".split()
+    data.write_text("".join(f"{i}\t{word}\n" for i in range(10) for word in words), encoding="utf-8")
     more = ["--data.deduplicate", "false", "--data.val_fraction", "0.3", "--data.test_fraction", "0.3"]
     measured(invoke(*with_data(tiny_mlm, data, tmp_path, *more)).run)

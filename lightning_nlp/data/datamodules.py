@@ -286,8 +286,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
                 raise UserError(
                     f"Not one token of the {len(rows.lengths)} sentences of {split} is masked, so there is nothing to "
-                    f"predict: raise --data.mlm_probability, which is {self._masking['mlm_probability']}, or give more "
-                    "or longer sentences."
+                    f"predict: raise --data.mlm_probability, which is {self._masking['mlm_probability']}, hold out "
+                    "more (--data.val_fraction, --data.test_fraction), or give more or longer sentences."
                 )
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def changes(then: Record, now: Record) -> str:
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     for number, what in ((len(np.setdiff1d(after, before)), "added"), (len(np.setdiff1d(before, after)), "removed")):
-        found += [f"{number:,} text{'' if number == 1 else 's'} {what}"] if number else []
+        found += [f"{_texts(number)} {what}"] if number else []
     if then["label_names"] is not None and now["label_names"] is not None:
         found += _label_changes(then, now)
     earlier, later = _column(then, "train"), _column(now, "train")
@@ -137,7 +137,11 @@ def _label_changes(then: Record, now: Record) -> list[str]:
     found += [f"label {name!r} removed" for name, later in became.items() if later is None]
     found += [f"label {name!r} added" for name in new if name not in became.values()]
     relabelled = sum(became[old[i]] != new[j] for i, j in zip(before, after, strict=True))
-    return found + ([f"{relabelled:,} texts with another label"] if relabelled else [])
+    return found + ([f"{_texts(relabelled)} with another label"] if relabelled else [])
+
+
+def _texts(number: int) -> str:
+    return f"{number:,} text{'' if number == 1 else 's'}"
 
 
 def _same_train(then: Record, now: Record) -> bool:

@@ -185,7 +185,9 @@ def test_groups_in_a_split_of_the_data_are_dropped_from_the_others(tmp_path):
 
 
 def test_one_group_cannot_be_shared(tmp_path):
-    with pytest.raises(UserError, match=r"train has 30 rows of 2 groups, too few to share.*--data\.val_fraction"):
+    with pytest.raises(
+        UserError, match=r"train has 30 rows of 2 different texts or groups, too few to share.*--data\.val_fraction"
+    ):
         build_splits(make_source(train=triples(30, 2)), work_dir=tmp_path)
 
 
@@ -346,7 +348,7 @@ def test_too_few_rows(tmp_path, n, left):
 
 def test_split_that_is_left_empty(tmp_path):
     source = make_source(train=reviews(20), validation=reviews(2, 100), test=reviews(4, 100))
-    with pytest.raises(UserError, match="No row is left for validation: all are empty or stand in another"):
+    with pytest.raises(UserError, match="No row is left for validation after cleaning, all are empty"):
         build_splits(source, work_dir=tmp_path)
 
 

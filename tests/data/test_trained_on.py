@@ -1,0 +1,355 @@
+"""What a checkpoint remembers of its data; the whole way, from a run to its test on data that changed, comes last."""
+
+import csv
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.rows import TokenRows
+from lightning_nlp.data.trained_on import changes, check_record, own_cache
+from lightning_nlp.errors import UserError
+from lightning_nlp.models.classification import SequenceClassifier
+from tests.conftest import files_below, invoke, write_sentences
+
+SETTINGS = {"path": "a.csv", "val_fraction": 0.1, "split_seed": 42}
+TRAIN, VALIDATION, TEST = {1: 0, 2: 1, 3: 0, 4: 1}, {5: 0, 6: 1}, {7: 0, 8: 1}  # hash of a text: its label
+
+
+def record(train=TRAIN, validation=VALIDATION, test=TEST, names=("neg", "pos"), folder="0" * 20, **settings):
+    texts = {
+        split: {"hash": torch.tensor([*part]), "label": torch.tensor([*part.values()])}
+        for split, part in (("train", train), ("validation", validation), ("test", test))
+    }
+    settings = SETTINGS | settings
+    known = {"folder": folder, "settings": settings, "source": "a.csv", "label_names": [*names], "streamed": None}
+    return known | {"texts": texts}
+
+
+OTHER = {"folder": "1" * 20}
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"train": {**TRAIN, 9: 0, 10: 1}}, "2 texts added"),
+        ({"train": {1: 0, 2: 1, 3: 0}}, "1 text removed"),
+        ({"train": {**TRAIN, 9: 0}, "test": {7: 0}}, "1 text added, 1 text removed"),
+        ({"train": {2: 1, 1: 0, 3: 0, 4: 1}}, "texts in another order"),
+        ({"names": ("negative", "pos")}, "label 'neg' renamed to 'negative'"),
+        ({"names": ("a", "b")}, "label 'neg' renamed to 'a', label 'pos' renamed to 'b'"),
+        ({"train": {**TRAIN, 9: 2}, "names": ("neg", "pos", "so")}, "1 text added, label 'so' added"),
+        (
+            {"train": {1: 0, 3: 0}, "validation": {5: 0}, "test": {7: 0}, "names": ("neg",)},
+            "4 texts removed, label 'pos' removed",
+        ),
+        ({"train": {1: 1, 2: 1, 3: 0, 4: 1}}, "1 text with another label"),
+        ({"train": {1: 1, 2: 1, 3: 1, 4: 1}}, "2 texts with another label"),
+        (
+            {"split_seed": 7, "path": "b.csv"},
+            "--data.path was 'a.csv' and is 'b.csv', --data.split_seed was 42 and is 7",
+        ),
+        ({"new_option": True}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_changed_is_said_in_one_line(now, said):
+    assert changes(record(), record(**now)) == said
+
+
+def refused(then, now, stage):
+    with pytest.raises(UserError) as caught:
+        check_record(then, now, stage)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_the_data_of_the_run_are_taken_without_a_word(stage, caplog):
+    check_record(record(), record(), stage)
+    check_record(record(), record(**OTHER), stage)  # the same, made anew
+    check_record(record() | {"texts": None}, record() | {"texts": None}, stage)  # the very cache
+    assert not caplog.records
+
+
+def test_nothing_is_measured_on_what_was_trained_on():
+    moved = record(train={1: 0, 2: 1, 8: 1}, test={7: 0, 3: 0, 4: 1}, split_seed=7, **OTHER)
+    message = refused(record(), moved, "test")
+    assert "--data.split_seed was 42 and is 7" in message
+    assert "2 of the 3 test texts were used in its training" in message
+    check_record(record(), moved, "validate")
+    chosen_by = record(validation={8: 1}, test={7: 0, 5: 0}, **OTHER)
+    assert "1 of the 2 test texts" in refused(record(), chosen_by, "test"), "the best checkpoint was chosen by it"
+    check_record(record(), record(train={1: 0}, validation={5: 0, 9: 1, 8: 1}, **OTHER), "validate")
+    assert "1 of the 3 validation texts" in refused(
+        record(), record(validation={5: 0, 9: 1, 4: 1}, **OTHER), "validate"
+    )
+    check_record(record(), record(test=TRAIN, **OTHER), "predict")
+
+
+def test_a_test_text_that_stood_in_train_by_the_users_will_stays(caplog):
+    then = record(test={**TEST, 4: 1})  # deduplicate false
+    check_record(then, record(train={**TRAIN, 9: 0}, test={**TEST, 4: 1}, **OTHER), "test")
+    assert "1 text added); no test text was trained on." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"train": {**TRAIN, 9: 0}},
+        {"train": {1: 0, 2: 1, 3: 0}},
+        {"train": {2: 1, 1: 0, 3: 0, 4: 1}},
+        {"train": {1: 1, 2: 1, 3: 0, 4: 1}},
+    ],
+)
+def test_a_training_goes_on_with_its_own_texts_alone(now):
+    message = refused(record(), record(**now, **OTHER), "fit")
+    assert changes(record(), record(**now)) in message
+    assert "--model.pretrained RUN/export" in message
+    for stage in ("validate", "test"):
+        check_record(record(), record(**now, **OTHER), stage)
+
+
+def test_a_training_goes_on_with_other_held_out_texts_that_are_new(caplog):
+    check_record(record(), record(test={7: 0, 9: 1}, **OTHER), "fit")
+    assert "no validation or test text was trained on" in caplog.text
+    assert "1 of the 2 test" in refused(record(), record(test={7: 0, 4: 1}, **OTHER), "fit")
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_other_labels_are_refused(stage):
+    now = record(names=("negative", "pos"), **OTHER)
+    assert "label 'neg' renamed to 'negative'" in refused(record(), now, stage)
+    assert "before checkpoints recorded their data" in refused(None, record(), stage)
+    assert "before checkpoints recorded their data" in refused(record() | {"texts": None}, record(**OTHER), stage)
+
+
+def test_of_a_stream_nobody_knows_all_that_was_trained_on():
+    then = record() | {"streamed": True}
+    check_record(then, record(test={7: 0}, **OTHER), "test")
+    assert "1 of the 2 test texts may have been used" in refused(then, record(test={7: 0, 99: 0}, **OTHER), "test")
+
+
+def test_the_cache_of_a_run_is_taken_where_the_settings_are_the_same(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/eva")
+    then, place = record(path="~/a.csv"), Path("cache")
+    assert own_cache(then, SETTINGS | {"path": "/home/eva/a.csv", "new_option": None}, place) == place / ("0" * 20)
+    for changed in ({"path": "b.csv"}, {"val_fraction": 0.2}, {"split_seed": 1}):
+        assert own_cache(record(), SETTINGS | changed, place) is None
+    assert own_cache(None, SETTINGS, place) is None
+    for strange in ("../../elsewhere", "/etc", None, "0" * 19 + "/"):
+        assert own_cache(record(folder=strange), SETTINGS, place) is None
+
+
+# --- a run, and data that changed after it
+
+
+def write_chance(path, number=300, names="ab"):
+    """Texts whose labels are pure chance."""
+    rng = random.Random(1)
+    rows = [(f"{rng.choice(['the', 'a'])} film of {rng.random()} and {i}", rng.choice("ab")) for i in range(number)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *((text, names["ab".index(label)]) for text, label in rows)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def chance(tmp_path_factory, tiny_cls, pretrained):
+    """The arguments and the directory of a run on chance.csv, whose tokenizer does not come from the data."""
+    folder = tmp_path_factory.mktemp("chance")
+    more = ["--data.path", write_chance(folder / "chance.csv"), "--data.cache_dir", folder / "cache"]
+    more += ["--model.pretrained", pretrained, "--model.lr", "0.02", "--trainer.max_epochs", "8", "--runs_dir", folder]
+    arguments = [*map(str, (*tiny_cls, *more, "--early_stopping.patience", "20"))]
+    return arguments, invoke("fit", *arguments).run
+
+
+@pytest.fixture
+def changed(chance, tmp_path):
+    """Where a copy of the run is, and its file may change."""
+    arguments, run = chance
+    shutil.copytree(run.parent.parent, tmp_path / "w")
+    moved = [argument.replace(str(run.parent.parent), str(tmp_path / "w")) for argument in arguments]
+    copy = tmp_path / "w" / run.parent.name / run.name
+    config = (copy / "config.yaml").read_text(encoding="utf-8")
+    (copy / "config.yaml").write_text(config.replace(str(run.parent.parent), str(tmp_path / "w")), encoding="utf-8")
+    for path in (copy / "checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["lightning_nlp"]["data"]["settings"]["path"] = str(tmp_path / "w" / "chance.csv")
+        torch.save(checkpoint, path)
+    return moved, copy, tmp_path / "w"
+
+
+def trained_and_tested(run, cache):
+    """The hashes of the texts that a run was trained on at first, and is tested on now."""
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    facts = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    test = TokenRows(cache / facts["fingerprint"] / "test.arrow").texts()
+    return checkpoint["lightning_nlp"]["data"]["texts"]["train"]["hash"].tolist(), test["hash"].tolist()
+
+
+def accuracy(outcome):
+    return float(next(line for line in outcome.out.splitlines() if "test/accuracy" in line).split()[-2])
+
+
+def test_on_grown_data_the_run_goes_on_and_is_measured_on_what_it_never_saw(changed):
+    arguments, run, folder = changed
+    first = invoke("test", "--run", run)
+    write_chance(folder / "chance.csv", 340)
+    again = invoke("test", "--run", run)
+    line = "chance.csv has changed since this run began: its own texts are used"
+    assert line in again.err
+    assert line not in first.err
+    assert accuracy(again) == accuracy(first)
+    resumed = invoke("fit", *arguments, "--ckpt_path", "last", "--trainer.max_epochs", "9")
+    assert resumed.run == run, resumed.err
+    assert line in resumed.err
+    train, test = trained_and_tested(run, folder / "cache")
+    assert len(train) > 200
+    assert not set(train) & set(test)
+    assert 0.3 < accuracy(resumed) < 0.7, "nobody can know better"
+
+
+def test_on_grown_data_without_the_cache_the_old_test_texts_and_new_ones_are_measured(changed):
+    _, run, folder = changed
+    write_chance(folder / "chance.csv", 340)
+    outcome = invoke("test", "--run", run, "--data.cache_dir", folder / "other")
+    assert outcome.code == 0, outcome.err
+    assert "chance.csv is not what the checkpoint was trained on (40 texts added); no test text was" in outcome.err
+    assert 0.3 < accuracy(outcome) < 0.7
+    (cache,) = (path for path in (folder / "other").iterdir() if path.is_dir())
+    train, earlier = trained_and_tested(run, folder / "cache")
+    test = TokenRows(cache / "test.arrow").texts()["hash"].tolist()
+    assert set(earlier) < set(test)
+    assert not set(train) & set(test)
+
+
+@pytest.mark.parametrize(
+    ("number", "names", "more", "said"),
+    [
+        (340, "ab", [], "40 texts added"),
+        (200, "ab", [], "100 texts removed"),
+        (300, "xb", [], "label 'a' renamed to 'x'"),
+        (300, "ab", ["--data.split_seed", "7"], "--data.split_seed was 42 and is 7"),
+        (300, "ab", ["--data.val_fraction", "0.3"], "--data.val_fraction was 0.1 and is 0.3"),
+    ],
+)
+def test_without_the_cache_a_resume_is_refused_and_says_what_changed(number, names, more, said, changed):
+    arguments, run, folder = changed
+    write_chance(folder / "chance.csv", number, names)
+    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+    outcome = invoke("fit", *arguments, "--ckpt_path", "last", "--data.cache_dir", folder / "other", *more)
+    assert outcome.code == 2, outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: chance.csv is not what the checkpoint was trained on")
+    assert said in outcome.err
+    assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
+
+
+def test_a_new_test_file_with_trained_texts_is_refused(changed):
+    _, run, folder = changed
+    (folder / "data").mkdir()
+    shutil.copy(folder / "chance.csv", folder / "data" / "train.csv")
+    rows = (folder / "chance.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "data" / "test.csv").write_text("\n".join([rows[0], *rows[200:260], "quite new,a"]), encoding="utf-8")
+    outcome = invoke("test", "--run", run, "--data.path", folder / "data")
+    assert outcome.code == 2, outcome.err
+    assert "of the 61 test texts were used in its training, so they measure nothing" in outcome.err
+    (folder / "data" / "test.csv").write_text("text,label\nquite new,a\nand this,b\n", encoding="utf-8")
+    outcome = invoke("test", "--run", run, "--data.path", folder / "data")
+    assert outcome.code == 0, outcome.err
+    assert "no test text was trained on" in outcome.err
+
+
+def test_a_larger_validation_part_is_refused_and_the_test_is_not(changed):
+    _, run, _ = changed
+    outcome = invoke("validate", "--run", run, "--data.val_fraction", "0.3")
+    assert outcome.code == 2, outcome.err
+    assert "validation texts were used in its training" in outcome.err
+    assert invoke("test", "--run", run, "--data.val_fraction", "0.3").code == 0
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning", "ignore:.*many workers")
+def test_a_trainer_of_ones_own_is_told_too(changed):
+    _, run, folder = changed
+    write_chance(folder / "chance.csv", 340)
+
+    def test(**more):
+        settings = {"cache_dir": str(folder / "other"), "tokenizer": str(run / "export"), "max_length": 32, **more}
+        data = TextClassificationDataModule(str(folder / "chance.csv"), **settings)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+        model = SequenceClassifier(pretrained=str(run / "export"))
+        best = run / "checkpoints" / "best.ckpt"
+        return trainer.test(model, data, ckpt_path=best, weights_only=True, verbose=False)
+
+    assert 0.3 < test()[0]["test/accuracy"] < 0.7
+    with pytest.raises(UserError, match=r"--data\.split_seed was 42 and is 1.* test texts were used in its training"):
+        test(split_seed=1)
+
+
+# --- runs from before checkpoints recorded their data
+
+
+@pytest.fixture
+def old(changed):
+    """As it was: no record in the checkpoints, no hashes and no fingerprint in the token cache."""
+    arguments, run, folder = changed
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint["lightning_nlp"]["data"]
+        torch.save(checkpoint, path)
+    facts = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    cache = folder / "cache" / facts["fingerprint"]
+    known = json.loads((cache / "facts.json").read_text(encoding="utf-8"))
+    del known["fingerprint"]
+    (cache / "facts.json").write_text(json.dumps(known), encoding="utf-8")
+    sizes = json.loads(cache.with_suffix(".sizes").read_text())
+    cache.with_suffix(".sizes").write_text(json.dumps(sizes | {"facts.json": (cache / "facts.json").stat().st_size}))
+    return arguments, run, folder
+
+
+def test_a_run_from_before_is_measured_from_its_own_token_cache(old):
+    arguments, run, folder = old
+    write_chance(folder / "chance.csv", 340)
+    outcome = invoke("test", "--run", run)
+    assert outcome.code == 0, outcome.err
+    assert "chance.csv may have changed since this run began: its own texts are used" in outcome.err
+    resumed = invoke("fit", *arguments, "--ckpt_path", "last", "--trainer.max_epochs", "9")
+    assert resumed.run == run, resumed.err
+    assert "chance.csv may have changed since this run began: its own texts are used" in resumed.err
+    assert 0.3 < accuracy(resumed) < 0.7
+
+
+@pytest.mark.parametrize("why", ["no cache", "other settings", "no data.json", "damaged cache"])
+def test_a_run_from_before_without_its_cache_is_refused_in_one_sentence(why, old):
+    arguments, run, folder = old
+    write_chance(folder / "chance.csv", 340)
+    more = {"no cache": ["--data.cache_dir", folder / "other"], "other settings": ["--data.val_fraction", "0.2"]}
+    if why == "no data.json":
+        (run / "data.json").unlink()
+    if why == "damaged cache":
+        for path in (folder / "cache").glob("*/test.arrow"):
+            path.unlink()
+    for command in (["test", "--run", run], ["fit", *arguments, "--ckpt_path", "last"]):
+        outcome = invoke(*command, *more.get(why, []))
+        assert outcome.code == 2, outcome.err
+        assert "error: The checkpoint is from before checkpoints recorded their data" in outcome.err.splitlines()[-1]
+
+
+def test_sentences_are_remembered_too(tiny_mlm, tmp_path):
+    data = write_sentences(tmp_path / "a-sentences.txt")
+    arguments = [*tiny_mlm, "--data.path", data, "--data.cache_dir", tmp_path / "cache", "--runs_dir", tmp_path]
+    run = invoke("fit", *arguments).run
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    texts = checkpoint["lightning_nlp"]["data"]["texts"]
+    assert {split: list(part) for split, part in texts.items()} == {split: ["hash"] for split in texts}
+    assert len(np.unique(torch.cat([part["hash"] for part in texts.values()]))) == 150
+    lines = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join(lines[10:]), encoding="utf-8")
+    assert "a-sentences.txt has changed since this run began" in invoke("test", "--run", run).err
+    outcome = invoke("fit", *arguments, "--ckpt_path", "last", "--data.cache_dir", tmp_path / "other")
+    assert outcome.code == 2
+    assert "10 texts removed" in outcome.err
