@@ -1,7 +1,6 @@
 import csv
 import itertools
 import math
-import pickle
 import random
 from collections import Counter
 
@@ -410,27 +409,6 @@ def test_packed_sentences_are_grouped_by_length_and_packed_texts_are_not(mlm, cl
     assert as_built < 0.8 * lengths_in_a_batch(mlm(packing=True, tokens_per_batch=64), 0)
     as_built = lengths_in_a_batch(texts, texts.packed_window_batches)
     assert as_built == lengths_in_a_batch(classification(packing=True, tokens_per_batch=64), 0)
-
-
-def test_rows_are_read_across_chunks_without_a_copy(tmp_path):
-    draw = np.random.default_rng(0)
-    lists = [draw.integers(0, 1000, size=size).tolist() for size in draw.integers(1, 30, size=250)]
-    schema = pa.schema({"input_ids": pa.list_(pa.int32()), "label": pa.int64()})
-    path = tmp_path / "rows.arrow"
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for start, end in ((0, 100), (100, 100), (100, 101), (101, 250)):
-            writer.write_batch(pa.record_batch([lists[start:end], list(range(start, end))], schema=schema))
-    before = pa.total_allocated_bytes()
-    rows = TokenRows(path)
-    assert pa.total_allocated_bytes() - before <= 64 + 250 * 8 < rows.lengths.sum(), "no more than the labels"
-    assert rows.lengths.tolist() == list(map(len, lists))
-    numbers = [249, 0, 99, 100, 101, 7, 7]
-    for reader in (rows, pickle.loads(pickle.dumps(rows))):
-        columns = reader[numbers]
-        assert [ids.tolist() for ids in columns["input_ids"]] == [lists[number] for number in numbers]
-        assert columns["label"].tolist() == numbers
-        assert not any(ids.flags.owndata or ids.flags.writeable for ids in columns["input_ids"])
-    assert len(pickle.dumps(rows)) < 500
 
 
 class Recorder(LightningModule):
