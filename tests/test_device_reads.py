@@ -39,7 +39,7 @@ KNOWN = {
         **dict.fromkeys(["bool(every)", "ends", "int(batches_per_epoch * limit)"], HOST),
         **dict.fromkeys(["high_open", "low_open", "unscaled"], HOST),
     },
-    "flops.py": {"sliding": HOST, "int(count)": LOG_STEP},
+    "flops.py": {"trained": HOST, "int(count)": LOG_STEP},
     "models/losses.py": {},
     "callbacks/finite.py": {
         **dict.fromkeys(["bool(optimizer.defaults.get('fused'))", "fused", "gradients", "bad", "rows"], HOST),
@@ -56,8 +56,8 @@ KNOWN = {
     "callbacks/progress.py": {
         **dict.fromkeys(["hours", "minutes", "left", "steps"], HOST),
         **dict.fromkeys(["int(rows.lengths.sum())", "int(trainer.num_training_batches)"], HOST),
-        **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']", "logged[self.monitor]"], LOG_STEP),
-        "float(value)": LOG_STEP,
+        "frozen": HOST,
+        **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']", "logged[self.best.monitor]"], LOG_STEP),
     },
 }
 

@@ -60,7 +60,7 @@ def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tmp_path):
     killed.mkdir(parents=True)
     for name in (runs.LOCK, "config.unfinished"):
         (killed / name).touch()
-    assert runs.unfinished_run(tmp_path, "cls", "checkpoint: {}\ntrainer: {}") == killed
+    assert runs.unfinished_run(tmp_path, "cls", "checkpoint: {}\nearly_stopping: {}\ntrainer: {}") == killed
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:

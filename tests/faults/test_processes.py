@@ -65,6 +65,8 @@ def test_several_processes_train_and_measure_as_one(task, packing, accumulate, m
                 assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-5, abs=1e-5), (name, row["step"])
     for others in predictions[1:]:
         for name, values in predictions[0].items():
+            if name.startswith("proof/"):  # of the texts that the first process had
+                continue
             np.testing.assert_allclose(others[name], values, rtol=1e-4, atol=1e-5)
 
 
