@@ -62,16 +62,25 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 15_530, 5_350, 17_510  # lines
+PACKAGE, CORE, TESTS = 15_776, 5_302, 17_922  # lines
 MODULES_AT_THE_TOP = 35
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
-    **{"cli.py": 457, "optim.py": 341, "runs.py": 267, "models/encoder.py": 344},
-    **{"data/base.py": 297, "data/datamodules.py": 415, "data/preparation.py": 279, "data/readers.py": 255},
-    **{"data/sources.py": 257, "models/classification.py": 279, "wandb_logger.py": 266},
+    "cli.py": 460,
+    "data/base.py": 279,
+    "data/cleaning.py": 251,
+    "data/datamodules.py": 375,
+    "data/preparation.py": 286,
+    "data/readers.py": 279,
+    "data/sources.py": 276,
+    "models/classification.py": 279,
+    "models/encoder.py": 344,
+    "optim.py": 341,
+    "runs.py": 288,
+    "wandb_logger.py": 266,
 }
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
-STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_917, 4_568, 14_230  # lines
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_927, 4_592, 14_440  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
 CORE_FILES = (
     *("models/*.py", "callbacks/*.py", "optim.py", "accumulation.py", "data/base.py", "data/datamodules.py"),
