@@ -8,7 +8,7 @@ import yaml
 
 from lightning_nlp import runs
 from lightning_nlp.errors import UserError
-from tests.conftest import ctrl_c, files_below, invoke, read_metrics
+from tests.conftest import ctrl_c, files_below, invoke, read_metrics, write_reviews
 
 NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
 
@@ -180,6 +180,23 @@ def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, t
     assert resumed.run.name == "0"
     same_training(whole, resumed.run)
     assert invoke("fit", *arguments).run.name == "2", "the one before is complete"
+
+
+def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
+    data = write_reviews(tmp_path / "reviews.csv")
+    arguments = [*tiny_cls, *NO_DROPOUT, "--data.path", data, "--data.cache_dir", tmp_path / "cache"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [4]):
+        assert invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto").code == 130
+    lines = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")  # fewer texts than steps would need
+    told = ["--trainer.enable_progress_bar", "true"]
+    resumed = invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto", *told)
+    assert resumed.run == tmp_path / "quickstart" / "0", resumed.err
+    assert "reviews.csv has changed since this run began: its own texts are used" in resumed.err
+    assert "49 examples" in resumed.err
+    assert "at most 14 steps in 2 epochs, 5 of them done" in resumed.err
+    same_training(whole, resumed.run)
 
 
 def test_resume_auto_takes_no_checkpoint_besides(tiny_cls, tmp_path):

@@ -93,11 +93,15 @@ def _class_findings(names: list[str], counts: dict[str, list[int]]) -> Iterator[
             f"The largest class of train has {max(train):,} texts, the smallest {min(train):,}: watch val/f1 "
             "instead of accuracy, and try --model.class_weights balanced.",
         )
-    for split in ("validation", "test"):
+    for split, argument in (("validation", "val_fraction"), ("test", "test_fraction")):
         classes = zip(names, counts[split], train, strict=True)
         absent = [repr(name) for name, here, there in classes if there and not here]
         if absent:
-            yield finding("severe", f"No {split} text has the label {_these(absent)}: its figures cannot be measured.")
+            yield finding(
+                "severe",
+                f"No {split} text has the label {_these(absent)}, so its figures cannot be measured: find more, "
+                f"or hold out more (--data.{argument}).",
+            )
 
 
 def text_findings(report: dict[str, Any]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 
 from lightning_nlp.data import preparation
+from lightning_nlp.data.cleaning import text_digest
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
@@ -173,6 +174,26 @@ def test_counts_of_texts_with_a_split_of_their_own(tmp_path):
     assert data.label_names == ["0", "1"]
     assert [data.facts[split]["cut"] for split in ("train", "validation", "test")] == [10, 1, 1]
     assert data.train_batches == 4
+
+
+@pytest.mark.parametrize("module", [TextClassificationDataModule, MaskedLanguageModelingDataModule])
+def test_texts_of_one_author_are_held_out_together(module, tmp_path):
+    rows = [("text", "author", "label"), *[(f"la reĝo {i}", f"author {i % 30}", i % 2) for i in range(200)]]
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    settings = {"val_fraction": 0.2, "test_fraction": 0.2, "cache_dir": str(tmp_path / "cache")}
+    author = {int.from_bytes(text_digest(text)[:8], "little", signed=True): author for text, author, _ in rows[1:]}
+    data = {}
+    for column in (None, "author"):
+        data[column] = module(str(tmp_path / "a.csv"), group_column=column, **settings)
+        data[column].prepare_data()
+        data[column].setup()
+    parts = {
+        column: [{author[h] for h in rows.texts()["hash"].tolist()} for rows in module.token_rows.values()]
+        for column, module in data.items()
+    }
+    assert len(set.union(*parts["author"])) == sum(map(len, parts["author"])) == 30
+    assert sum(map(len, parts[None])) > 60
 
 
 def test_samples(classification):
@@ -348,6 +369,7 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
         *(({name: 0}, "at least 1, not 0") for name in ("limit_alphabet", "max_tokens")),
         *(({name: -1}, "at least 0, not -1") for name in ("seed", "split_seed", "min_frequency")),
         *(({name: 2**32}, f"at most {2**32 - 1}, not") for name in ("batch_size", "vocab_size", "seed")),
+        ({"streaming": True, "group_column": "who"}, "group_column who is not for a stream"),
     ],
     ids=str,
 )

@@ -42,6 +42,9 @@ def test_hub_data_set(monkeypatch, tmp_path):
     assert rows(source) == [("a", "neg"), ("b", "pos")] * 1500
     assert list(source.splits["train"]())[2001].where == "org/films, train, row 2001 (from 0)"
     assert rows(text_source("org/films", cache_dir=tmp_path), "test") == [("c", None)]
+    grouped = labelled_source("org/films", group_column="id")
+    assert [row.group for row in grouped.splits["train"]()][1998:2001] == ["1998", "1999", "2000"]
+    assert grouped.fingerprint != source.fingerprint
 
 
 def test_hub_labels_that_are_missing(monkeypatch, tmp_path):

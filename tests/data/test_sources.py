@@ -1,5 +1,7 @@
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lightning_nlp.data.demo import demo_reviews
@@ -43,6 +45,41 @@ def test_columns_are_handed_on(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\ngood,5\n")
     assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", "5")]
     assert rows(text_source(str(tmp_path / "a.csv"), text_column="stars", cache_dir=tmp_path)) == [("5", None)]
+
+
+def groups(source, split="train"):
+    return [row.group for row in source.splits[split]()]
+
+
+def test_groups_come_from_a_column(tmp_path):
+    (tmp_path / "a.csv").write_text("text,who,label\na, eva ,1\nb,,2\nc,7,1\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "who": 7, "label": 1}\n{"text": "b", "who": null, "label": 2}\n')
+    pq.write_table(pa.table({"text": ["a", "b"], "who": [7.0, None], "label": [1, 2]}), tmp_path / "a.parquet")
+    found = {name: labelled_source(str(tmp_path / name), group_column="who") for name in ("a.csv", "a.jsonl")}
+    assert groups(found["a.csv"]) == ["eva", None, "7"]
+    assert groups(found["a.jsonl"]) == ["7", None]
+    assert rows(found["a.csv"]) == [("a", "1"), ("b", "2"), ("c", "1")]
+    assert groups(text_source(str(tmp_path / "a.parquet"), group_column="who", cache_dir=tmp_path)) == ["7", None]
+    without = labelled_source(str(tmp_path / "a.csv"))
+    assert groups(without) == [None] * 3
+    assert without.fingerprint != found["a.csv"].fingerprint
+
+
+def test_a_group_column_that_cannot_be(tmp_path):
+    (tmp_path / "a.csv").write_text("text,who,label\na,eva,1\n")
+    (tmp_path / "a.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match=r"no column 'author'.*text, who, label: give --data\.group_column"):
+        rows(labelled_source(str(tmp_path / "a.csv"), group_column="author"))
+    with pytest.raises(UserError, match=r"Label and group are both column 'label'.*--data\.group_column"):
+        rows(labelled_source(str(tmp_path / "a.csv"), group_column="label"))
+    for find in (
+        lambda: labelled_source("demo", group_column="who"),
+        lambda: text_source("demo", group_column="who", cache_dir=tmp_path),
+        lambda: labelled_source(str(acl_imdb(tmp_path / "aclImdb")), group_column="who"),
+        lambda: rows(text_source(str(tmp_path / "a.txt"), group_column="who", cache_dir=tmp_path)),
+    ):
+        with pytest.raises(UserError, match=r"no columns, so there is no 'who': leave out --data\.group_column"):
+            find()
 
 
 def acl_imdb(folder):

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 from collections import Counter
 
 import numpy as np
@@ -90,6 +91,19 @@ def test_a_fit_prints_what_its_user_can_act_on(tiny_cls, tmp_path):
     assert wanted[-1].startswith("severe: 100% of the training texts lose words to --data.max_length 8")
     printed = outcome.err.splitlines()
     assert [line for line in printed if line.startswith(("severe:", "warning:", "note:"))] == wanted
+
+
+def test_a_class_without_a_held_out_text_is_named_and_nothing_is_moved_for_it(tiny_cls, reviews, tmp_path):
+    data = tmp_path / "reviews.csv"
+    data.write_text(
+        reviews.read_text(encoding="utf-8") + "a film of its own,rare\nand one more,rare\n", encoding="utf-8"
+    )
+    more = ["--data.path", data, "--data.cache_dir", tmp_path / "cache", "--runs_dir", tmp_path]
+    outcome = invoke("fit", *tiny_cls, "--trainer.max_steps", "1", *more)
+    facts = json.loads((outcome.run / "data.json").read_text(encoding="utf-8"))
+    assert [part["class_counts"][2] for part in facts["splits"].values()] == [2, 0, 0]
+    for split, argument in (("validation", "val_fraction"), ("test", "test_fraction")):
+        assert re.search(f"severe: No {split} text has the label 'rare'.*--data.{argument}", outcome.err)
 
 
 def test_a_disk_without_room_is_one_error_and_no_run(tiny_cls, tmp_path, monkeypatch):
