@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from lightning_nlp.evaluation.figures import Line
@@ -44,7 +46,9 @@ def test_curves_that_have_no_room_are_left_out_and_said_to_be():
 def test_the_machine_and_the_lengths(run):
     speed = figures.measured(run)[0]
     _, values = run.series("perf/tokens_per_s")
-    assert f"lowest {min(values):,.0f}, highest {max(values):,.0f}, last" in speed.text
+    lowest, highest = re.search(r"lowest ([\d.,]+), highest ([\d.,]+), last", speed.text).groups()
+    found = [float(number.replace(",", "")) for number in (lowest, highest)]
+    assert found == pytest.approx([min(values), max(values)], rel=1e-3)
     (length,) = figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
     assert "5 to 9 tokens (7 of 9)" in length.text
     assert figures.lengths({}) == []
