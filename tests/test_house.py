@@ -62,16 +62,16 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 14_760, 4_985, 16_890  # lines
+PACKAGE, CORE, TESTS = 14_760, 4_985, 16_894  # lines
 MODULES_AT_THE_TOP = 33
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
-    **{"cli.py": 444, "optim.py": 335, "runs.py": 265, "models/encoder.py": 331},
+    **{"cli.py": 446, "optim.py": 335, "runs.py": 265, "models/encoder.py": 331},
     **{"data/base.py": 297, "data/datamodules.py": 415, "data/preparation.py": 279, "data/readers.py": 255},
     **{"data/sources.py": 257, "models/classification.py": 272, "wandb_logger.py": 263},
 }
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
-STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_661, 4_487, 13_410  # lines
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_663, 4_489, 13_415  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
 CORE_FILES = (
     *("models/*.py", "callbacks/*.py", "optim.py", "accumulation.py", "data/base.py", "data/datamodules.py"),
