@@ -427,6 +427,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         with exit_on_signals():
             run(arguments)
+            ranks.part()
     except UserError as error:
         if debug:
             raise
@@ -439,6 +440,7 @@ def main(args: Sequence[str] | None = None) -> None:
         ranks.wait_for_the_first()  # it says why
         sys.exit(2)
     except Interrupted as stop:
+        ranks.part()
         if ranks.started_by_lightning():
             sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
         if not ranks.is_first():

@@ -139,6 +139,12 @@ def tell_last_words(message: str) -> None:
     print(f"error: process {rank_zero_only.rank}: {message}", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
 
 
+def part() -> None:
+    """End the process group, if there is one: gloo's threads may abort a process that ends with them running."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def wait_for_the_first() -> None:
     """Wait a while to be ended: of its processes, torchrun ends all once one has ended, and the first is to speak."""
     time.sleep(SAME_WORDS_WAIT.total_seconds())

@@ -60,7 +60,9 @@ def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
     resumed = fit("--ckpt_path", "last")
     assert resumed == first
     assert wandb_id(resumed) == identity
-    assert {path.name.rsplit("-", 1)[-1] for path in (first / "wandb").glob("offline-run-*")} == {identity}
+    folders = [path.name for path in (first / "wandb").glob("offline-run-*")]
+    assert len(folders) == 2
+    assert all(identity in name for name in folders)  # of two in one second, W&B numbers the second
     other = fit("--trainer.max_epochs", "1")
     assert wandb_id(other) != identity
     assert len(read_metrics(first)) == 15
