@@ -34,7 +34,6 @@ from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.checkpoint_io import WholeFiles
-from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import TIME_LIMIT, UserError, lightning_errors, memory_errors, one_line, printable
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.inference import add_predict_arguments, predict
@@ -44,7 +43,7 @@ from lightning_nlp.loggers import ended_loggers, prepare_loggers
 from lightning_nlp.metrics_csv import MetricsCSV
 from lightning_nlp.options import OWN, add_own_arguments, check_options, options_help, place_in_run
 from lightning_nlp.quiet import quiet_libraries, silence_notices
-from lightning_nlp.run_directory import RunDirectory, open_run
+from lightning_nlp.run_directory import RunDirectory, open_run, trained_on
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics
 from lightning_nlp.training import Training, smaller_batches
@@ -360,8 +359,8 @@ class CLI(LightningCLI):
             raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
         checkpoint = runs.load_checkpoint(Path(config.ckpt_path))
         runs.check_task(checkpoint, Path(config.ckpt_path), config.model.class_path)
-        if isinstance(datamodule, TextDataModule):
-            datamodule.go_on_from(runs.trained_on(checkpoint, Path(config.ckpt_path)))
+        if hasattr(datamodule, "go_on_from"):
+            datamodule.go_on_from(trained_on(config.ckpt_path))
         with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock
 from jsonargparse import Namespace
 
@@ -25,12 +26,10 @@ class RunDirectory:
         path: The directory.
         lock: What `runs.lock` gave.
         resumed_step: The step that a training goes on from in its own directory; None for a new one.
-        trained_on: Of the checkpoint that it goes on from, see `runs.trained_on`.
+        trained_on: Of the checkpoint that it goes on from, by `trained_on`, before config.yaml is replaced.
     """
 
-    def __init__(
-        self, path: Path, lock: FileLock | None, resumed_step: int | None, trained_on: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, path: Path, lock: FileLock | None, resumed_step: int | None, trained_on: Any = None) -> None:
         self.path = path
         self.lock = lock
         self.resumed_step = resumed_step
@@ -93,18 +92,16 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
     def open_here() -> str:
         run = _open(config, text)
         opened.append(run)
-        # the others find the record in the checkpoint, unless it is an old one
-        old = run.trained_on if run.trained_on is not None and run.trained_on["texts"] is None else None
-        return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path, old])
+        return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path])
 
-    path, step, config.ckpt_path, trained_on = json.loads(ranks.first("run", open_here))
+    path, step, config.ckpt_path = json.loads(ranks.first("run", open_here))
     if opened:
         return opened[0]
     if not Path(path).is_dir():
         raise UserError(
             f"The run's directory {path} is not on this machine: give a --runs_dir on storage that all machines share."
         )
-    return RunDirectory(Path(path), None, step, trained_on)
+    return RunDirectory(Path(path), None, step, trained_on(config.ckpt_path))
 
 
 def _open(config: Namespace, text: str) -> RunDirectory:
@@ -122,7 +119,7 @@ def _open(config: Namespace, text: str) -> RunDirectory:
         found = runs.latest_run(runs_dir, config.name, runs.BEST) / "checkpoints" / runs.BEST
     elif config.ckpt_path is not None:
         found = Path(config.ckpt_path)
-    step, trained_on = None, None
+    step = record = None
     if found is not None:
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
@@ -135,8 +132,24 @@ def _open(config: Namespace, text: str) -> RunDirectory:
             raise UserError(f"{found} has an average of the weights, which has to go on: give its --ema_decay too.")
         if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
             run, step = found.parent.parent, int(checkpoint["global_step"])
-        trained_on = runs.trained_on(checkpoint, found)  # now: config.yaml is about to be replaced
+        record = trained_on(found)
         config.ckpt_path = str(found)
     path, lock = runs.new_run(runs_dir, config.name) if run is None else (run, runs.lock(run))
     runs.sweep(path)
-    return RunDirectory(path, lock, step, trained_on)
+    return RunDirectory(path, lock, step, record)
+
+
+def trained_on(path: str | Path | None) -> dict[str, Any] | None:
+    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None where nothing tells it.
+
+    Args:
+        path: Its file. If it is from before checkpoints knew their data, its run's files tell the token cache.
+    """
+    record: dict[str, Any] | None = runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None
+    if path and record is None:
+        run = Path(path).parent.parent
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+            folder = json.loads((run / "data.json").read_text(encoding="utf-8"))["fingerprint"]
+            settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
+            record = {"folder": folder, "settings": dict(settings), "texts": None}
+    return record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -245,26 +244,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "lightning_nlp" not in checkpoint:
         raise UserError(f"{path} is not a checkpoint of lightning_nlp: give another with --ckpt_path.")
     return checkpoint
-
-
-def trained_on(checkpoint: dict[str, Any], path: Path) -> dict[str, Any] | None:
-    """What a checkpoint was trained on, for `TextDataModule.go_on_from`.
-
-    Args:
-        checkpoint: What `load_checkpoint` gave.
-        path: Its file: of one from before checkpoints knew their data, the run's files tell the token cache.
-
-    Returns:
-        The record, or None where nothing tells it.
-    """
-    record: dict[str, Any] | None = checkpoint["lightning_nlp"].get("data")
-    if record is None:
-        run = path.parent.parent
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
-            folder = json.loads((run / "data.json").read_text(encoding="utf-8"))["fingerprint"]
-            settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
-            record = {"folder": folder, "settings": dict(settings), "texts": None}
-    return record
 
 
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,13 @@ from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
-from lightning_nlp.data.preparation import Truncation, prepare_tokens, read_facts
+from lightning_nlp.data.preparation import Truncation, prepare_tokens
 from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import load_tokenizer
-from lightning_nlp.data.trained_on import Record, check_record, make_record, own_cache
+from lightning_nlp.data.trained_on import Record, check_record, own_cache
 from lightning_nlp.errors import UserError, warn_user
+from lightning_nlp.privacy import paths_with_tilde
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -149,8 +151,14 @@ class TextDataModule(LightningDataModule):
         return {name: value for name, value in self._arguments.items() if name not in others}
 
     def record(self) -> Record:
-        """What a checkpoint keeps of its data, after `setup`."""
-        return make_record(self.fingerprint, self.settings, self.facts, self.token_rows)
+        """What a checkpoint keeps of its data: plain types and tensors, so that it loads with `weights_only`."""
+        texts = {split: rows.texts() for split, rows in self.token_rows.items()}
+        return {
+            "folder": self.fingerprint,
+            "settings": paths_with_tilde(self.settings),
+            **{name: self.facts.get(name) for name in ("source", "label_names", "streamed")},
+            "texts": texts if all(texts.values()) else None,
+        }
 
     def go_on_from(self, record: Record | None) -> None:
         """Take what a checkpoint was trained on, so that nothing of it is measured as if it were new.
@@ -176,7 +184,8 @@ class TextDataModule(LightningDataModule):
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
-        return read_facts(folder)
+        """The counts and names beside the token ids of `prepare_tokens`."""
+        return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""

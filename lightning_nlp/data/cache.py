@@ -15,13 +15,7 @@ from lightning_nlp.whole_files import put_in_place, sync
 CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
 
 
-def folder_of(cache_dir: Path, key: dict[str, Any]) -> Path:
-    """Where the folder that `cached_folder` gives for a key is, or would be."""
-    content = json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True)
-    return cache_dir / hashlib.sha256(content.encode()).hexdigest()[:20]
-
-
-def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
+def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
     It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that
@@ -31,6 +25,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
         cache_dir: Where caches lie.
         key: All that decides the content; any JSON values.
         build: Fills the empty folder that it is given.
+        own: A folder of another key, which is taken in the place of that one if it is complete.
 
     Returns:
         The complete folder.
@@ -40,8 +35,10 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
     """
     from filelock import FileLock
 
-    folder = folder_of(cache_dir, key)
-    digest = folder.name
+    digest = hashlib.sha256(json.dumps({"format": CACHE_FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
+    folder = cache_dir / digest
+    if own not in (None, folder) and own.is_dir() and broken_part(own) is None:
+        return own
     try:
         if folder.is_dir() and broken_part(folder) is None:
             return folder

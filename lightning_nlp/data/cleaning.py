@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lightning_nlp.data.readers import Row
+from lightning_nlp.data.columns import Row
 from lightning_nlp.data.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
 
@@ -57,10 +57,7 @@ def _few_marks(match: re.Match[str]) -> str:
 
 
 def text_digest(cleaned: str) -> bytes:
-    """16 bytes that stand for a text once it is cleaned, whatever `--data.clean` says.
-
-    They decide its part, so another way of cleaning would move texts from one part to another.
-    """
+    """16 bytes for a text that is cleaned, whatever `--data.clean` says; a change here moves texts to other parts."""
     return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
 
 

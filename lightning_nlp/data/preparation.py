@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lightning_nlp.data.arrow import write_token_ids
-from lightning_nlp.data.cache import broken_part, cached_folder, folder_of
+from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.splits import build_splits
@@ -62,7 +62,7 @@ def prepare_tokens(
         training: Arguments of `train_wordpiece`, used when `tokenizer` is None.
         max_length: The most tokens of an example, special tokens included.
         truncation: How long texts are cut; None splits them.
-        own: The folder that a run began with, which is taken in the place of another one if it is complete.
+        own: The folder that a run began with, as for `cached_folder`.
 
     Returns:
         The complete folder.
@@ -101,9 +101,7 @@ def prepare_tokens(
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
 
-    if own is not None and own != folder_of(cache_dir, key) and own.is_dir() and broken_part(own) is None:
-        return own
-    return cached_folder(cache_dir, key, build)
+    return cached_folder(cache_dir, key, build, own)
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
@@ -227,10 +225,13 @@ def write_tokens(
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
     """
     counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
+    from datasets.utils import tqdm
+
     others = [name for name in split.column_names if name != "text"]
     backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    with write_token_ids(path, others) as write, progress(len(split), description) as bar:
+    bar = tqdm(total=len(split), desc=description, unit=" texts", disable=None)  # None: on a terminal only
+    with write_token_ids(path, others) as write, bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]
             ids, origins, lengths = _frame(encodings, frame, max_length, truncation)
@@ -242,23 +243,6 @@ def write_tokens(
             counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
             bar.update(len(texts))
     return counts
-
-
-def progress(total: int, description: str) -> Any:
-    """A bar of texts on a terminal; in a file it would be a line of a thousand bars.
-
-    Args:
-        total: The texts.
-        description: What is done to them.
-    """
-    from datasets.utils import tqdm
-
-    return tqdm(total=total, desc=description, unit=" texts", disable=None)  # None: on a terminal only
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """The counts and names beside the token ids of `prepare_tokens`."""
-    return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
 
 class TextColumn:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
+from lightning_nlp.data.columns import Row, as_row, check_columns, name_columns
 from lightning_nlp.data.lines import MAX_TEXT_BYTES, read_lines, unreadable
 from lightning_nlp.errors import UserError
 
@@ -19,23 +19,6 @@ BATCH_ROWS = 1000
 # So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
 LEIPZIG_SAMPLE = 100
 _LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
-_HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
-
-
-class Row(NamedTuple):
-    """One text of a data set.
-
-    Attributes:
-        text: The text as it stands in the data; empty where the data has none.
-        label: The class; None where the data has none.
-        where: The place for error messages, such as "reviews.csv, line 7".
-        group: Whose text it is, such as its author; None where that is not asked for, or not known.
-    """
-
-    text: str
-    label: str | int | None
-    where: str
-    group: str | None = None
 
 
 def file_format(path: PurePath) -> str:
@@ -120,77 +103,6 @@ def read_sentences(path: Path) -> Iterator[Row]:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
-def name_columns(text: str, label: str | None = None, group: str | None = None) -> dict[str, str]:
-    """The columns to read, by what they hold, in this order."""
-    columns = {"text": text, "label": label, "group": group}
-    return {kind: name for kind, name in columns.items() if name is not None}
-
-
-def check_columns(
-    columns: list[str], available: Iterable[str], place: str, kinds: Iterable[str] = ("text", "label")
-) -> None:
-    """Raise a UserError unless the columns, which hold what `kinds` says, are different ones and there, each once."""
-    available, seen = list(available), dict[str, str]()
-    for kind, column in zip(kinds, columns, strict=False):
-        number, option = available.count(column), f"--data.{kind}_column"
-        if number == 0:
-            only = ", ".join(available)
-            raise UserError(f"There is no column {column!r} in {place}, only {only}: give {option}.")
-        if number > 1:
-            raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
-        if other := seen.get(column):
-            raise UserError(
-                f"{other.capitalize()} and {kind} are both column {column!r} of {place}: give another "
-                f"--data.{other}_column or {option}."
-            )
-        seen[column] = kind
-
-
-def as_row(columns: dict[str, str], values: Iterable[Any], where: str) -> Row:
-    """A row out of its cells, which come in the order of the columns."""
-    cells = dict(zip(columns, values, strict=True))
-    group = cells.get("group")
-    if isinstance(group, float):  # as pandas writes whole numbers where some are missing
-        group = None if math.isnan(group) else int(group) if group.is_integer() else group
-    name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
-    return Row(as_text(cells["text"], where), as_label(cells.get("label"), where), where, name or None)
-
-
-def as_text(value: Any, where: str) -> str:
-    """A cell as a text: numbers are written out, a missing one is ""."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if not isinstance(value, (str, int, float)):
-        raise UserError(
-            f"The text is a {type(value).__name__}, not a string: {where}; give another --data.text_column."
-        )
-    text = str(value)
-    if len(text) > MAX_TEXT_BYTES:
-        raise UserError(f"The text has {len(text):,} characters: {where}; leave it out, or give it in parts.")
-    return text
-
-
-def as_label(value: Any, where: str) -> str | int | None:
-    """A cell as a label: None where it is missing, an int for a whole number, else a string without outer spaces."""
-    other = "give another --data.label_column"
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, str):
-        if _HALF_PAIR.search(value):
-            raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
-        return value.strip() or None
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():  # pandas turns whole numbers into floats where some are missing
-        return int(value)
-    if not isinstance(value, int):
-        raise UserError(
-            f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}; labels are strings or "
-            f"whole numbers, {other}."
-        )
-    return value
-
-
 Cells = Iterator[tuple[str, list[Any]]]
 
 
@@ -215,7 +127,7 @@ def _csv_cells(path: Path, columns: dict[str, str], delimiter: str) -> Cells:
             continue
         if not header:
             header = [name.strip() for name in fields]
-            check_columns([*columns.values()], header, f"{path} (its first line)", columns)
+            check_columns(columns, header, f"{path} (its first line)")
             places = [header.index(column) for column in columns.values()]
             continue
         if len(fields) != len(header):
@@ -243,7 +155,7 @@ def _json_cells(path: Path, columns: dict[str, str]) -> Cells:
                 f'one object such as {{"{columns["text"]}": "..."}}.'
             )
         if first:
-            check_columns([*columns.values()], record, f"{path}, line {number}", columns)
+            check_columns(columns, record, f"{path}, line {number}")
             first = False
         yield f"line {number}", [record.get(column) for column in columns.values()]
 
@@ -265,7 +177,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
     try:
         with pq.ParquetFile(path) as file:
             names = [*columns.values()]
-            check_columns(names, file.schema_arrow.names, str(path), columns)
+            check_columns(columns, file.schema_arrow.names, str(path))
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 cells = [batch.column(column).to_pylist() for column in names]
                 for values in zip(*cells, strict=True):

@@ -6,28 +6,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lightning_nlp.data.columns import Row, as_row, check_columns, name_columns
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import SPLITS, describe, find_files, hash_files, local_path
 from lightning_nlp.data.hub_texts import load_from_hub
-from lightning_nlp.data.readers import (
-    BATCH_ROWS,
-    TABLES,
-    Row,
-    as_row,
-    check_columns,
-    file_format,
-    name_columns,
-    read_sentences,
-    read_table,
-    unreadable,
-)
+from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +25,7 @@ if TYPE_CHECKING:
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
 DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
-DEMO_SENTENCES = 20_000
+DEMO_SENTENCES = {"train": (20_000, 0)}
 ACL_LABELS = ("neg", "pos")
 
 
@@ -86,8 +76,10 @@ def labelled_source(
     """
     columns = name_columns(text_column, label_column, group_column)
     if path == "demo":
+        from lightning_nlp.data import demo
+
         _refuse_groups(group_column, "the demo")
-        return _demo_reviews()
+        return _demo(demo, demo.demo_reviews, DEMO_REVIEWS)
     tree = local_path(path)
     # os.path: pathlib raises for names that no file can have.
     if path and all(os.path.isdir(tree / "train" / label) for label in ACL_LABELS):
@@ -127,8 +119,10 @@ def text_source(
         UserError: If `path` names nothing, or if the download fails.
     """
     if path == "demo":
+        from lightning_nlp.data import demo_esperanto
+
         _refuse_groups(group_column, "the demo")
-        return _demo_sentences()
+        return _demo(demo_esperanto, demo_esperanto.demo_esperanto, DEMO_SENTENCES)
     if path is None or path.startswith(("http://", "https://")):
         folder = leipzig_archive(path or LEIPZIG_ESPERANTO, cache_dir)
         files: dict[str, list[Path]] | None = {"train": sorted(folder.glob("*-sentences.txt"))}
@@ -207,7 +201,7 @@ def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> So
     labels, names = None, [*columns.values()]
     for split in SPLITS:
         if split in loaded:
-            check_columns(names, loaded[split].column_names, f"{name}, {split}", columns)
+            check_columns(columns, loaded[split].column_names, f"{name}, {split}")
     if "label" in columns and isinstance(loaded["train"].features[columns["label"]], ClassLabel):
         labels = loaded["train"].features[columns["label"]]
     # Benchmarks publish test splits with -1 for each label: there is nothing to compare with.
@@ -243,34 +237,18 @@ def _has_label(dataset: Dataset, column: str) -> bool:
     return highest is not None and highest >= 0
 
 
-def _demo_reviews() -> Source:
-    from lightning_nlp.data import demo
+def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]]) -> Source:
+    labelled = sizes is DEMO_REVIEWS
 
     def read(split: str) -> Iterator[Row]:
-        number, seed = DEMO_REVIEWS[split]
-        for index, (text, label) in enumerate(demo.demo_reviews(number, seed)):
+        for index, row in enumerate(generate(*sizes[split])):
+            text, label = row if labelled else (row, None)
             yield Row(text, label, f"demo, {split}, row {index} (from 0)")
 
     return Source(
-        description="demo (generated reviews)",
-        fingerprint=hash_files({"demo": [Path(demo.__file__)]}, {"sizes": DEMO_REVIEWS}),
-        splits={split: partial(read, split) for split in DEMO_REVIEWS},
+        description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
+        fingerprint=hash_files({"demo": [Path(module.__file__)]}, {"sizes": sizes}),
+        splits={split: partial(read, split) for split in sizes},
         label_names=None,
-        labelled=True,
-    )
-
-
-def _demo_sentences() -> Source:
-    from lightning_nlp.data import demo_esperanto
-
-    def read() -> Iterator[Row]:
-        for index, text in enumerate(demo_esperanto.demo_esperanto(DEMO_SENTENCES, 0)):
-            yield Row(text, None, f"demo, train, row {index} (from 0)")
-
-    return Source(
-        description="demo (generated Esperanto)",
-        fingerprint=hash_files({"demo": [Path(demo_esperanto.__file__)]}, {"size": DEMO_SENTENCES}),
-        splits={"train": read},
-        label_names=None,
-        labelled=False,
+        labelled=labelled,
     )

@@ -147,17 +147,15 @@ def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[
     for split in SPLITS:
         if split in parts and len(parts[split][1]):
             continue
-        if len(drawn.get(split, owners)) == 0:
-            raise UserError(
-                f"No row is left for {split} after cleaning, all are empty or stand in another split: give more data "
-                "with --data.path, or keep repeats with --data.deduplicate false."
-            )
+        empty = len(drawn.get(split, owners)) == 0
         number, units = len(owners), len(np.unique(owners, axis=0))
-        found = "1 row" if number == 1 else f"{number:,} rows"
+        found = f"{number:,} row{'' if number == 1 else 's'}"
         found += "" if units == number else f" of {units:,} different texts or groups"
         raise UserError(
-            f"No row is left for {split}: train has {found}, too few to share. Give more data with --data.path, or "
-            "hold out less with --data.val_fraction and --data.test_fraction."
+            f"No row is left for {split} after cleaning: "
+            f"{'all are empty or stand in another split' if empty else f'train has {found}, too few to share'}; give "
+            "more data with --data.path, hold out less with --data.val_fraction and --data.test_fraction, or keep "
+            "repeats with --data.deduplicate false."
         )
     return {split: parts[split] for split in SPLITS}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,34 +13,12 @@ from lightning_nlp.data.files import SPLITS
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
-if TYPE_CHECKING:
-    from lightning_nlp.data.rows import TokenRows
-
-# Plain types and tensors, so that a checkpoint loads with `weights_only`: `folder` (the token cache's name), `settings`
-# (arguments of the data module), `source`, `label_names`, `streamed`, and `texts`: what `TokenRows.texts` gives of each
-# split, or None.
+# What `TextDataModule.record` gives: `folder` (the token cache's name), `settings` (the data module's), `source`,
+# `label_names`, `streamed`, and `texts` by split, or None where they are not known.
 Record = dict[str, Any]
 
 MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
 NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN/export)"
-
-
-def make_record(folder: str, settings: dict[str, Any], facts: dict[str, Any], rows: dict[str, TokenRows]) -> Record:
-    """What is to be kept of data.
-
-    Args:
-        folder: The token cache's name.
-        settings: The arguments that decide which texts there are.
-        facts: Of the token cache.
-        rows: The token ids by split.
-    """
-    record = {name: facts.get(name) for name in ("source", "label_names", "streamed")}
-    texts = {split: part.texts() for split, part in rows.items()}
-    return record | {
-        "folder": folder,
-        "settings": paths_with_tilde(settings),
-        "texts": texts if all(texts.values()) else None,
-    }
 
 
 def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
@@ -48,7 +26,7 @@ def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) ->
 
     Args:
         then: What the checkpoint was trained on.
-        settings: As for `make_record`.
+        settings: Of the data module.
         cache_dir: Where caches lie.
     """
     if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
@@ -131,8 +109,10 @@ def _label_changes(then: Record, now: Record) -> list[str]:
     before, after = _column(then, *SPLITS, name="label")[here], _column(now, *SPLITS, name="label")[there]
     became = {}
     for number, name in enumerate(old):
-        likeliest = new[np.bincount(after[before == number], minlength=len(new)).argmax()]
-        became[name] = name if name in new else likeliest if likeliest not in old else None
+        found_as = np.bincount(after[before == number], minlength=len(new))
+        likeliest = new[found_as.argmax()]
+        renamed = found_as.any() and likeliest not in old
+        became[name] = name if name in new else likeliest if renamed else None
     found = [f"label {name!r} renamed to {later!r}" for name, later in became.items() if later not in (name, None)]
     found += [f"label {name!r} removed" for name, later in became.items() if later is None]
     found += [f"label {name!r} added" for name in new if name not in became.values()]

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from lightning_nlp.data.readers import Row, as_label, read_sentences, read_table
+from lightning_nlp.data.columns import Row
+from lightning_nlp.data.readers import read_sentences, read_table
 from lightning_nlp.errors import UserError
 
 PAIRS = [("Good, isn't it?", "pos"), ('He said "no"', "neg"), ("two\nlines", "pos"), ("ĝis la revido", "neg")]
@@ -64,29 +65,6 @@ def test_megabyte_fields_crlf_blank_lines_and_header_spaces(tmp_path):
     (tmp_path / "a.csv").write_text(f'text , label\r\n\r\n"{big}",1\r\n\r\nb,2\r\n', newline="")
     rows = list(read_table(tmp_path / "a.csv", "text", "label"))
     assert rows == [Row(big, "1", "a.csv, line 3"), Row("b", "2", "a.csv, line 5")]
-
-
-def test_cells_that_are_missing_or_no_strings(tmp_path):
-    records = [{"text": None, "label": 1}, {"text": 5, "label": None}, {"text": "b", "label": 2.0}, {"text": "c"}]
-    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
-    rows = list(read_table(tmp_path / "a.jsonl", "text", "label"))
-    assert [(row.text, row.label) for row in rows] == [("", 1), ("5", None), ("b", 2), ("c", None)]
-    write_parquet(tmp_path / "a.parquet", text=["a", None], label=[1.0, float("nan")])
-    assert [(r.text, r.label) for r in read_table(tmp_path / "a.parquet", "text", "label")] == [("a", 1), ("", None)]
-    assert as_label("  ", "x") is None
-    assert as_label(" pos ", "x") == "pos"
-    assert as_label(True, "x") == "True"
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
-@pytest.mark.parametrize(("text", "label", "missing", "argument"), [
-    ("review", "label", "review", "--data.text_column"),
-    ("text", "sentiment", "sentiment", "--data.label_column"),
-])  # fmt: skip
-def test_wrong_column_lists_those_there_are(tmp_path, name, text, label, missing, argument):
-    write_table(tmp_path / name, PAIRS)
-    with pytest.raises(UserError, match=f"'{missing}'.*id, text, label.*{argument}"):
-        list(read_table(tmp_path / name, text, label))
 
 
 def test_ragged_rows(tmp_path):

@@ -49,6 +49,10 @@ OTHER = {"folder": "1" * 20}
             {"train": {1: 0, 3: 0}, "validation": {5: 0}, "test": {7: 0}, "names": ("neg",)},
             "4 texts removed, label 'pos' removed",
         ),
+        (
+            {"train": {1: 1, 3: 1, 9: 0}, "validation": {5: 1}, "test": {7: 1}, "names": ("a", "neg")},
+            "1 text added, 4 texts removed, label 'pos' removed, label 'a' added",
+        ),
         ({"train": {1: 1, 2: 1, 3: 0, 4: 1}}, "1 text with another label"),
         ({"train": {1: 1, 2: 1, 3: 1, 4: 1}}, "2 texts with another label"),
         (

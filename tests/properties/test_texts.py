@@ -16,8 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lightning_nlp.data.cleaning import Reading, SplitCounts, clean_text
+from lightning_nlp.data.columns import Row, as_label
 from lightning_nlp.data.preparation import encode
-from lightning_nlp.data.readers import Row, as_label, read_sentences, read_table
+from lightning_nlp.data.readers import read_sentences, read_table
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import fsspec.compression
 import numpy as np
 
+from lightning_nlp.data.columns import as_text, check_columns
 from lightning_nlp.data.files import SPLITS, describe, find_files
 from lightning_nlp.data.hub_texts import from_hub
 from lightning_nlp.data.lines import open_zstd
-from lightning_nlp.data.readers import LEIPZIG_SAMPLE, as_text, check_columns, file_format, leipzig_sentence
+from lightning_nlp.data.readers import LEIPZIG_SAMPLE, file_format, leipzig_sentence
 from lightning_nlp.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Corpus:
         try:
             for table in stream.iter(CHUNK_ROWS):
                 if first == 0:
-                    check_columns([self.text_column], table.column_names, place)
+                    check_columns({"text": self.text_column}, table.column_names, place)
                 begin = max(first, row)
                 numbers = np.arange(begin + (part - begin) % parts, first + len(table), parts)
                 cells = table.column(self.text_column).take(numbers - first).to_pylist()
