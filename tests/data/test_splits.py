@@ -348,7 +348,7 @@ def test_too_few_rows(tmp_path, n, left):
 
 def test_split_that_is_left_empty(tmp_path):
     source = make_source(train=reviews(20), validation=reviews(2, 100), test=reviews(4, 100))
-    with pytest.raises(UserError, match="No row is left for validation after cleaning, all are empty"):
+    with pytest.raises(UserError, match="No row is left for validation after cleaning: all are empty"):
         build_splits(source, work_dir=tmp_path)
 
 
