@@ -137,8 +137,9 @@ class TextDataModule(LightningDataModule):
         facts = self._read_facts(self.folder)
         if self.folder == own and facts.get("fingerprint") != source.fingerprint:
             changed = "has" if "fingerprint" in facts else "may have"  # the second of a run from before it was noted
+            texts = "held-out texts" if facts.get("streamed") else "texts"
             warn_user(
-                f"{source.description} {changed} changed since this run began: its own texts are used, out of the "
+                f"{source.description} {changed} changed since this run began: its own {texts} are used, out of the "
                 f"token cache ({own}); for the new ones, begin a new run."
             )
         for line in facts["cleaning"]:

@@ -31,6 +31,8 @@ def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) ->
     """
     if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
         return None
+    if settings.get("streaming") and not settings["deduplicate"]:
+        return None  # in changed shards, what was held out may be read as a training text, and copies are not hidden
     return None if _other_settings(then, settings) else cache_dir / then["folder"]
 
 

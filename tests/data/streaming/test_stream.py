@@ -78,6 +78,27 @@ def test_a_resumed_stream_is_the_undisturbed_one(streaming, tmp_path):
     assert load_checkpoint(resumed / "checkpoints" / "last.ckpt")["global_step"] == 24
 
 
+def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
+    for path in shards.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    own = ["--data.path", f"{tmp_path}/*.jsonl", "--data.cache_dir", str(tmp_path / "cache"), "--runs_dir", tmp_path]
+    run = run_of(invoke("fit", *streaming, *own))
+    first, other = tmp_path / "part-0.jsonl", ["--data.cache_dir", tmp_path / "other"]
+    with first.open("a", encoding="utf-8") as file:
+        file.write('{"text": "tute nova frazo"}\n')
+    kept = invoke("test", "--run", run)
+    assert kept.code == 0, kept.err
+    assert "has changed since this run began: its own held-out texts are used" in kept.err
+    anew = invoke("test", "--run", run, *other, "--data.tokenizer", run / "export")
+    assert "1 text added); no test text was trained on" in anew.err
+    assert anew.out.splitlines()[-6:] == kept.out.splitlines()[-6:], "they are the same"
+    first.write_text('{"text": "kaj pli frua"}\n' + first.read_text(encoding="utf-8"), encoding="utf-8")
+    for command in ("test", "validate"):
+        refused = invoke(command, "--run", run, *other)
+        assert refused.code == 2
+        assert "texts may have been used in its training" in refused.err
+
+
 def test_a_shard_that_fails_in_the_middle_costs_nothing(streaming, monkeypatch, tmp_path):
     arguments = ["fit", *streaming, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "4"]
     whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
