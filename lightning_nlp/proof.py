@@ -1,4 +1,4 @@
-"""The proof at the end of a fit: the export gives the predictions that its checkpoint was chosen by and tested with."""
+"""The proof of an export: it gives what was measured when its checkpoint was chosen, and in the test."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.errors import UserError
 
+TEXTS, TOKENS = 256, 16_384  # that are kept of an evaluation, at most
 PLACES = 2048  # in a batch: of 50,000 words these are 400 MB of logits
 # How far log-probabilities may be apart on average: so many times what 16 bits change in this very network, plus 0.2%
 # of a probability. Measured: once that for what was validated in bfloat16, and 50 times for the weights of one
@@ -20,28 +21,55 @@ PLACES = 2048  # in a batch: of 50,000 words these are 400 MB of logits
 ROUNDINGS, LEAST = 5, 0.002
 
 
-def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects: Sequence[str] = ()) -> None:
-    """Compare what an export makes of some texts with what was measured on them.
+def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """At most `TEXTS` texts, of about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
-        network: The export, as transformers alone opens it; it is moved to a GPU if there is one.
-        evaluations: Where the callback `Evaluation` has kept texts of the best validation and of the test.
+        kept: Batches, padded or packed, each with what a module's validation_step returned for it: `logits`, or `loss`
+            of the masked tokens.
+
+    Returns:
+        `input_ids` (tokens,) of the texts one after the other, `lengths` (texts,), and `log_probabilities`: of the
+        classes (texts, classes), or of the true tokens (masked tokens,), which `targets` (tokens,) has, and else -100.
+    """
+    ids: list[Tensor] = []
+    targets: list[Tensor] = []
+    found: list[Tensor] = []
+    for batch, outputs in kept:
+        mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(batch["input_ids"])
+        lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
+        ids += batch["input_ids"][mask.bool()].split(lengths)
+        if "logits" in outputs:
+            found += outputs["logits"].float().log_softmax(-1).split(1)
+        else:
+            masked = batch["labels"][mask.bool()].split(lengths)
+            found += (-outputs["loss"]).split([int((labels >= 0).sum()) for labels in masked])
+            targets += masked
+    every = max(-(-len(ids) // TEXTS), -(-sum(map(len, ids)) // TOKENS))
+    columns = {"input_ids": ids, "log_probabilities": found} | ({"targets": targets} if targets else {})
+    lengths = torch.tensor([len(text) for text in ids[::every]])
+    return {"lengths": lengths} | {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
+
+
+def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects: Sequence[str] = ()) -> None:
+    """Raise a UserError if an export is further from its evidence than by rounding, or that is of another step.
+
+    Args:
+        network: As transformers alone opens it.
+        evaluations: Where the evidence of the best validation and of the test lies.
         step: After which the exported checkpoint was saved.
         chosen: Whether a validation chose that.
         suspects: Callbacks that may have changed the weights, for the message.
-
-    Raises:
-        UserError: If they are further apart than by rounding, or another step's validation was the best.
     """
     from safetensors.torch import load_file
 
-    cause = f"train without {', '.join(suspects)}" if suspects else "leave a run's checkpoints alone, and train anew"
+    cure = f"train without {', '.join(suspects)}" if suspects else "train anew, with the --checkpoint settings as shipped"
     network, dtype = network.to("cuda" if torch.cuda.is_available() else "cpu").eval(), network.dtype
     for path in [*evaluations.glob("val-*.safetensors"), *evaluations.glob("test.safetensors")]:
         what = "test" if path.stem == "test" else f"validation after step {int(path.stem.removeprefix('val-'))}"
         if path.stem not in ("test", f"val-{step:08d}"):
             if chosen:
-                raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: {cause}.")
+                raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: {cure}.")
             continue
         kept = {name[6:]: tensor for name, tensor in load_file(path).items() if name.startswith("proof/")}
         if not kept:  # of an earlier version
@@ -57,20 +85,17 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
             raise UserError(
                 f"The export does not give what was measured on {len(kept['lengths'])} texts of the {what}: {labels}"
                 f"probabilities {far.mean():.4f} apart on average and {far.max():.4f} at most. Something has changed "
-                f"the weights in between: {cause}."
+                f"the weights in between: {cure}."
             )
 
 
 def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False) -> Tensor:
-    """The log-probabilities that a network gives for texts, in plain padded batches.
+    """The `log_probabilities` that a network gives now, in plain padded batches and without its temperature.
 
     Args:
-        network: Of transformers; the temperature that it knows of is taken out again.
+        network: Of transformers.
         kept: What `evidence` gave.
         autocast: Whether to compute in bfloat16, as `bf16-mixed` does.
-
-    Returns:
-        As `log_probabilities` there.
     """
     lengths, device = kept["lengths"].tolist(), network.device
     temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)

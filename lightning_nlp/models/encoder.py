@@ -90,8 +90,8 @@ def build(
         )
         check_tokenizer(network.config, tokenizer)
         freeze(network, hparams.get("freeze"))
-    elif hparams.get("freeze") is not None:
-        raise UserError("A new network has learned nothing to keep: give --model.freeze with --model.pretrained.")
+    elif hparams.get("freeze") is not None or hparams.get("keep_head"):
+        raise UserError("--model.freeze and --model.keep_head are for a pretrained model: give --model.pretrained too.")
     else:
         config = distilbert_config(
             **{name: hparams[name] for name in ("n_layers", "n_heads", "dim", "hidden_dim")},

@@ -48,9 +48,9 @@ def match_head(
         if keep:
             raise UserError(f"{name} has no head for {len(ours)} classes: leave out --model.keep_head.")
         return
-    rows = {label.strip().casefold(): row for row, label in enumerate(theirs)}
-    wanted = [label.strip().casefold() for label in ours]
-    there, here = (", ".join(labels[:4]) + (", ..." if len(labels) > 4 else "") for labels in (theirs, ours))
+    rows = {str(label).strip().casefold(): row for row, label in enumerate(theirs)}
+    wanted = [str(label).strip().casefold() for label in ours]
+    there, here = (", ".join(map(str, labels[:4])) + (", ..." if len(labels) > 4 else "") for labels in (theirs, ours))
     if sorted(rows) == sorted(wanted):
         for parameter in layers[path].parameters():
             parameter.data = parameter.data[[rows[label] for label in wanted]]

@@ -101,7 +101,8 @@ def test_a_resume_freezes_the_same(arguments, tmp_path):
     assert invoke("test", "--run", tmp_path / "quickstart" / "0").code == 0
 
 
-def test_a_new_network_has_nothing_to_freeze(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--model.freeze", "1", "--runs_dir", tmp_path)
+@pytest.mark.parametrize("more", [["--model.freeze", "1"], ["--model.keep_head", "true"]])
+def test_a_new_network_has_nothing_to_freeze_or_keep(more, tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, *more, "--runs_dir", tmp_path)
     assert outcome.code == 2
-    assert "give --model.freeze with --model.pretrained" in outcome.err
+    assert "are for a pretrained model: give --model.pretrained too" in outcome.err
