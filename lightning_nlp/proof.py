@@ -63,7 +63,9 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
     """
     from safetensors.torch import load_file
 
-    cure = f"train without {', '.join(suspects)}" if suspects else "train anew, with the --checkpoint settings as shipped"
+    cure = (
+        f"train without {', '.join(suspects)}" if suspects else "train anew with the --checkpoint settings as shipped"
+    )
     network, dtype = network.to("cuda" if torch.cuda.is_available() else "cpu").eval(), network.dtype
     for path in [*evaluations.glob("val-*.safetensors"), *evaluations.glob("test.safetensors")]:
         what = "test" if path.stem == "test" else f"validation after step {int(path.stem.removeprefix('val-'))}"

@@ -171,7 +171,7 @@ def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
     save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
     shake(network)
     prove(network, tmp_path, step, chosen=True)
-    with pytest.raises(UserError, match="train anew, with the --checkpoint settings"):
+    with pytest.raises(UserError, match="train anew with the --checkpoint settings"):
         prove(network, cls_run / "evaluation", step, chosen=True)
 
 
