@@ -52,6 +52,7 @@ KNOWN = {
         "tokens_per_batch": HOST,
         **dict.fromkeys(["int(interval.counts.tokens)", "torch.cuda.synchronize()"], LOG_STEP),
     },
+    "callbacks/ema.py": {},
     "callbacks/divergence.py": {"float(self._sum)": LOG_STEP},
     "callbacks/progress.py": {
         **dict.fromkeys(["hours", "minutes", "left", "steps"], HOST),

@@ -66,9 +66,8 @@ class Plan(Callback):
         """Say what is about to come; a resumed training tells what is left."""
         self._pace.start(trainer)
         self._first, self._told = trainer.global_step, False
-        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        frozen = sum(parameter.numel() for parameter in pl_module.parameters()) - trained
-        parts = [f"{_millions(trained)} parameters" + (f" ({_millions(frozen)} are frozen)" if frozen else "")]
+        parameters = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
+        parts = [f"{parameters:,} parameters" if parameters < 1e6 else f"{parameters / 1e6:,.1f}M parameters"]
         data = getattr(trainer, "datamodule", None)
         rows = getattr(data, "token_rows", {}).get("train")
         if getattr(data, "streaming", False):
@@ -216,10 +215,6 @@ def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]
     if not enabled:
         return []
     return [Plan(), Progress(best) if sys.stderr.isatty() else PlainProgress(best)]
-
-
-def _millions(number: int) -> str:
-    return f"{number:,}" if number < 1e6 else f"{number / 1e6:,.1f}M"
 
 
 def duration(seconds: float) -> str:

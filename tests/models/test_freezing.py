@@ -79,9 +79,8 @@ def test_what_is_frozen_stays_and_costs_no_state(part, arguments, pretrained, tm
             assert weights[name].equal(value) is (name not in left)
     moments = [state["exp_avg"] for state in checkpoint["optimizer_states"][0]["state"].values()]
     assert sum(moment.numel() for moment in moments) == sum(weights[name].numel() for name in left)
-    frozen = sum(value.numel() for value in weights.values()) - sum(weights[name].numel() for name in left)
     (line,) = [line for line in outcome.err.splitlines() if line.startswith("Training: ")]
-    assert f"{sum(moment.numel() for moment in moments):,} parameters ({frozen:,} are frozen)" in line
+    assert f"Training: {sum(moment.numel() for moment in moments):,} parameters, " in line
 
 
 def test_a_masked_language_model(tiny_mlm, pretrained, tmp_path):
