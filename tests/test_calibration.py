@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import transformers
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -134,36 +133,12 @@ def noisy_run(tiny_cls, tmp_path_factory):
     return invoke("fit", *tiny_cls, *more, "--runs_dir", folder / "runs", "--trainer.max_epochs", "3").run
 
 
-def test_pipeline_and_predict_agree_on_the_calibrated_probabilities(noisy_run, tmp_path):
-    config = json.loads((noisy_run / "export" / "config.json").read_text(encoding="utf-8"))
-    temperature = config["calibration"]["temperature"]
-    assert temperature != 1
-    texts = [f"the {noun} was {word}" for noun in ("film", "plot") for word in ("good", "awful", "fine", "dull")]
-    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
-    output = tmp_path / "out.jsonl"
-    assert invoke("predict", "--run", noisy_run, "--input", tmp_path / "texts.txt", "--output", output).code == 0
-    ours = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    pipeline = transformers.pipeline("text-classification", model=str(noisy_run / "export"), device="cpu")
-    # and both are the checkpoint's, divided by the temperature
-    network = AutoModelForSequenceClassification.from_pretrained(noisy_run / "export")
-    weights = torch.load(noisy_run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items() if k.startswith("network.")})
-    for record, text in zip(ours, texts, strict=True):
-        theirs = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
-        assert record["label"] == max(theirs, key=theirs.get)
-        assert record["probabilities"] == pytest.approx(theirs, abs=1e-6)
-        with torch.inference_mode():
-            raw = network(**pipeline.tokenizer(text, return_tensors="pt")).logits[0]
-        assert list(record["probabilities"].values()) == pytest.approx(
-            (raw / temperature).softmax(-1).tolist(), abs=1e-5
-        )
-
-
 def test_what_the_card_says_of_a_run_is_what_its_predictions_give(noisy_run):
     step = torch.load(noisy_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
     validation, test = (load_file(noisy_run / "evaluation" / f"{n}.safetensors") for n in (f"val-{step:08d}", "test"))
     temperature = fit_temperature(validation["logits"], validation["labels"])  # not on the test
-    assert json.loads((noisy_run / "export" / "config.json").read_text())["calibration"]["temperature"] == temperature
+    config = json.loads((noisy_run / "export" / "config.json").read_text(encoding="utf-8"))
+    assert config["calibration"]["temperature"] == temperature != 1
     chances = probabilities(test["logits"], temperature)
     card = ModelCard.load(noisy_run / "export" / "README.md")
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}

@@ -97,21 +97,6 @@ def test_a_directory_that_vanished_is_not_waited_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_patience")
-def test_a_run_without_room_for_its_checkpoint_ends_with_one_error(tiny_cls, tmp_path, monkeypatch):
-    usual = torch.save
-
-    def save(content, file):
-        with full_disk():
-            usual(content, file)
-
-    monkeypatch.setattr(torch, "save", save)
-    outcome = invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "runs")
-    assert outcome.code == 2
-    assert "cannot be written" in outcome.err.splitlines()[-1]
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.usefixtures("no_patience")
 def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(tiny_cls, cls_run, tmp_path, monkeypatch):
     arguments = ["fit", *tiny_cls, "--runs_dir", tmp_path]
     usual, written = torch.save, []

@@ -42,9 +42,7 @@ def machine(monkeypatch):
         ({"mps": True}, "mps", "32-true"),
         ({"mps": True, "avx512_bf16": True}, "gpu", "32-true"),
         ({}, "auto", "32-true"),
-        ({}, "cpu", "32-true"),
         ({"avx512_bf16": True}, "auto", "bf16-mixed"),
-        ({"avx512_bf16": True}, "cpu", "bf16-mixed"),
         ({"amx": True}, "auto", "bf16-mixed"),
     ],
 )

@@ -124,14 +124,6 @@ def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(tmp_path, to
     assert len({json.dumps(record["probabilities"]) for record in records}) > 15
 
 
-def test_windows_do_not_show(classifier_run, tmp_path, monkeypatch):
-    whole = predicted(classifier_run, tmp_path, TEXTS)
-    monkeypatch.setattr(inference, "WINDOW", 4)
-    for record, expected in zip(predicted(classifier_run, tmp_path, TEXTS, tokens_per_batch=30), whole, strict=True):
-        assert (record["index"], record["label"]) == (expected["index"], expected["label"])
-        assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
-
-
 def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_path, monkeypatch):
     monkeypatch.setattr(inference, "WINDOW", 5)
     events = []

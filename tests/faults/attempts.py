@@ -186,21 +186,20 @@ def survive(
         server: Where the attempts run.
         root: The working directory.
         arguments: The command line, the same each time.
-        plan: Points (see `points.py`), `at 0.37`: a SIGKILL after that share of `usual_seconds`, or `limit 1`: a
-            time limit of 1 s. An attempt that ends before it comes to its point ends the story.
+        plan: Points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
+            ends before it comes to its point ends the story.
         usual_seconds: How long the command takes if nobody stops it.
     """
     stops: list[Stop] = []
     for point in plan:
         before = last_step(root)
-        limit = ["--trainer.max_time", f"00:00:00:0{point[6:]}"] if point.startswith("limit ") else []
         if point.startswith("at "):
             attempt = server.run(arguments, root, after=float(point[3:]) * usual_seconds)
         else:
-            attempt = server.run([*arguments, *limit], root, point=None if limit else point)
+            attempt = server.run(arguments, root, point=point)
         if attempt.code == 0 or is_over(attempt, root):
             return Story(stops, attempt)
-        caught = signal.Signals["SIGALRM" if limit else point.rpartition(":")[2]] if limit or ":SIG" in point else None
+        caught = signal.Signals[point.rpartition(":")[2]] if ":SIG" in point else None
         expected = -signal.SIGKILL if caught is None else 128 + caught
         assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
         phase = attempt.phases[-1] if attempt.phases else "start"

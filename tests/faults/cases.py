@@ -100,7 +100,6 @@ def special(data: Path) -> dict[str, list[str]]:
         "mlm-without-validation": [*mlm, "--trainer.limit_val_batches", "0"],
         "mlm-saved-each-step": [*command("mlm", data, **(plain | {"accumulate": 4})), "--save_minutes", "0.00001"],
         "cls-saved-each-step": [*command("cls", data, **(plain | {"interval": True})), "--save_minutes", "0.00001"],
-        "cls-time-limit": [*cls, "--trainer.max_epochs", "40"],
         "cls-averaged": [*command("cls", data, **(plain | {"accumulate": 4, "interval": True})), *AVERAGED],
         "cls-signals": cls,
         "mlm-signals": slow,
@@ -118,7 +117,6 @@ _EACH_STEP = [
 PLANS = {
     "mlm-saved-each-step": _EACH_STEP,
     "cls-saved-each-step": _EACH_STEP,
-    "cls-time-limit": [["limit 1", "limit 1", "batch:30", "limit 2"]],
     "cls-stopped-early": _ENDINGS,
     "mlm-stopped-early": _ENDINGS,
     "cls-max-steps": [["new last.ckpt:2"], ["last.ckpt:2"], ["step:17"], ["row:17", "test:1"]],
