@@ -9,7 +9,6 @@ from torch.utils.data import DataLoader
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.optim import (
-    check_range,
     configure_adamw,
     lr_lambda,
     num_training_steps,
@@ -119,11 +118,6 @@ def test_groups_are_those_of_the_transformers_trainer(tmp_path):
     assert {id(p) for name, p in network.named_parameters() if name in expected} == ours
 
 
-def test_groups_of_a_module_without_biases_still_number_two():
-    groups = parameter_groups(nn.Linear(2, 2, bias=False), 0.1)
-    assert [(group["name"], len(group["params"])) for group in groups] == [("decay", 1), ("no_decay", 0)]
-
-
 # --- schedules
 
 
@@ -176,14 +170,6 @@ def test_an_endless_run_needs_the_constant_schedule():
     for schedule, warmup_ratio in (("linear", 0.0), ("cosine", 0.0), ("wsd", 0.0), ("constant", 0.1)):
         with pytest.raises(UserError, match=r"--trainer.max_epochs or --trainer.max_steps"):
             lr_lambda(schedule, None, warmup_ratio)
-
-
-def test_check_range_knows_open_ends():
-    check_range("x", 0, 0, 1)
-    check_range("x", 1, 0, 1)
-    for value, options in ((0, {"low_open": True}), (1, {"high_open": True}), (math.inf, {}), (-1, {})):
-        with pytest.raises(UserError, match=r"change --model\.x"):
-            check_range("x", value, 0, 1, **options)
 
 
 # --- the number of steps

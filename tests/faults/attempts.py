@@ -57,14 +57,7 @@ class Server:
         self._process.communicate(timeout=10)
 
     def run(self, arguments: Sequence[str], cwd: Path, point: str | None = None, after: float | None = None) -> Attempt:
-        """Run a command in a child.
-
-        Args:
-            arguments: The command line.
-            cwd: The child's working directory.
-            point: Where it stops itself.
-            after: Seconds from its start to a SIGKILL from outside.
-        """
+        """Run a command in a child; see `run_together`."""
         return self.run_together(1, arguments, cwd, point=point, after=after)[0]
 
     def run_together(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_nlp.data.batching import Batches, ResumableLoader
-from lightning_nlp.data.budget import TokenBudget, best_fit, cut
+from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.collators import IGNORE_INDEX, collate_classification, collate_mlm
 from lightning_nlp.data.plan import BatchPlan
 from tests.properties.strategies import lengths
@@ -81,15 +81,6 @@ def test_a_loader_that_goes_on_in_the_middle_gives_the_rest(sizes, tokens, seed,
     second = loader()
     second.load_state_dict(interrupted.state_dict() if stop else {"epoch": epoch, "handed_out": 0})
     assert before + [batch["index"] for batch in second] == whole
-
-
-@given(lengths, st.integers(40, 90), st.booleans())
-def test_packing_loses_nothing_and_keeps_to_the_room(sizes, room, packed):
-    sizes = np.array(sizes)
-    order = np.random.default_rng(len(sizes)).permutation(len(sizes))
-    for batches in (best_fit(sizes, order, room), cut(sizes, order, room, packed=True)):
-        assert sorted(np.concatenate(batches).tolist()) == list(range(len(sizes)))
-        assert all(sizes[rows].sum() <= room for rows in batches)
 
 
 sequences = st.lists(st.lists(st.integers(0, WORDS - 1), min_size=1, max_size=20), min_size=1, max_size=8)
