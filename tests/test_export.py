@@ -22,8 +22,8 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.export import export_run
 from lightning_nlp.models.encoder import from_config
 from tests.conftest import full_disk
+from tests.data.test_preparation import WORDS
 
-WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ["bad", "neutral", "very good"]
 FACTS = {
     "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",

@@ -11,13 +11,10 @@ import pytest
 import torch
 import transformers
 import yaml
-from tokenizers import ByteLevelBPETokenizer
-from tokenizers.processors import RobertaProcessing
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     DistilBertConfig,
-    PreTrainedTokenizerFast,
 )
 
 from lightning_nlp import inference
@@ -28,8 +25,8 @@ from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.inference import predict
 from lightning_nlp.models.encoder import from_config
 from tests.conftest import invoke
+from tests.data.test_preparation import WORDS, roberta_like
 
-WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ("bad", "neutral", "very good")
 # Of all lengths, so that the order by length is not the order of the texts.
 TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(i * 7 % 12 + 1)) for i in range(23)]
@@ -42,14 +39,9 @@ def wordpiece():
 
 def byte_level():
     """A tokenizer of RoBERTa's kind, without a mask token."""
-    backend = ByteLevelBPETokenizer()
-    backend.train_from_iterator(
-        [" ".join(WORDS)] * 9, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<mask>"]
-    )
-    backend._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend._tokenizer, cls_token="<s>", pad_token="<pad>", sep_token="</s>", model_max_length=16
-    )
+    tokenizer = roberta_like()
+    tokenizer.mask_token, tokenizer.model_max_length = None, 16
+    return tokenizer
 
 
 def make_run(folder, auto_class, tokenizer, **settings):
@@ -344,9 +336,9 @@ def test_fillings_of_a_byte_level_vocabulary_are_readable(tmp_path):
     tokenizer = byte_level()
     tokenizer.mask_token = "<mask>"
     run = make_run(tmp_path / "run", AutoModelForMaskedLM, tokenizer)
-    (record,) = predicted(run, tmp_path, ["la<mask> diris"], top_k=300)
-    same_fillings(record, transformers.pipeline("fill-mask", model=str(run / "export")), "la<mask> diris", 300)
-    assert " reĝo" in [filling["token"] for filling in record["fillings"][0]]
+    (record,) = predicted(run, tmp_path, ["la<mask> diris"], top_k=280)
+    same_fillings(record, transformers.pipeline("fill-mask", model=str(run / "export")), "la<mask> diris", 280)
+    assert " la" in [filling["token"] for filling in record["fillings"][0]]
 
 
 def test_more_fillings_than_words(mlm_run, tmp_path):

@@ -19,9 +19,9 @@ from lightning_nlp.data.datamodules import (
 )
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
+from tests.data.test_preparation import WORDS
 from tests.fitting import trainer
 
-WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 LABELS = ("neutral", "bad", "very good")
 
 
