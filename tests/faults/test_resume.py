@@ -115,16 +115,6 @@ def test_differences_are_found(wholes, tmp_path):
     assert len(differences(whole, copy)) == usual + 5
 
 
-def test_each_plan_is_within_the_training():
-    phases = ["a"] * 4 + ["b"] * 40
-    for turn in range(16):
-        for plan in cases.draw_plans(phases, turn, random.Random(turn)):
-            for point in plan:
-                if not point.startswith("at "):
-                    name, call = point.split(":")
-                    assert 1 <= int(call) <= phases.count(name)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_hundred_kills(server, data, tmp_path, capsys):
