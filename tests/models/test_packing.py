@@ -240,7 +240,7 @@ def test_packing_that_cannot_be_had_is_an_error():
 # --- a training
 
 
-@pytest.mark.parametrize("task", ["mlm", "classification"])
+@pytest.mark.parametrize("task", [pytest.param("mlm", marks=pytest.mark.acceptance), "classification"])
 def test_a_hundred_steps_have_the_same_losses(task, tiny_cls, tiny_mlm, tmp_path):
     arguments = [*(tiny_mlm if task == "mlm" else tiny_cls), "--trainer.max_epochs", "99", "--trainer.max_steps", "100"]
     arguments += ["--early_stopping.patience", "99", "--model.dropout", "0", "--model.lr", "0.002"]
