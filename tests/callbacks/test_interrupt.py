@@ -14,23 +14,15 @@ def test_an_interrupt_while_data_is_prepared_leaves_no_run(tiny_cls, tmp_path, m
     from lightning_nlp.data.base import TextDataModule
 
     monkeypatch.setattr(TextDataModule, "prepare_data", lambda self: signal.raise_signal(signal.SIGINT))
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
-    finally:
-        signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
     assert outcome.code == 130, outcome.err
     assert "Interrupted." in outcome.err
     assert not (tmp_path / "runs").exists()
 
 
 def test_the_second_ctrl_c_stops_at_once(tiny_cls, tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        with ctrl_c("on_validation_start", [0]), ctrl_c("on_validation_start", [0]):
-            outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ctrl_c("on_validation_start", [0]), ctrl_c("on_validation_start", [0]):
+        outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
     assert outcome.code == 130, outcome.err
     assert "Ctrl-C again stops at once" in outcome.err
     assert outcome.err.rstrip().endswith("Interrupted.")
