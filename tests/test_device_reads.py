@@ -57,7 +57,6 @@ KNOWN = {
     "callbacks/progress.py": {
         **dict.fromkeys(["hours", "minutes", "left", "steps"], HOST),
         **dict.fromkeys(["int(rows.lengths.sum())", "int(trainer.num_training_batches)"], HOST),
-        "frozen": HOST,
         **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']", "logged[self.best.monitor]"], LOG_STEP),
     },
 }

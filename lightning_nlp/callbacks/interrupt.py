@@ -113,6 +113,10 @@ class LastCheckpoint(Checkpoint):
         self._saved_at = time.monotonic()
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
             self._saved_step = trainer.global_step  # a resume that has nothing left to train leaves it as it is
+        validation = trainer.fit_loop.epoch_loop.val_loop
+        if validation.restarted_mid_evaluation:  # its first batch, which counts as started, is counted again
+            total: Any = validation.batch_progress.total
+            total.ready, total.started = total.ready - 1, total.started - 1
 
     def _agree(self, trainer: Trainer) -> bool:
         """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask at log steps only."""

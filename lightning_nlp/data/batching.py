@@ -132,4 +132,4 @@ class ResumableLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the batches that were handed out, in the epoch that they belong to."""
         self.plan.set_epoch(state["epoch"])
-        self.plan.go_on(state)
+        self.handed_out = self.plan.go_on(state)  # a validation may come before the next batch, and be saved

@@ -50,6 +50,7 @@ def test_a_restored_loader_goes_on_where_the_other_stopped():
 
     resumed = make_loader()
     resumed.load_state_dict(state)
+    assert resumed.state_dict() == state, "a validation that comes first may be the best, and is saved"
     resumed.sampler.set_epoch(1)  # as Lightning does
     assert len(resumed) == number, "a progress bar counts the whole epoch"
     after = indices(resumed)
