@@ -78,7 +78,8 @@ def model_card(
         datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
         metrics=sorted(set(test) & {"accuracy", "perplexity", *MACRO}) or None,
         model_name=name,
-        eval_results=_eval_results(test, task, source, calibrated),
+        # who reads them there takes them for those of the whole split
+        eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
     )
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trained = f"Trained with lightning_nlp on {_cell(source)}."
@@ -88,7 +89,8 @@ def model_card(
     sizes = [
         (
             f"{split} (a sample of the stream)" if sampled and split == "train" else split,
-            f"{data_facts[split]['texts']:,}",
+            f"{data_facts[split]['texts']:,}"
+            + (f", measured on {facts['parts'][split]}" if split in facts["parts"] else ""),
             f"{data_facts[split]['tokens']:,}",
         )
         for split in ("train", "validation", "test")

@@ -17,7 +17,7 @@ from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
-from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.base import STAGES, TextDataModule
 from lightning_nlp.errors import UserError, lightning_errors, memory_errors
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name, peak_memory_gib
@@ -166,6 +166,7 @@ class Training:
             "peak_memory_gib": peak_memory_gib(self.trainer.strategy.root_device),
             "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
+            "parts": measured_parts(self.trainer.datamodule),  # type: ignore[attr-defined]
         }
 
     def _report_end(self, state: str) -> None:
@@ -192,6 +193,18 @@ class Training:
         record = read_record(self.run.path, f"val-{runs.load_checkpoint(best)['global_step']:08d}") or {"metrics": {}}
         found = record["metrics"].get(monitor.removeprefix("val/"))
         return {monitor: float(score if found is None else found)}  # another's module leaves no record
+
+
+def measured_parts(datamodule: LightningDataModule) -> dict[str, str]:
+    """Of the splits that are measured in part, how much: "75 of 300 texts".
+
+    Args:
+        datamodule: Attached to the trainer whose limits count.
+    """
+    if not isinstance(datamodule, TextDataModule):
+        return {}
+    parts = {split: datamodule.measured(split) for split in STAGES}
+    return {split: f"{part} texts" for split, part in parts.items() if part is not None}
 
 
 def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:

@@ -38,6 +38,7 @@ FACTS = {
     "peak_memory_gib": 1.5,
     "hardware": "CPU, 2 threads",
     "precision": "32-true",
+    "parts": {},
 }
 TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightning_nlp.callbacks.throughput import Throughput
+from tests.bad_input.check import fails
 from tests.conftest import files_below, invoke, read_metrics
 from tests.test_cli import RUN_FILES
 
@@ -46,6 +47,37 @@ def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path, monkeypat
     table = {which: invoke("test", "--run", run, "--ckpt_path", which).out for which in ("best", "last")}
     assert f"{float(row['test/loss']):.4f}" in table["best"]
     assert f"{float(row['test/loss']):.4f}" not in table["last"]
+
+
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_what_is_measured_in_part_says_so_everywhere(task, request, tmp_path):
+    limits = ["--trainer.limit_val_batches", "1", "--trainer.limit_test_batches", "0.5", "--data.eval_batch_size", "1"]
+    limits += ["--data.tokens_per_batch", "null"]
+    outcome = invoke("fit", *request.getfixturevalue(f"tiny_{task}"), *limits, "--runs_dir", tmp_path)
+    run = outcome.run
+    part = re.search(r"test on *│ *(\d+ of \d+ texts)", outcome.out)[1]
+    number, whole = map(int, re.findall(r"\d+", part))
+    assert 0 < number < whole
+    assert re.search(r"validation on *│ *1 of \d+ texts", outcome.out)
+    assert f"test: measured on {part}, drawn at random" in outcome.err
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    assert part in card
+    assert "eval_results" not in card
+    assert "model-index" not in card, "the Hub would show it as the test split's"
+    assert part in (run / "report.html").read_text(encoding="utf-8")
+    (row,) = [row for row in read_metrics(run) if row["test/loss"]]
+    again = invoke("test", "--run", run)
+    assert f"on {part}" in again.out
+    assert f"{float(row['test/loss']):.4f}" in again.out, "the same texts each time"
+    assert "texts" not in invoke("test", "--run", run, "--trainer.limit_test_batches", "null").out
+
+
+def test_a_limit_that_leaves_nothing_to_test_on_is_found_before_the_training(tiny_cls, tmp_path):
+    fails(
+        ["fit", *tiny_cls, "--trainer.limit_test_batches", "0.01", "--runs_dir", str(tmp_path / "runs")],
+        *("--trainer.limit_test_batches 0.01 of 1 is no batch", "give 1"),
+    )
+    assert not files_below(tmp_path)
 
 
 def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):

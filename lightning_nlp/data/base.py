@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens
 from lightning_nlp.data.rows import TokenRows
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MOST = 2**32 - 1  # the most of any whole number: what the tokenizer and the generators of random numbers take
+STAGES = {"validation": "val", "test": "test"}  # in Lightning's names
 WORKERS_PER_CORE = 8  # more than that wait for each other
 # Which arguments do what; all that are in none of these say where the texts are, or how they are tokenized.
 SAMPLES = ("max_train_samples", "max_val_samples", "max_test_samples")
@@ -235,7 +237,7 @@ class TextDataModule(LightningDataModule):
         lengths = self.token_rows[split].lengths
         training = split == "train"
         world_size = self.trainer.world_size if self.trainer else 1
-        return BatchPlan(
+        plan = BatchPlan(
             lengths,
             self.batch_size if training else self.eval_batch_size,
             shuffle=training,
@@ -245,6 +247,19 @@ class TextDataModule(LightningDataModule):
             budget=self._budget(split, lengths, world_size),
             accumulate=getattr(self.trainer, "accumulate_grad_batches", 1),
         )
+        if not training and self.trainer:
+            stage = STAGES[split]
+            draw(plan, getattr(self.trainer, f"limit_{stage}_batches"), seed=self.split_seed, stage=stage)
+        return plan
+
+    def measured(self, split: str) -> str | None:
+        """How many of a split's texts are measured on, as "75 of 300"; None if all are.
+
+        Args:
+            split: validation or test.
+        """
+        number, whole = self.plan(split).examples, len(self.token_rows[split].lengths)
+        return None if number == whole else f"{number:,} of {whole:,}"
 
     def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
         """Kept for the next time: the number of its batches takes a while to find."""
@@ -264,6 +279,11 @@ class TextDataModule(LightningDataModule):
         return self._budgets[split, packed, world_size]
 
     def _loader(self, split: str) -> ResumableLoader:
+        part = None if split == "train" else self.measured(split)
+        if part is not None:
+            rank_zero_info(
+                f"{split}: measured on {part} texts, drawn at random (--trainer.limit_{STAGES[split]}_batches)."
+            )
         # With --trainer.overfit_batches the same batches must come back in each epoch.
         fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
         # Runs with different seeds are measured on the same masks.
@@ -278,12 +298,13 @@ class TextDataModule(LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
+        self.plan("test")  # a limit that leaves nothing of it is not found after the training
         return self._loader("train")
 
     def val_dataloader(self) -> ResumableLoader:
-        """The held-out part of the training texts, longest first."""
+        """The held-out part of the training texts, longest first; with a limit, a random part of them."""
         return self._loader("validation")
 
     def test_dataloader(self) -> ResumableLoader:
-        """The test split, longest first."""
+        """The test split, likewise."""
         return self._loader("test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class TokenBudget:
         self.seed = seed
 
     @property
-    def layout(self) -> dict[str, int]:
+    def layout(self) -> dict[str, Any]:
         """What, besides the lengths and the seed, decides the batches of training; the arguments of their names."""
         names = ("tokens", "packed", "window_batches", "multiple_of")
         return {name: int(getattr(self, name)) for name in names}

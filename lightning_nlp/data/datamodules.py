@@ -328,6 +328,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         if not self.streaming:
             return super().train_dataloader()
         assert self.trainer is not None
+        self.plan("test")  # as `super` does
         held_out = (self.token_rows[split].digests() for split in ("validation", "test"))
         clean, deduplicate = self._cleaning["clean"], self._cleaning["deduplicate"]
         blocks = Blocks(

@@ -121,9 +121,15 @@ class BatchPlan(Sampler[BatchKey]):
         self.budget = budget
         self.accumulate = accumulate
         self.epoch = 0
+        self.drawn: list[list[np.ndarray]] | None = None  # an evaluation's steps, if it reads a part (see `limited`)
         self._began: dict[str, Any] | None = None  # the position that this training goes on from
         self._start = 0
         self._rest: list[list[np.ndarray]] | None = None  # that epoch's steps, if they are laid out anew
+
+    @property
+    def examples(self) -> int:
+        """How many examples the batches of all processes hold."""
+        return sum(len(batch) for step in self.steps() for batch in step)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration yields."""
@@ -221,6 +227,8 @@ class BatchPlan(Sampler[BatchKey]):
     def steps(self) -> list[list[np.ndarray]]:
         """The row numbers of the batches of the whole epoch: of each step, those of each process."""
         world = self.world_size
+        if self.drawn is not None:
+            return self.drawn
         if self._rest is not None and self._began is not None and self._began["epoch"] == self.epoch:
             return self._rest
         if self.budget is not None:

@@ -96,7 +96,9 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
         examples = record.get("examples") or record.get("masked_tokens") or 0
         what = "masked tokens" if "masked_tokens" in record else "examples"
         where = "of the test split" if record["stage"] == "test" else "of the validation part; there was no test"
-        text = f"on {examples:,} {what} {where}"
+        split = "test" if record["stage"] == "test" else "validation"
+        part = run.facts.get("parts", {}).get(split)
+        text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
         if name == "accuracy" and examples:
             low, high = wilson(round(value * examples), examples)
             most = max(sum(row) for row in record["confusion"]) / examples

@@ -391,6 +391,7 @@ def attached(data, packs, world_size=1, rank=0):
     """Stands for a trainer whose module packs its batches or not."""
     module = type("M", (), {"packs": packs})()
     settings = {"global_rank": rank, "world_size": world_size, "overfit_batches": 0, "lightning_module": module}
+    settings |= {"limit_val_batches": 1.0, "limit_test_batches": 1.0}
     data.trainer = type("T", (), settings)()
     return data
 

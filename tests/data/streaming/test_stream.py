@@ -189,7 +189,8 @@ def test_neither_what_is_held_out_nor_its_copies_are_trained_on(deduplicate, lef
         str(tmp_path / "shard.txt"), streaming=True, **settings, cache_dir=str(tmp_path / "cache")
     )
     data.setup()
-    data.trainer = SimpleNamespace(max_steps=9, accumulate_grad_batches=1, global_rank=0, world_size=1)
+    sizes = {"max_steps": 9, "accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
+    data.trainer = SimpleNamespace(**sizes, limit_val_batches=1.0, limit_test_batches=1.0)
     batch = next(iter(data.train_dataloader()))
     assert len(batch["input_ids"]) == left
 
