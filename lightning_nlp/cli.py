@@ -46,7 +46,7 @@ from lightning_nlp.quiet import quiet_libraries, silence_notices
 from lightning_nlp.run_directory import RunDirectory, open_run, trained_on
 from lightning_nlp.settings import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.summary import print_metrics
-from lightning_nlp.training import Training, measured_parts, smaller_batches
+from lightning_nlp.training import Training, parts_read, smaller_batches
 
 # Imported so that the yaml files may name them without their modules.
 from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
@@ -364,7 +364,7 @@ class CLI(LightningCLI):
         with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
-            part = measured_parts(datamodule).get("test" if stage == "test" else "validation")
+            part = parts_read(datamodule).get("test" if stage == "test" else "validation")
             print_metrics(f"{stage}: {config.ckpt_path}" + (f", on {part}" if part else ""), metrics)
 
 

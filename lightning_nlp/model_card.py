@@ -89,8 +89,7 @@ def model_card(
     sizes = [
         (
             f"{split} (a sample of the stream)" if sampled and split == "train" else split,
-            f"{data_facts[split]['texts']:,}"
-            + (f", measured on {facts['parts'][split]}" if split in facts["parts"] else ""),
+            f"{data_facts[split]['texts']:,}" + (f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""),
             f"{data_facts[split]['tokens']:,}",
         )
         for split in ("train", "validation", "test")

@@ -16,7 +16,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
     speed = facts["tokens_per_s"]
     rows = [(name, _number(value)) for name, value in facts["test"].items()]
     rows += [(f"best {name}", _number(value)) for name, value in facts["validation"].items()]
-    rows += [(f"{split} on", part) for split, part in facts["parts"].items()]
+    rows += [(f"{split} read", part) for split, part in facts["parts"].items()]
     rows += [
         ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
         ("time", _duration(facts["seconds"])),

@@ -17,7 +17,8 @@ from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
-from lightning_nlp.data.base import STAGES, TextDataModule
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.files import SPLITS
 from lightning_nlp.errors import UserError, lightning_errors, memory_errors
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name, peak_memory_gib
@@ -166,7 +167,7 @@ class Training:
             "peak_memory_gib": peak_memory_gib(self.trainer.strategy.root_device),
             "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
-            "parts": measured_parts(self.trainer.datamodule),  # type: ignore[attr-defined]
+            "parts": parts_read(self.trainer.datamodule),  # type: ignore[attr-defined]
         }
 
     def _report_end(self, state: str) -> None:
@@ -195,16 +196,15 @@ class Training:
         return {monitor: float(score if found is None else found)}  # another's module leaves no record
 
 
-def measured_parts(datamodule: LightningDataModule) -> dict[str, str]:
-    """Of the splits that are measured in part, how much: "75 of 300 texts".
+def parts_read(datamodule: LightningDataModule) -> dict[str, str]:
+    """Of the splits that are not read whole, how much is: "75 of 300 texts".
 
     Args:
         datamodule: Attached to the trainer whose limits count.
     """
     if not isinstance(datamodule, TextDataModule):
         return {}
-    parts = {split: datamodule.measured(split) for split in STAGES}
-    return {split: f"{part} texts" for split, part in parts.items() if part is not None}
+    return {split: part for split in SPLITS if (part := datamodule.part(split)) is not None}
 
 
 def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:

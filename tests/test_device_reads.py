@@ -55,7 +55,7 @@ KNOWN = {
     "callbacks/ema.py": {},
     "callbacks/divergence.py": {"float(self._sum)": LOG_STEP},
     "callbacks/progress.py": {
-        **dict.fromkeys(["hours", "minutes", "left", "steps"], HOST),
+        **dict.fromkeys(["hours", "minutes", "left", "part", "steps"], HOST),
         **dict.fromkeys(["int(rows.lengths.sum())", "int(trainer.num_training_batches)"], HOST),
         **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']", "logged[self.best.monitor]"], LOG_STEP),
     },

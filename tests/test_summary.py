@@ -40,7 +40,7 @@ def test_summary(table, tmp_path):
         "test/loss": "0.3750",
         "test/accuracy": "0.9000",
         "best val/accuracy": "0.9124",
-        "test on": "30 of 120 texts",
+        "test read": "30 of 120 texts",
         "epochs, steps": "2, 1234",
         "time": "1 min 01 s",
         "tokens/s": "12,346",

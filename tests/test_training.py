@@ -55,10 +55,10 @@ def test_what_is_measured_in_part_says_so_everywhere(task, request, tmp_path):
     limits += ["--data.tokens_per_batch", "null"]
     outcome = invoke("fit", *request.getfixturevalue(f"tiny_{task}"), *limits, "--runs_dir", tmp_path)
     run = outcome.run
-    part = re.search(r"test on *│ *(\d+ of \d+ texts)", outcome.out)[1]
+    part = re.search(r"test read *│ *(\d+ of \d+ texts)", outcome.out)[1]
     number, whole = map(int, re.findall(r"\d+", part))
     assert 0 < number < whole
-    assert re.search(r"validation on *│ *1 of \d+ texts", outcome.out)
+    assert re.search(r"validation read *│ *1 of \d+ texts", outcome.out)
     assert f"test: measured on {part}, drawn at random" in outcome.err
     card = (run / "export" / "README.md").read_text(encoding="utf-8")
     assert part in card
@@ -70,6 +70,14 @@ def test_what_is_measured_in_part_says_so_everywhere(task, request, tmp_path):
     assert f"on {part}" in again.out
     assert f"{float(row['test/loss']):.4f}" in again.out, "the same texts each time"
     assert "texts" not in invoke("test", "--run", run, "--trainer.limit_test_batches", "null").out
+
+
+def test_a_training_on_a_part_of_the_batches_says_so(tiny_cls, tmp_path):
+    limit = ["--trainer.overfit_batches", "1", "--trainer.enable_progress_bar", "true"]
+    outcome = invoke("fit", *tiny_cls, *limit, "--runs_dir", tmp_path)
+    assert re.search(r"tokens \(1 of \d+ batches an epoch\)", outcome.err)
+    assert re.search(r"train read *│ *1 of \d+ batches an epoch", outcome.out)
+    assert "; read: 1 of " in (outcome.run / "export" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_limit_that_leaves_nothing_to_test_on_is_found_before_the_training(tiny_cls, tmp_path):

@@ -68,12 +68,14 @@ class Plan(Callback):
         self._first, self._told = trainer.global_step, False
         parameters = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
         parts = [f"{parameters:,} parameters" if parameters < 1e6 else f"{parameters / 1e6:,.1f}M parameters"]
-        data = getattr(trainer, "datamodule", None)
+        data: Any = getattr(trainer, "datamodule", None)
         rows = getattr(data, "token_rows", {}).get("train")
         if getattr(data, "streaming", False):
             parts.append("a stream of texts")
         elif rows is not None:
-            parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens an epoch")
+            part = data.part("train")
+            parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens")
+            parts[-1] += f" ({part})" if part else " an epoch"
         steps = "" if self._pace.total is None else f"at most {self._pace.total:,} steps"
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
             steps += f" in {trainer.max_epochs} epochs" if steps else f"{trainer.max_epochs} epochs"

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MOST = 2**32 - 1  # the most of any whole number: what the tokenizer and the generators of random numbers take
-STAGES = {"validation": "val", "test": "test"}  # in Lightning's names
 WORKERS_PER_CORE = 8  # more than that wait for each other
 # Which arguments do what; all that are in none of these say where the texts are, or how they are tokenized.
 SAMPLES = ("max_train_samples", "max_val_samples", "max_test_samples")
@@ -248,18 +247,27 @@ class TextDataModule(LightningDataModule):
             accumulate=getattr(self.trainer, "accumulate_grad_batches", 1),
         )
         if not training and self.trainer:
-            stage = STAGES[split]
-            draw(plan, getattr(self.trainer, f"limit_{stage}_batches"), seed=self.split_seed, stage=stage)
+            draw(plan, getattr(self.trainer, self._limit(split)), self._limit(split), seed=self.split_seed)
         return plan
 
-    def measured(self, split: str) -> str | None:
-        """How many of a split's texts are measured on, as "75 of 300"; None if all are.
+    def _limit(self, split: str) -> str:
+        """The argument of the Trainer that may cut an evaluation short."""
+        if split == "test":
+            return "limit_test_batches"
+        return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
+
+    def part(self, split: str) -> str | None:
+        """How much of a split is read, where the Trainer's limits cut it: "75 of 300 texts"; None if all is.
 
         Args:
-            split: validation or test.
+            split: train, validation or test.
         """
-        number, whole = self.plan(split).examples, len(self.token_rows[split].lengths)
-        return None if number == whole else f"{number:,} of {whole:,}"
+        if split == "train":
+            number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
+            what = "batches an epoch"
+        else:
+            number, whole, what = self.plan(split).examples, len(self.token_rows[split].lengths), "texts"
+        return None if number is None or whole is None or number >= whole else f"{number:,} of {whole:,} {what}"
 
     def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
         """Kept for the next time: the number of its batches takes a while to find."""
@@ -279,11 +287,9 @@ class TextDataModule(LightningDataModule):
         return self._budgets[split, packed, world_size]
 
     def _loader(self, split: str) -> ResumableLoader:
-        part = None if split == "train" else self.measured(split)
+        part = None if split == "train" else self.part(split)
         if part is not None:
-            rank_zero_info(
-                f"{split}: measured on {part} texts, drawn at random (--trainer.limit_{STAGES[split]}_batches)."
-            )
+            rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{self._limit(split)}).")
         # With --trainer.overfit_batches the same batches must come back in each epoch.
         fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
         # Runs with different seeds are measured on the same masks.

@@ -9,16 +9,16 @@ from lightning_nlp.data.plan import BatchPlan
 from lightning_nlp.errors import UserError
 
 
-def draw(plan: BatchPlan, limit: int | float, *, seed: int, stage: str) -> None:
+def draw(plan: BatchPlan, limit: int | float, argument: str, *, seed: int) -> None:
     """Let an evaluation's first batches hold random examples, where Lightning takes only those.
 
     In the order of length they would be the longest examples alone. The batches that it leaves out are empty.
 
     Args:
         plan: The evaluation's; changed in place.
-        limit: `trainer.limit_<stage>_batches`: so many batches, or that share of them.
+        limit: So many batches, or that share of them.
+        argument: The argument of the Trainer that says so.
         seed: Draws the examples; the same ones each time.
-        stage: val or test.
 
     Raises:
         UserError: If the share is less than a batch.
@@ -26,7 +26,7 @@ def draw(plan: BatchPlan, limit: int | float, *, seed: int, stage: str) -> None:
     whole, lengths = len(plan), plan.lengths
     most = min(limit, whole) if isinstance(limit, int) else int(limit * whole)
     if limit > 0 and not most:
-        raise UserError(f"--trainer.limit_{stage}_batches {limit} of {whole} is no batch: give 1 for one.")
+        raise UserError(f"--trainer.{argument} {limit} of {whole} is no batch: give 1 for one.")
     if most in (0, whole):
         return
     order = np.random.default_rng([seed, 3]).permutation(len(lengths))

@@ -23,7 +23,7 @@ def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, token
             BatchPlan(LENGTHS, size, shuffle=False, rank=rank, world_size=world, budget=budget) for rank in range(world)
         ]
         for plan in plans:
-            draw(plan, limit, seed=seed, stage="test")
+            draw(plan, limit, "limit_test_batches", seed=seed)
         taken = limit if isinstance(limit, int) else int(limit * len(plans[0]))
         batches = [numbers for plan in plans for _, numbers in list(plan)[:taken]]
         assert sum(map(len, batches)) == plans[0].examples, "none is left for a batch that is not taken"
@@ -42,10 +42,10 @@ def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, token
 @pytest.mark.parametrize("limit", [1.0, 0, 99])
 def test_a_limit_that_leaves_all_or_nothing_leaves_the_plan_as_it_is(limit):
     plan = BatchPlan(LENGTHS, 32, shuffle=False)
-    draw(plan, limit, seed=1, stage="val")
+    draw(plan, limit, "limit_val_batches", seed=1)
     assert plan.examples == len(LENGTHS)
 
 
 def test_a_share_of_less_than_a_batch_is_an_error():
     with pytest.raises(UserError, match=r"limit_val_batches 0.01 of 32 is no batch: give 1"):
-        draw(BatchPlan(LENGTHS, 32, shuffle=False), 0.01, seed=1, stage="val")
+        draw(BatchPlan(LENGTHS, 32, shuffle=False), 0.01, "limit_val_batches", seed=1)
