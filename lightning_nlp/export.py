@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def export_run(
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
             datamodule.tokenizer.save_pretrained(unfinished)
+            _let_older_versions_open(unfinished / "tokenizer_config.json")
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
@@ -90,6 +92,7 @@ def export_run(
             if step is not None:
                 chosen = bool(facts["validation"])
                 prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
+        _let_others_read(unfinished)
         sync_tree(unfinished)
         if target.exists():  # a resumed training exports anew
             target.rename(replaced)
@@ -140,6 +143,23 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
     if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     return reloaded
+
+
+def _let_older_versions_open(path: Path) -> None:
+    """A tokenizer of our training has a class that transformers has from its version 5 on alone."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("backend", "is_local", "local_files_only"):
+        config.pop(name, None)
+    if config["tokenizer_class"] == "TokenizersBackend":
+        config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
+    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _let_others_read(folder: Path) -> None:
+    """Safetensors lets nobody but the user read its file, whatever the umask says."""
+    for path in folder.iterdir():
+        if path.suffix == ".safetensors":
+            shutil.copymode(folder / "config.json", path)
 
 
 def _calibration(network: Any, run_dir: Path, step: int | None, wanted: bool) -> Calibration | str:

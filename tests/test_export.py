@@ -117,6 +117,16 @@ def test_a_classifier_opens_as_any_hugging_face_folder(tmp_path, classification_
     assert type(reloaded).__name__ == "DistilBertForSequenceClassification"
 
 
+def test_older_versions_and_other_users_can_open_it(tmp_path, classification_data):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config["tokenizer_class"] == "PreTrainedTokenizerFast", "transformers 4 has no TokenizersBackend"
+    assert config["model_input_names"] == ["input_ids", "attention_mask"], "else it hands token types to a DistilBERT"
+    assert not {"backend", "is_local", "local_files_only"} & set(config)
+    (tmp_path / "usual").touch()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {(tmp_path / "usual").stat().st_mode & 0o777}
+
+
 def test_a_masked_language_model_keeps_its_tied_weights(tmp_path, mlm_data):
     network = small_network(AutoModelForMaskedLM, mlm_data)
     folder = export(network, mlm_data, tmp_path)
