@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lightning_nlp.models.heads import last_layer
 
 WHICH = ("best_f1", "wanted")
+FITTED_FOR = "fitted_for_last_layer"  # the digest, in an export's config.json
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,12 @@ def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+def layer_digest(layer: nn.Linear) -> str:
+    """By which a last layer that was trained further, temperature and thresholds with it, is found out."""
+    weight = layer.weight.detach().float().cpu().numpy()
+    return hashlib.blake2b(weight.tobytes(), digest_size=8).hexdigest()
+
+
 @contextmanager
 def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
     """Within this context a network's logits are divided by the temperature, and its configuration tells of it.
@@ -95,7 +105,7 @@ def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
         found: What to apply; None applies nothing, and forgets what a network that was loaded knew of earlier data.
     """
     config = network.config
-    for name in ("calibration", "thresholds"):
+    for name in ("calibration", "thresholds", FITTED_FOR):
         if hasattr(config, name):
             delattr(config, name)
     if found is None:
@@ -108,6 +118,7 @@ def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
     try:
         for parameter, value in kept:
             parameter.data = (value.double() / found.temperature).to(value.dtype)
+        known[FITTED_FOR] = layer_digest(layer)
         for name, value in known.items():
             setattr(config, name, value)
         yield

@@ -6,6 +6,7 @@ import html
 import json
 import math
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}
+NO_ID = re.compile(r"[^\w./-]+")
 # Averages over the classes, each counting alike.
 MACRO = ("precision", "recall", "f1")
 METRIC_NAMES = {
@@ -131,7 +133,7 @@ def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Ca
         EvalResult(
             task_type=PIPELINE_TAGS[task],
             task_name=TASK_NAMES[task],
-            dataset_type=source,
+            dataset_type=NO_ID.sub("-", source).strip("-") or "data",
             dataset_name=source,
             dataset_split="test",
             metric_type=metric,

@@ -12,16 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_nlp.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.data.budget import cut
 from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.collators import packed_batch, pad_sequences
 from lightning_nlp.data.preparation import Truncation, encode
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
+from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.mlm import head_on_positions
 
 Record = dict[str, Any]
@@ -74,6 +76,10 @@ def load_predictor(
     auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
     realign(network)
+    layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
+    if limits is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
+        warn_user(f"{folder} was trained further since its thresholds were chosen: --thresholds is ignored.")
+        limits = None
     packs = (
         settings.get("packing", "auto") is not False
         and packing.why_not(network, device=device, precision=precision) is None

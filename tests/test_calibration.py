@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lightning_nlp.calibration import Calibration, calibrate, scaled
+from lightning_nlp.calibration import Calibration, calibrate, layer_digest, scaled
 from lightning_nlp.evaluation.temperature import calibration_error, fit_temperature, probabilities
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from tests.conftest import invoke, write_reviews
@@ -51,9 +51,10 @@ def test_the_last_layer_divides_the_logits_and_is_put_back(model_type):
         assert logits_of(network) == pytest.approx(before / 2.5, abs=1e-5)
         assert network.config.calibration["temperature"] == 2.5
         assert network.config.thresholds == {"bad": {"best_f1": {"threshold": 0.4}}}
+        assert network.config.fitted_for_last_layer == layer_digest(last_layer(network))
     assert logits_of(network).equal(before)
     assert all(value.equal(weights[name]) for name, value in network.state_dict().items())
-    assert not {"calibration", "thresholds"} & network.config.to_dict().keys()
+    assert not {"calibration", "thresholds", "fitted_for_last_layer"} & network.config.to_dict().keys()
 
 
 def test_an_error_within_puts_the_weights_back():

@@ -6,11 +6,13 @@ import re
 import sys
 import threading
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 import transformers
 import yaml
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
@@ -18,6 +20,7 @@ from transformers import (
 )
 
 from lightning_nlp import inference
+from lightning_nlp.calibration import layer_digest
 from lightning_nlp.data.preparation import encode
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
@@ -214,7 +217,7 @@ def test_fillings_are_not_explained(mlm_run, tmp_path):
         predicted(mlm_run, tmp_path, MASKED, explain=True)
 
 
-def test_the_labels_that_reach_the_stored_thresholds(tmp_path):
+def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
     run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece())
     with pytest.raises(UserError, match=r"no thresholds for --thresholds wanted: its model card says why"):
         predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
@@ -226,6 +229,14 @@ def test_the_labels_that_reach_the_stored_thresholds(tmp_path):
     for record in records:
         assert record["reached"] == ["bad", "neutral"][: 1 + (record["probabilities"]["neutral"] >= 0.5)]
     assert {len(record["reached"]) for record in records} == {1, 2}
+    weights = load_file(run / "export" / "model.safetensors")
+    digest = layer_digest(SimpleNamespace(weight=weights["classifier.weight"]))
+    known = {"thresholds": limits, "fitted_for_last_layer": digest}
+    path.write_text(json.dumps(config | known))
+    assert predicted(run, tmp_path, TEXTS, thresholds="wanted") == records
+    path.write_text(json.dumps(config | known | {"fitted_for_last_layer": "of other weights"}))
+    assert "reached" not in predicted(run, tmp_path, TEXTS, thresholds="wanted")[0]
+    assert "was trained further since its thresholds were chosen" in caplog.text
     path.write_text(json.dumps(config | {"thresholds": {"bad": {"wanted": "high"}}}))  # a stranger's
     with pytest.raises(UserError, match="no thresholds"):
         predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")

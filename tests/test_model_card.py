@@ -153,5 +153,6 @@ def test_no_text_of_the_data_stands_in_the_card():
 
 def test_names_that_yaml_would_misread():
     text = card(source="no: {yes}\n# x")
-    assert results_of(text)[1]["accuracy"].dataset_name == "no: {yes}\n# x"
+    accuracy = results_of(text)[1]["accuracy"]
+    assert (accuracy.dataset_name, accuracy.dataset_type) == ("no: {yes}\n# x", "no-yes-x")
     assert json.loads(re.search("Sizes: `(.*)`", text)[1]) == {"hidden_size": 16}
