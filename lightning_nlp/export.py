@@ -17,6 +17,7 @@ from lightning_nlp.calibration import Calibration, calibrate, read_record, scale
 from lightning_nlp.data.cache import sync_tree
 from lightning_nlp.errors import UserError
 from lightning_nlp.model_card import model_card
+from lightning_nlp.predictor import READING
 from lightning_nlp.proof import prove
 from lightning_nlp.whole_files import put_in_place
 
@@ -70,6 +71,7 @@ def export_run(
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     figures = figures_of(record) if enough else []
     try:
+        setattr(network.config, READING, datamodule.reading)
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
             datamodule.tokenizer.save_pretrained(unfinished)
@@ -82,6 +84,7 @@ def export_run(
                 task,
                 facts,
                 name=run_dir.parent.name,
+                reading=datamodule.reading,
                 base_model=_base_model(module),
                 record=record,
                 calibrated=found,

@@ -20,7 +20,7 @@ from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_tab
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.hardware import default_precision
 from lightning_nlp.prediction_table import PredictionTable
-from lightning_nlp.predictor import load_predictor
+from lightning_nlp.predictor import make_predictor
 from lightning_nlp.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def predict(
     texts = input_texts(input, text_column=text_column)
     first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     config = read_config(Path(run))
-    predictor = load_predictor(
+    predictor = make_predictor(
         folder,
         config["data"]["init_args"],
         precision=prediction_precision(precision, config.get("trainer", {}).get("precision")),

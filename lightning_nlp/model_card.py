@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 
 PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
 TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}
+USAGE = """```python
+from transformers import pipeline
+
+model = pipeline("{tag}", "export", {options})
+print(model("{text}"))
+```
+
+{exact}
+
+```python
+from lightning_nlp import load_predictor
+
+model = load_predictor("export")
+print(model(["{text}"]))
+```"""
 NO_ID = re.compile(r"[^\w./-]+")
 # Averages over the classes, each counting alike.
 MACRO = ("precision", "recall", "f1")
@@ -43,6 +58,7 @@ def model_card(
     facts: dict[str, Any],
     *,
     name: str,
+    reading: dict[str, Any],
     base_model: str | None = None,
     record: dict[str, Any] | None = None,
     calibrated: Calibration | str = "",
@@ -59,6 +75,7 @@ def model_card(
         task: "classification" or "mlm".
         facts: What `fit` gathered.
         name: The run's name.
+        reading: How a text becomes token ids: the data module's.
         base_model: The model on the Hub that was fine-tuned.
         record: The evaluation on the test split.
         calibrated: What was done to the probabilities, or why nothing was.
@@ -110,6 +127,8 @@ def model_card(
         *_drawn(figures),
         *(_calibration(calibrated) if task == "classification" else ()),
         *(_fillings(record) if task == "mlm" and record else ()),
+        "## How to use",
+        _how_to_use(task, reading),
         "## Training",
         _table(("split", "texts", "tokens"), sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
@@ -120,6 +139,19 @@ def model_card(
         "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
     ]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _how_to_use(task: str, reading: dict[str, Any]) -> str:
+    length = reading["max_length"]
+    options = f"truncation=True, max_length={length}"
+    if task == "mlm":
+        options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
+    cut = "without their middle" if reading.get("truncation") == "head_tail" else "without what comes after that"
+    exact = f"`export` is this folder's path. Texts of over {length} tokens were trained on {cut}"
+    exact += ", and all texts cleaned (markup for line breaks, white space, Unicode)" if reading["clean"] else ""
+    exact += ". What predicts for them in the same way:"
+    text = "A text." if task == "classification" else "A [MASK]."
+    return USAGE.format(tag=PIPELINE_TAGS[task], options=options, exact=exact, text=text)
 
 
 def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Calibration | str) -> list[EvalResult]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,41 @@ from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.mlm import head_on_positions
 
 Record = dict[str, Any]
+READING = "lightning_nlp"  # in an export's config.json: max_length, truncation and clean
 
 
 def load_predictor(
+    folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
+) -> Callable[[Sequence[str]], list[Record]]:
+    """Open an export, and answer as `predict` does: texts are cleaned and cut as those of its training were.
+
+    Args:
+        folder: An export, wherever it is; config.json says how texts are read.
+        precision: "bf16-mixed" or "32-true".
+        tokens_per_batch: Tokens at a time.
+        top_k: Fillings for each [MASK].
+
+    Returns:
+        A function from texts to a record for each: `index`, and `label` with `probabilities`, or `fillings`. A text
+        without words has `label` None and a `reason`.
+
+    Raises:
+        UserError: If it is no export, or one of an earlier version.
+    """
+    config = Path(folder) / "config.json"
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))[READING]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{config} does not say how texts are read, as an export's does ({one_line(error)}): export it anew."
+        ) from error
+    predictor = make_predictor(
+        Path(folder), settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k
+    )
+    return lambda texts: list(predictor(list(enumerate(texts))))
+
+
+def make_predictor(
     folder: Path,
     settings: dict[str, Any],
     *,

@@ -149,7 +149,8 @@ def test_accents_survive_the_way_through_the_export(tmp_path, classification_dat
 
 def test_a_network_of_few_positions_can_be_compared(tmp_path, classification_data):
     # The text that the two networks are compared on has more tokens than this one has positions.
-    data = SimpleNamespace(tokenizer=classification_data.tokenizer, facts=classification_data.facts, max_length=4)
+    known = {"tokenizer": classification_data.tokenizer, "facts": classification_data.facts}
+    data = SimpleNamespace(**known, max_length=4, reading=classification_data.reading)
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
     assert export(small_network(AutoModelForSequenceClassification, data, **names), data, tmp_path).is_dir()
 

@@ -128,7 +128,7 @@ def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_pat
             events.append("read")
             yield i + 1, TEXTS[i] + "\n"
 
-    load = inference.load_predictor
+    load = inference.make_predictor
 
     def load_noting(*args, **kwargs):
         predictor = load(*args, **kwargs)
@@ -140,7 +140,7 @@ def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_pat
         return noting
 
     monkeypatch.setattr(inference, "read_lines", endless_file)
-    monkeypatch.setattr(inference, "load_predictor", load_noting)
+    monkeypatch.setattr(inference, "make_predictor", load_noting)
     assert len(predicted(classifier_run, tmp_path, ["replaced by the endless file"])) == 12
     assert events == [*["read"] * 5, "predict", *["read"] * 5, "predict", *["read"] * 2, "predict"]
 

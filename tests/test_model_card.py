@@ -55,7 +55,10 @@ def card(task="classification", source="reviews.csv", facts=None, **settings):
         parameters=lambda: [torch.zeros(10)],
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
-    return model_card(network, data_facts(source), task, FACTS | (facts or {}), name="my run", **settings)
+    reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
+    return model_card(
+        network, data_facts(source), task, FACTS | (facts or {}), name="my run", reading=reading, **settings
+    )
 
 
 def results_of(text):

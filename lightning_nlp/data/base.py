@@ -205,6 +205,12 @@ class TextDataModule(LightningDataModule):
             self._check_record()
 
     @property
+    def reading(self) -> dict[str, Any]:
+        """How a text becomes token ids, for who predicts with the trained network."""
+        truncation = {} if self._truncation is None else {"truncation": self._truncation}
+        return {"max_length": self.max_length, "clean": self._cleaning["clean"], **truncation}
+
+    @property
     def fingerprint(self) -> str:
         """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths."""
         assert self.folder is not None, "setup comes first"
