@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,9 @@ from safetensors import SafetensorError
 
 from lightning_nlp.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.data.cache import sync_tree
+from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.errors import UserError
+from lightning_nlp.exported_tokenizer import write_tokenizer
 from lightning_nlp.model_card import model_card
 from lightning_nlp.predictor import READING
 from lightning_nlp.proof import prove
@@ -74,8 +75,8 @@ def export_run(
         setattr(network.config, READING, datamodule.reading)
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
-            datamodule.tokenizer.save_pretrained(unfinished)
-            _let_older_versions_open(unfinished / "tokenizer_config.json")
+            clean = datamodule.reading["clean"]
+            write_tokenizer(datamodule.tokenizer, unfinished, clean=clean, strip=task == "classification")
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
@@ -91,7 +92,7 @@ def export_run(
                 figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
-            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, max_length=datamodule.max_length)
+            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
             if step is not None:
                 chosen = bool(facts["validation"])
                 prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
@@ -117,7 +118,9 @@ def export_run(
     return target
 
 
-def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: int) -> Any:
+def compare_reloaded(
+    folder: Path, network: Any, tokenizer: Any, *, max_length: int, clean: bool = True, **others: Any
+) -> Any:
     """Load an export with the Auto classes and compare it with the network it was made from.
 
     Args:
@@ -125,6 +128,8 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
         network: The trained network, on the CPU and in evaluation mode.
         tokenizer: Its tokenizer.
         max_length: The most tokens that it may be given.
+        clean: Whether the export's own tokenizer cleans.
+        **others: What else the data module's `reading` holds.
 
     Returns:
         What was loaded.
@@ -140,22 +145,12 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, *, max_length: 
     wrong = sorted(set(theirs) ^ set(ours)) or [name for name in ours if not torch.equal(ours[name], theirs[name])]
     if wrong:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
-    text = "Ĝis revido, said the film."
+    text = "Ĝis<br />revido,\u00a0 said the film."
     settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
-    encoded = tokenizer(text, **settings)
+    encoded = tokenizer(clean_text(text) if clean else text, **settings)
     if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     return reloaded
-
-
-def _let_older_versions_open(path: Path) -> None:
-    """A tokenizer of our training has a class that transformers has from its version 5 on alone."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("backend", "is_local", "local_files_only"):
-        config.pop(name, None)
-    if config["tokenizer_class"] == "TokenizersBackend":
-        config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
-    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _let_others_read(folder: Path) -> None:

@@ -146,10 +146,12 @@ def _how_to_use(task: str, reading: dict[str, Any]) -> str:
     options = f"truncation=True, max_length={length}"
     if task == "mlm":
         options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
-    cut = "without their middle" if reading.get("truncation") == "head_tail" else "without what comes after that"
-    exact = f"`export` is this folder's path. Texts of over {length} tokens were trained on {cut}"
-    exact += ", and all texts cleaned (markup for line breaks, white space, Unicode)" if reading["clean"] else ""
-    exact += ". What predicts for them in the same way:"
+    exact = "`export` is this folder's path. "
+    if reading.get("truncation") == "head_tail":
+        exact += (
+            f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
+        )
+    exact += "What predicts as after the training, empty texts included:"
     text = "A text." if task == "classification" else "A [MASK]."
     return USAGE.format(tag=PIPELINE_TAGS[task], options=options, exact=exact, text=text)
 
