@@ -76,7 +76,7 @@ def export_run(
         with scaled(network, None if isinstance(found, str) else found):
             network.save_pretrained(unfinished)
             clean = datamodule.reading["clean"]
-            write_tokenizer(datamodule.tokenizer, unfinished, clean=clean, strip=task == "classification")
+            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=task == "classification")
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(

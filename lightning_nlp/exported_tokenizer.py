@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ _CLEANING = (
 )
 
 
-def write_tokenizer(tokenizer: Any, folder: Path, *, clean: bool, strip: bool) -> None:
+def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, strip: bool) -> None:
     """Write a tokenizer that any version of transformers from 4.38 on opens.
 
     Args:
         tokenizer: The one trained with; it stays as it is.
         folder: Where to.
+        network: Which takes what it gives; transformers 4 hands on all of it.
         clean: Let it do first what `clean_text` does, but for rows of over 30 combining marks.
         strip: Whether outer white space goes too. Not where a text has masks: it is cut into pieces there.
     """
@@ -45,7 +47,9 @@ def write_tokenizer(tokenizer: Any, folder: Path, *, clean: bool, strip: bool) -
             backend.normalizer = normalizers.Sequence([*first, *([backend.normalizer] if backend.normalizer else [])])
         backend.save(str(folder / "tokenizer.json"))
     if clean or config["tokenizer_class"] == "TokenizersBackend":  # a model's own class would leave the cleaning out
-        config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": tokenizer.model_input_names}
+        takes = inspect.signature(network.forward).parameters
+        names = [name for name in tokenizer.model_input_names if name in takes]
+        config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": names}
     path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
