@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -17,10 +15,10 @@ from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
+from lightning_nlp.models.heads import head_on_positions, masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
 
-IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0
 
@@ -208,36 +206,6 @@ class MaskedLanguageModel(LightningModule):
             self.log(f"{stage}/{name}", value, sync_dist=True)
         for metric in metrics.values():
             metric.reset()
-
-
-def masked_positions(labels: Tensor) -> Tensor:
-    """Where the masked tokens of a batch are: (number of them,), counted through the rows of (B, T) labels."""
-    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-
-
-@contextmanager
-def head_on_positions(network: Any, positions: Tensor) -> Iterator[None]:
-    """Within this context a masked language model of transformers computes its head at some positions only.
-
-    The head over the vocabulary costs about as much as all the layers of a small encoder, and 85% of its rows
-    would be thrown away. The encoder runs in full; a hook hands the head the chosen rows of its output.
-
-    Args:
-        network: An unmodified `...ForMaskedLM`; its logits have the shape (1, n, vocabulary).
-        positions: The n positions, as `masked_positions` counts them.
-    """
-
-    def keep_positions(module: nn.Module, arguments: Any, output: Any) -> Any:
-        hidden = output.last_hidden_state.flatten(0, 1)
-        output.last_hidden_state = hidden.index_select(0, positions).unsqueeze(0)
-        return output
-
-    assert network.base_model is not network, "the encoder stands apart from its head"
-    hook = network.base_model.register_forward_hook(keep_positions)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _metrics() -> Any:

@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.mlm import MaskedLanguageModel, head_on_positions, masked_positions
+from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.optim import lr_lambda
 from tests import fitting
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer

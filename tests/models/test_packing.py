@@ -17,7 +17,7 @@ from transformers import (
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
-from lightning_nlp.models.mlm import head_on_positions, masked_positions
+from lightning_nlp.models.heads import head_on_positions, masked_positions
 from tests.conftest import invoke, read_metrics
 
 # One longer than the 128 tokens up to which attention is computed by plain operations, and a run of equal lengths
