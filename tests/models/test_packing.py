@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from lightning_nlp.data.collators import packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
 from lightning_nlp.models.heads import head_on_positions, masked_positions
@@ -235,6 +237,8 @@ def test_packing_that_cannot_be_had_is_an_error():
     module = module_with(AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES)), True)
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*--data.packing auto or false"):
         packing.choose(module)
+    with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*give --data.packing false"):
+        packing.forward(module.network, packed_batch([np.arange(5, 9), np.arange(5, 12)]))
 
 
 # --- a training
