@@ -23,7 +23,9 @@ def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict
     known = {"data": data.record()} if hasattr(data, "record") else {}
     tokenizer, parts = data.tokenizer, {"config": network.config.to_json_string()}
     if tokenizer is not None:
-        parts |= {"tokenizer": tokenizer.backend_tokenizer.to_str(), "max_length": tokenizer.model_max_length}
+        # a tokenizer keeps truncation and padding of its last call, and equal trainings write equal checkpoints
+        state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+        parts |= {"tokenizer": json.dumps(state), "max_length": tokenizer.model_max_length}
         parts |= {"special_tokens": tokenizer.special_tokens_map}
         known |= {"tokenizer": tokenizer_hash(tokenizer)}
     return {"task": task, "network": parts, **known, **more}

@@ -36,6 +36,13 @@ def test_what_a_data_module_records_is_kept_and_handed_to_it():
     assert found == [{"texts": 3}]
 
 
+def test_a_call_of_the_tokenizer_leaves_no_trace():
+    data = SimpleNamespace(tokenizer=word_tokenizer())
+    before = metadata.checkpoint_metadata("mlm", data, NETWORK)
+    data.tokenizer(["w1 w2 w3", "w4"], truncation=True, max_length=2, padding=True)
+    assert metadata.checkpoint_metadata("mlm", data, NETWORK) == before
+
+
 def changed(run, tmp_path, change):
     content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     change(content["lightning_nlp"])
