@@ -68,7 +68,7 @@ class HeldOut:
 
     def measure(self, network: Any) -> float:
         """The mean cross-entropy of the masked tokens, or the accuracy, with another network's weights."""
-        from lightning_nlp.models.mlm import head_on_positions
+        from lightning_nlp.models.heads import head_on_positions
 
         self.network.load_state_dict(network.state_dict())
         device, mlm = self.job["device"], self.job["task"] == "mlm"

@@ -65,7 +65,7 @@ def summarise(results: Sequence[dict[str, Any]], *, task: str, device: str, peak
         results: What the yardstick wrote, with the `round` that each belongs to.
         task: "mlm" or "cls".
         device: "cpu" or "cuda".
-        peak_flops: Of the device in bf16; None where it is not known, and so no MFU.
+        peak_flops: Of the device, in the precision of b, c and d; None where it is not known, and so no MFU.
 
     Returns:
         `contenders` by letter, `ratios` by the other's letter (with `goal`), and `equal_tokens`.
@@ -112,6 +112,7 @@ def markdown(summary: dict[str, Any], *, goals: bool = True) -> str:
     ]
     for letter, row in summary["contenders"].items():
         mfu = "not known" if row["mfu"] is None else f"{100 * row['mfu'].median:.1f}%"
+        mfu = "peak not measurable" if row["mfu"] is not None and row["mfu"].median > 1 else mfu
         loss = "–" if row["loss"] is None else f"{row['loss']:.3f}"
         cells = [row["tokens_per_s"].text(), row["step_ms"].text(), f"{row['tokens_per_step'].median:,.0f}"]
         lines.append(f"| {letter}. {row['name']} | {' | '.join(cells)} | {row['peak_gib'].text(2)} | {mfu} | {loss} |")

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lightning_nlp.data.collators import IGNORE_INDEX, packed_batch, pad_sequences
 from lightning_nlp.hardware import default_precision
-from lightning_nlp.models.mlm import masked_positions
+from lightning_nlp.models.heads import masked_positions
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
 

@@ -70,13 +70,14 @@ def peak_memory() -> int:
 
 
 def peak_flops(device: str) -> tuple[float | None, str]:
-    """FLOP/s of bf16 matrix products, and where the figure comes from: a data sheet for a GPU, measured for a CPU."""
+    """FLOP/s of matrix products in the precision of b, c and d, and where from: a GPU's data sheet, or measured."""
     from lightning_nlp import hardware
 
-    peak = hardware.peak_flops(torch.device(device), "bf16-mixed")
+    precision = hardware.default_precision(device)  # without bf16 units its product is emulated, far below any peak
+    peak = hardware.peak_flops(torch.device(device), precision)
     if device == "cuda":
-        return peak, f"{torch.cuda.get_device_name()}, {'data sheet' if peak else 'not in the table'}"
-    return peak, f"bf16 matmul, measured with {torch.get_num_threads()} threads"
+        return peak, f"{torch.cuda.get_device_name()}, {precision}, {'data sheet' if peak else 'not in the table'}"
+    return peak, f"{precision} matmul, measured with {torch.get_num_threads()} threads"
 
 
 class Yardstick:
@@ -183,5 +184,5 @@ if __name__ == "__main__":
     name = torch.cuda.get_device_name() if sys.argv[1] == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     from lightning_nlp.hardware import default_precision
 
-    bf16 = default_precision("cuda" if sys.argv[1] == "cuda" else "cpu") == "bf16-mixed"
+    bf16 = default_precision(sys.argv[1]) == "bf16-mixed"
     print(json.dumps({"peak_flops": peak, "source": source, "device": name, "bf16": bf16}))

@@ -99,7 +99,7 @@ class CLI(LightningCLI):
             seed_everything_default=42,
             save_config_callback=None,  # written by `_write_config`, whole, before anything else writes
             auto_configure_optimizers=False,  # a --lr_scheduler here would step once an epoch; the modules own theirs
-            load_from_checkpoint_support=False,  # the modules need their data module; a run's config.yaml names both
+            load_from_checkpoint_support=False,  # it works without, and a checkpoint names no class to import
             parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")} | PARSER | {"prog": "train.py"},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),

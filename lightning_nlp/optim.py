@@ -136,6 +136,15 @@ def num_training_steps(trainer: Trainer, batches_per_epoch: int | None) -> int |
     return max(1, min(ends)) if ends else None
 
 
+def train_batches(trainer: Trainer, data: Any) -> int | None:
+    """An epoch's batches as the data module tells them, or a loader of the user's own; None where there is no end."""
+    if hasattr(data, "train_batches"):
+        return data.train_batches
+    trainer.fit_loop.setup_data()  # too early (see above) for a loader that knows its place within an epoch
+    loader: Any = trainer.train_dataloader
+    return None if math.isinf(trainer.num_training_batches) else len(loader)
+
+
 def configure_adamw(
     module: nn.Module,
     *,
@@ -194,8 +203,7 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
 
     Args:
         module: A module that calls this in its `configure_optimizers`.
-        data: The data module, with `train_batches` as for `num_training_steps`, and `max_tokens` as for
-            `limit_tokens`.
+        data: The data module, with `max_tokens` as for `limit_tokens`; see `train_batches`.
 
     Returns:
         What `configure_optimizers` returns.
@@ -205,7 +213,7 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
     configured = configure_adamw(
         module,
         **settings,
-        num_training_steps=num_training_steps(module.trainer, data.train_batches),
+        num_training_steps=num_training_steps(module.trainer, train_batches(module.trainer, data)),
         fused=module.trainer.precision != "16-mixed",
     )
     # Lightning keeps the gradients until the next backward pass, so that they take room through the forward
@@ -225,7 +233,7 @@ def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: An
     if module.trainer.state.fn != "fit":
         return
     limit_tokens(module.trainer, data)
-    hparams, steps = module.hparams, num_training_steps(module.trainer, data.train_batches)
+    hparams, steps = module.hparams, num_training_steps(module.trainer, train_batches(module.trainer, data))
     before, now = checkpoint.get("hyper_parameters", {}).get("freeze"), hparams.get("freeze")
     if before != now:
         raise UserError(

@@ -24,8 +24,7 @@ from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
-from lightning_nlp.models.heads import last_layer
-from lightning_nlp.models.mlm import head_on_positions
+from lightning_nlp.models.heads import head_on_positions, last_layer
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: max_length, truncation and clean

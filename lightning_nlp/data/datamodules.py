@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from lightning_nlp.data.base import MASKING, TextDataModule
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
+from lightning_nlp.data.budget import cut
 from lightning_nlp.data.collators import collate_classification, collate_mlm
 from lightning_nlp.data.plan import WINDOW_BATCHES
 from lightning_nlp.data.sources import Source, labelled_source, text_source
@@ -112,6 +114,15 @@ class TextClassificationDataModule(TextDataModule):
     def class_counts(self) -> list[int]:
         """The number of training examples of each class."""
         return self.facts["train"]["class_counts"]
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The test split in its order, for `Trainer.predict`."""
+        lengths = self.token_rows["test"].lengths
+        room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
+        batches = cut(lengths, np.arange(len(lengths)), room, packed=self.packs)
+        collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
+        keys = [(0, rows.tolist()) for rows in batches]
+        return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing alone."""
@@ -347,6 +358,13 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             pin_memory=torch.cuda.is_available(),
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
+        )
+
+    def predict_dataloader(self) -> Any:
+        """None: the test measures the masks of its texts."""
+        raise UserError(
+            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of such, or use "
+            "`python train.py predict --run RUN --input FILE`."
         )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:

@@ -29,9 +29,10 @@ IGNORE_INDEX = -100
 class SequenceClassifier(LightningModule):
     """A text encoder that puts each text into one of several classes.
 
-    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts. A
-    batch is a dict of `input_ids` and `attention_mask` (B, T), or of the packed form (see `packing.forward`),
-    and `labels` (B,); a row whose label is -100 counts nowhere.
+    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts, or
+    out of a checkpoint, with `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask`
+    (B, T), or of the packed form (see `packing.forward`), and `labels` (B,); a row whose label is -100 counts
+    nowhere.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
@@ -56,6 +57,8 @@ class SequenceClassifier(LightningModule):
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
             n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
             alike.
+        label_names: The classes' names in the order of their ids, to train on a DataLoader of one's own, with
+            `pretrained`; null takes the data module's.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class SequenceClassifier(LightningModule):
         warmup_ratio: float = 0.06,
         label_smoothing: float = 0.0,
         class_weights: Literal["balanced"] | list[float] | None = None,
+        label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
@@ -89,6 +93,8 @@ class SequenceClassifier(LightningModule):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
         self.save_hyperparameters()
         self.network: Any = None
+        self.label_names, self.tokenizer = label_names, None  # the data's, and for batches without a data module
+        self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
         self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
         self._accumulated = AccumulatedMean()
@@ -96,25 +102,33 @@ class SequenceClassifier(LightningModule):
 
     def configure_model(self) -> None:
         """Build the network, its loss weights and its metrics, once the data module knows the labels."""
-        if self.network is not None:
+        if hasattr(self, "val_loss") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
             return
         from transformers import AutoModelForSequenceClassification
 
         data = self._data
-        labels = list(data.label_names)
-        self.network = encoder.build(
-            AutoModelForSequenceClassification,
-            self.hparams,
-            tokenizer=data.tokenizer,
-            max_length=data.max_length,
-            max_position_embeddings=data.max_length,
-            device=self.trainer.strategy.root_device,
-            id2label=dict(enumerate(labels)),
-            label2id={label: index for index, label in enumerate(labels)},
-            problem_type="single_label_classification",
-        )
-        self.packs = packing.choose(self)
-        weights = _class_weights(self.hparams["class_weights"], list(data.class_counts), labels)
+        labels, ours = list(data.label_names or []), self.hparams["label_names"]
+        if not labels or ours not in (None, labels):
+            raise UserError(
+                f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
+                "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
+            )
+        if self.network is None:
+            self.network = encoder.build(
+                AutoModelForSequenceClassification,
+                self.hparams,
+                tokenizer=data.tokenizer,
+                max_length=getattr(data, "max_length", 0),
+                max_position_embeddings=getattr(data, "max_length", 0),
+                device=self.trainer.strategy.root_device,
+                id2label=dict(enumerate(labels)),
+                label2id={label: index for index, label in enumerate(labels)},
+                problem_type="single_label_classification",
+            )
+        elif self.loaded:
+            metadata.check_loaded(self, self._metadata(), data)
+        self.label_names, self.tokenizer, self.packs = labels, data.tokenizer, packing.choose(self)
+        weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
         self.register_buffer("class_weights", weights, persistent=False)
         self.val_loss, self.val_metrics = _mean(), _metrics(len(labels), "val/")
         self.test_loss, self.test_metrics = _mean(), _metrics(len(labels), "test/")
@@ -123,15 +137,16 @@ class SequenceClassifier(LightningModule):
         """The logits of each class.
 
         Args:
-            batch: `input_ids` and `attention_mask`, (B, T).
+            batch: `input_ids` and `attention_mask`, (B, T), or the packed form of B sequences.
 
         Returns:
-            Float32, (B, number of classes).
+            Float32, (B, number of classes), in the order of the batch.
         """
         return packing.forward(self.network, batch).logits.float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy as PyTorch's mean reduction has it, over all batches accumulated for a step."""
+        packing.check_batch(batch, "labels")
         logits, labels, weights = self(batch), batch["labels"], self.class_weights
         loss_sum = F.cross_entropy(
             logits, labels, weight=weights, reduction="sum", label_smoothing=self.hparams["label_smoothing"]
@@ -182,8 +197,9 @@ class SequenceClassifier(LightningModule):
         self._log_metrics("test")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class, (B, number of classes)."""
-        return self(batch).softmax(dim=-1)
+        """The probability of each class, (B, number of classes), in the order of `rows` where the batch has them."""
+        probabilities = self(batch).softmax(dim=-1)
+        return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule asked for; see `configure_module`."""
@@ -194,22 +210,27 @@ class SequenceClassifier(LightningModule):
         checkpoint["lightning_nlp"] = self._metadata()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
+        """Refuse another task's weights, and let this run's settings win; without a Trainer, build the network."""
+        if not encoder.attached(self):
+            metadata.rebuild(self, checkpoint, "classification")
+            self.label_names = checkpoint["lightning_nlp"]["label_names"]
+            return
         metadata.check_checkpoint(checkpoint, self._metadata(), self._data)
         restore_module(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:
-        # known by its attributes alone: models do not import the data modules
-        return self.trainer.datamodule  # type: ignore[attr-defined]
+        # known by its attributes alone: models do not import the data modules; one of the user's own may have none
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data if hasattr(data, "tokenizer") else self
 
     def _metadata(self) -> dict[str, Any]:
-        return metadata.checkpoint_metadata(
-            "classification", self._data, label_names=[str(name) for name in self._data.label_names]
-        )
+        labels = [str(name) for name in self._data.label_names]
+        return metadata.checkpoint_metadata("classification", self._data, self.network, label_names=labels)
 
     def _evaluate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Keep a batch's results; the loss is the plain one, without label smoothing or class weights."""
+        packing.check_batch(batch, "labels")
         logits, labels = self(batch), batch["labels"]
         losses = F.cross_entropy(logits, labels, reduction="none")
         self._evaluated.append((losses, logits.argmax(dim=-1), labels))
@@ -227,12 +248,14 @@ class SequenceClassifier(LightningModule):
 
 
 def _class_weights(
-    setting: Literal["balanced"] | list[float] | None, counts: list[int], labels: list[str]
+    setting: Literal["balanced"] | list[float] | None, counts: list[int] | None, labels: list[str]
 ) -> Tensor | None:
     """The weight of each class, (number of classes,), or None for equal ones."""
     if setting is None:
         return None
     if setting == "balanced":
+        if counts is None:
+            raise UserError("class_weights balanced needs a data module to count: give --model.class_weights a list.")
         empty = [label for label, count in zip(labels, counts, strict=True) if count == 0]
         if empty:
             raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
@@ -30,6 +31,14 @@ ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 # Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another
 # tokenizer.
 MOST_UNUSED_ROWS = 1024
+
+
+def attached(module: LightningModule) -> bool:
+    """Whether a module has a Trainer: in `load_from_checkpoint` it has none."""
+    try:
+        return bool(module.trainer)
+    except RuntimeError:
+        return False
 
 
 def check_settings(
@@ -62,7 +71,7 @@ def build(
     auto_class: Any,
     hparams: Mapping[str, Any],
     *,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerFast | None,
     max_length: int,
     max_position_embeddings: int,
     device: torch.device,
@@ -74,8 +83,8 @@ def build(
         auto_class: A transformers `AutoModelFor...` class.
         hparams: `pretrained`, `dropout` and `attention_dropout`; without `pretrained` also `n_layers`,
             `n_heads`, `dim` and `hidden_dim`; with it perhaps `keep_head` and `freeze`.
-        tokenizer: The data's tokenizer.
-        max_length: The data's longest sequence, in tokens.
+        tokenizer: The data's tokenizer; None for a loader of the user's own, with a pretrained network.
+        max_length: The data's longest sequence, in tokens; 0 where it is not known.
         max_position_embeddings: Positions of a new network.
         device: Where it will train, and whose memory a new network must fit into.
         **config_overrides: Attributes of the configuration, such as `id2label`.
@@ -88,10 +97,13 @@ def build(
         network = from_pretrained(
             auto_class, hparams["pretrained"], keep_head=hparams.get("keep_head", False), **overrides
         )
-        check_tokenizer(network.config, tokenizer)
+        if tokenizer is not None:
+            check_tokenizer(network.config, tokenizer)
         freeze(network, hparams.get("freeze"))
     elif hparams.get("freeze") is not None or hparams.get("keep_head"):
         raise UserError("--model.freeze and --model.keep_head are for a pretrained model: give --model.pretrained too.")
+    elif tokenizer is None:
+        raise UserError("A new network needs a data module's tokenizer: give `pretrained`, or fit with a data module.")
     else:
         config = distilbert_config(
             **{name: hparams[name] for name in ("n_layers", "n_heads", "dim", "hidden_dim")},
@@ -187,7 +199,7 @@ def from_config(
     """
     config.update(config_overrides)
     set_dropout(config, dropout, attention_dropout)
-    return auto_class.from_config(config, dtype=torch.float32).train()
+    return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False).train()
 
 
 def from_pretrained(

@@ -2,22 +2,74 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import tokenizer_hash
+from lightning_nlp.models.encoder import from_config
+from lightning_nlp.models.freezing import freeze
 
 
-def checkpoint_metadata(task: str, data: Any, **more: Any) -> dict[str, Any]:
+def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict[str, Any]:
     """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
 
     Args:
         task: "classification" or "mlm".
         data: The data module, whose `record` says what is trained on; one of the user's own has none.
+        network: What `rebuild` makes anew, with the data's tokenizer if it has one.
         **more: Other facts that a run must share with the checkpoint it loads.
     """
     known = {"data": data.record()} if hasattr(data, "record") else {}
-    return {"task": task, "tokenizer": tokenizer_hash(data.tokenizer), **known, **more}
+    tokenizer, parts = data.tokenizer, {"config": network.config.to_json_string()}
+    if tokenizer is not None:
+        # a tokenizer keeps truncation and padding of its last call, and equal trainings write equal checkpoints
+        state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+        parts |= {"tokenizer": json.dumps(state), "max_length": tokenizer.model_max_length}
+        parts |= {"special_tokens": tokenizer.special_tokens_map}
+        known |= {"tokenizer": tokenizer_hash(tokenizer)}
+    return {"task": task, "network": parts, **known, **more}
+
+
+def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
+    """Give a module its network and tokenizer back, in `load_from_checkpoint`, which loads the weights afterwards.
+
+    Args:
+        module: Without a Trainer; its `network`, `tokenizer` and `loaded` are set.
+        checkpoint: What `on_load_checkpoint` receives.
+        task: "classification" or "mlm".
+
+    Raises:
+        UserError: If the checkpoint is of another task, or from before it held what this needs.
+    """
+    import transformers
+    from tokenizers import Tokenizer
+
+    auto_class = transformers.AutoModelForMaskedLM if task == "mlm" else transformers.AutoModelForSequenceClassification
+    found = module.loaded = checkpoint.get("lightning_nlp", {})
+    if found.get("task", task) != task:
+        raise UserError(f"The checkpoint's task is {found['task']!r}, not {task!r}: load it with the other class.")
+    if "network" not in found:
+        raise UserError(
+            "The checkpoint does not tell its network, as those of earlier versions do not: load its run's export with "
+            f"transformers.{auto_class.__name__}.from_pretrained('RUN/export')."
+        )
+    parts, hparams = found["network"], module.hparams
+    config = json.loads(parts["config"])
+    config.pop("attn_implementation", None)  # a stranger's might name code on the Hub
+    rates = {name: hparams[name] for name in ("dropout", "attention_dropout")}
+    module.network = from_config(auto_class, transformers.AutoConfig.for_model(**config), **rates)
+    freeze(module.network, hparams["freeze"])
+    if "tokenizer" in parts:
+        names = parts["special_tokens"] | {"model_max_length": parts["max_length"]}
+        backend = Tokenizer.from_str(parts["tokenizer"])
+        module.tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+def check_loaded(module: Any, expected: dict[str, Any], data: Any) -> None:
+    """`check_checkpoint` for a module out of `load_from_checkpoint`; it may be fitted to other texts."""
+    fitted = module.trainer.state.fn == "fit"
+    check_checkpoint({"lightning_nlp": module.loaded}, expected, None if fitted else data)
 
 
 def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any], data: Any) -> None:

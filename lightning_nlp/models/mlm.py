@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -17,10 +15,10 @@ from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
+from lightning_nlp.models.heads import head_on_positions, masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
 
-IGNORE_INDEX = -100
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0
 
@@ -28,9 +26,10 @@ LARGEST_LOG_PERPLEXITY = 80.0
 class MaskedLanguageModel(LightningModule):
     """A text encoder trained to guess masked tokens.
 
-    The tokenizer and the number of batches come from the data module when the Trainer starts. A batch is a
-    dict of `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens,
-    and `masked`, the places of those; or of the packed form, see `packing.forward`.
+    The tokenizer and the number of batches come from the data module when the Trainer starts, or out of a
+    checkpoint with `load_from_checkpoint`; a `pretrained` one trains on a DataLoader of one's own too. A batch is
+    a dict of `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens,
+    and perhaps `masked`, the places of those; or of the packed form, see `packing.forward`.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
@@ -73,36 +72,44 @@ class MaskedLanguageModel(LightningModule):
         encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
         self.save_hyperparameters()
         self.network: Any = None
+        self.tokenizer = None  # the data's, and for batches without a data module
+        self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
         self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self._accumulated = AccumulatedMean()
 
     def configure_model(self) -> None:
         """Build the network and its metrics, once the data module has a tokenizer."""
-        if self.network is not None:
+        if hasattr(self, "val_metrics") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
             return
         from transformers import AutoModelForMaskedLM
 
         data = self._data
-        self.network = encoder.build(
-            AutoModelForMaskedLM,
-            self.hparams,
-            tokenizer=data.tokenizer,
-            max_length=data.max_length,
-            max_position_embeddings=self.hparams["max_position_embeddings"],
-            device=self.trainer.strategy.root_device,
-        )
-        self.packs = packing.choose(self)
+        if self.network is None:
+            self.network = encoder.build(
+                AutoModelForMaskedLM,
+                self.hparams,
+                tokenizer=data.tokenizer,
+                max_length=getattr(data, "max_length", 0),
+                max_position_embeddings=self.hparams["max_position_embeddings"],
+                device=self.trainer.strategy.root_device,
+            )
+        elif self.loaded:
+            metadata.check_loaded(self, metadata.checkpoint_metadata("mlm", data, self.network), data)
+        self.tokenizer, self.packs = data.tokenizer, packing.choose(self)
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits at the masked tokens.
 
         Args:
-            batch: `input_ids`, `attention_mask` and `labels`, (B, T).
+            batch: `input_ids`, `attention_mask` and `labels`, (B, T), or the packed form.
 
         Returns:
-            Float32, (number of labels other than -100, vocabulary), row by row of the batch.
+            Float32, (number of labels other than -100, vocabulary), row by row of the batch. Those of all tokens,
+            (B, T, vocabulary), where a padded batch has no `labels`.
         """
+        if "labels" not in batch:
+            return packing.forward(self.network, batch).logits.float()
         return self._guess(batch)[0].float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -155,20 +162,26 @@ class MaskedLanguageModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
-        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data)
+        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data, self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse another task's weights, and let this run's settings win over the checkpoint's."""
-        metadata.check_checkpoint(checkpoint, metadata.checkpoint_metadata("mlm", self._data), self._data)
+        """Refuse another task's weights, and let this run's settings win; without a Trainer, build the network."""
+        if not encoder.attached(self):
+            metadata.rebuild(self, checkpoint, "mlm")
+            return
+        expected = metadata.checkpoint_metadata("mlm", self._data, self.network)
+        metadata.check_checkpoint(checkpoint, expected, self._data)
         restore_module(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:
-        # known by its attributes alone: models do not import the data modules
-        return self.trainer.datamodule  # type: ignore[attr-defined]
+        # known by its attributes alone: models do not import the data modules; one of the user's own may have none
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data if hasattr(data, "tokenizer") else self
 
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
+        packing.check_batch(batch, "labels")
         # the collate function counts them on the host; to ask the device would be to wait for it
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
         with head_on_positions(self.network, positions):
@@ -208,36 +221,6 @@ class MaskedLanguageModel(LightningModule):
             self.log(f"{stage}/{name}", value, sync_dist=True)
         for metric in metrics.values():
             metric.reset()
-
-
-def masked_positions(labels: Tensor) -> Tensor:
-    """Where the masked tokens of a batch are: (number of them,), counted through the rows of (B, T) labels."""
-    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-
-
-@contextmanager
-def head_on_positions(network: Any, positions: Tensor) -> Iterator[None]:
-    """Within this context a masked language model of transformers computes its head at some positions only.
-
-    The head over the vocabulary costs about as much as all the layers of a small encoder, and 85% of its rows
-    would be thrown away. The encoder runs in full; a hook hands the head the chosen rows of its output.
-
-    Args:
-        network: An unmodified `...ForMaskedLM`; its logits have the shape (1, n, vocabulary).
-        positions: The n positions, as `masked_positions` counts them.
-    """
-
-    def keep_positions(module: nn.Module, arguments: Any, output: Any) -> Any:
-        hidden = output.last_hidden_state.flatten(0, 1)
-        output.last_hidden_state = hidden.index_select(0, positions).unsqueeze(0)
-        return output
-
-    assert network.base_model is not network, "the encoder stands apart from its head"
-    hook = network.base_model.register_forward_hook(keep_positions)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _metrics() -> Any:

@@ -7,7 +7,7 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,17 +123,26 @@ def forward(network: Any, batch: dict[str, Any]) -> Any:
     """A network's output for a padded or a packed batch.
 
     Args:
-        network: A `...ForMaskedLM` or `...ForSequenceClassification`, `enable`d for packed batches.
+        network: A `...ForMaskedLM` or `...ForSequenceClassification`; the first packed batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
 
     Returns:
         transformers' output. Its logits are (n, number of classes) for n sequences, in both forms; those of a
         masked language model are (1, tokens, vocabulary) for a packed batch, with a few rows more on a CPU.
+
+    Raises:
+        UserError: If the batch is neither, or packed for a network that cannot compute it.
     """
     if "cu_seqlens" not in batch:
+        check_batch(batch, "input_ids", "attention_mask")
         return network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     config, cu_seqlens = network.config, batch["cu_seqlens"]
     tokens, positions = batch["input_ids"], batch["position_ids"]
+    if config._attn_implementation != NAME:  # nobody has chosen: a module out of a checkpoint, or a loader's batches
+        precision = "16" if torch.is_autocast_enabled(tokens.device.type) else str(network.dtype)
+        if reason := why_not(network, device=tokens.device, precision=precision):
+            raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
+        enable(network)
     if config.model_type in POSITIONS_AFTER_PADDING:
         positions = positions + config.pad_token_id + 1
     if not tokens.is_cuda:
@@ -141,6 +150,15 @@ def forward(network: Any, batch: dict[str, Any]) -> Any:
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
     with sequences(cu_seqlens, batch["max_seqlen"], tokens.shape[1]), first_tokens(network, cu_seqlens):
         return network(input_ids=tokens, position_ids=positions)
+
+
+def check_batch(batch: Any, *names: str) -> None:
+    """Raise a UserError unless a batch is a dict of these names; one out of a loader of the user's own may be none."""
+    if not (isinstance(batch, Mapping) and batch.keys() >= set(names)):
+        raise UserError(
+            f"A batch is a {type(batch).__name__} without {' or '.join(names)}: give a DataLoader of dicts with "
+            "input_ids, attention_mask and, to train or measure, labels, or a data module."
+        )
 
 
 @contextmanager

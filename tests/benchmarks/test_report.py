@@ -59,6 +59,25 @@ def test_an_unknown_peak_gives_no_mfu_and_a_missed_goal_says_so():
     assert "| d / b | 1.11 | 2: **missed** |" in table
 
 
+def test_a_peak_below_what_was_reached_is_none():
+    import report
+
+    table = report.markdown(report.summarise([result("d", 0)], task="mlm", device="cpu", peak_flops=4e9))  # 5e9 reached
+    assert "| peak not measurable |" in table
+    assert "%" not in table
+
+
+def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
+    """A CPU without bf16 units emulates its product, and trains in float32 sixty times as fast."""
+    from yardstick import peak_flops
+
+    monkeypatch.setattr("lightning_nlp.hardware._cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("lightning_nlp.hardware._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype])
+    peak, source = peak_flops("cpu")
+    assert peak == 1e11
+    assert source.startswith("32-true matmul, measured")
+
+
 def test_the_loss_is_that_of_the_second_half_of_the_tokens():
     import report
 
@@ -152,5 +171,7 @@ def test_the_quick_benchmark_runs(task, tmp_path):
     saved = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert [r["contender"] for r in saved["results"]] == ["a", "b", "c", "d"]
     assert all(r["tokens"] > 0 and r["seconds"] > 0 and r["peak_memory"] > 2**25 for r in saved["results"])
-    assert "lightning_nlp, default configuration" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    table = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "lightning_nlp, default configuration" in table
+    assert "peak not measurable" not in table
     assert (tmp_path / "results.png").is_file()

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from lightning_nlp.callbacks.ema import TRAINED
+from lightning_nlp.models.classification import SequenceClassifier
 from tests.conftest import invoke, read_metrics
 
 DECAY = ["--ema_decay", "0.9"]
@@ -61,6 +62,8 @@ def test_validated_chosen_tested_exported_and_told_are_one(more, tiny_cls, tmp_p
     exported = load_file(outcome.run / "export" / "model.safetensors")
     assert all(best["state_dict"][f"network.{name}"].equal(value) for name, value in exported.items())
     assert not all(best[TRAINED][f"network.{name}"].equal(value) for name, value in exported.items())
+    loaded = SequenceClassifier.load_from_checkpoint(outcome.run / "checkpoints" / "best.ckpt").state_dict()
+    assert all(loaded[f"network.{name}"].equal(value) for name, value in exported.items())
     rows = read_metrics(outcome.run)
     for command, column in (("test", "test/loss"), ("validate", "val/loss")):
         logged = {int(row["step"]): row[column] for row in rows if row.get(column)}

@@ -60,8 +60,8 @@ def test_another_key_is_another_folder(tmp_path, change):
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("harm", ["missing", "truncated", "no sizes", "half of the sizes"])
-def test_a_damaged_folder_is_made_anew(tmp_path, harm):
+@pytest.mark.parametrize("harm", ["missing", "truncated", "flipped bit", "no sizes", "half of the sizes"])
+def test_a_damaged_folder_is_made_anew(tmp_path, harm, caplog):
     folder = cached_folder(tmp_path, KEY, writer([]))
     data, sizes = folder / "inner" / "data.txt", folder.with_name(f"{folder.name}.sizes")
     match harm:
@@ -69,6 +69,8 @@ def test_a_damaged_folder_is_made_anew(tmp_path, harm):
             data.unlink()
         case "truncated":
             os.truncate(data, 3)
+        case "flipped bit":
+            data.write_text("whome")  # one bit of the l
         case "no sizes":
             sizes.unlink()
         case _:
@@ -76,6 +78,7 @@ def test_a_damaged_folder_is_made_anew(tmp_path, harm):
     calls = []
     assert cached_folder(tmp_path, KEY, writer(calls)) == folder
     assert len(calls) == 1
+    assert f"The cache {folder} is damaged" in caplog.text
     assert data.read_text() == "whole"
     assert cached_folder(tmp_path, KEY, writer(calls)) == folder
     assert len(calls) == 1

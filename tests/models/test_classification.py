@@ -2,13 +2,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from lightning.pytorch import LightningDataModule, seed_everything
 from torch.utils.data import DataLoader
 
+from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.optim import lr_lambda
 from tests import fitting
+from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 LABELS = ["bad", "fair", "good"]
@@ -212,3 +215,110 @@ def test_a_checkpoint_holds_plain_types_and_says_what_it_is(tmp_path):
     assert (metadata["task"], metadata["label_names"], len(metadata["tokenizer"])) == ("classification", LABELS, 64)
     assert content["hyper_parameters"]["lr"] == 1e-3
     assert content["hyper_parameters"]["class_weights"] is None
+
+
+# --- out of a checkpoint, and on batches of one's own
+
+
+def data_of(run, **changes):
+    settings = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
+    return TextClassificationDataModule(**settings | changes)
+
+
+def test_a_module_out_of_its_checkpoint_gives_what_the_run_measured(cls_run, tmp_path):
+    module = SequenceClassifier.load_from_checkpoint(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    (metrics,) = fitting.trainer(tmp_path).test(module, datamodule=data_of(cls_run), verbose=False)
+    (row,) = [row for row in read_metrics(cls_run) if row.get("test/loss")]
+    assert metrics == pytest.approx({name: float(row[name]) for name in metrics}, rel=1e-6)
+
+
+def test_it_takes_batches_of_any_form_and_predicts_in_the_order_of_the_texts(cls_run, tmp_path):
+    found = []
+    for packing in (True, False):
+        module = SequenceClassifier.load_from_checkpoint(cls_run / "checkpoints" / "best.ckpt").eval()
+        data = data_of(cls_run, packing=packing)
+        data.setup()
+        with torch.no_grad():
+            batches = [(batch["rows"], module(batch)) for batch in data.test_dataloader()]
+            for row in range(len(data.token_rows["test"].lengths)):  # as a tokenizer gives them
+                ids = torch.from_numpy(np.array(data.token_rows["test"][[row]]["input_ids"]))
+                found.append(module({"input_ids": ids, "attention_mask": torch.ones_like(ids)})[0].softmax(-1))
+        rows, logits = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        predicted = torch.cat(fitting.trainer(tmp_path).predict(module, datamodule=data))
+        torch.testing.assert_close(predicted[rows], logits.softmax(-1))
+        torch.testing.assert_close(predicted, torch.stack(found[-len(predicted) :]))
+
+
+def test_it_knows_its_tokenizer(cls_run):
+    from transformers import AutoTokenizer
+
+    module = SequenceClassifier.load_from_checkpoint(cls_run / "checkpoints" / "best.ckpt")
+    exported, text = AutoTokenizer.from_pretrained(cls_run / "export"), ["the film was superb", "dull"]
+    settings = {"padding": True, "truncation": True}
+    assert module.tokenizer(text, **settings)["input_ids"] == exported(text, **settings)["input_ids"]
+    assert module.tokenizer.model_max_length == exported.model_max_length
+
+
+@pytest.fixture
+def bert(tmp_path):
+    from transformers import BertForMaskedLM
+
+    BertForMaskedLM(bert_config()).save_pretrained(tmp_path / "bert")
+    return {**EXACT, "pretrained": str(tmp_path / "bert")}
+
+
+class Rows(LightningDataModule):
+    """Loaders and nothing else."""
+
+    def train_dataloader(self):
+        return Texts().train_dataloader()
+
+    val_dataloader = train_dataloader
+
+
+def test_a_loader_of_ones_own_trains_as_a_data_module_does(bert, tmp_path):
+    with_module, _, _ = fit(tmp_path, Texts(), {"max_epochs": 2, "limit_train_batches": 2}, **bert)
+    seed_everything(0)
+    module = SequenceClassifier(**bert, label_names=LABELS)
+    loader, run = Texts().train_dataloader(), fitting.trainer(tmp_path, max_epochs=2, limit_train_batches=2)
+    run.fit(module, loader, loader)
+    assert run.callback_metrics["val/loss"] > 0
+    expected = with_module.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
+    # what comes out of its checkpoint needs no more, also where the frozen parts stay so
+    run.save_checkpoint(tmp_path / "own.ckpt")
+    again = SequenceClassifier.load_from_checkpoint(tmp_path / "own.ckpt", freeze="embeddings", weights_only=True)
+    fitting.trainer(tmp_path).fit(again, datamodule=Rows())
+    moved = [name for name, value in again.state_dict().items() if not torch.equal(value, expected[name])]
+    assert moved
+    assert not any(".embeddings." in name for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch", "message"),
+    [
+        ({}, None, "The labels of the data are not known, .*give SequenceClassifier both label_names and pretrained"),
+        ({"label_names": LABELS, "pretrained": None}, None, "give `pretrained`, or fit with a data module"),
+        ({"label_names": LABELS, "class_weights": "balanced"}, None, "needs a data module.*give .* a list"),
+        ({"label_names": LABELS}, (torch.ones(4), torch.ones(4)), "is a list without labels: give .* of dicts with"),
+        ({"label_names": LABELS}, {"input_ids": torch.ones(4)}, "is a dict without labels: give a .* of dicts with"),
+        ({"label_names": LABELS}, {"labels": torch.ones(4)}, "is a dict without input_ids or attention_mask: give"),
+    ],
+    ids=["labels", "tokenizer", "counts", "tuples", "no labels", "no inputs"],
+)
+def test_what_a_loader_alone_does_not_tell(settings, batch, message, bert, tmp_path):
+    loader = DataLoader([batch], batch_size=None) if batch else Texts().train_dataloader()
+    with pytest.raises(UserError, match=message):
+        fitting.trainer(tmp_path).fit(SequenceClassifier(**bert | settings), loader, loader)
+
+
+def test_labels_must_be_those_of_the_data(cls_run, tmp_path):
+    with pytest.raises(
+        UserError, match=r"labels of the data are \['bad', .*label_names is \['good'\]: .* leave .* out"
+    ):
+        fit(tmp_path, Texts(), label_names=["good"])
+    module = SequenceClassifier.load_from_checkpoint(cls_run / "checkpoints" / "best.ckpt")
+    with pytest.raises(
+        UserError, match=r"label_names is \['neg', 'pos'\], and this run's is \['bad', 'fair', 'good'\]"
+    ):
+        fitting.trainer(tmp_path).fit(module, datamodule=Texts())

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from lightning.pytorch import LightningDataModule, seed_everything
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -19,10 +20,13 @@ from transformers import (
     RobertaConfig,
 )
 
+from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.mlm import MaskedLanguageModel, head_on_positions, masked_positions
+from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.optim import lr_lambda
 from tests import fitting
+from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "warmup_ratio": 0.0}
@@ -270,3 +274,60 @@ def test_a_checkpoint_resumes_with_the_command_line_and_refuses_another_tokenize
     other = Sentences(tokenizer=word_tokenizer(45, pad_first=False))
     with pytest.raises(UserError, match=r"tokenizer is .*--data.tokenizer"):
         fitting.trainer(tmp_path).fit(module, datamodule=other, ckpt_path=path, weights_only=True)
+
+
+# --- out of a checkpoint, and on batches of one's own
+
+
+def loaded(run, **changes):
+    """The module of a run's best checkpoint, and the run's data."""
+    settings = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    module = MaskedLanguageModel.load_from_checkpoint(checkpoint, weights_only=True)
+    return module.eval(), MaskedLanguageModelingDataModule(**settings | changes)
+
+
+def test_a_module_out_of_its_checkpoint_gives_what_the_run_measured(mlm_run, tmp_path):
+    module, data = loaded(mlm_run)
+    (metrics,) = fitting.trainer(tmp_path).test(module, datamodule=data, verbose=False)
+    (row,) = [row for row in read_metrics(mlm_run) if row.get("test/loss")]
+    assert metrics == pytest.approx({name: float(row[name]) for name in metrics}, rel=1e-6)
+
+
+def test_it_gives_the_logits_of_its_export_in_batches_of_any_form(mlm_run):
+    exported = AutoModelForMaskedLM.from_pretrained(mlm_run / "export").eval()
+    found, expected = {}, []
+    with torch.no_grad():
+        for packing in (True, False):
+            module, data = loaded(mlm_run, packing=packing)
+            data.setup()
+            batches = list(data.test_dataloader())
+            found[packing] = torch.cat([module(batch) for batch in batches])
+        for batch in batches:
+            inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+            logits = exported(**inputs).logits
+            torch.testing.assert_close(module(inputs), logits)
+            expected.append(logits[batch["labels"] != -100])
+    torch.testing.assert_close(found[False], torch.cat(expected))
+    torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-5)  # both have the longest text first
+
+
+def test_a_loader_of_ones_own_trains_as_a_data_module_does(tmp_path):
+    from transformers import BertForMaskedLM
+
+    BertForMaskedLM(bert_config()).save_pretrained(tmp_path / "bert")
+    bert = {**EXACT, "pretrained": str(tmp_path / "bert")}
+    with_module, _, _ = fit(tmp_path, Sentences(), {"max_epochs": 2}, **bert)
+    seed_everything(0)
+    module, loader = MaskedLanguageModel(**bert), Sentences().train_dataloader()
+    run = fitting.trainer(tmp_path, max_epochs=2)
+    run.fit(module, loader, loader)
+    expected = with_module.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
+    assert [len(logits) for logits in run.predict(module, loader)] == [15, 17, 17]  # at the masked tokens
+
+
+def test_a_data_module_has_nothing_to_predict(mlm_run, tmp_path):
+    module, data = loaded(mlm_run)
+    with pytest.raises(UserError, match=r"predicts for texts with \[MASK\]: give .*predict --run RUN --input FILE"):
+        fitting.trainer(tmp_path).predict(module, datamodule=data)

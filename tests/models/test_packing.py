@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,10 @@ from transformers import (
     RobertaConfig,
 )
 
+from lightning_nlp.data.collators import packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
-from lightning_nlp.models.mlm import head_on_positions, masked_positions
+from lightning_nlp.models.heads import head_on_positions, masked_positions
 from tests.conftest import invoke, read_metrics
 
 # One longer than the 128 tokens up to which attention is computed by plain operations, and a run of equal lengths
@@ -235,6 +237,8 @@ def test_packing_that_cannot_be_had_is_an_error():
     module = module_with(AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES)), True)
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*--data.packing auto or false"):
         packing.choose(module)
+    with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*give --data.packing false"):
+        packing.forward(module.network, packed_batch([np.arange(5, 9), np.arange(5, 12)]))
 
 
 # --- a training
