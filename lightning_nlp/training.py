@@ -114,6 +114,7 @@ class Training:
         trainer, run_dir = self.trainer, self.run.path
         self._epochs()
         best = self._best_checkpoint()
+        step = int(runs.load_checkpoint(best)["global_step"])
         # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would
         # be too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
@@ -122,7 +123,8 @@ class Training:
         facts = {
             **self._facts(fit_seconds),
             "checkpoint": str(best.relative_to(run_dir.resolve())),
-            "validation": self._best_score(best),
+            "checkpoint_step": step,
+            "validation": self._best_score(step),
             "test": metrics,
         }
         if trainer.is_global_zero:
@@ -175,21 +177,17 @@ class Training:
             report_end(self.run.path, self._facts(time.monotonic() - self.started), state)
 
     def _best_checkpoint(self) -> Path:
-        path = Path(self.best.best_model_path)
-        folder = self.last.checkpoint.parent.resolve()
-        if path.parent.resolve() != folder or not path.is_file():
-            # no validation took place, so there was nothing to choose by (a resumed path may be another
-            # run's)
-            path = folder / runs.BEST
+        path = self.last.checkpoint.parent.resolve() / runs.BEST
+        if self.best.monitor is None or not self.best.best_model_path:  # there was nothing to choose by
             self.trainer.save_checkpoint(path, weights_only=False)
-        return path.resolve()
+        return path
 
-    def _best_score(self, best: Path) -> dict[str, float]:
+    def _best_score(self, step: int) -> dict[str, float]:
         """What the validation gave at the step of the best checkpoint, if it was chosen by one."""
         score, monitor = self.best.best_model_score, self.best.monitor
         if score is None or monitor is None:
             return {}
-        record = read_record(self.run.path, f"val-{runs.load_checkpoint(best)['global_step']:08d}") or {"metrics": {}}
+        record = read_record(self.run.path, f"val-{step:08d}") or {"metrics": {}}
         found = record["metrics"].get(monitor.removeprefix("val/"))
         return {monitor: float(score if found is None else found)}  # another's module leaves no record
 

@@ -147,11 +147,11 @@ def test_weights_that_are_no_numbers_are_a_difference(cls_run):
 
 
 def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
-    """What was validated before did not choose what is exported now."""
+    """The best stays that of the validation before."""
     invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
     more = ["--ckpt_path", "last", "--trainer.limit_val_batches", "0"]
     run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *more).run
-    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 14
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
     assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
 
 
