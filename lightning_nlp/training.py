@@ -61,6 +61,7 @@ class Training:
         self.last = last
         self.best = best
         self._passes: int | None = None
+        self._since_step = 0
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
@@ -77,6 +78,8 @@ class Training:
             PeerLost: If another process of the training has ended.
         """
         trainer = self.trainer
+        if self.config.ckpt_path is not None:  # before last.ckpt is written anew
+            self._since_step = int(runs.load_checkpoint(Path(self.config.ckpt_path))["global_step"])
         rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run.path}")
         try:
             if isinstance(datamodule, TextDataModule):
@@ -162,12 +165,14 @@ class Training:
             "command": self.command,
             "epochs": self._epochs(),
             "steps": self.trainer.global_step,
+            "since_step": self._since_step,
             "seconds": seconds,
             "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
             "mfu": self.throughput.mfu,
             "peak_memory_gib": peak_memory_gib(self.trainer.strategy.root_device),
             "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
+            "ema_decay": self.config.ema_decay,
         }
 
     def _report_end(self, state: str) -> None:
