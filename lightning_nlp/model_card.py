@@ -5,14 +5,11 @@ from __future__ import annotations
 import html
 import json
 import math
-import platform
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lightning_nlp import __version__
 from lightning_nlp.calibration import WHICH, Calibration
+from lightning_nlp.environment import versions
 from lightning_nlp.privacy import public_command
 
 if TYPE_CHECKING:
@@ -114,7 +111,7 @@ def model_card(
         f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
         f"s on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
-        f"Versions: {_versions()}.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
     ]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
@@ -236,20 +233,6 @@ def _number(value: float | None) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _versions() -> str:
-    import lightning
-    import transformers
-
-    versions = {
-        "lightning_nlp": __version__,
-        "Python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "transformers": transformers.__version__,
-    }
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def sizes_of(config: Any) -> dict[str, int]:
