@@ -154,10 +154,16 @@ class Training:
         processes = self.trainer.world_size
         return device if processes == 1 else f"{processes} processes of {device}"
 
-    def _epochs(self) -> int:
+    def _epochs(self) -> float:
         """How often the training texts were seen; of a stream its loader knows, which the test takes away."""
         self._passes = getattr(self.trainer.train_dataloader, "passes", self._passes)
-        return self.trainer.current_epoch if self._passes is None else self._passes
+        if self._passes is not None:
+            return self._passes
+        loop = self.trainer.fit_loop
+        batches: Any = loop.epoch_loop.batch_progress.current
+        within = batches.processed / max(1, self.trainer.num_training_batches)
+        epochs = round(max(0, loop.epoch_progress.current.ready - 1) + within, 2)
+        return int(epochs) if epochs.is_integer() else epochs
 
     def _facts(self, seconds: float) -> dict[str, Any]:
         speed = self.throughput.tokens_per_s
