@@ -24,6 +24,7 @@ from lightning_nlp.hardware import device_name, peak_memory_gib
 from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory
 from lightning_nlp.summary import print_summary
+from lightning_nlp.whole_files import write_whole
 
 
 class Training:
@@ -190,7 +191,9 @@ class Training:
     def _best_checkpoint(self) -> Path:
         path = self.last.checkpoint.parent.resolve() / runs.BEST
         if self.best.monitor is None or not self.best.best_model_path:  # there was nothing to choose by
-            self.trainer.save_checkpoint(path, weights_only=False)
+            if ranks.is_first():
+                write_whole(path, self.last.checkpoint.read_bytes())
+            self.trainer.strategy.barrier()
         return path
 
     def _best_score(self, step: int) -> dict[str, float]:

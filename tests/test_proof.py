@@ -155,14 +155,6 @@ def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
     assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
 
 
-def test_a_resume_with_nothing_better(tiny_cls, tmp_path):
-    """The best validation took place before it, in another process."""
-    arguments = ["fit", *tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
-    invoke(*arguments, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
-    run = invoke(*arguments, "--runs_dir", tmp_path, "--ckpt_path", "last", "--model.lr", "9").run
-    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
-
-
 def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
     network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
     step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]

@@ -54,20 +54,6 @@ def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_without_validation_the_last_epoch_is_the_best(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--trainer.limit_val_batches", "0", "--runs_dir", tmp_path).run
-    best, last = (torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
-    assert best["global_step"] == last["global_step"] == 14
-    assert not any(key.startswith("val/") for key in read_metrics(run)[0])
-    assert invoke("test", "--run", run).code == 0
-
-
-def test_max_steps_before_the_first_validation(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--trainer.max_steps", "3", "--runs_dir", tmp_path).run
-    assert [row["step"] for row in read_metrics(run)] == ["0", "1", "2", "3"]
-    assert files_below(run) >= RUN_FILES
-
-
 def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_nlp.training.export_run", lambda *args, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -181,6 +167,8 @@ def test_nothing_is_said_of_a_choice_that_no_validation_made(more, tiny_cls, tmp
     epochs = {5: "0.71", 10: "1.43", 14: "2"}[step]  # of 7 steps each
     assert f"{epochs} epochs, {step} steps in" in card
     assert re.search(rf"epochs, steps +│ +{epochs}, {step} ", outcome.out)
+    assert [row["step"] for row in read_metrics(outcome.run) if row["test/loss"]] == [str(step)]
+    assert files_below(outcome.run) >= RUN_FILES
 
 
 def test_a_resume_says_what_it_did_itself_and_what_was_the_best_before(tiny_cls, tmp_path):
