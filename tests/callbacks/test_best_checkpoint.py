@@ -63,6 +63,7 @@ def make_old(run: Path, score: float, **more: object) -> None:
         pairs = words.split()
         config[section] |= {name: yaml.safe_load(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
     config["checkpoint"] |= {"dirpath": str(run / "checkpoints")} | more
+    config["trainer"] = {name: value for name, value in config["trainer"].items() if value is not None}
     config["trainer"]["default_root_dir"] = str(run)
     (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for name in ("best", "last"):
