@@ -229,7 +229,8 @@ class CLI(LightningCLI):
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
         try:
-            return str(self._parser(self.subcommand).dump(kept, skip_validation=True, with_comments=True))
+            parser = self._parser(self.subcommand)
+            return str(parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
         except yaml.YAMLError as error:  # the default of a class of the user's own
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
 

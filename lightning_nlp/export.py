@@ -66,11 +66,12 @@ def export_run(
     shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
     task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
-    step = _step(run_dir / facts["checkpoint"])
+    step = facts["checkpoint_step"]
     found = _calibration(network, run_dir, step, calibrated) if task == "classification" else ""
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
-    figures = figures_of(record) if enough else []
+    applied = {} if isinstance(found, Calibration) else {"calibration": None}
+    figures = figures_of(record | applied) if enough else []
     try:
         setattr(network.config, READING, datamodule.reading)
         with scaled(network, None if isinstance(found, str) else found):
@@ -93,9 +94,8 @@ def export_run(
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
             reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
-            if step is not None:
-                chosen = bool(facts["validation"])
-                prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
+            chosen = bool(facts["validation"])
+            prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
         _let_others_read(unfinished)
         sync_tree(unfinished)
         if target.exists():  # a resumed training exports anew
@@ -160,22 +160,15 @@ def _let_others_read(folder: Path) -> None:
             shutil.copymode(folder / "config.json", path)
 
 
-def _calibration(network: Any, run_dir: Path, step: int | None, wanted: bool) -> Calibration | str:
+def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
     """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
-    found = "its checkpoint is not at hand" if step is None else calibrate(run_dir, step, network)
+    found = calibrate(run_dir, step, network)
     if isinstance(found, str) or found.temperature == 1:
         reason = found if isinstance(found, str) else f"{found.examples} validation examples give no temperature"
         rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
     return found
-
-
-def _step(checkpoint: Path) -> int | None:
-    """After which step a checkpoint was saved."""
-    if not checkpoint.is_file():
-        return None
-    return int(torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"])
 
 
 def _base_model(module: Any) -> str | None:

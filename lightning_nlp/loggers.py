@@ -21,6 +21,8 @@ from lightning_nlp.wandb_logger import WandbLogger, configure_wandb
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
+OURS = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
+
 
 def is_wandb(class_path: str) -> bool:
     """Whether a logger's `class_path` is the WandbLogger, Lightning's or ours."""
@@ -44,6 +46,11 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
     for entry in entries:
         if is_wandb(entry.class_path):
             init_args = entry.init_args.as_dict()
+            if entry.class_path == OURS:  # out of a run's config.yaml, which is not that of the W&B run to come
+                before = Path(init_args["save_dir"])
+                own_name = init_args.get("name") != f"{before.parent.name}-{before.name}"
+                left = ("id", "skip_before") if own_name else ("id", "skip_before", "name")
+                init_args = {name: value for name, value in init_args.items() if name not in left}
             if earlier and init_args.get("id") is None:
                 init_args["id"] = earlier.pop(0)
                 # metrics.csv has each row first: of its last step W&B may have none, or not all
@@ -52,7 +59,7 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
                 init_args["mode"] = "offline"
             if config.get("upload_export"):
                 init_args["upload_export"] = True
-            entry.class_path = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
+            entry.class_path = OURS
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import html
 import json
 import math
-import platform
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lightning_nlp import __version__
 from lightning_nlp.calibration import WHICH, Calibration
+from lightning_nlp.environment import versions
 from lightning_nlp.privacy import public_command
 
 if TYPE_CHECKING:
@@ -115,6 +112,7 @@ def model_card(
     ]
     measured = {**facts["validation"], **facts["test"]}
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
+    resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
     parts = [
         f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
         trained,
@@ -122,7 +120,7 @@ def model_card(
             ("metric", "value"),
             ((key, f"{value:.4f}") for key, value in measured.items()),
         ),
-        "The checkpoint was chosen on the validation part; the test split was read once, for the figures above.",
+        _checkpoint(facts),
         *(_classes(record) if task == "classification" and record else ()),
         *_drawn(figures),
         *(_calibration(calibrated) if task == "classification" else ()),
@@ -132,10 +130,10 @@ def model_card(
         "## Training",
         _table(("split", "texts", "tokens"), sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
-        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')} in {facts['seconds']:.0f} s on "
-        f"{facts['hardware']} in {facts['precision']}{speed}.",
+        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
+        f"s on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
-        f"Versions: {_versions()}.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
     ]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
@@ -154,6 +152,13 @@ def _how_to_use(task: str, reading: dict[str, Any]) -> str:
     exact += "What predicts as after the training, empty texts included:"
     text = "A text." if task == "classification" else "A [MASK]."
     return USAGE.format(tag=PIPELINE_TAGS[task], options=options, exact=exact, text=text)
+
+
+def _checkpoint(facts: dict[str, Any]) -> str:
+    """Of which step the weights are, and why of that."""
+    why = "".join(f"the best of the validations by {_cell(name)}" for name in facts["validation"])
+    said = f"The weights are those of step {facts['checkpoint_step']:,}, {why or 'the last; no validation chose them'}"
+    return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
 
 
 def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Calibration | str) -> list[EvalResult]:
@@ -265,20 +270,6 @@ def _number(value: float | None) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _versions() -> str:
-    import lightning
-    import transformers
-
-    versions = {
-        "lightning_nlp": __version__,
-        "Python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "transformers": transformers.__version__,
-    }
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def sizes_of(config: Any) -> dict[str, int]:

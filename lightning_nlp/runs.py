@@ -163,7 +163,14 @@ def training_part(config: str) -> dict[str, Any]:
         settings[name] = {key: settings[name].get(key) for key in taken}
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
-    return {key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")}
+    return _given({key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")})
+
+
+def _given(settings: Any) -> Any:
+    """Settings without those that are null, which an earlier version did not write down."""
+    if not isinstance(settings, dict):
+        return settings
+    return {key: _given(value) for key, value in settings.items() if value is not None}
 
 
 def newest_checkpoint(run: Path) -> Path | None:

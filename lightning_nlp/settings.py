@@ -75,8 +75,6 @@ def fill_in(config: Namespace) -> None:
         config.trainer.max_epochs = -1
         if config.trainer.val_check_interval is None:
             config.trainer.val_check_interval = STREAM_VALIDATION
-    if config.trainer.limit_val_batches == 0:  # nothing to choose by: the last epoch is the best
-        config.checkpoint.monitor = None
     if config.name is None:
         paths = config.get("config") or []
         config.name = Path(str(paths[-1])).stem if paths else "run"

@@ -19,12 +19,12 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
     rows += [(f"{split} read", part) for split, part in facts["parts"].items()]
     rows += [
         ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
-        ("time", _duration(facts["seconds"])),
+        ("time", _duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
         ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
         ("model FLOPs utilisation", "not known" if facts["mfu"] is None else f"{facts['mfu']:.1%}"),
         ("peak memory", "not known" if facts["peak_memory_gib"] is None else f"{facts['peak_memory_gib']:.2f} GiB"),
         ("hardware", f"{facts['hardware']}, {facts['precision']}"),
-        ("best checkpoint", str(run_dir / facts["checkpoint"])),
+        (f"checkpoint of step {facts['checkpoint_step']}", str(run_dir / facts["checkpoint"])),
         ("export", str(run_dir / "export")),
         ("report", str(run_dir / "report.html")),
     ]

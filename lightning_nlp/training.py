@@ -25,6 +25,7 @@ from lightning_nlp.hardware import device_name, peak_memory_gib
 from lightning_nlp.report.ending import report_end
 from lightning_nlp.run_directory import RunDirectory
 from lightning_nlp.summary import print_summary
+from lightning_nlp.whole_files import write_whole
 
 
 class Training:
@@ -62,6 +63,7 @@ class Training:
         self.last = last
         self.best = best
         self._passes: int | None = None
+        self._since_step = 0
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
@@ -78,6 +80,8 @@ class Training:
             PeerLost: If another process of the training has ended.
         """
         trainer = self.trainer
+        if self.config.ckpt_path is not None:  # before last.ckpt is written anew
+            self._since_step = int(runs.load_checkpoint(Path(self.config.ckpt_path))["global_step"])
         rank_zero_info(f"{type(model).__name__} on {self._hardware()}, {trainer.precision}, in {self.run.path}")
         try:
             if isinstance(datamodule, TextDataModule):
@@ -115,6 +119,7 @@ class Training:
         trainer, run_dir = self.trainer, self.run.path
         self._epochs()
         best = self._best_checkpoint()
+        step = int(runs.load_checkpoint(best)["global_step"])
         # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would
         # be too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
@@ -123,7 +128,8 @@ class Training:
         facts = {
             **self._facts(fit_seconds),
             "checkpoint": str(best.relative_to(run_dir.resolve())),
-            "validation": self._best_score(best),
+            "checkpoint_step": step,
+            "validation": self._best_score(step),
             "test": metrics,
         }
         if trainer.is_global_zero:
@@ -150,10 +156,16 @@ class Training:
         processes = self.trainer.world_size
         return device if processes == 1 else f"{processes} processes of {device}"
 
-    def _epochs(self) -> int:
+    def _epochs(self) -> float:
         """How often the training texts were seen; of a stream its loader knows, which the test takes away."""
         self._passes = getattr(self.trainer.train_dataloader, "passes", self._passes)
-        return self.trainer.current_epoch if self._passes is None else self._passes
+        if self._passes is not None:
+            return self._passes
+        loop = self.trainer.fit_loop
+        batches: Any = loop.epoch_loop.batch_progress.current
+        within = batches.processed / max(1, self.trainer.num_training_batches)
+        epochs = round(max(0, loop.epoch_progress.current.ready - 1) + within, 2)
+        return int(epochs) if epochs.is_integer() else epochs
 
     def _facts(self, seconds: float) -> dict[str, Any]:
         speed = self.throughput.tokens_per_s
@@ -161,6 +173,7 @@ class Training:
             "command": self.command,
             "epochs": self._epochs(),
             "steps": self.trainer.global_step,
+            "since_step": self._since_step,
             "seconds": seconds,
             "tokens_per_s": None if speed is None else speed * self.trainer.world_size,
             "mfu": self.throughput.mfu,
@@ -168,6 +181,7 @@ class Training:
             "hardware": self._hardware(),
             "precision": str(self.trainer.precision),
             "parts": parts_read(self.trainer.datamodule),  # type: ignore[attr-defined]
+            "ema_decay": self.config.ema_decay,
         }
 
     def _report_end(self, state: str) -> None:
@@ -177,21 +191,19 @@ class Training:
             report_end(self.run.path, self._facts(time.monotonic() - self.started), state)
 
     def _best_checkpoint(self) -> Path:
-        path = Path(self.best.best_model_path)
-        folder = self.last.checkpoint.parent.resolve()
-        if path.parent.resolve() != folder or not path.is_file():
-            # no validation took place, so there was nothing to choose by (a resumed path may be another
-            # run's)
-            path = folder / runs.BEST
-            self.trainer.save_checkpoint(path, weights_only=False)
-        return path.resolve()
+        path = self.last.checkpoint.parent.resolve() / runs.BEST
+        if self.best.monitor is None or not self.best.best_model_path:  # there was nothing to choose by
+            if ranks.is_first():
+                write_whole(path, self.last.checkpoint.read_bytes())
+            self.trainer.strategy.barrier()
+        return path
 
-    def _best_score(self, best: Path) -> dict[str, float]:
+    def _best_score(self, step: int) -> dict[str, float]:
         """What the validation gave at the step of the best checkpoint, if it was chosen by one."""
         score, monitor = self.best.best_model_score, self.best.monitor
         if score is None or monitor is None:
             return {}
-        record = read_record(self.run.path, f"val-{runs.load_checkpoint(best)['global_step']:08d}") or {"metrics": {}}
+        record = read_record(self.run.path, f"val-{step:08d}") or {"metrics": {}}
         found = record["metrics"].get(monitor.removeprefix("val/"))
         return {monitor: float(score if found is None else found)}  # another's module leaves no record
 

@@ -68,8 +68,7 @@ def log_export(run: Any, run_dir: Path) -> None:
     name, config = run_dir.parent.name, run.config.as_dict()
     data, monitor, mode = config["facts"]["data"], config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
     fingerprint = data.get("fingerprint")
-    score = run.summary.get(monitor) if monitor else None
-    score = None if score is None else score.get(mode)
+    score = json.loads((run_dir / "facts.json").read_text(encoding="utf-8"))["validation"].get(monitor)  # of best.ckpt
     metadata = {"data_fingerprint": fingerprint, "data": data.get("source"), "monitor": monitor, "score": score}
     artifact = wandb.Artifact(name, type="model", metadata=metadata)
     artifact.add_dir(str(run_dir / "export"), skip_cache=True)  # no copy in the home folder

@@ -134,6 +134,16 @@ def test_predict_reads_a_run(cls_run, tmp_path):
     assert [set(record["probabilities"]) for record in records] == [{"neg", "pos"}] * 2
 
 
+def test_what_is_null_where_the_default_is_not_stays_so(tiny_cls, tmp_path):
+    nulls = ["--checkpoint.monitor", "null", "--model.attention_dropout", "null"]
+    logger = ["--trainer.logger", "WandbLogger", "--offline"]  # which reads config.yaml
+    run = invoke("fit", *tiny_cls, *nulls, *logger, "--trainer.max_epochs", "1", "--runs_dir", tmp_path).run
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["checkpoint"]["monitor"] is config["model"]["init_args"]["attention_dropout"] is None
+    measured = invoke("test", "--run", run)
+    assert measured.code == 0, measured.err
+
+
 def test_last_ckpt_is_the_last_even_where_nothing_improves(tiny_cls, tmp_path):
     choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
     run = invoke("fit", *tiny_cls, *choice, "--model.lr", "0.2", "--runs_dir", tmp_path).run

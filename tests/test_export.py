@@ -28,10 +28,12 @@ LABELS = ["bad", "neutral", "very good"]
 FACTS = {
     "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",
     "checkpoint": "checkpoints/best.ckpt",
+    "checkpoint_step": 1234,
     "validation": {"val/loss": 0.25},
     "test": {"test/loss": 0.375, "test/accuracy": 0.9125},
     "epochs": 2,
     "steps": 1234,
+    "since_step": 0,
     "seconds": 61.4,
     "tokens_per_s": 12345.6,
     "mfu": 0.5,
@@ -39,6 +41,7 @@ FACTS = {
     "hardware": "CPU, 2 threads",
     "precision": "32-true",
     "parts": {},
+    "ema_decay": None,
 }
 TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
 
@@ -291,10 +294,8 @@ def evaluated(run_dir, temperature, step=1234):
     }
     record["reliability_calibrated"] = record["reliability"]
     (run_dir / "evaluation").mkdir(parents=True)
-    (run_dir / "checkpoints").mkdir()
     for name in (f"val-{step:08d}", "test"):
         (run_dir / "evaluation" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
-    torch.save({"global_step": step}, run_dir / "checkpoints" / "best.ckpt")
 
 
 def test_a_calibrated_export_needs_no_more_than_a_pipeline(tmp_path, classification_data):
@@ -339,9 +340,8 @@ def test_calibration_can_be_switched_off(tmp_path, classification_data):
 def test_a_checkpoint_of_elsewhere_is_not_calibrated(tmp_path, classification_data, caplog):
     # resumed into a new run, and nothing was validated since: the record is of another step
     evaluated(tmp_path, temperature=2.5, step=7)
-    torch.save({"global_step": 9}, tmp_path / "checkpoints" / "best.ckpt")
     with caplog.at_level("INFO"):
-        folder = export(classifier(classification_data), classification_data, tmp_path)
+        folder = export(classifier(classification_data), classification_data, tmp_path, checkpoint_step=9)
     assert "not calibrated: the run has no record of its best checkpoint" in caplog.text
     assert "the run has no record of its best checkpoint" in (folder / "README.md").read_text(encoding="utf-8")
 

@@ -65,6 +65,10 @@ def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
     assert all(identity in name for name in folders)  # of two in one second, W&B numbers the second
     other = fit("--trainer.max_epochs", "1")
     assert wandb_id(other) != identity
+    copied = invoke("fit", "--config", first / "config.yaml", "--trainer.max_epochs", "1").run
+    assert wandb_id(copied) != identity, "another run, though made from a config.yaml that names the first one's"
+    again = invoke("fit", "--config", copied / "config.yaml", "--ckpt_path", "last").run
+    assert (again, wandb_id(again)) == (copied, wandb_id(copied))
     assert len(read_metrics(first)) == 15
 
 

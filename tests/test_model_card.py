@@ -128,6 +128,19 @@ def test_a_card_without_calibration_says_why(reason):
     assert results_of(text)[1]["loss"].metric_value == 0.375
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "The weights are those of step 1,234, the best of the validations by val/loss."),
+        ({"validation": {}}, "The weights are those of step 1,234, the last; no validation chose them."),
+        ({"ema_decay": 0.98}, "the best of the validations by val/loss, as a moving average (`ema_decay 0.98`)."),
+        ({"since_step": 1000}, "2 epochs, 1234 steps, the last 234 of them in 61 s on CPU"),
+    ],
+)
+def test_a_card_says_how_its_weights_came_about(facts, said):
+    assert said in card(facts=facts)
+
+
 def test_a_temperature_of_1_is_none():
     found = Calibration(1.0, 7, 6, FOUND.validation, None, {})
     text = card(calibrated=found)

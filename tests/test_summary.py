@@ -5,10 +5,12 @@ from lightning_nlp.summary import print_metrics, print_summary
 FACTS = {
     "command": "python train.py fit",
     "checkpoint": "checkpoints/best.ckpt",
+    "checkpoint_step": 1234,
     "validation": {"val/accuracy": 0.91239},
     "test": {"test/loss": 0.375, "test/accuracy": 0.9},
     "epochs": 2,
     "steps": 1234,
+    "since_step": 0,
     "seconds": 61.4,
     "tokens_per_s": 12345.6,
     "mfu": 0.5,
@@ -47,7 +49,7 @@ def test_summary(table, tmp_path):
         "model FLOPs utilisation": "50.0%",
         "peak memory": "1.50 GiB",
         "hardware": "CPU, 2 threads, bf16-mixed",
-        "best checkpoint": str(tmp_path / "cls" / "3" / "checkpoints" / "best.ckpt"),
+        "checkpoint of step 1234": str(tmp_path / "cls" / "3" / "checkpoints" / "best.ckpt"),
         "export": str(tmp_path / "cls" / "3" / "export"),
         "report": str(tmp_path / "cls" / "3" / "report.html"),
     }
@@ -74,6 +76,11 @@ def test_a_run_without_validation_and_speed(table, tmp_path):
     assert rows["tokens/s"] == "too short to tell"
     assert rows["model FLOPs utilisation"] == "not known"
     assert not any(name.startswith("best val") for name in rows)
+
+
+def test_a_resume_did_not_train_all_of_it(table, tmp_path):
+    print_summary(tmp_path / "cls" / "0", FACTS | {"since_step": 1000})
+    assert table()[1]["time"] == "1 min 01 s since step 1000"
 
 
 def test_brackets_in_a_name_are_no_markup(table, tmp_path):

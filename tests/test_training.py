@@ -94,20 +94,6 @@ def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_without_validation_the_last_epoch_is_the_best(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--trainer.limit_val_batches", "0", "--runs_dir", tmp_path).run
-    best, last = (torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
-    assert best["global_step"] == last["global_step"] == 14
-    assert not any(key.startswith("val/") for key in read_metrics(run)[0])
-    assert invoke("test", "--run", run).code == 0
-
-
-def test_max_steps_before_the_first_validation(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--trainer.max_steps", "3", "--runs_dir", tmp_path).run
-    assert [row["step"] for row in read_metrics(run)] == ["0", "1", "2", "3"]
-    assert files_below(run) >= RUN_FILES
-
-
 def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_nlp.training.export_run", lambda *args, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -191,3 +177,50 @@ def test_a_cpus_memory_is_the_same_error(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: torch.empty(2**50))
     outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
     assert advised(outcome)[0] == ("--data.batch_size", "4")
+
+
+def page_of(run):
+    """What the report says, without its charts."""
+    text = re.sub(
+        r"(?s)<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", (run / "report.html").read_text(encoding="utf-8")
+    )
+    return " ".join(text.split())
+
+
+NO_CHOICE = [
+    "--trainer.limit_val_batches 0",
+    "--trainer.max_steps 5",
+    "--checkpoint.monitor null --trainer.max_steps 10",
+]
+
+
+@pytest.mark.parametrize("more", NO_CHOICE)
+def test_nothing_is_said_of_a_choice_that_no_validation_made(more, tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, *more.split(), "--runs_dir", tmp_path)
+    card = (outcome.run / "export" / "README.md").read_text(encoding="utf-8")
+    step = torch.load(outcome.run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    assert f"those of step {step}, the last; no validation chose them." in card
+    assert f"of step {step}, chosen by no validation" in page_of(outcome.run)
+    for text in (card, page_of(outcome.run)):
+        assert not re.search("on validation[^ ]|scaling|val/|threshold", text.partition("class_path")[0])
+    assert "best" not in outcome.out.replace("best.ckpt", "")
+    epochs = {5: "0.71", 10: "1.43", 14: "2"}[step]  # of 7 steps each
+    assert f"{epochs} epochs, {step} steps in" in card
+    assert re.search(rf"epochs, steps +│ +{epochs}, {step} ", outcome.out)
+    assert [row["step"] for row in read_metrics(outcome.run) if row["test/loss"]] == [str(step)]
+    assert files_below(outcome.run) >= RUN_FILES
+
+
+def test_a_resume_says_what_it_did_itself_and_what_was_the_best_before(tiny_cls, tmp_path):
+    choice = [*tiny_cls, "--runs_dir", tmp_path, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    invoke("fit", *choice, "--trainer.max_epochs", "1", "--ema_decay", "0.5")
+    outcome = invoke("fit", *choice, "--ckpt_path", "last", "--model.lr", "9", "--ema_decay", "0.5")
+    card = (outcome.run / "export" / "README.md").read_text(encoding="utf-8")
+    best = "those of step 7, the best of the validations by val/loss, as a moving average (`ema_decay 0.5`)."
+    assert best in card
+    assert "2 epochs, 14 steps, the last 7 of them in" in card
+    assert re.search(r"checkpoint of step 7 +│", outcome.out)
+    assert re.search(r"time +│ +0 min \d\d s since step 7 ", outcome.out)
+    page = page_of(outcome.run)
+    assert re.search(r"14 steps, 0 min \d+ s since step 7 checkpoint checkpoints/best.ckpt of step 7, chosen by", page)
+    assert "Best checkpoint: step 7." in page

@@ -16,7 +16,7 @@ class Run:
 
     def __init__(self, offline=False):
         self.settings = SimpleNamespace(_offline=offline)
-        self.summary = {"val/accuracy": {"max": 0.75, "last": 0.5}}
+        self.summary = {"val/accuracy": {"max": 0.9, "last": 0.5}}  # of a step whose checkpoint is gone
         self.used, self.logged = [], []
         data = {"fingerprint": "f" * 40, "source": "demo"}
         settings = {"facts": {"data": data}, "checkpoint": {"monitor": "val/accuracy", "mode": "max"}}
@@ -58,6 +58,7 @@ def run_dir(tmp_path):
     export = tmp_path / "cls" / "0" / "export"
     export.mkdir(parents=True)
     (export / "config.json").write_text("{}")
+    (export.parent / "facts.json").write_text('{"validation": {"val/accuracy": 0.75}}')
     return export.parent
 
 

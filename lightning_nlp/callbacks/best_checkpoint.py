@@ -19,7 +19,7 @@ class BestCheckpoint(ModelCheckpoint):
     be another. `dirpath` is the run's, and is set when the run is opened.
 
     Args:
-        monitor: The metric of the validation part, such as val/loss; null keeps the last one instead.
+        monitor: The metric of the validation part, such as val/loss; null keeps the last state instead.
         mode: Whether less of it is better, or more.
     """
 
@@ -52,13 +52,31 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Find the states of the run's own two in a checkpoint of earlier versions, where Lightning's were theirs."""
+        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too.
+
+        Raises:
+            UserError: If the run's best was chosen by another metric, and would be lost.
+        """
         states = checkpoint.get("callbacks", {})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
-                key = callback.state_key.replace(own, before, 1)
+                key = callback.state_key.replace(own, before, 1)  # where Lightning's were the run's
                 if type(callback).__name__ == own and key in states:
                     states.setdefault(callback.state_key, states[key])
+        folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
+        for key in [key for key in states if key.startswith(type(self).__name__)]:
+            state, path = states[key], os.path.join(folder, "best.ckpt")
+            if folder != self.dirpath or not os.path.isfile(path):
+                del states[key]
+            elif key == self.state_key:
+                states[key] = {**state, "dirpath": folder, "best_model_path": state["best_model_path"] and path}
+            elif state["best_model_score"] is not None:
+                mode = "max" if "'max'" in key else "min"
+                raise UserError(
+                    f"best.ckpt in {folder} was chosen by {state['monitor']}, and not by {self.monitor}: go on with "
+                    f"--checkpoint.monitor {state['monitor']} --checkpoint.mode {mode}, or with --ckpt_path best, "
+                    "which makes another run."
+                )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best one; an earlier version may have counted several (`save_top_k`)."""
@@ -70,14 +88,9 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say so where there will be nothing to choose by."""
         super().on_train_start(trainer, pl_module)
-        cure = None if self.best_model_score is not None else cure_without_validation(trainer)
-        if cure is not None:
-            warn_user(f"No validation comes in this training, so best.ckpt is its last state: give {cure} for some.")
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Without any validation, keep the last state."""
-        if self.monitor is None and not trainer.enable_validation:
-            self.on_validation_end(trainer, pl_module)
+        if (cure := cure_without_validation(trainer)) is not None:
+            state = "its last state" if self.best_model_score is None else "the one from before"
+            warn_user(f"No validation comes in this training, so best.ckpt is {state}: give {cure} for some.")
 
     def would_take(self, trainer: Trainer) -> bool:
         """Whether the validation that has just ended is the best so far, before its checkpoint is saved.

@@ -114,7 +114,7 @@ class Evaluation(Callback):
             self._write_predictions(name, found if "logits" in found else {}, evidence(samples))
         if "logits" in found:
             labels = [str(label) for label in data.label_names]
-            validated = self._validated(labels) if stage == "test" else None
+            validated = self._validated(labels, trainer.global_step) if stage == "test" else None
             record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
@@ -145,11 +145,11 @@ class Evaluation(Callback):
             if name.startswith("val-") and path.stem != name:
                 path.unlink(missing_ok=True)
 
-    def _validated(self, labels: list[str]) -> dict[str, Any]:
-        """The record of the best validation: what was fitted or chosen on the test itself would flatter."""
+    def _validated(self, labels: list[str], step: int) -> dict[str, Any]:
+        """The tested weights' record on validation: what was fitted or chosen on the test itself would flatter."""
         for path in self.folder.glob("val-*.safetensors"):
-            record = path.with_suffix(".json")
-            if record.is_file():
+            record, chosen = path.with_suffix(".json"), self.best.best_model_score is not None
+            if record.is_file() and (chosen or path.stem == f"val-{step:08d}"):  # else the last weights are tested
                 found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
                 return found
         return {"calibration": {"temperature": 1.0}, "by_class": [{} for _ in labels]}

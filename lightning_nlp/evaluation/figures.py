@@ -117,8 +117,9 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
         if part.get(name)
     ]
     areas = ", ".join(f"{part['label']} {part['average_precision']:.4f}" for part in classes)
-    text = f"Average precision: {areas}. Circle: the threshold that was best for F1 on validation; diamond: the "
-    text += f"one for a wanted precision, if any reached it.{where}"
+    text = f"Average precision: {areas}.{where}"
+    text += " Circle: the threshold that was best for F1 on validation" if dots else ""
+    text += "; diamond: the one for a wanted precision, if any reached it." if dots else ""
     lines = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
     heading, axes = "Precision and recall", ("recall", "precision")
     curves = Figure("precision_recall", heading, text, *axes, lines=lines, dots=dots, square=True)
@@ -132,8 +133,8 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
 def _reliability(record: dict[str, Any]) -> Figure:
     """How often predictions are right by how sure they are, before and after calibration (Guo et al. 2017)."""
     series, text = {"network": record["reliability"]}, f"Expected calibration error {record['metrics']['ece']:.4f}"
-    if record.get("calibration"):
-        found = record["calibration"]
+    found = record.get("calibration")
+    if found and found["temperature"] != 1:
         series["calibrated"] = record["reliability_calibrated"]
         text = (
             f"Expected calibration error {found['ece_after']:.4f} after temperature scaling (T = "

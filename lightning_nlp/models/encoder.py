@@ -270,7 +270,7 @@ def from_pretrained(
             f"{lost[0]} among them: it does not fit its config.json; give another --model.pretrained."
         )
     if new:
-        rank_zero_info(f"{name} brings no {', '.join(new)}: trained from scratch.")
+        rank_zero_info(f"{name} brings no fitting {', '.join(new)}: trained from scratch.")
     if "id2label" in config_overrides:
         match_head(network, name, labels, list(config_overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)

@@ -100,7 +100,8 @@ def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
 
 def _measured(run: RunFiles, record: dict[str, Any]) -> dict[str, float]:
     """The record's metrics, what the training took, and the F1 of each class."""
-    facts = {name: run.facts.get(name) for name in ("seconds", "tokens_per_s", "peak_memory_gib")}
+    took = () if run.facts.get("since_step") else ("seconds",)  # of a part of the training alone
+    facts = {name: run.facts.get(name) for name in (*took, "tokens_per_s", "peak_memory_gib")}
     found = dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
     return found | {f"f1 of {part['label']}": part["f1"] for part in record.get("by_class", [])}
 

@@ -90,7 +90,9 @@ def lengths(data: dict[str, Any]) -> list[Figure]:
 
 
 def best_step(run: RunFiles, monitor: str | None) -> int | None:
-    """The step with the best value of a metric, numbered from 1; the first of equal ones, as the checkpoint's."""
+    """The best checkpoint's step; of a run that did not end, that with the best value, the first of equal ones."""
+    if "checkpoint_step" in run.facts:
+        return int(run.facts["checkpoint_step"]) if run.facts["validation"] else None
     if monitor is None:
         return None
     x, y = run.series(monitor)

@@ -71,6 +71,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "learning": figures.learning(run, monitor),
         "curves": figures_of(record),
         "classifier": classifier,
+        "thresholds": any(part["best_f1"] or part["wanted"] for part in record.get("by_class", ())),
         "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
@@ -133,10 +134,15 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
         length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"
-        rows.append(("training", f"{length}, {_duration(facts['seconds'])}"))
+        since = f" since step {facts['since_step']:,}" if facts.get("since_step") else ""
+        rows.append(("training", f"{length}, {_duration(facts['seconds'])}{since}"))
     if facts.get("checkpoint"):
+        of_step = f" of step {facts['checkpoint_step']:,}" if "checkpoint_step" in facts else ""
         chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
-        rows.append(("checkpoint", facts["checkpoint"] + (f", chosen by {chosen} on validation" if chosen else "")))
+        chosen = f"chosen by {chosen} on validation" if chosen else "chosen by no validation"
+        rows.append(("checkpoint", f"{facts['checkpoint']}{of_step}, {chosen}"))
+    if facts.get("ema_decay"):
+        rows.append(("weights", f"a moving average, ema_decay {facts['ema_decay']}"))
     if facts.get("hardware"):
         rows.append(("hardware", f"{facts['hardware']}, {facts.get('precision')}"))
     if facts.get("tokens_per_s"):
@@ -154,7 +160,7 @@ def probes(run: RunFiles) -> list[dict[str, Any]]:
         records = [records[round(i * (len(records) - 1) / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
     tables: dict[tuple[str, int], list[Any]] = {}
     for record in records:
-        when = f"step {record['step']:,}" if record["stage"] == "val" else "test, best checkpoint"
+        when = f"step {record['step']:,}" if record["stage"] == "val" else "test"
         for probe in record["probes"]:
             for hole, best in enumerate(probe["fillings"]):
                 tables.setdefault((probe["text"], hole), []).append((when, best))

@@ -1,5 +1,6 @@
 """The run's own checkpoint is the best one, in a resume too, and a training without validations is told of."""
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +63,7 @@ def make_old(run: Path, score: float, **more: object) -> None:
         pairs = words.split()
         config[section] |= {name: yaml.safe_load(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
     config["checkpoint"] |= {"dirpath": str(run / "checkpoints")} | more
+    config["trainer"] = {name: value for name, value in config["trainer"].items() if value is not None}
     config["trainer"]["default_root_dir"] = str(run)
     (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for name in ("best", "last"):
@@ -150,3 +152,46 @@ def trainer(**more: object) -> SimpleNamespace:
 )
 def test_when_the_first_validation_comes(settings, cure):
     assert cure_without_validation(trainer(**settings)) == cure
+
+
+def best_of(run: Path) -> tuple[int, float]:
+    """The step of best.ckpt, and the value that facts.json has of it, which metrics.csv must have for that step."""
+    facts, step = (
+        json.loads((run / "facts.json").read_text(encoding="utf-8")),
+        checkpoint_of(run, "best")["global_step"],
+    )
+    ((name, value),) = facts["validation"].items()
+    (row,) = [row for row in read_metrics(run) if row[name] and int(row["step"]) == step - 1]
+    assert (facts["checkpoint_step"], value) == (step, pytest.approx(float(row[name]), abs=1e-6))
+    return step, value
+
+
+def test_the_best_from_before_a_resume_stays_the_best_also_where_the_run_was_moved(tiny_cls, tmp_path):
+    choice = [*tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    run = invoke("fit", *choice, "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "a").run
+    found = best_of(run)
+    (tmp_path / "a").rename(tmp_path / "b")
+    resumed = invoke("fit", *choice, "--model.lr", "9", "--runs_dir", tmp_path / "b", "--ckpt_path", "last")
+    assert best_of(resumed.run) == found
+    assert re.search(f"best val/loss +. +{found[1]:.4f} ", resumed.out)
+    (resumed.run / "checkpoints" / "best.ckpt").unlink()
+    more = ["--model.lr", "9", "--trainer.max_epochs", "3", "--runs_dir", tmp_path / "b", "--ckpt_path", "last"]
+    assert best_of(invoke("fit", *choice, *more).run)[0] == 21, "a file that is gone is not the best"
+
+
+def test_a_best_that_another_metric_chose_is_not_lost(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path).run
+    best = (run / "checkpoints" / "best.ckpt").read_bytes()
+    other = [*tiny_cls, "--runs_dir", tmp_path, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    refused = invoke("fit", *other, "--ckpt_path", "last")
+    assert refused.code == 2
+    cures = re.search(r"chosen by val/accuracy, and not by val/loss: go on with (.*), or with (.*), which", refused.err)
+    assert (run / "checkpoints" / "best.ckpt").read_bytes() == best
+    assert invoke("fit", *other, *cures[2].split()).run != run
+    assert invoke("fit", *other, "--ckpt_path", run / "checkpoints" / "last.ckpt", *cures[1].split()).run == run
+
+
+def test_without_a_monitor_the_last_state_is_kept_wherever_the_last_validation_was(tiny_cls, tmp_path):
+    more = ["--checkpoint.monitor", "null", "--trainer.val_check_interval", "3", "--trainer.max_steps", "5"]
+    run = invoke("fit", *tiny_cls, *more, "--runs_dir", tmp_path).run
+    assert checkpoint_of(run, "best")["global_step"] == 5

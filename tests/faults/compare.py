@@ -9,9 +9,12 @@ from typing import Any
 import torch
 
 # What tells of time: how long the training took, how fast it was, a time limit, and with it what was typed.
-TIMED = re.compile(r"\bin \d+ s\b|, [\d,]+ tokens/s|^(# )?python train\.py fit .*|^  max_time:.*", re.MULTILINE)
+TIMED = re.compile(
+    r"(?:, the last [\d,]+ of them)? in \d+ s\b|, [\d,]+ tokens/s|^(# )?python train\.py fit .*|^  max_time:.*",
+    re.MULTILINE,
+)
 
-TIMED_FACTS = ("command", "seconds", "tokens_per_s", "mfu", "peak_memory_gib")
+TIMED_FACTS = ("command", "seconds", "since_step", "tokens_per_s", "mfu", "peak_memory_gib")
 
 # The score that ModelCheckpoint saw last. Lightning writes it and does not restore it; it serves for no decision, only
 # as a label of the newest file where the WandbLogger is to upload checkpoints.

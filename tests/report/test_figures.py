@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,11 @@ def test_the_best_step_is_that_of_the_checkpoint(run):
     ((monitor, score),) = run.facts["validation"].items()
     _, values = run.series(monitor)
     assert values[[7, 14].index(figures.best_step(run, monitor))] == pytest.approx(score)
-    assert figures.best_step(run, "val/unknown") is None
+    assert figures.best_step(replace(run, facts={}), monitor) == figures.best_step(run, monitor)
+    assert figures.best_step(replace(run, facts={}), "val/unknown") is None
+    later = replace(run, facts=run.facts | {"checkpoint_step": 99})
+    assert figures.best_step(later, monitor) == 99, "whatever metrics.csv has from before a resume"
+    assert figures.best_step(replace(later, facts=later.facts | {"validation": {}}), monitor) is None
 
 
 def test_curves_that_have_no_room_are_left_out_and_said_to_be():

@@ -117,7 +117,7 @@ def test_probes_are_a_table_over_time(mlm_run, tmp_path):
         change(path, probes=[{"text": "La [MASK] estas granda.", "fillings": fillings}])
     text = Page(write_report(run).read_text(encoding="utf-8")).text
     assert text.count("La [MASK] estas granda.") == 1
-    rows = "step 9 <b>val-00000009 0.25 step 18 <b>val-00000018 0.25 test, best checkpoint <b>test 0.25"
+    rows = "step 9 <b>val-00000009 0.25 step 18 <b>val-00000018 0.25 test <b>test 0.25"
     assert rows in text
 
 
