@@ -16,12 +16,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.given_tokenizer import load_tokenizer, warn_of_case
 from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens
 from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
-from lightning_nlp.data.tokenizer import load_tokenizer
 from lightning_nlp.data.trained_on import Record, check_record, own_cache
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
@@ -77,7 +77,7 @@ class TextDataModule(LightningDataModule):
             ("split_seed", 0, MOST),
             ("seed", 0, MOST),
         ):
-            value = given.get(name, least)
+            value = least if given.get(name) is None else given[name]
             if value < least:
                 raise UserError(f"--data.{name} must be at least {least}, not {value}.")
             if value > most:
@@ -99,6 +99,11 @@ class TextDataModule(LightningDataModule):
         self.cache_dir = Path(given["cache_dir"]).expanduser()
         self.path: str | None = given["path"]
         self.tokenizer_name: str | None = given["tokenizer"]
+        if self.tokenizer_name is not None and given.get("lowercase") is False:
+            raise UserError(
+                f"--data.lowercase false is for a tokenizer that is trained here, and {self.tokenizer_name} is given: "
+                "leave it out; do_lower_case in that one's tokenizer_config.json decides."
+            )
         self._cleaning = {name: given[name] for name in CLEANING}
         self._training = {name: given[name] for name in TRAINING if name in given}
         self._truncation: Truncation | None = given.get("truncation")
@@ -118,7 +123,11 @@ class TextDataModule(LightningDataModule):
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """The tokenizer that `tokenizer_name` names; None trains one."""
-        return None if self.tokenizer_name is None else load_tokenizer(self.tokenizer_name)
+        if self.tokenizer_name is None:
+            return None
+        tokenizer = load_tokenizer(self.tokenizer_name)
+        warn_of_case(tokenizer, self.tokenizer_name)
+        return tokenizer
 
     def prepare_data(self) -> None:
         """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""

@@ -63,6 +63,8 @@ class TextClassificationDataModule(TextDataModule):
         max_test_samples: Test on so many examples only.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
+        limit_alphabet: The most single characters that such a tokenizer keeps. Null goes by the texts (see
+            `train_wordpiece`).
         lowercase: Whether such a tokenizer folds case.
         split_seed: Keys the hashes behind held-out parts and samples; leave it, so that runs compare.
         seed: Chooses the order of batches. Null takes `seed_everything`.
@@ -93,6 +95,7 @@ class TextClassificationDataModule(TextDataModule):
         max_test_samples: int | None = None,
         vocab_size: int = 30_000,
         min_frequency: int = 2,
+        limit_alphabet: int | None = None,
         lowercase: bool = True,
         split_seed: int = 42,
         seed: int | None = None,
@@ -183,7 +186,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             mean of a batch. Learning rate and validations are laid out by it. Null sets no such end.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
-        limit_alphabet: The most single characters that such a tokenizer keeps.
+        limit_alphabet: The most single characters that such a tokenizer keeps. Null goes by the texts (see
+            `train_wordpiece`).
         lowercase: Whether such a tokenizer folds case. Accents are kept either way.
         split_seed: Keys the hashes behind held-out parts and samples, and the masks of evaluation; leave it, so that
             runs compare.
@@ -223,7 +227,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         max_tokens: int | None = None,
         vocab_size: int = 50_000,
         min_frequency: int = 2,
-        limit_alphabet: int = 1000,
+        limit_alphabet: int | None = None,
         lowercase: bool = True,
         split_seed: int = 42,
         seed: int | None = None,

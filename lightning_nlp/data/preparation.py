@@ -6,8 +6,10 @@ import contextlib
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +18,11 @@ import numpy as np
 from lightning_nlp.data.arrow import write_token_ids
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.splits import build_splits
 from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
 from lightning_nlp.hub import tokenizer_hash
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ HEAD_SHARE = 0.25
 # Texts tokenized at a time: many for each core, and few enough to stay in the caches. All of a corpus in one call takes
 # longer, and memory in proportion.
 BATCH_ROWS = 1000
+
+MOST_UNKNOWN = 0.25  # of the words of train: with more, what is trained learns how often a word is unknown
 
 TOKEN_FORMAT = 4  # raise it when what the folders hold changes: old ones are then used by their own runs alone
 
@@ -97,11 +103,50 @@ def prepare_tokens(
             )
             if label_names is not None:
                 facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
+        facts["cleaning"] += list(odd_texts(used, folder, facts, given=tokenizer is not None))
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
 
     return cached_folder(cache_dir, key, build, own)
+
+
+def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> Iterator[str]:
+    """Lines about what a tokenizer makes of the texts that their owner would not expect.
+
+    Args:
+        tokenizer: The one that made the ids.
+        folder: Theirs.
+        facts: The counts of `write_tokens`, by split.
+        given: Whether it was given, or trained on these texts.
+
+    Raises:
+        UserError: If so many words of train are unknown to it that there is nothing to learn from.
+    """
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    framing = Counter(chain(*special_frame(tokenizer)))
+    for split in SPLITS:
+        found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
+        unknown = 0 if tokenizer.unk_token_id is None else found[tokenizer.unk_token_id] / max(counts["tokens"], 1)
+        if split == "train" and unknown > MOST_UNKNOWN:
+            cure = "give another --data.tokenizer, or null to train one on them"
+            trained = "give more of them, a larger --data.vocab_size, or a larger --data.limit_alphabet"
+            raise UserError(
+                f"{unknown:.0%} of the words of train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
+                f"cannot read these texts; {cure if given else trained}."
+            )
+        if number := counts["without_tokens"]:
+            yield f"{split}: {number:,} texts of which the tokenizer leaves nothing, which say nothing of a label"
+        within = {
+            token: number
+            for token in sorted(special)
+            if (number := int(found[token]) - counts["rows"] * framing[token]) > 0
+        }
+        if within:
+            names = ", ".join(
+                f"{tokenizer.convert_ids_to_tokens(token)} {number:,}" for token, number in within.items()
+            )
+            yield f"{split}: special tokens stand in the texts themselves, and act as such: {names}"
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
@@ -126,11 +171,13 @@ def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]
 def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
     """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
     backend = tokenizer.backend_tokenizer
-    probe = backend.encode("a", add_special_tokens=False).ids
-    framed = backend.encode("a", add_special_tokens=True).ids
-    start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
-    assert start is not None, "the tokenizer has no id for a letter, or its post-processor changes the text itself"
-    return framed[:start], framed[start + len(probe) :]
+    for text in chain("a", (backend.decode([number]) for number in range(backend.get_vocab_size()))):
+        probe = backend.encode(text, add_special_tokens=False).ids
+        framed = backend.encode(text, add_special_tokens=True).ids
+        start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
+        if start is not None:
+            return framed[:start], framed[start + len(probe) :]
+    raise UserError("The tokenizer reads none of its own words: give another --data.tokenizer, or null to train one.")
 
 
 def encode(
@@ -222,9 +269,10 @@ def write_tokens(
         description: The progress bar's text.
 
     Returns:
-        Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated).
+        Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
+        `without_tokens` (texts of which the tokenizer leaves nothing).
     """
-    counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut"), 0)
+    counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut", "without_tokens"), 0)
     from datasets.utils import tqdm
 
     others = [name for name in split.column_names if name != "text"]
@@ -241,6 +289,7 @@ def write_tokens(
             counts["characters"] += sum(map(len, texts))
             counts["tokens"] += sum(lengths)
             counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
+            counts["without_tokens"] += lengths.count(0)
             bar.update(len(texts))
     return counts
 

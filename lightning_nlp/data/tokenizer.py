@@ -1,13 +1,15 @@
-"""A WordPiece tokenizer that keeps accents: trained on the spot, or loaded from a folder or the Hub."""
+"""A WordPiece tokenizer that keeps accents, trained on the spot."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lightning_nlp.errors import UserError, one_line
-from lightning_nlp.hub import fetch_pretrained
+import numpy as np
+
+from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 # The order fixes the ids: [PAD] is 0, as BERT's own vocabularies have it.
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+MOST_CHARACTERS = 100  # of a word, which WordPiece takes for unknown beyond that
+USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and their share of a text
+
+_LONG_WORD = re.compile(rf"[^\s!-/:-@[-`{{-~]{{{MOST_CHARACTERS + 1}}}")  # words end at ASCII's punctuation too
 
 # Different words remembered at a time: those of a large corpus, in some 30 MB.
 WORDS_REMEMBERED = 1 << 18
@@ -25,20 +32,22 @@ def train_wordpiece(
     *,
     vocab_size: int = 50_000,
     min_frequency: int = 2,
-    limit_alphabet: int = 1000,
+    limit_alphabet: int | None = None,
     lowercase: bool = True,
     max_length: int = 512,
 ) -> PreTrainedTokenizerFast:
     """Train a BERT-style WordPiece tokenizer: the same texts give the same tokenizer, to the byte.
 
     Unlike `BertWordPieceTokenizer(lowercase=True)` it does not strip accents ("ĝis" and "gis" are different words), and
-    it composes characters first (NFC), so that a text in decomposed form gives the same tokens.
+    it composes characters first (NFC), so that a text in decomposed form gives the same tokens. Where the texts have
+    words of over 100 letters, as scripts without spaces do, those are read in pieces of 100.
 
     Args:
         texts: The training texts; iterated over two or three times, so no generator.
         vocab_size: The most entries, specials included. A small corpus gives fewer; the model takes what there are.
         min_frequency: How often a pair must occur to be merged.
-        limit_alphabet: The most single characters kept; rarer ones become [UNK].
+        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or of a script with
+            more as many as 99.95% of the texts are written in, in half of the vocabulary at most.
         lowercase: Whether to fold case.
         max_length: `model_max_length` of the result, in tokens, [CLS] and [SEP] included.
 
@@ -52,13 +61,16 @@ def train_wordpiece(
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer numbers the
     # latter in the order of a hash map and breaks ties between merges by number, so that each training would yield
     # another vocabulary (huggingface/tokenizers#1794). Handed over in order, as if they were specials, they are fixed.
-    words = _different_words(texts)  # how often they occur does not matter yet
+    long_words: list[str] = []
+    words = _different_words(texts, long_words)  # how often they occur does not matter yet
     found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
+    in_pieces = bool(long_words)
     continuations = sorted(token for token in found if token.startswith("##") and len(token) == 3)
     alphabet = sorted(token for token in found if len(token) == 1)
-    if len(alphabet) > limit_alphabet:
+    if len(alphabet) > (limit_alphabet or USUAL_ALPHABET):
         counts = _count_characters(texts, lowercase)
-        alphabet = sorted(alphabet, key=lambda character: (-counts[character], character))[:limit_alphabet]
+        alphabet = sorted(alphabet, key=lambda character: (-counts[character], character))
+        alphabet = alphabet[: limit_alphabet or _usual_alphabet([counts[c] for c in alphabet], vocab_size)]
         continuations = [token for token in continuations if token[2] in set(alphabet)]
     if not alphabet:
         raise UserError("The tokenizer found no words in the training texts: look at --data.path and its columns.")
@@ -72,60 +84,78 @@ def train_wordpiece(
         texts,
         [*SPECIAL_TOKENS, *continuations],
         lowercase,
+        in_pieces,
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
     )
-    return _as_pretrained(trained.get_vocab(), lowercase, max_length)
+    return _as_pretrained(trained.get_vocab(), lowercase, in_pieces, max_length)
 
 
-def _different_words(texts: Iterable[str]) -> Iterator[str]:
-    """The words of all texts, most of them once: a fraction of what the tokenizer would have to normalise."""
+def _usual_alphabet(counts: list[int], vocab_size: int) -> int:
+    """How many of the most frequent characters to keep, where there are more than usual."""
+    covered = np.cumsum(counts) / sum(counts)
+    return max(USUAL_ALPHABET, min(int(np.searchsorted(covered, COVERED)) + 1, vocab_size // 2))
+
+
+def _different_words(texts: Iterable[str], long_words: list[str]) -> Iterator[str]:
+    """The words of all texts, most of them once: a fraction of what the tokenizer would have to normalise.
+
+    Args:
+        texts: The texts.
+        long_words: Is given those with more letters than WordPiece takes.
+    """
     seen: set[str] = set()
     for text in texts:
         new = set(text.split(" ")) - seen
         if new:
+            long_words += [word for word in new if len(word) > MOST_CHARACTERS and _LONG_WORD.search(word)]
             yield " ".join(new)
         seen |= new
         if len(seen) > WORDS_REMEMBERED:
             seen.clear()
 
 
-def _empty_wordpiece(vocab: dict[str, int], lowercase: bool) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+def _empty_wordpiece(vocab: dict[str, int], lowercase: bool, in_pieces: bool) -> Tokenizer:
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if in_pieces:
+        pieces = pre_tokenizers.Split(Regex(f".{{{MOST_CHARACTERS}}}"), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pieces])
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
-def _train(texts: Iterable[str], special_tokens: list[str], lowercase: bool, **settings: Any) -> Tokenizer:
+def _train(
+    texts: Iterable[str], special_tokens: list[str], lowercase: bool, in_pieces: bool = False, **settings: Any
+) -> Tokenizer:
     from tokenizers import trainers
 
-    tokenizer = _empty_wordpiece({}, lowercase)
+    tokenizer = _empty_wordpiece({}, lowercase, in_pieces)
     trainer = trainers.WordPieceTrainer(special_tokens=special_tokens, show_progress=False, **settings)
     tokenizer.train_from_iterator(iter(texts), trainer)
     return tokenizer
 
 
 def _count_characters(texts: Iterable[str], lowercase: bool) -> Counter[str]:
-    normalizer = _empty_wordpiece({}, lowercase).normalizer
+    normalizer = _empty_wordpiece({}, lowercase, False).normalizer
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
     return counts
 
 
-def _as_pretrained(vocab: dict[str, int], lowercase: bool, max_length: int) -> PreTrainedTokenizerFast:
+def _as_pretrained(vocab: dict[str, int], lowercase: bool, in_pieces: bool, max_length: int) -> PreTrainedTokenizerFast:
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = _empty_wordpiece(vocab, lowercase)
+    tokenizer = _empty_wordpiece(vocab, lowercase, in_pieces)
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -141,32 +171,3 @@ def _as_pretrained(vocab: dict[str, int], lowercase: bool, max_length: int) -> P
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """Load a tokenizer from a folder or the Hub.
-
-    Args:
-        name: A folder with a `tokenizer.json`, or a Hub id.
-
-    Returns:
-        The tokenizer, with a padding token.
-
-    Raises:
-        UserError: If it cannot be reached, is no tokenizer, or lacks a padding token.
-    """
-    from transformers import AutoTokenizer
-
-    folder = fetch_pretrained(name, "tokenizer")
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
-        raise UserError(
-            f"{name} holds no tokenizer that can be read ({type(error).__name__}: {one_line(error)[:300]}): "
-            "give --data.tokenizer a folder written by save_pretrained."
-        ) from error
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise UserError(f"The tokenizer {name} has no fast form (tokenizer.json): give another --data.tokenizer.")
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"The tokenizer {name} has no padding token: give another --data.tokenizer.")
-    return tokenizer

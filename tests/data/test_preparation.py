@@ -10,6 +10,7 @@ from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 from transformers import PreTrainedTokenizerFast
 
+from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.preparation import (
     TextColumn,
     encode,
@@ -21,6 +22,7 @@ from lightning_nlp.data.preparation import (
 )
 from lightning_nlp.data.sources import Source, labelled_source
 from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
 
 WORDS = "la reĝo diris ke ĝi estas bona tago kaj poste ŝi iris hejmen por legi longan libron pri ĉevaloj".split()
 RANDOM = random.Random(0)
@@ -149,6 +151,7 @@ def test_write_tokens_counts(tmp_path, truncation):
         "characters": sum(len(text) for text in TEXTS),
         "tokens": sum(lengths),
         "cut": 0 if truncation is None else long,
+        "without_tokens": 2,
     }
 
 
@@ -282,3 +285,40 @@ def test_tokens_come_from_the_cache_without_reading_a_row(tmp_path, source):
     assert prepare_tokens(unread, tmp_path / "cache", **SETTINGS) == folder
     with pytest.raises(AssertionError, match="read the data"):
         prepare_tokens(unread, tmp_path / "other", **SETTINGS)
+
+
+def prepare(folder, lines, **settings):
+    """A classifier's data out of (text, label) pairs."""
+    rows = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in lines)
+    (folder / "a.jsonl").write_text(rows, encoding="utf-8")
+    data = TextClassificationDataModule(str(folder / "a.jsonl"), cache_dir=str(folder / "cache"), **settings)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_what_a_tokenizer_makes_of_odd_texts_is_told(tmp_path):
+    usual = [(f"la reĝo diris {i}", i % 2) for i in range(60)]
+    odd = [(f"{chr(0xE000 + i)}", i % 2) for i in range(20)] + [
+        (f"bona [MASK] tago [SEP] {i}", i % 2) for i in range(20)
+    ]
+    lines = prepare(tmp_path, usual + odd, min_frequency=1).facts["cleaning"]
+    told = "\n".join(lines)
+    assert re.search(r"train: \d+ texts of which the tokenizer leaves nothing", told)
+    assert re.search(
+        r"train: special tokens stand in the texts themselves, and act as such: \[SEP\] \d+, \[MASK\] \d+", told
+    )
+    (tmp_path / "usual").mkdir()
+    assert len(prepare(tmp_path / "usual", usual, min_frequency=1).facts["cleaning"]) == 3
+
+
+def test_texts_that_the_tokenizer_cannot_read_are_an_error_with_its_cause(tmp_path):
+    texts = [(f"{'абвгдежз'[i % 8 :]} {i % 7} словo{i}", i % 2) for i in range(60)]
+    bert_like().save_pretrained(tmp_path / "latin")
+    with pytest.raises(UserError, match=r"% of the words of train are unknown.*give another --data.tokenizer, or null"):
+        prepare(tmp_path, texts, tokenizer=str(tmp_path / "latin"))
+    prepare(tmp_path, texts)  # the cure
+    with pytest.raises(UserError, match=r"unknown.*larger --data.limit_alphabet"):
+        prepare(tmp_path, texts, limit_alphabet=5)
+    with pytest.raises(UserError, match=r"--data.lowercase false is for a tokenizer that is trained here"):
+        prepare(tmp_path, texts, tokenizer=str(tmp_path / "latin"), lowercase=False)

@@ -1,3 +1,4 @@
+import json
 import random
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import pytest
 from transformers import AutoTokenizer, DistilBertConfig
 
 import lightning_nlp.data.tokenizer as tokenizer_module
-from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_wordpiece
+from lightning_nlp.data.given_tokenizer import load_tokenizer
+from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import tokenizer_hash
 
@@ -95,15 +97,6 @@ def test_texts_without_words_are_refused():
         train_wordpiece(["", " "], vocab_size=100)
 
 
-def test_a_folder_that_is_no_tokenizer_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--data\.tokenizer"):
-        load_tokenizer(str(tmp_path))
-    (tmp_path / "tokenizer.json").write_text("{")
-    (tmp_path / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"--data\.tokenizer"):
-        load_tokenizer(str(tmp_path))
-
-
 @pytest.mark.parametrize("remembered", [1, 1 << 18])
 def test_finding_the_alphabet_in_different_words_is_finding_it_in_all_texts(monkeypatch, remembered):
     # Characters that normalisation composes, splits, removes or sets apart, next to spaces of all kinds.
@@ -112,6 +105,42 @@ def test_finding_the_alphabet_in_different_words_is_finding_it_in_all_texts(monk
     texts = ["".join(rng.choices(letters, k=rng.randint(1, 30))) for _ in range(2000)]
     monkeypatch.setattr(tokenizer_module, "WORDS_REMEMBERED", remembered)
     found = train_wordpiece(texts, vocab_size=400).backend_tokenizer.to_str()
-    monkeypatch.setattr(tokenizer_module, "_different_words", iter)  # all of them, as often as they occur
+    monkeypatch.setattr(
+        tokenizer_module, "_different_words", lambda texts, _: iter(texts)
+    )  # all of them, as often as they occur
     assert train_wordpiece(texts, vocab_size=400).backend_tokenizer.to_str() == found
     assert "##ĝ" in found
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["".join("กินข้าวที่บ้านในเมืองไทย"[(i + j) % 23] for j in range(130)) for i in range(30)],
+        ["".join("ACGT"[(i * j * j + j) % 4] for j in range(300)) for i in range(30)],
+    ],
+    ids=["Thai, without spaces", "DNA"],
+)
+def test_words_longer_than_wordpiece_takes_are_read_in_pieces(texts, tmp_path):
+    tokenizer = train_wordpiece(texts, vocab_size=200, min_frequency=2)
+    tokenizer.save_pretrained(tmp_path)
+    for reloaded in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        ids = reloaded(texts[0], add_special_tokens=False)["input_ids"]
+        assert len(ids) > 1
+        assert tokenizer.unk_token_id not in ids
+
+
+def test_usual_texts_have_the_usual_tokenizer():
+    texts = [*SENTENCES, "https://example.org/" + "a/b.c-" * 60]  # long, but no word
+    state = json.loads(train_wordpiece(texts, vocab_size=120, min_frequency=0).backend_tokenizer.to_str())
+    assert state["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+
+
+def test_a_script_of_many_characters_keeps_those_that_its_texts_are_written_in():
+    rng = random.Random(0)
+    common = [chr(0x4E00 + i) for i in range(2500)]
+    texts = [" ".join(rng.choices(common, k=40)) for _ in range(500)] + [chr(0x9000 + i) for i in range(9)]
+    known = train_wordpiece(texts, vocab_size=12_000, min_frequency=2).get_vocab()
+    assert len(set(common) & set(known)) > 2490
+    assert not {chr(0x9000 + i) for i in range(9)} <= set(known), "the rarest are left out"
+    assert len(train_wordpiece(texts, vocab_size=12_000, limit_alphabet=1000).get_vocab()) < 1100
+    assert len([token for token in train_wordpiece(texts, vocab_size=2400).get_vocab() if len(token) == 1]) == 1200
