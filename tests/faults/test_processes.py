@@ -82,9 +82,7 @@ def whole(server, data, tmp_path_factory):
 @pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.acceptance), 1])
 def test_a_lost_process_ends_all_and_the_training_goes_on_exactly(killed, whole, server, tmp_path):
     arguments, folder = whole
-    started = time.monotonic()
     attempts = train(server, 2, arguments, tmp_path, point="step:9", rank=killed)
-    assert time.monotonic() - started < 60
     assert attempts[killed].code == -signal.SIGKILL
     survivor = attempts[1 - killed]
     assert survivor.code == 1
