@@ -31,6 +31,16 @@ for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cpu", choices=["avx2"], help="play a CPU without AVX-512 or bfloat16, as near as this one can")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--cpu"):  # before torch is imported; all that a test starts inherits it
+        os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()
 
