@@ -210,7 +210,7 @@ def workers(process):
 def test_restarts_that_would_mix_their_attempts_up_are_refused(torchrun, data, tmp_path):
     arguments = cases.command("cls", data, packing=True, **PLAIN)
     _, err = torchrun(*arguments, restarts=1, own_store=False).communicate(timeout=120)
-    assert err.count("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1") == 2  # once an attempt
+    assert err.count("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1") >= 2  # in each attempt; by both if one is 5 s late
     assert not list(tmp_path.glob("runs/*/*"))
 
 
