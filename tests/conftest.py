@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import io
 import json
 import os
@@ -28,6 +29,7 @@ os.environ.pop("WANDB_API_KEY", None)
 for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
     os.environ[name] = f"{SCRATCH.name}/{name.lower()}"
 
+gc.set_threshold(50_000, 20, 20)  # each look through all that the libraries hold takes as long as half a training
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
