@@ -48,7 +48,8 @@ def small_network(model_type: str, task: str) -> Any:
     from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
     auto_class = AutoModelForMaskedLM if task == "mlm" else AutoModelForSequenceClassification
-    config = AutoConfig.for_model(model_type, **SIZES, num_labels=len(CLASSES))
+    labels = {"id2label": dict(enumerate(CLASSES)), "label2id": {name: i for i, name in enumerate(CLASSES)}}
+    config = AutoConfig.for_model(model_type, **SIZES, **labels)  # with other labels each training draws a new head
     if hasattr(config, "classifier_pooling"):
         config.classifier_pooling = "cls"
     set_dropout(config, 0.0, 0.0)

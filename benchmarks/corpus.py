@@ -62,6 +62,10 @@ def prepare(args: argparse.Namespace) -> None:
     # The vocabulary is that of all the texts, whatever the number to train on: the head has its full size.
     vocabulary_texts = [row["text"] for row in rows[heldout + test :]]
     tokenizer, network = initial_model(args, vocabulary_texts)
+    if args.task == "cls":  # the package begins a head for other labels anew
+        names = sorted({str(row["label"]) for row in rows})
+        network.config.id2label = dict(enumerate(names))
+        network.config.label2id = {name: label for label, name in enumerate(names)}
     tokenizer.save_pretrained(args.output / "model")
     network.save_pretrained(args.output / "model")
     heldout_rows(args.output / "heldout.jsonl", args.task, splits["validation"], tokenizer, args.max_length, args.seed)

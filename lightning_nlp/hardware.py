@@ -56,7 +56,7 @@ LONGEST_MATMUL = 0.3  # seconds; a slower CPU is measured with a smaller matrix
 def default_precision(accelerator: str = "auto") -> str:
     """`bf16-mixed` where the hardware multiplies bfloat16 natively, else `32-true`.
 
-    A CPU without AVX512-BF16 or AMX emulates bfloat16 and is slower with it than in float32.
+    A CPU without AVX512-BF16 or AMX (or with ATEN_CPU_CAPABILITY=avx2) is slower in bfloat16 than in float32.
 
     Args:
         accelerator: Lightning's `trainer.accelerator`.
@@ -73,9 +73,9 @@ def default_precision(accelerator: str = "auto") -> str:
 
 def _cpu_has_bf16() -> bool:
     # Private, but there is no public question for it; without the answer float32 is the safe side.
-    question = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(question and question()) or bool(amx and amx())
+    questions = [getattr(torch.cpu, f"_is_{units}_supported", None) for units in ("avx512_bf16", "amx_tile")]
+    used = torch.backends.cpu.get_cpu_capability()  # which may be less than what the CPU has
+    return used not in ("DEFAULT", "AVX2") and any(question and question() for question in questions)
 
 
 def device_name(accelerator: str = "auto") -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import io
 import json
 import os
@@ -28,8 +29,19 @@ os.environ.pop("WANDB_API_KEY", None)
 for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
     os.environ[name] = f"{SCRATCH.name}/{name.lower()}"
 
+gc.set_threshold(50_000, 20, 20)  # each look through all that the libraries hold takes as long as half a training
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cpu", choices=["avx2"], help="play a CPU without AVX-512 or bfloat16, as near as this one can")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--cpu"):  # before torch is imported; all that a test starts inherits it
+        os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
 
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()

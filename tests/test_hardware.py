@@ -13,7 +13,7 @@ from lightning_nlp.hardware import default_precision, device_name, memory_gib, p
 def machine(monkeypatch):
     """Play a machine: what its accelerators are, and what they can do."""
 
-    def play(*, cuda=False, cuda_bf16=False, mps=False, avx512_bf16=False, amx=False):
+    def play(*, cuda=False, cuda_bf16=False, mps=False, avx512_bf16=False, amx=False, used="AVX512"):
         def is_bf16_supported(including_emulation=True):
             return cuda_bf16 or (cuda and including_emulation)  # an old GPU emulates bfloat16, slowly
 
@@ -24,6 +24,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: used)
 
     return play
 
@@ -44,6 +45,7 @@ def machine(monkeypatch):
         ({}, "auto", "32-true"),
         ({"avx512_bf16": True}, "auto", "bf16-mixed"),
         ({"amx": True}, "auto", "bf16-mixed"),
+        ({"avx512_bf16": True, "amx": True, "used": "AVX2"}, "auto", "32-true"),
     ],
 )
 def test_default_precision(machine, abilities, accelerator, precision):
@@ -56,6 +58,11 @@ def test_a_torch_that_does_not_tell_what_the_cpu_can_do(machine, monkeypatch):
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
     assert default_precision("cpu") == "32-true"
+
+
+def test_the_cpu_that_is_asked_for_is_played(request):
+    kind = request.config.getoption("--cpu")
+    assert kind is None or (torch.backends.cpu.get_cpu_capability(), default_precision("cpu")) == ("AVX2", "32-true")
 
 
 def test_device_name(machine):

@@ -9,8 +9,6 @@ import torch
 from tests.bad_input.check import fails
 from tests.conftest import write_reviews
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 COMMANDS = [
     ([], ["fit", "validate", "test", "predict"]),
     (["train"], ["'train'", "fit"]),

@@ -4,8 +4,6 @@ import pytest
 
 from tests.bad_input.check import fails, with_data
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 REVIEWS = "text,label\n" + "".join(f"a {'good' if i % 2 else 'bad'} film number {i},{i % 2}\n" for i in range(40))
 
 FILES = {  # what the file holds -> what the message must name

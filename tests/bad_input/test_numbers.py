@@ -4,8 +4,6 @@ import pytest
 
 from tests.bad_input.check import fails
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 LONG = "x" * 300
 NUMBERS = [  # option, value, other words of the message
     ("model.lr", "nan", "float"),

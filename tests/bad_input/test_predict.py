@@ -13,8 +13,6 @@ from lightning_nlp.models.encoder import from_pretrained
 from tests.bad_input.check import fails
 from tests.conftest import files_below
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 PREDICT = [  # option, value, words of the message
     ("output", "../in.txt", "exists already", "--overwrite"),
     ("output", "..", "no file", "stdout"),

@@ -4,8 +4,6 @@ import pytest
 
 from tests.bad_input.check import fails
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 CLS, MLM = "cls", "mlm"
 SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--model.lr", "0"], ["lr is 0", "--model.lr"]),

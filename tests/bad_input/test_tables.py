@@ -15,8 +15,6 @@ import pytest
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
 from lightning_nlp.errors import UserError, printable
 
-pytestmark = pytest.mark.timeout(30, func_only=True)
-
 TEXTS = [f"a {'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
 LABELS = [i % 2 for i in range(40)]
 TABLE = "text,label\n" + "".join(f"{text},{label}\n" for text, label in zip(TEXTS, LABELS, strict=True))

@@ -7,8 +7,6 @@ import pytest
 from tests.bad_input.check import fails
 from tests.conftest import files_below, invoke
 
-pytestmark = pytest.mark.timeout(20, func_only=True)
-
 
 @pytest.mark.parametrize("given", ["data", "model", "tokenizer"])
 def test_the_hub_is_out_of_reach(given, tiny_cls, tmp_path, work):

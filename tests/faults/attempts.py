@@ -54,7 +54,7 @@ class Server:
 
     def close(self) -> None:
         """End it."""
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=MOST_SECONDS)
 
     def run(self, arguments: Sequence[str], cwd: Path, point: str | None = None, after: float | None = None) -> Attempt:
         """Run a command in a child; see `run_together`."""
