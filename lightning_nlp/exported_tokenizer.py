@@ -31,7 +31,7 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
         clean: Let it do first what `clean_text` does, but for rows of over 30 combining marks.
         strip: Whether outer white space goes too. Not where a text has masks: it is cut into pieces there.
     """
-    from tokenizers import Regex, Tokenizer, normalizers
+    from tokenizers import Tokenizer, normalizers
 
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
@@ -40,11 +40,8 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
         config.pop(name, None)
     if clean:
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        first: list[Any] = [normalizers.Replace(Regex(pattern), text) for pattern, text in _CLEANING]
-        first.insert(2, normalizers.NFC())
-        first += [normalizers.Strip()] if strip else []
-        if _parts(backend.normalizer)[: len(first)] != _parts(normalizers.Sequence(first)):  # not exported before
-            backend.normalizer = normalizers.Sequence([*first, *([backend.normalizer] if backend.normalizer else [])])
+        first = _cleaning() + ([normalizers.Strip()] if strip else [])
+        backend.normalizer = normalizers.Sequence([*first, *([backend.normalizer] if backend.normalizer else [])])
         backend.save(str(folder / "tokenizer.json"))
     if clean or config["tokenizer_class"] == "TokenizersBackend":  # a model's own class would leave the cleaning out
         takes = inspect.signature(network.forward).parameters
@@ -53,7 +50,29 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
     path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _parts(normalizer: Any) -> list[Any]:
-    """What a normalizer does, one thing after the other."""
-    state = {} if normalizer is None else json.loads(normalizer.__getstate__())
-    return state.get("normalizers", [state])
+def forget_cleaning(tokenizer: Any) -> None:
+    """Make an export's tokenizer the one again that was trained with, to train with or to compare.
+
+    Args:
+        tokenizer: Any fast one; changed in place.
+    """
+    from tokenizers import normalizers
+
+    backend, strip = tokenizer.backend_tokenizer, _state(normalizers.Strip())
+    ours = [_state(part) for part in _cleaning()]
+    parts = _state(backend.normalizer).get("normalizers", []) if backend.normalizer else []
+    if parts[: len(ours)] == ours:
+        own = len(ours) + (parts[len(ours) : len(ours) + 1] == [strip])
+        left = [backend.normalizer[number] for number in range(own, len(parts))]
+        backend.normalizer = normalizers.Sequence(left) if len(left) > 1 else left[0] if left else None
+
+
+def _cleaning() -> list[Any]:
+    from tokenizers import Regex, normalizers
+
+    parts: list[Any] = [normalizers.Replace(Regex(pattern), text) for pattern, text in _CLEANING]
+    return [*parts[:2], normalizers.NFC(), *parts[2:]]
+
+
+def _state(normalizer: Any) -> dict[str, Any]:
+    return json.loads(normalizer.__getstate__())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.exported_tokenizer import forget_cleaning
 from lightning_nlp.hub import fetch_pretrained
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
             "--data.tokenizer, or null to train one."
         ) from error
     _put_frame(tokenizer, name)
+    forget_cleaning(tokenizer)
     return tokenizer
 
 

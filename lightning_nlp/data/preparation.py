@@ -40,7 +40,7 @@ HEAD_SHARE = 0.25
 # longer, and memory in proportion.
 BATCH_ROWS = 1000
 
-MOST_UNKNOWN = 0.25  # of the words of train: with more, what is trained learns how often a word is unknown
+MOST_UNKNOWN = 0.4  # of the words of train: with more, what is trained learns how often a word is unknown
 
 TOKEN_FORMAT = 4  # raise it when what the folders hold changes: old ones are then used by their own runs alone
 

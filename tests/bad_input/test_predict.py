@@ -101,8 +101,6 @@ FOLDERS = {  # what is done to a good export, the option that names it, words of
     "tokenizer a list": (holds("tokenizer.json", b"[]"), TOKENIZER, "tokenizer"),
     "tokenizer gone": (without("tokenizer.json"), TOKENIZER, "tokenizer"),
     "its settings cut": (cut("tokenizer_config.json"), TOKENIZER, "tokenizer"),
-    "no padding token": (edited("tokenizer_config.json", pad_token=None), TOKENIZER, "padding token"),
-    "no mask token": (edited("tokenizer_config.json", mask_token=None), TOKENIZER, "mask token"),
 }
 
 

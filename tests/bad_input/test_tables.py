@@ -90,7 +90,7 @@ MLM = [
     ("latin1.txt", b"caf\xe9 unu\n", "0xe9", "line 1", "iconv"),
     ("half.txt", b"unu\ndu \xed\xa0\x80\n", "0xed", "line 2", "iconv"),
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
-    ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n[UNK]\n", "Not one token", "0.15", "--data.mlm_probability"),
+    ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
     ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
     ("cut.tar.gz", archive()[:60], "cut.tar.gz cannot be read", PATH),
 ]

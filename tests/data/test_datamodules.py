@@ -344,6 +344,8 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
     tokenizer = train_wordpiece([" ".join(WORDS)] * 3, vocab_size=90)
     tokenizer.mask_token = None
     tokenizer.save_pretrained(tmp_path / "no_mask")
+    file = tmp_path / "no_mask" / "tokenizer.json"
+    file.write_text(file.read_text(encoding="utf-8").replace("[MASK]", "[HOLE]"), encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "build_splits", lambda *args, **kwargs: pytest.fail("read the data"))
         with pytest.raises(UserError, match=r"no_mask has no mask token.*--data\.tokenizer"):
