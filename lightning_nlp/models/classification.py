@@ -136,9 +136,6 @@ class SequenceClassifier(LightningModule):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits of each class.
 
-        Args:
-            batch: `input_ids` and `attention_mask`, (B, T), or the packed form of B sequences.
-
         Returns:
             Float32, (B, number of classes), in the order of the batch.
         """

@@ -51,13 +51,8 @@ def check_settings(
 ) -> None:
     """Raise a UserError for a setting that no run can use, before anything is loaded.
 
-    Args:
-        dropout: From 0 up to but not including 1, or None.
-        attention_dropout: The same.
-        lr: Above 0.
-        weight_decay: At least 0.
-        schedule: A name that `lr_lambda` knows.
-        warmup_ratio: From 0 to 1.
+    The dropout rates may be None, or from 0 up to but not including 1; `lr` is above 0, `weight_decay` at least 0, and
+    `warmup_ratio` from 0 to 1.
     """
     for name, rate in (("dropout", dropout), ("attention_dropout", attention_dropout)):
         if rate is not None:
@@ -129,15 +124,6 @@ def distilbert_config(
 ) -> DistilBertConfig:
     """The configuration of a new DistilBERT.
 
-    Args:
-        n_layers: Transformer layers.
-        n_heads: Attention heads a layer; they share `dim` equally.
-        dim: Width of the hidden states.
-        hidden_dim: Width of the feed-forward layers.
-        max_position_embeddings: The longest sequence, in tokens.
-        vocab_size: Rows of the embedding table.
-        pad_token_id: The padding token, whose embedding stays zero.
-
     Raises:
         UserError: If a size is less than 1, or `dim` is no multiple of `n_heads`.
     """
@@ -162,12 +148,7 @@ def distilbert_config(
 
 
 def check_memory(config: DistilBertConfig, device: torch.device) -> None:
-    """Raise a UserError if the weights alone are more than a device holds: to make them would end the program.
-
-    Args:
-        config: The model's.
-        device: Where it will train.
-    """
+    """Raise a UserError if the weights alone are more than a device holds: to make them would end the program."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
@@ -191,11 +172,7 @@ def from_config(
     """A network with random weights, in float32 and in training mode.
 
     Args:
-        auto_class: A transformers `AutoModelFor...` class.
         config: Changed in place.
-        dropout: See `set_dropout`.
-        attention_dropout: See `set_dropout`.
-        **config_overrides: Attributes of the configuration, such as `id2label`.
     """
     config.update(config_overrides)
     set_dropout(config, dropout, attention_dropout)
@@ -214,12 +191,7 @@ def from_pretrained(
     """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
 
     Args:
-        auto_class: A transformers `AutoModelFor...` class.
         name: A folder or a Hub id, with safetensors weights.
-        dropout: See `set_dropout`.
-        attention_dropout: See `set_dropout`.
-        keep_head: See `match_head`.
-        **config_overrides: Attributes of the configuration, such as `id2label`.
 
     Returns:
         The network. A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
@@ -285,9 +257,6 @@ def realign(network: PreTrainedModel) -> None:
     Those out of a safetensors file lie where the file has them, at multiples of 8 bytes instead of 64. There
     the kernels of a CPU are slower, and they round otherwise: equal weights give outputs that differ in the
     last bit.
-
-    Args:
-        network: Any network; changed in place.
     """
     for tensor in [*network.parameters(), *network.buffers()]:
         tensor.data = tensor.data.clone()
@@ -322,7 +291,6 @@ def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
     """Raise a UserError if the data's longest sequence has more tokens than the model has positions.
 
     Args:
-        config: The model's configuration.
         max_length: In tokens, special ones included.
     """
     positions = getattr(config, "max_position_embeddings", None)
@@ -338,12 +306,7 @@ def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
 
 
 def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was trained with.
-
-    Args:
-        config: The model's configuration.
-        tokenizer: The data's tokenizer.
-    """
+    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was trained with."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     unused = config.vocab_size - len(tokenizer)
     if not 0 <= unused <= MOST_UNUSED_ROWS:

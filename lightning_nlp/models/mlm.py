@@ -101,9 +101,6 @@ class MaskedLanguageModel(LightningModule):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits at the masked tokens.
 
-        Args:
-            batch: `input_ids`, `attention_mask` and `labels`, (B, T), or the packed form.
-
         Returns:
             Float32, (number of labels other than -100, vocabulary), row by row of the batch. Those of all tokens,
             (B, T, vocabulary), where a padded batch has no `labels`.

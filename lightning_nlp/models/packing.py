@@ -49,9 +49,6 @@ def choose(module: LightningModule) -> bool:
     Args:
         module: A module with a transformers model as its `network`, attached to a Trainer.
 
-    Returns:
-        Whether to pack.
-
     Raises:
         UserError: If packing is asked for where it cannot be had.
     """
@@ -76,7 +73,6 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     """What speaks against packed batches, or None.
 
     Args:
-        network: A transformers model.
         device: Where it runs; a GPU is asked for its compute capability.
         precision: Lightning's `trainer.precision`.
     """
@@ -168,7 +164,6 @@ def first_tokens(network: Any, cu_seqlens: Tensor) -> Iterator[None]:
     Its head takes row 0 of each example, and so works as it is. Other heads are left alone.
 
     Args:
-        network: A transformers model.
         cu_seqlens: (n + 1,).
     """
     encoder = network.base_model
