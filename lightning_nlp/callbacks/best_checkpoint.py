@@ -34,11 +34,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folders of the other ModelCheckpoints, of which none may be this one's.
-
-        Raises:
-            UserError: If it cannot be.
-        """
+        """Make the folders of the other ModelCheckpoints, of which none may be this one's."""
         super().setup(trainer, pl_module, stage)
         for other in trainer.checkpoint_callbacks:
             folder = getattr(other, "dirpath", None)
@@ -93,22 +89,14 @@ class BestCheckpoint(ModelCheckpoint):
             warn_user(f"No validation comes in this training, so best.ckpt is {state}: give {cure} for some.")
 
     def would_take(self, trainer: Trainer) -> bool:
-        """Whether the validation that has just ended is the best so far, before its checkpoint is saved.
-
-        Args:
-            trainer: With the validation's metrics.
-        """
+        """Whether the validation that has just ended is the best so far, before its checkpoint is saved."""
         value = trainer.callback_metrics.get(self.monitor) if self.monitor is not None else None
         if value is None or self.best_model_score is None:
             return True
         return bool(value > self.best_model_score if self.mode == "max" else value < self.best_model_score)
 
     def best_so_far(self, trainer: Trainer) -> float | None:
-        """The best value of the metric, the validation that has just ended included; None before the first.
-
-        Args:
-            trainer: With the validation's metrics.
-        """
+        """The best value of the metric, the validation that has just ended included; None before the first."""
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
@@ -116,9 +104,6 @@ class BestCheckpoint(ModelCheckpoint):
 
 def cure_without_validation(trainer: Trainer) -> str | None:
     """The options that bring validations into a training that would end before its first.
-
-    Args:
-        trainer: About to train.
 
     Returns:
         What to give; None where a validation comes, or where nobody knows.

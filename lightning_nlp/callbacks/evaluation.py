@@ -35,8 +35,6 @@ class Evaluation(Callback):
     Records have no times in them: a training that was killed and went on writes the same.
 
     Args:
-        folder: Where to write.
-        best: The run's own checkpoint, which says which validation is the best.
         probes: Sentences with [MASK] that a masked language model fills at each evaluation.
     """
 

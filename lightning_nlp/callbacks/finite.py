@@ -194,8 +194,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
     Args:
         path: The file; its folder is made.
-        tensors: By name.
-        metadata: For the file's header.
 
     Raises:
         OSError: If the place cannot be written.
@@ -206,10 +204,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def some(items: list[str]) -> str:
-    """The first few of a list, and how many more there are.
-
-    Args:
-        items: At least one.
-    """
+    """The first few of a list, and how many more there are."""
     more = len(items) - SHOWN
     return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")
