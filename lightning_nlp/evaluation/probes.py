@@ -16,9 +16,6 @@ def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) ->
 
     Args:
         network: A masked language model of transformers, in evaluation mode.
-        tokenizer: Its tokenizer.
-        probes: Sentences with `MASK`.
-        top_k: Tokens for each hole.
 
     Returns:
         Of each sentence its `text` and `fillings`: for each hole a list of `token` and `probability`.
@@ -39,8 +36,6 @@ def fillings(logits: Tensor, tokenizer: Any, top_k: int) -> list[dict[str, Any]]
 
     Args:
         logits: (vocabulary,).
-        tokenizer: What decodes them.
-        top_k: How many.
 
     Returns:
         Of each its `token` and `probability`.

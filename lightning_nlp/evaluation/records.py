@@ -26,7 +26,6 @@ def classification_record(
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        label_names: The classes' names.
         validated: The validation split's record, whose temperature and thresholds are tried on this split; None finds
             them here.
 

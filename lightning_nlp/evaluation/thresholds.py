@@ -33,7 +33,6 @@ def figures_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], thresho
     Args:
         scores: (N,).
         positive: (N,).
-        threshold: From which score on the class is taken for given.
 
     Returns:
         `precision`, `recall` and `f1`, rounded to 6 digits.

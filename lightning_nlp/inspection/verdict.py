@@ -40,12 +40,7 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
     """What the token cache shows.
 
     Args:
-        facts: Of `token_facts`.
-        max_length: The data module's.
         counts: What cleaning counted (`CleaningCounts`), by split.
-
-    Yields:
-        Findings, in order of the checks.
     """
     splits, train = facts["splits"], facts["splits"]["train"]
     for split, part in splits.items():
@@ -109,9 +104,6 @@ def text_findings(report: dict[str, Any]) -> Iterator[Finding]:
 
     Args:
         report: All that `inspect` gathered; a part that was left out is None.
-
-    Yields:
-        Findings, in order of the checks.
     """
     near, conflicts = report["near_duplicates"], report["duplicates"]["conflicts"]
     if conflicts["texts"]:

@@ -30,7 +30,6 @@ def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
     """Losses, what the validations measured, and the learning rate, by step.
 
     Args:
-        run: The run.
         monitor: The metric that the checkpoint is chosen by.
     """
     shown = [*LEARNING]
@@ -43,7 +42,6 @@ def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None =
     """What a run logged by step.
 
     Args:
-        run: The run.
         shown: The figures to make; those without values are left out.
         best: The best checkpoint's step, to be marked.
     """
@@ -57,10 +55,7 @@ def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = Non
     """A figure of what was logged during a training; none if no line has a second point.
 
     Args:
-        heading: What it shows.
-        up: What y is.
         lines: Curves by step; those without points are left out, and those that a chart has no room for.
-        best: The best checkpoint's step, to be marked.
     """
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
@@ -73,11 +68,7 @@ def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = Non
 
 
 def lengths(data: dict[str, Any]) -> list[Figure]:
-    """How long the texts are.
-
-    Args:
-        data: The run's data.json.
-    """
+    """How long the texts are."""
     found = data.get("lengths") or {}
     counts = found.get("train")
     if not counts:
