@@ -32,11 +32,6 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint.
 
-        Args:
-            checkpoint: What the Trainer has put together.
-            path: Where to; a file there is replaced when the new one is whole.
-            storage_options: Not used, as in Lightning.
-
         Raises:
             UserError: If the place cannot be written, nor after ten minutes.
         """
@@ -65,16 +60,7 @@ class WholeFiles(TorchCheckpointIO):
                 time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Args:
-            path: The file.
-            *args: As in Lightning.
-            **kwargs: As in Lightning.
-
-        Returns:
-            What was saved; the paths in it are those of this user.
-        """
+        """Read a checkpoint; the paths in it become those of this user."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
 

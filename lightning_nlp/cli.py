@@ -71,12 +71,7 @@ PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class CLI(LightningCLI):
-    """LightningCLI with a directory for each run, a test and an export at the end of `fit`, and no surprises.
-
-    Args:
-        arguments: The command line without the program's name, a subcommand first.
-        command: What the user typed, for config.yaml and the model card.
-    """
+    """LightningCLI with a directory for each run, a test and an export at the end of `fit`, and no surprises."""
 
     def __init__(self, arguments: Sequence[str], command: str) -> None:
         self.command = command
@@ -380,9 +375,6 @@ def predict_parser() -> ArgumentParser:
 
 def run(arguments: list[str]) -> None:
     """Run one command.
-
-    Args:
-        arguments: The command line without the program's name.
 
     Raises:
         UserError: If something is wrong with it, or with the input that it names.

@@ -26,9 +26,6 @@ class UniqueKeys(yaml.SafeLoader):
 def check_yaml(path: Path) -> None:
     """Check that a file holds settings; the parser's own messages name no file.
 
-    Args:
-        path: What `--config` names.
-
     Raises:
         UserError: If it is no YAML, or no mapping from names, or has a key twice.
     """

@@ -71,8 +71,6 @@ def workspace(entity: str, project: str, task: str) -> Any:
     """A task's workspace, not saved yet.
 
     Args:
-        entity: The user or team.
-        project: The project.
         task: "classification" or "mlm", by which the runs are tagged.
     """
     import wandb_workspaces.reports.v2 as wr
@@ -104,9 +102,6 @@ def update(project: str, entity: str | None = None) -> list[str]:
     Args:
         project: The W&B project, made if there is none.
         entity: The user or team; None takes the login's own.
-
-    Returns:
-        Their addresses.
 
     Raises:
         UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.

@@ -23,7 +23,6 @@ class MetricsCSV(Logger):
     comes. Lightning's own CSVLogger deletes the file when it finds one, and keeps all rows.
 
     Args:
-        path: The file.
         resume_step: Keep an existing file's rows of the steps before this one, numbered from 0, and go on after them;
             None starts anew.
     """

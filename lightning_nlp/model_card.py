@@ -67,11 +67,8 @@ def model_card(
     chose.
 
     Args:
-        network: The trained network.
         data_facts: The data module's `facts`.
         task: "classification" or "mlm".
-        facts: What `fit` gathered.
-        name: The run's name.
         reading: How a text becomes token ids: the data module's.
         base_model: The model on the Hub that was fine-tuned.
         record: The evaluation on the test split.

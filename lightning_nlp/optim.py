@@ -27,7 +27,6 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
     Args:
         module: Its frozen parameters are left out, and a tied parameter counts once.
-        weight_decay: For the first group; the second has 0.
 
     Returns:
         Always the two groups named "decay" and "no_decay", in this order, so that a checkpoint's groups can
@@ -63,7 +62,6 @@ def lr_lambda(
     All but "constant" reach 0 exactly at step T and stay there.
 
     Args:
-        schedule: One of the names above.
         num_training_steps: The optimizer steps of the whole run; None where the run has no end, which only
             "constant" without a warmup can live with.
         warmup_ratio: The share of the steps, from 0 to 1, in which the rate rises from 0.
@@ -162,12 +160,6 @@ def configure_adamw(
     Args:
         module: Whose trainable parameters are optimized; it is on its device already.
         lr: The peak learning rate.
-        weight_decay: Decoupled weight decay of matrices and embeddings.
-        betas: Decay rates of the running means of the gradient and of its square.
-        eps: Added to the denominator.
-        schedule: See `lr_lambda`.
-        warmup_ratio: See `lr_lambda`.
-        num_training_steps: See `lr_lambda`.
         fused: Use the fused kernel where the device has one. Lightning cannot clip gradients beside it in
             fp16.
 
@@ -187,7 +179,6 @@ def limit_tokens(trainer: Trainer, data: Any) -> None:
     """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
 
     Args:
-        trainer: Changed in place.
         data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
     """
     if getattr(data, "max_tokens", None) is None:
@@ -199,15 +190,7 @@ def limit_tokens(trainer: Trainer, data: Any) -> None:
 
 
 def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
-    """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`.
-
-    Args:
-        module: A module that calls this in its `configure_optimizers`.
-        data: The data module, with `max_tokens` as for `limit_tokens`; see `train_batches`.
-
-    Returns:
-        What `configure_optimizers` returns.
-    """
+    """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`."""
     limit_tokens(module.trainer, data)
     settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
     configured = configure_adamw(
@@ -223,13 +206,7 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
 
 
 def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
-    """`restore_command_line` by a module's own hyperparameters, where a training is about to go on.
-
-    Args:
-        module: A module that calls this in its `on_load_checkpoint`.
-        checkpoint: What that hook receives; changed in place.
-        data: As for `configure_module`.
-    """
+    """`restore_command_line` by a module's own hyperparameters, where a training is about to go on."""
     if module.trainer.state.fn != "fit":
         return
     limit_tokens(module.trainer, data)
@@ -267,9 +244,6 @@ def restore_command_line(
         checkpoint: What `on_load_checkpoint` receives; changed in place.
         lr: The peak learning rate.
         weight_decay: For the group named "decay".
-        lr_lambda: This run's schedule.
-        betas: As for `configure_adamw`.
-        eps: As for `configure_adamw`.
     """
     for optimizer, scheduler in zip(
         checkpoint.get("optimizer_states", []), checkpoint.get("lr_schedulers", []), strict=True
@@ -291,8 +265,6 @@ def clip_gradients(
     clipped.
 
     Args:
-        trainer: The running Trainer.
-        optimizer: Whose parameters' gradients are clipped.
         gradient_clip_val: The largest norm (or value); None or 0 clips nothing.
         gradient_clip_algorithm: "norm", the default, or "value".
     """
@@ -310,7 +282,6 @@ def log_step(module: LightningModule, optimizer: Optimizer) -> None:
 
     Args:
         module: Whose gradients are whole now: accumulated, and of all processes.
-        optimizer: The module's.
     """
     if is_log_step(module.trainer, module.trainer.global_step + 1):
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
@@ -322,7 +293,6 @@ def is_log_step(trainer: Trainer, step: int) -> bool:
     """Whether Lightning writes down what is logged in a step.
 
     Args:
-        trainer: With `log_every_n_steps`; 0 stands for never.
         step: The optimizer step, from 1: `trainer.global_step` once it is done.
     """
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -336,11 +306,6 @@ def check_range(
 
     Args:
         name: The argument's name without its "--model." prefix.
-        value: What was given.
-        low: The least value.
-        high: The greatest value.
-        low_open: Whether `low` itself is excluded.
-        high_open: Whether `high` itself is excluded.
     """
     inside = math.isfinite(value) and low <= value <= high
     if not inside or (low_open and value == low) or (high_open and value == high):

@@ -20,9 +20,6 @@ _HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 def check_secrets(config: dict[str, Any]) -> None:
     """Refuse a configuration that holds a password, a token or a key: config.yaml, checkpoints and W&B would have it.
 
-    Args:
-        config: A subcommand's configuration as plain containers.
-
     Raises:
         UserError: If it holds one. The message does not repeat it.
     """

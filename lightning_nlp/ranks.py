@@ -58,7 +58,6 @@ def first(name: str, action: Callable[[], str], *, on_node: bool = False) -> str
     """Let the first process do something, and the others wait for what it comes to.
 
     Args:
-        name: What is done, once in a program.
         action: Does it, and returns what the others need of it.
         on_node: Let the first process of each machine do it.
 
@@ -116,11 +115,7 @@ def lost_peers() -> Iterator[None]:
 
 
 def tell_last_words(message: str) -> None:
-    """Print what this process ends with; of processes that fail together, in the same words, only the first does.
-
-    Args:
-        message: The whole line.
-    """
+    """Print what this process ends with; of processes that fail together, in the same words, only the first does."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):

@@ -23,8 +23,6 @@ class RunDirectory:
     """The directory of the training that this process does, locked; of several processes, only the first writes to it.
 
     Args:
-        path: The directory.
-        lock: What `runs.lock` gave.
         resumed_step: The step that a training goes on from in its own directory; None for a new one.
         trained_on: Of the checkpoint that it goes on from, by `trained_on`, before config.yaml is replaced.
     """
@@ -77,7 +75,6 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-        text: The configuration as it would be written to config.yaml.
 
     Returns:
         The directory, locked, without what a process that was killed had begun to write.

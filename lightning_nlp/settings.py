@@ -54,11 +54,7 @@ MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes ad
 
 
 def fill_in(config: Namespace) -> None:
-    """Fill in what a null stands for, so that config.yaml says what was really used.
-
-    Args:
-        config: A subcommand's configuration; changed in place.
-    """
+    """Fill in, in place, what a null stands for, so that config.yaml says what was really used."""
     data, model = config.data.init_args, config.model.init_args
     if data.get("tokenizer") is None and "tokenizer" in data:
         data.tokenizer = model.get("pretrained")
@@ -82,9 +78,6 @@ def fill_in(config: Namespace) -> None:
 
 def check_settings(config: Namespace) -> None:
     """Check what the Trainer and its callbacks would find out late: at a division by zero, or after an epoch.
-
-    Args:
-        config: A subcommand's configuration.
 
     Raises:
         UserError: If a setting makes no sense.
@@ -165,7 +158,6 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
     Args:
         seed: What was given; true draws one, which is printed, and written to config.yaml.
-        resume: The command's `resume`.
 
     Raises:
         UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
@@ -184,9 +176,6 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 def check_names(config: Namespace) -> None:
     """Check the names that become folders: a run must lie in `runs_dir`, and its path fit into one line.
 
-    Args:
-        config: A subcommand's configuration, filled in.
-
     Raises:
         UserError: If a file system would not take a name, or takes it for another place.
     """
@@ -204,10 +193,6 @@ def check_names(config: Namespace) -> None:
 
 def check_nulls(section: str, config: Namespace) -> None:
     """Check that no setting of a class is null but those that may be: the parser lets all be so.
-
-    Args:
-        section: "model" or "data".
-        config: Its `class_path` and `init_args`.
 
     Raises:
         UserError: If one is.

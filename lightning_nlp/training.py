@@ -32,14 +32,7 @@ class Training:
     """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
 
     Args:
-        trainer: With the callbacks that every run has.
-        run: The run's directory.
-        config: The configuration of `fit`.
-        command: What the user typed.
         started: When the program started, as `time.monotonic` counts.
-        throughput: Among the callbacks.
-        last: Among them too.
-        best: Likewise.
     """
 
     def __init__(
@@ -67,11 +60,6 @@ class Training:
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
-
-        Args:
-            model: What is trained.
-            datamodule: Its data.
-            **kwargs: Of `Trainer.fit`.
 
         Raises:
             UserError: If the user can cure what ended it.
@@ -209,11 +197,7 @@ class Training:
 
 
 def parts_read(datamodule: LightningDataModule) -> dict[str, str]:
-    """Of the splits that are not read whole, how much is: "75 of 300 texts".
-
-    Args:
-        datamodule: Attached to the trainer whose limits count.
-    """
+    """Of the splits that are not read whole, how much is: "75 of 300 texts"."""
     if not isinstance(datamodule, TextDataModule):
         return {}
     return {split: part for split in SPLITS if (part := datamodule.part(split)) is not None}
@@ -223,7 +207,6 @@ def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:
     """The arguments that halve a batch, in training with as many examples a step as before.
 
     Args:
-        settings: Of the data module.
         accumulated: `trainer.accumulate_grad_batches`; None for an evaluation, whose batches may have another
             size.
     """
@@ -239,10 +222,6 @@ def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:
 
 
 def prepared(datamodule: TextDataModule) -> str:
-    """Prepare the data, and name the folder that they are in.
-
-    Args:
-        datamodule: Whose data.
-    """
+    """Prepare the data, and name the folder that they are in."""
     datamodule.prepare_data()
     return str(datamodule.folder)

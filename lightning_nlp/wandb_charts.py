@@ -17,9 +17,6 @@ TABLE_ROWS = 10_000  # what W&B shows of a table
 def figures(record: dict[str, Any]) -> dict[str, float]:
     """The single numbers of a record that the modules do not log themselves, to be drawn over the training.
 
-    Args:
-        record: An evaluation's record.
-
     Returns:
         Values by name, such as `val/ece`, `val/f1/pos` and `val/top1/word`.
     """
@@ -40,9 +37,6 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
 def charts(record: dict[str, Any]) -> dict[str, Any]:
     """The charts and tables of a record, but for the probes, which grow from record to record.
 
-    Args:
-        record: An evaluation's record.
-
     Returns:
         Objects of W&B by name; what the record lacks is left out.
     """
@@ -59,7 +53,6 @@ def probe_table(run_dir: Path, step: int) -> Any:
     """What the probes were filled with at the validations until a step, the newest last.
 
     Args:
-        run_dir: The run's directory, with the records of its validations.
         step: That of the last one; those after it will be trained again.
     """
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
@@ -80,7 +73,6 @@ def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
     home folder, by absolute paths that the run's file names, and are lost when the run is sent from another machine.
 
     Args:
-        run: W&B's run.
         logged: What is to be logged; tables and charts are prepared in place.
     """
     from wandb import Table

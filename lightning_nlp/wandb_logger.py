@@ -142,11 +142,7 @@ class RunWandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_evaluation(self, record: dict[str, Any]) -> None:
-        """Log the charts, tables and figures of an evaluation.
-
-        Args:
-            record: What the evaluation wrote down.
-        """
+        """Log the charts, tables and figures of an evaluation."""
         from lightning_nlp import wandb_charts  # here, since no training needs it before its first validation
 
         # Lightning numbers the metrics of a validation by the step before it, from 0
@@ -222,7 +218,6 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
     Args:
         init_args: The arguments from the configuration; those that are None are left out, since as explicit
             arguments they would override what WandbLogger itself sets (`resume="allow"` above all).
-        run_dir: The run's directory; W&B's own files go to its `wandb/`.
         timeout_s: How long to wait for the server at the start, in seconds.
 
     Returns:

@@ -51,10 +51,6 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def put_in_place(unfinished: Path, target: Path) -> None:
     """Rename a file or folder whose content is on the disk, and force the new name to the disk too.
 
-    Args:
-        unfinished: Its temporary name, in the same folder.
-        target: Its name; a file there is replaced.
-
     Raises:
         OSError: If it cannot be renamed.
     """
@@ -63,11 +59,7 @@ def put_in_place(unfinished: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's names, to the disk.
-
-    Args:
-        path: The file or folder.
-    """
+    """Force a file's content, or a folder's names, to the disk."""
     if os.name == "nt":  # opens no folders, and syncs only what is open for writing
         return
     descriptor = os.open(path, os.O_RDONLY)
