@@ -14,22 +14,19 @@ from lightning_nlp.hardware import memory_gib
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
-from lightning_nlp.models.packing import POSITIONS_AFTER_PADDING
+from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.optim import Schedule, check_range, lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# The names under which the architectures keep the two rates; the first line is the encoder's, the second the
-# head's.
+# The names under which the architectures keep the rate; the first line is the encoder's, the second the head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
 )
-ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another
-# tokenizer.
+# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa).
 MOST_UNUSED_ROWS = 1024
 
 
@@ -246,8 +243,7 @@ def from_pretrained(
     if "id2label" in config_overrides:
         match_head(network, name, labels, list(config_overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)
-    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay
-    # off
+    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: no dropout
     return network.train()
 
 
