@@ -148,8 +148,6 @@ def configure_adamw(
     *,
     lr: float,
     weight_decay: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
     schedule: Schedule,
     warmup_ratio: float,
     num_training_steps: int | None,
@@ -170,7 +168,7 @@ def configure_adamw(
     parameters = [parameter for group in groups for parameter in group["params"]]
     assert parameters, "there is nothing to train"
     fused = fused and all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps") for p in parameters)
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda(schedule, num_training_steps, warmup_ratio))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -199,8 +197,7 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
         num_training_steps=num_training_steps(module.trainer, train_batches(module.trainer, data)),
         fused=module.trainer.precision != "16-mixed",
     )
-    # Lightning keeps the gradients until the next backward pass, so that they take room through the forward
-    # pass too
+    # Lightning keeps the gradients until the next backward pass: they take room through the forward pass too
     configured["optimizer"].register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
     return configured
 
@@ -226,13 +223,7 @@ def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: An
 
 
 def restore_command_line(
-    checkpoint: dict[str, Any],
-    *,
-    lr: float,
-    weight_decay: float,
-    lr_lambda: Callable[[int], float],
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
+    checkpoint: dict[str, Any], *, lr: float, weight_decay: float, lr_lambda: Callable[[int], float]
 ) -> None:
     """Put this run's settings into a checkpoint's optimizer and scheduler, before Lightning restores them.
 
@@ -250,7 +241,7 @@ def restore_command_line(
     ):
         current = lr * lr_lambda(scheduler["last_epoch"])
         for group in optimizer["param_groups"]:
-            group |= {"lr": current, "initial_lr": lr, "betas": betas, "eps": eps}
+            group |= {"lr": current, "initial_lr": lr}
             group["weight_decay"] = weight_decay if group["name"] == "decay" else 0.0
         scheduler["base_lrs"] = [lr] * len(optimizer["param_groups"])
         scheduler["_last_lr"] = [current] * len(optimizer["param_groups"])
