@@ -90,9 +90,7 @@ class Evaluation(Callback):
             return
         (parts, self._parts), (samples, self._samples) = (self._parts, []), (self._samples, [])
         found = joined(parts, trainer)
-        if not found:
-            return
-        if not trainer.is_global_zero:
+        if not found or not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         record: dict[str, Any] = {
