@@ -42,7 +42,10 @@ class WholeFiles(TorchCheckpointIO):
         content = checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}
         for wait in (*RETRY_AFTER_S, None):
             try:
-                _save(content, target)
+                # not its parents: a run's directory that has vanished is not made anew behind the user's back
+                target.parent.mkdir(exist_ok=True)
+                with whole_file(target) as file:
+                    torch.save(content, file)
                 return
             except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
                 problem = (
@@ -63,13 +66,6 @@ class WholeFiles(TorchCheckpointIO):
         """Read a checkpoint; the paths in it become those of this user."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
-
-
-def _save(content: dict[str, Any], target: Path) -> None:
-    # not its parents: a run's directory that has vanished is not made anew behind the user's back
-    target.parent.mkdir(exist_ok=True)
-    with whole_file(target) as file:
-        torch.save(content, file)
 
 
 def damage(path: Path) -> str | None:

@@ -216,7 +216,7 @@ class CLI(LightningCLI):
             self.run.write_config(f"# {self.command}\n{self._dump(config)}")
             place_in_run(config, self.run_dir)
         except BaseException:
-            self._undo()
+            self.run.undo()
             raise
 
     def _dump(self, config: Namespace) -> str:
@@ -229,10 +229,6 @@ class CLI(LightningCLI):
         except yaml.YAMLError as error:  # the default of a class of the user's own
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
 
-    def _undo(self) -> None:
-        if self.run is not None:
-            self.run.undo()
-
     def _add_instantiators(self) -> None:
         """None but those of `instantiate_classes`, which Lightning would call by a name that is deprecated."""
 
@@ -244,11 +240,11 @@ class CLI(LightningCLI):
             self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
             self.model, self.datamodule = (self._get(self.config_init, key) for key in ("model", "data"))
             self.trainer = self.instantiate_trainer()
-        except MisconfigurationException as error:
-            self._undo()
-            raise UserError(f"The training cannot be set up: {one_line(error)}") from error
         except BaseException as error:
-            self._undo()
+            if self.run is not None:
+                self.run.undo()
+            if isinstance(error, MisconfigurationException):
+                raise UserError(f"The training cannot be set up: {one_line(error)}") from error
             raise (self.mistake or error) from (self.mistake and self.mistake.__cause__)
 
     def _instantiate(self, cls: type, *args: Any, **kwargs: Any) -> Any:

@@ -113,10 +113,7 @@ def model_card(
     parts = [
         f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
         trained,
-        _table(
-            ("metric", "value"),
-            ((key, f"{value:.4f}") for key, value in measured.items()),
-        ),
+        _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
         _checkpoint(facts),
         *(_classes(record) if task == "classification" and record else ()),
         *_drawn(figures),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lightning_nlp.summary import print_summary
 from lightning_nlp.whole_files import write_whole
 
 
+@dataclass(eq=False)
 class Training:
     """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
 
@@ -35,28 +37,16 @@ class Training:
         started: When the program started, as `time.monotonic` counts.
     """
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        run: RunDirectory,
-        config: Namespace,
-        *,
-        command: str,
-        started: float,
-        throughput: Throughput,
-        last: LastCheckpoint,
-        best: BestCheckpoint,
-    ) -> None:
-        self.trainer = trainer
-        self.run = run
-        self.config = config
-        self.command = command
-        self.started = started
-        self.throughput = throughput
-        self.last = last
-        self.best = best
-        self._passes: int | None = None
-        self._since_step = 0
+    trainer: Trainer
+    run: RunDirectory
+    config: Namespace
+    command: str
+    started: float
+    throughput: Throughput
+    last: LastCheckpoint
+    best: BestCheckpoint
+    _passes: int | None = None
+    _since_step: int = 0
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
@@ -108,8 +98,7 @@ class Training:
         self._epochs()
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
-        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would
-        # be too low
+        # what the test is logged at; after a resume with nothing left to train, Lightning's counts are too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)

@@ -13,9 +13,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import one_line
 
-SECONDS = (
-    60.0  # that a server may take for its part of the preparation; what it answers late, or never, is not waited for
-)
+# That a server may take for its part of the preparation; what it answers late, or never, is not waited for.
+SECONDS = 60.0
 
 
 def send_export(run: Any, run_dir: Path, staging: str) -> None:
