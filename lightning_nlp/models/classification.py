@@ -127,11 +127,7 @@ class SequenceClassifier(LightningModule):
         self.test_loss, self.test_metrics = mean_metric(), _metrics(len(labels), "test/")
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits of each class.
-
-        Returns:
-            Float32, (B, number of classes), in the order of the batch.
-        """
+        """The logits of each class in float32, (B, number of classes), in the order of the batch."""
         return packing.forward(self.network, batch).logits.float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -263,16 +259,15 @@ def _class_weights(
 
 def _metrics(num_classes: int, prefix: str) -> Any:
     """Accuracy, and macro averages over the classes that occur among the labels or the predictions."""
-    from torchmetrics import MetricCollection
-    from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision, MulticlassRecall
+    from torchmetrics import MetricCollection, classification
 
     settings: dict[str, Any] = {"num_classes": num_classes, "ignore_index": IGNORE_INDEX, "validate_args": False}
     return MetricCollection(
         {
-            "accuracy": MulticlassAccuracy(average="micro", **settings),
-            "precision": MulticlassPrecision(average="macro", zero_division=0, **settings),
-            "recall": MulticlassRecall(average="macro", zero_division=0, **settings),
-            "f1": MulticlassF1Score(average="macro", zero_division=0, **settings),
+            "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
+            "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
+            "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
+            "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
         },
         prefix=prefix,
     )

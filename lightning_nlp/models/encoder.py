@@ -20,7 +20,7 @@ from lightning_nlp.optim import Schedule, check_range, lr_lambda
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# The names under which the architectures keep the rate; the first line is the encoder's, the second the head's.
+# The names under which the architectures keep the rate: the encoder's, and in the second line the head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
@@ -48,8 +48,8 @@ def check_settings(
 ) -> None:
     """Raise a UserError for a setting that no run can use, before anything is loaded.
 
-    The dropout rates may be None, or from 0 up to but not including 1; `lr` is above 0, `weight_decay` at least 0, and
-    `warmup_ratio` from 0 to 1.
+    A dropout rate is None, or from 0 up to but not including 1; `lr` is above 0, `weight_decay` at least 0,
+    and `warmup_ratio` from 0 to 1.
     """
     for name, rate in (("dropout", dropout), ("attention_dropout", attention_dropout)):
         if rate is not None:
@@ -145,7 +145,7 @@ def distilbert_config(
 
 
 def check_memory(config: DistilBertConfig, device: torch.device) -> None:
-    """Raise a UserError if the weights alone are more than a device holds: to make them would end the program."""
+    """Raise a UserError if a device cannot hold the weights alone: to make them would end the program."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
@@ -166,11 +166,7 @@ def from_config(
     attention_dropout: float | None = None,
     **config_overrides: Any,
 ) -> PreTrainedModel:
-    """A network with random weights, in float32 and in training mode.
-
-    Args:
-        config: Changed in place.
-    """
+    """A network with random weights, in float32 and in training mode; `config` is changed in place."""
     config.update(config_overrides)
     set_dropout(config, dropout, attention_dropout)
     return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False).train()
@@ -284,11 +280,7 @@ def set_dropout(config: PreTrainedConfig, dropout: float | None, attention_dropo
 
 
 def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
-    """Raise a UserError if the data's longest sequence has more tokens than the model has positions.
-
-    Args:
-        max_length: In tokens, special ones included.
-    """
+    """Raise a UserError if `max_length` tokens, special ones included, exceed the model's positions."""
     positions = getattr(config, "max_position_embeddings", None)
     if not positions or positions < 1 or not getattr(config, "position_biased_input", True):
         return
@@ -302,7 +294,7 @@ def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
 
 
 def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was trained with."""
+    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was made with."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     unused = config.vocab_size - len(tokenizer)
     if not 0 <= unused <= MOST_UNUSED_ROWS:

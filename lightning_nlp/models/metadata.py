@@ -70,7 +70,7 @@ def check_loaded(module: Any, expected: dict[str, Any], data: Any) -> None:
 
 
 def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any], data: Any) -> None:
-    """Raise a UserError unless a checkpoint was written for this task, these labels, this tokenizer and such data."""
+    """Raise a UserError unless a checkpoint is of this task, these labels, this tokenizer and such data."""
     cures = {
         "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
         "label_names": "give the data it was trained on, or its encoder with --model.pretrained",

@@ -35,8 +35,8 @@ NAME = "lightning_nlp_packed"
 # The names under which the architectures keep the rate of dropout on attention weights.
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then have
-# one size, and the memory of one fits the next; of different sizes, the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then
+# have one size, and the memory of one fits the next; else the process grows (benchmarks/README.md).
 ROUND = 64
 
 
@@ -95,11 +95,7 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
 
 
 def enable(network: Any) -> None:
-    """Make a network able to run packed batches; padded ones it computes as before, on PyTorch's SDPA.
-
-    Args:
-        network: A transformers model of a `PROVEN` architecture.
-    """
+    """Make a network of a `PROVEN` architecture run packed batches too; padded ones stay on SDPA."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
@@ -155,9 +151,6 @@ def first_tokens(network: Any, cu_seqlens: Tensor) -> Iterator[None]:
     """Within this context a classifier's head is given (n, 1, width), the first token of each sequence.
 
     Its head takes row 0 of each example, and so works as it is. Other heads are left alone.
-
-    Args:
-        cu_seqlens: (n + 1,).
     """
     encoder = network.base_model
     starts = cu_seqlens[:-1]
