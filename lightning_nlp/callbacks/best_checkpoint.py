@@ -48,11 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too.
-
-        Raises:
-            UserError: If the run's best was chosen by another metric, and would be lost.
-        """
+        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too."""
         states = checkpoint.get("callbacks", {})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
@@ -96,18 +92,14 @@ class BestCheckpoint(ModelCheckpoint):
         return bool(value > self.best_model_score if self.mode == "max" else value < self.best_model_score)
 
     def best_so_far(self, trainer: Trainer) -> float | None:
-        """The best value of the metric, the validation that has just ended included; None before the first."""
+        """The best value of the metric, the latest validation included; None before the first."""
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
 
 
 def cure_without_validation(trainer: Trainer) -> str | None:
-    """The options that bring validations into a training that would end before its first.
-
-    Returns:
-        What to give; None where a validation comes, or where nobody knows.
-    """
+    """The options that bring a validation into a training that has none; None where one may come."""
     if trainer.limit_val_batches == 0:
         return "--trainer.limit_val_batches 1.0"
     batches, interval = trainer.num_training_batches, trainer.val_check_batch

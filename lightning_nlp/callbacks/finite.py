@@ -190,14 +190,7 @@ class Finite(Callback):
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all.
-
-    Args:
-        path: The file; its folder is made.
-
-    Raises:
-        OSError: If the place cannot be written.
-    """
+    """Write a safetensors file as `write_whole` does; `metadata` goes into its header."""
     from safetensors.torch import save
 
     write_whole(path, save(tensors, metadata))

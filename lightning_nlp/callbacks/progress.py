@@ -35,7 +35,7 @@ class Pace:
         self._since = None
 
     def left(self, trainer: Trainer) -> float | None:
-        """The seconds that the rest takes at most (early stopping may come first); None where nobody knows."""
+        """The seconds that the rest takes at most (early stopping may come first); None if not known."""
         step = trainer.global_step
         if self.total is None or not step:
             return None
