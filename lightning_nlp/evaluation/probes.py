@@ -32,14 +32,7 @@ def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) ->
 
 
 def fillings(logits: Tensor, tokenizer: Any, top_k: int) -> list[dict[str, Any]]:
-    """The best tokens for one hole.
-
-    Args:
-        logits: (vocabulary,).
-
-    Returns:
-        Of each its `token` and `probability`.
-    """
+    """The best tokens for one hole's logits, (vocabulary,): each with its `token` and `probability`."""
     best = logits.softmax(-1).topk(min(top_k, len(logits)))
     # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
     tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]

@@ -15,11 +15,7 @@ LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier", "second
 
 
 def comparison(runs: list[RunFiles]) -> dict[str, Any]:
-    """What the page of several runs shows.
-
-    Args:
-        runs: At least two; the differences are to the first.
-    """
+    """What the page of several runs shows, at least two; the differences are to the first."""
     names = _names(runs)
     records = [run.test or (run.validations[-1] if run.validations else {}) for run in runs]
     stages = [{"test": "test", "val": "validation"}.get(record.get("stage", ""), "not measured") for record in records]
@@ -34,7 +30,7 @@ def comparison(runs: list[RunFiles]) -> dict[str, Any]:
 
 
 def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
-    """The settings that are not the same in all runs: each with its value in each run, `–` where it has none."""
+    """The settings that are not the same in all runs: each with its value in each run, `–` for none."""
     flat = [settings(run.config) for run in runs]
     keys = dict.fromkeys(key for part in flat for key in part)
     found = [(key, [part.get(key, "–") for part in flat]) for key in keys]

@@ -27,11 +27,7 @@ MACHINE = (
 
 
 def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
-    """Losses, what the validations measured, and the learning rate, by step.
-
-    Args:
-        monitor: The metric that the checkpoint is chosen by.
-    """
+    """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
     shown = [*LEARNING]
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
@@ -39,12 +35,7 @@ def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
 
 
 def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None = None) -> list[Figure]:
-    """What a run logged by step.
-
-    Args:
-        shown: The figures to make; those without values are left out.
-        best: The best checkpoint's step, to be marked.
-    """
+    """What a run logged by step; figures without values are left out, and the best step is marked."""
     found = []
     for heading, up, metrics in shown:
         found += by_step(heading, up, [Line(name, *run.series(key)) for key, name in metrics.items()], best)

@@ -29,7 +29,7 @@ def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """The most frequent confusions, in place of a matrix too large: label, prediction, and how many texts."""
+    """The most frequent confusions, for a matrix too large: label, prediction, and how many texts."""
     labels = record["labels"]
     found = [
         (label, other, count)

@@ -75,11 +75,7 @@ def page(run: RunFiles) -> dict[str, Any]:
 
 
 def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
-    """The result in large letters, and how sure it is.
-
-    Args:
-        record: Of its test, or of its last validation.
-    """
+    """The result in large letters, and how sure it is, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
     for name, words, form in HEADLINES:
         value = metrics.get(name)
