@@ -88,11 +88,7 @@ CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "acc
 
 
 def check_run_config(path: Path) -> None:
-    """Check that another's run can be tested without running another's code: the parser imports what a yaml names.
-
-    Raises:
-        UserError: If it is not YAML, or names a class that is neither ours nor Lightning's.
-    """
+    """Raise a UserError if a run names code neither ours nor Lightning's, which the parser would import."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         assert isinstance(config, dict), "no settings"

@@ -30,11 +30,7 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save a checkpoint.
-
-        Raises:
-            UserError: If the place cannot be written, nor after ten minutes.
-        """
+        """Save a checkpoint; a UserError if the place cannot be written, nor after ten minutes."""
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -69,13 +65,9 @@ class WholeFiles(TorchCheckpointIO):
 
 
 def damage(path: Path) -> str | None:
-    """Why a checkpoint cannot be trusted.
+    """Why a checkpoint cannot be trusted, in a clause; None for a whole file.
 
-    Args:
-        path: A file that `torch.save` has written: a zip archive, whose checksums torch writes but does not check.
-
-    Returns:
-        A clause, or None for a whole file.
+    It is a zip archive, whose checksums torch writes but does not check.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -71,7 +71,7 @@ PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class CLI(LightningCLI):
-    """LightningCLI with a directory for each run, a test and an export at the end of `fit`, and no surprises."""
+    """LightningCLI with a directory for each run, a test and an export after `fit`, and no surprises."""
 
     def __init__(self, arguments: Sequence[str], command: str) -> None:
         self.command = command
@@ -404,9 +404,6 @@ def main(args: Sequence[str] | None = None) -> None:
     """The program: exit code 0 for success, 2 for a user's mistake, 128 + n after signal n.
 
     A time limit (`--trainer.max_time`) counts as SIGALRM: 142. `inspect` gives 1 for severe findings.
-
-    Args:
-        args: The command line without the program's name; None takes that of the process.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     for i, argument in enumerate(arguments):

@@ -59,11 +59,7 @@ def commit() -> str | None:
 
 
 def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml, and under `facts` what it was made with and of.
-
-    Args:
-        data_facts: The data module's `facts`; the run's data.json, where there is one, says more.
-    """
+    """A run's config.yaml, and under `facts` what it was made with; data.json says more than `data_facts`."""
     text = (run_dir / "config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     with contextlib.suppress(OSError):

@@ -132,9 +132,5 @@ def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
 
 
 def training_flops(costs: Costs, counts: Counts) -> int:
-    """The operations of training on what was counted.
-
-    Args:
-        counts: Of a batch, or the sums of several; reading tensors waits for their device.
-    """
+    """The operations of training on what was counted in batches; reading tensors waits for their device."""
     return sum(cost * int(count) for cost, count in zip(costs[:5], counts, strict=True))

@@ -110,11 +110,7 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 
 
 def memory_gib(device: torch.device) -> float | None:
-    """All the memory of a GPU, or of this machine, in GiB; None where the system does not tell.
-
-    Args:
-        device: A CUDA device; any other stands for the machine.
-    """
+    """The memory of a GPU, or for any other device that of the machine, in GiB; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / 2**30
     if not hasattr(os, "sysconf"):  # Windows
@@ -123,7 +119,7 @@ def memory_gib(device: torch.device) -> float | None:
 
 
 def peak_memory_gib(device: torch.device) -> float | None:
-    """The most memory used so far, in GiB: on a GPU by PyTorch, elsewhere by this process; None if unknown."""
+    """The most memory used so far, in GiB: on a GPU by PyTorch, else by this process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     try:

@@ -181,10 +181,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def prediction_precision(asked: str | None, trained: str | None) -> str:
-    """The precision that was asked for, or else that of the training, where this machine has it.
-
-    Returns:
-        "bf16-mixed" or "32-true".
+    """The precision asked for, "bf16-mixed" or "32-true", else the training's where this machine has it.
 
     Raises:
         UserError: If another one is asked for.

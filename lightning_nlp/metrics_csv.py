@@ -56,13 +56,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or fill up the last one if it is of the same step.
-
-        Of the batches that are accumulated for one step, the last one's values stay.
-
-        Raises:
-            UserError: If the file cannot be written.
-        """
+        """Append a row, or fill up the last of the same step: of accumulated batches the last one counts."""
         try:
             self._log(metrics, step)
         except OSError as error:  # the disk is full, or the run's directory is gone

@@ -188,7 +188,7 @@ def limit_tokens(trainer: Trainer, data: Any) -> None:
 
 
 def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
-    """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`."""
+    """`configure_adamw` by a module's own `lr`, `weight_decay`, `schedule` and `warmup_ratio`."""
     limit_tokens(module.trainer, data)
     settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
     configured = configure_adamw(
@@ -269,11 +269,7 @@ def clip_gradients(
 
 
 def log_step(module: LightningModule, optimizer: Optimizer) -> None:
-    """Log `train/lr` and `train/grad_norm`, that of all gradients before they are clipped, in log steps.
-
-    Args:
-        module: Whose gradients are whole now: accumulated, and of all processes.
-    """
+    """In log steps, log `train/lr` and `train/grad_norm`: of the whole gradient, before it is clipped."""
     if is_log_step(module.trainer, module.trainer.global_step + 1):
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
@@ -281,11 +277,7 @@ def log_step(module: LightningModule, optimizer: Optimizer) -> None:
 
 
 def is_log_step(trainer: Trainer, step: int) -> bool:
-    """Whether Lightning writes down what is logged in a step.
-
-    Args:
-        step: The optimizer step, from 1: `trainer.global_step` once it is done.
-    """
+    """Whether Lightning writes down what is logged in a step, `trainer.global_step` once it is done."""
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and step % every == 0
 
@@ -293,11 +285,7 @@ def is_log_step(trainer: Trainer, step: int) -> bool:
 def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
 ) -> None:
-    """Raise a UserError unless a setting of the model is a finite number from `low` to `high`.
-
-    Args:
-        name: The argument's name without its "--model." prefix.
-    """
+    """Raise a UserError unless `--model.NAME` is a finite number from `low` to `high`, without an open end."""
     inside = math.isfinite(value) and low <= value <= high
     if not inside or (low_open and value == low) or (high_open and value == high):
         least = f"greater than {low}" if low_open else f"at least {low}"

@@ -39,11 +39,7 @@ class FirstFailed(Exception):
 
 
 def is_first(*, on_node: bool = False) -> bool:
-    """Whether this is the process that writes, downloads and reports; of one process, it is.
-
-    Args:
-        on_node: Whether the first one of its machine is meant.
-    """
+    """Whether this process, the first of all or `on_node` of its machine, writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -115,7 +111,7 @@ def lost_peers() -> Iterator[None]:
 
 
 def tell_last_words(message: str) -> None:
-    """Print what this process ends with; of processes that fail together, in the same words, only the first does."""
+    """Print what this process ends with; of processes that fail alike, only the first does."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):

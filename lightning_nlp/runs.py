@@ -178,11 +178,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def existing_run(path: str) -> Path:
-    """Check that a directory is a run's.
-
-    Raises:
-        UserError: If it is none.
-    """
+    """The directory that the user gave as `--run`; a UserError if it is no run's."""
     run = Path(path)
     if not os.path.isdir(run):
         raise UserError(f"--run {path}: there is no such directory; give a run such as runs/cls/0.")

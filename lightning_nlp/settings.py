@@ -77,11 +77,7 @@ def fill_in(config: Namespace) -> None:
 
 
 def check_settings(config: Namespace) -> None:
-    """Check what the Trainer and its callbacks would find out late: at a division by zero, or after an epoch.
-
-    Raises:
-        UserError: If a setting makes no sense.
-    """
+    """Raise a UserError for what the Trainer would find out late, at a division by zero or after an epoch."""
     check_secrets(config.as_dict())
     for name, least in LEAST.items():
         value = config.get(name)
@@ -174,11 +170,7 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
 
 def check_names(config: Namespace) -> None:
-    """Check the names that become folders: a run must lie in `runs_dir`, and its path fit into one line.
-
-    Raises:
-        UserError: If a file system would not take a name, or takes it for another place.
-    """
+    """Raise a UserError unless the names can be folders: a run lies in `runs_dir`, its path on one line."""
     name = config.name
     printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
     if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
@@ -192,11 +184,7 @@ def check_names(config: Namespace) -> None:
 
 
 def check_nulls(section: str, config: Namespace) -> None:
-    """Check that no setting of a class is null but those that may be: the parser lets all be so.
-
-    Raises:
-        UserError: If one is.
-    """
+    """Raise a UserError if a setting of a class is null that may not be: the parser lets all be so."""
     module, _, name = config.class_path.rpartition(".")
     bases = getattr(importlib.import_module(module), name).__mro__
     hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}

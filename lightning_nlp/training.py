@@ -98,7 +98,7 @@ class Training:
         self._epochs()
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
-        # what the test is logged at; after a resume with nothing left to train, Lightning's counts are too low
+        # what the test is logged at; after a resume with nothing left to train, Lightning's are too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)

@@ -22,8 +22,8 @@ from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.metrics_csv import read_rows
 from lightning_nlp.wandb_export import send_export
 
-# W&B waits for a minute and a half at the start, and without end at the finish. What it collects beside the metrics
-# (command line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
+# W&B waits for 90 s at the start, and without end at the finish. What it collects beside the metrics (command
+# line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,

@@ -34,26 +34,14 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file as `whole_file` does.
-
-    Args:
-        path: The file; its folder is made.
-        content: What it holds; text becomes UTF-8.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Write a file, and its folder, as `whole_file` does; text becomes UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def put_in_place(unfinished: Path, target: Path) -> None:
-    """Rename a file or folder whose content is on the disk, and force the new name to the disk too.
-
-    Raises:
-        OSError: If it cannot be renamed.
-    """
+    """Rename a file or folder whose content is on the disk, and force the new name to the disk too."""
     unfinished.replace(target)
     sync(target.parent)
 
