@@ -277,7 +277,7 @@ def log_step(module: LightningModule, optimizer: Optimizer) -> None:
 
 
 def is_log_step(trainer: Trainer, step: int) -> bool:
-    """Whether Lightning writes down what is logged in a step, `trainer.global_step` once it is done."""
+    """Whether Lightning writes down what is logged in a step, from 1: `global_step` once it is done."""
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and step % every == 0
 

@@ -45,7 +45,7 @@ class RunDirectory:
     def write_config(self, text: str) -> None:
         """Write config.yaml whole, without the name of the home folder."""
         if ranks.is_first():
-            self._replace_config(home_as_tilde(text))
+            write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
         """Nothing was trained: remove the directory, or leave a resumed run as it was."""
@@ -53,7 +53,7 @@ class RunDirectory:
             return
         if self.resumed:
             if self._earlier_config is not None:
-                self._replace_config(self._earlier_config)
+                write_whole(self.path / "config.yaml", self._earlier_config)
         elif not any((self.path / "checkpoints").glob("*.ckpt")):
             if "wandb" in sys.modules:  # its own process would write the directory anew
                 with contextlib.suppress(TimeoutError):
@@ -63,9 +63,6 @@ class RunDirectory:
     def unlock(self) -> None:
         """Give the directory free."""
         runs.unlock(self.lock)
-
-    def _replace_config(self, text: str) -> None:
-        write_whole(self.path / "config.yaml", text)
 
 
 def open_run(config: Namespace, text: str) -> RunDirectory:

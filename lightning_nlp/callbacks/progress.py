@@ -19,7 +19,6 @@ from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.optim import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
-SECONDS_A_LINE = 30.0
 
 
 class Pace:
@@ -144,7 +143,7 @@ class PlainProgress(Callback):
         seconds: The least time between two lines in between, which come at log steps only.
     """
 
-    def __init__(self, best: BestCheckpoint, seconds: float = SECONDS_A_LINE) -> None:
+    def __init__(self, best: BestCheckpoint, seconds: float = 30.0) -> None:
         self.best = best
         self.seconds = seconds
         self._pace = Pace()

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 MASK = "[MASK]"  # as a user writes it, whatever the tokenizer's own is
-TOP_K = 5
 
 
-def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) -> list[dict[str, Any]]:
+def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = 5) -> list[dict[str, Any]]:
     """The best tokens for each hole.
 
     Args:

@@ -26,7 +26,7 @@ DROPOUT_NAMES = (
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
 )
 
-# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa).
+# Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
 MOST_UNUSED_ROWS = 1024
 
 
