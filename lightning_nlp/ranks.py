@@ -39,7 +39,7 @@ class FirstFailed(Exception):
 
 
 def is_first(*, on_node: bool = False) -> bool:
-    """Whether this process, the first of all or `on_node` of its machine, writes, downloads and reports."""
+    """Whether this process, the first of all (`on_node`: of its machine), writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ def lost_peers() -> Iterator[None]:
 
 
 def tell_last_words(message: str) -> None:
-    """Print what this process ends with; of processes that fail alike, only the first does."""
+    """Print what this process ends with; of processes that fail in the same words, only the first does."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):

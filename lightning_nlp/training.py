@@ -33,7 +33,7 @@ from lightning_nlp.whole_files import write_whole
 class Training:
     """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
 
-    Args:
+    Attributes:
         started: When the program started, as `time.monotonic` counts.
     """
 
