@@ -50,12 +50,7 @@ class AccumulatedMean:
         return torch.where(elsewhere, mean, loss), mean
 
     def rescale(self, parameters: Iterable[nn.Parameter], accumulate: int) -> None:
-        """Correct the accumulated gradients; for `on_before_optimizer_step`.
-
-        Args:
-            parameters: Whose gradients are multiplied, in place.
-            accumulate: `trainer.accumulate_grad_batches`.
-        """
+        """Correct the accumulated gradients in place; for `on_before_optimizer_step`."""
         if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
             factor = accumulate * self._reference / _positive(self._total)
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -26,12 +26,6 @@ set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 def find_configs(arguments: list[str]) -> list[str]:
     """Let `--config cls.yaml` find `configs/cls.yaml`: in the working directory, or beside train.py.
 
-    Args:
-        arguments: The command line.
-
-    Returns:
-        The same with the paths of the files found.
-
     Raises:
         UserError: If a file is nowhere or not YAML.
     """
@@ -61,9 +55,6 @@ def _find_config(name: str) -> str:
 
 def split_run_arguments(arguments: list[str]) -> list[str]:
     """Put a run's own configuration and best checkpoint in the place of `--run RUN`.
-
-    Args:
-        arguments: The command line.
 
     Returns:
         The same without `--run`; the rest of the command line still overrides the run's configuration.
@@ -97,14 +88,7 @@ CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "acc
 
 
 def check_run_config(path: Path) -> None:
-    """Check that another's run can be tested without running another's code: the parser imports what a yaml names.
-
-    Args:
-        path: A run's config.yaml.
-
-    Raises:
-        UserError: If it is not YAML, or names a class that is neither ours nor Lightning's.
-    """
+    """Raise a UserError if a run names code neither ours nor Lightning's, which the parser would import."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         assert isinstance(config, dict), "no settings"
@@ -129,12 +113,7 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
     wrong with what was given.
 
     Args:
-        error: The parser's error.
-        command: The subcommand.
         shown_help: Gives what `--help` prints for it, which names all keys.
-
-    Returns:
-        The message.
     """
     text, reason = one_line(error), error
     if refused := refused_class(text):

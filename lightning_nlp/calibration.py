@@ -58,9 +58,7 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
     """What the records of a run say of its best checkpoint's probabilities.
 
     Args:
-        run_dir: The run's directory, whose `evaluation/` has the records.
         step: After which that checkpoint was saved.
-        network: A classifier.
 
     Returns:
         What was found on validation, or why there is nothing to apply.

@@ -30,16 +30,7 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save a checkpoint.
-
-        Args:
-            checkpoint: What the Trainer has put together.
-            path: Where to; a file there is replaced when the new one is whole.
-            storage_options: Not used, as in Lightning.
-
-        Raises:
-            UserError: If the place cannot be written, nor after ten minutes.
-        """
+        """Save a checkpoint; a UserError if the place cannot be written, nor after ten minutes."""
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -47,7 +38,10 @@ class WholeFiles(TorchCheckpointIO):
         content = checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}
         for wait in (*RETRY_AFTER_S, None):
             try:
-                _save(content, target)
+                # not its parents: a run's directory that has vanished is not made anew behind the user's back
+                target.parent.mkdir(exist_ok=True)
+                with whole_file(target) as file:
+                    torch.save(content, file)
                 return
             except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
                 problem = (
@@ -65,35 +59,15 @@ class WholeFiles(TorchCheckpointIO):
                 time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Args:
-            path: The file.
-            *args: As in Lightning.
-            **kwargs: As in Lightning.
-
-        Returns:
-            What was saved; the paths in it are those of this user.
-        """
+        """Read a checkpoint; the paths in it become those of this user."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
 
 
-def _save(content: dict[str, Any], target: Path) -> None:
-    # not its parents: a run's directory that has vanished is not made anew behind the user's back
-    target.parent.mkdir(exist_ok=True)
-    with whole_file(target) as file:
-        torch.save(content, file)
-
-
 def damage(path: Path) -> str | None:
-    """Why a checkpoint cannot be trusted.
+    """Why a checkpoint cannot be trusted, in a clause; None for a whole file.
 
-    Args:
-        path: A file that `torch.save` has written: a zip archive, whose checksums torch writes but does not check.
-
-    Returns:
-        A clause, or None for a whole file.
+    It is a zip archive, whose checksums torch writes but does not check.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -71,12 +71,7 @@ PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class CLI(LightningCLI):
-    """LightningCLI with a directory for each run, a test and an export at the end of `fit`, and no surprises.
-
-    Args:
-        arguments: The command line without the program's name, a subcommand first.
-        command: What the user typed, for config.yaml and the model card.
-    """
+    """LightningCLI with a directory for each run, a test and an export after `fit`, and no surprises."""
 
     def __init__(self, arguments: Sequence[str], command: str) -> None:
         self.command = command
@@ -221,7 +216,7 @@ class CLI(LightningCLI):
             self.run.write_config(f"# {self.command}\n{self._dump(config)}")
             place_in_run(config, self.run_dir)
         except BaseException:
-            self._undo()
+            self.run.undo()
             raise
 
     def _dump(self, config: Namespace) -> str:
@@ -234,10 +229,6 @@ class CLI(LightningCLI):
         except yaml.YAMLError as error:  # the default of a class of the user's own
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
 
-    def _undo(self) -> None:
-        if self.run is not None:
-            self.run.undo()
-
     def _add_instantiators(self) -> None:
         """None but those of `instantiate_classes`, which Lightning would call by a name that is deprecated."""
 
@@ -249,11 +240,11 @@ class CLI(LightningCLI):
             self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
             self.model, self.datamodule = (self._get(self.config_init, key) for key in ("model", "data"))
             self.trainer = self.instantiate_trainer()
-        except MisconfigurationException as error:
-            self._undo()
-            raise UserError(f"The training cannot be set up: {one_line(error)}") from error
         except BaseException as error:
-            self._undo()
+            if self.run is not None:
+                self.run.undo()
+            if isinstance(error, MisconfigurationException):
+                raise UserError(f"The training cannot be set up: {one_line(error)}") from error
             raise (self.mistake or error) from (self.mistake and self.mistake.__cause__)
 
     def _instantiate(self, cls: type, *args: Any, **kwargs: Any) -> Any:
@@ -381,9 +372,6 @@ def predict_parser() -> ArgumentParser:
 def run(arguments: list[str]) -> None:
     """Run one command.
 
-    Args:
-        arguments: The command line without the program's name.
-
     Raises:
         UserError: If something is wrong with it, or with the input that it names.
         Interrupted: If a signal or the time limit ended the training, which is saved.
@@ -416,9 +404,6 @@ def main(args: Sequence[str] | None = None) -> None:
     """The program: exit code 0 for success, 2 for a user's mistake, 128 + n after signal n.
 
     A time limit (`--trainer.max_time`) counts as SIGALRM: 142. `inspect` gives 1 for severe findings.
-
-    Args:
-        args: The command line without the program's name; None takes that of the process.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     for i, argument in enumerate(arguments):

@@ -24,14 +24,7 @@ class UniqueKeys(yaml.SafeLoader):
 
 
 def check_yaml(path: Path) -> None:
-    """Check that a file holds settings; the parser's own messages name no file.
-
-    Args:
-        path: What `--config` names.
-
-    Raises:
-        UserError: If it is no YAML, or no mapping from names, or has a key twice.
-    """
+    """Raise a UserError, which names the file, unless it holds settings by name, each once."""
     try:
         settings = UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

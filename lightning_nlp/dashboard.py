@@ -68,13 +68,7 @@ OF_BOTH = {
 
 
 def workspace(entity: str, project: str, task: str) -> Any:
-    """A task's workspace, not saved yet.
-
-    Args:
-        entity: The user or team.
-        project: The project.
-        task: "classification" or "mlm", by which the runs are tagged.
-    """
+    """A task's workspace, not saved yet; "classification" or "mlm" is what the runs are tagged by."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
@@ -104,9 +98,6 @@ def update(project: str, entity: str | None = None) -> list[str]:
     Args:
         project: The W&B project, made if there is none.
         entity: The user or team; None takes the login's own.
-
-    Returns:
-        Their addresses.
 
     Raises:
         UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.
@@ -145,11 +136,7 @@ def update(project: str, entity: str | None = None) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command: prints the addresses, one a line; exit code 2 and one sentence if it fails.
-
-    Args:
-        arguments: The command line without the program's name; None takes that of the process.
-    """
+    """The command: prints the addresses, one a line; exit code 2 and one sentence if it fails."""
     parser = argparse.ArgumentParser(
         prog="python -m lightning_nlp.dashboard", description=(__doc__ or "").split("\n")[0]
     )

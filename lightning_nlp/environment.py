@@ -33,11 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(accelerator: str = "auto") -> dict[str, Any]:
-    """The device, the number of cores and the memory of the machine in GiB.
-
-    Args:
-        accelerator: Lightning's `trainer.accelerator`.
-    """
+    """The device, the number of cores and the memory of the machine in GiB."""
     memory = memory_gib(torch.device("cpu"))
     rounded = None if memory is None else round(memory, 1)
     return {"device": device_name(accelerator), "cores": os.cpu_count(), "memory_gib": rounded}
@@ -63,12 +59,7 @@ def commit() -> str | None:
 
 
 def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml, and under `facts` what it was made with and of.
-
-    Args:
-        run_dir: The run's directory.
-        data_facts: The data module's `facts`; the run's data.json, where there is one, says more.
-    """
+    """A run's config.yaml, and under `facts` what it was made with; data.json says more than `data_facts`."""
     text = (run_dir / "config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     with contextlib.suppress(OSError):

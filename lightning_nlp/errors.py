@@ -31,11 +31,7 @@ def printable(message: str) -> str:
 
 
 def warn_user(message: str) -> None:
-    """Tell the user what went wrong without an end to the training; `--quiet` does not hide it.
-
-    Args:
-        message: One or a few sentences.
-    """
+    """Tell the user what went wrong without an end to the training; `--quiet` does not hide it."""
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
     if not rank_zero_only.rank:  # type: ignore[attr-defined]

@@ -40,11 +40,8 @@ def export_run(
     Args:
         module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
         datamodule: The data it was trained on: its `tokenizer` and `facts`.
-        run_dir: The run's directory.
-        facts: What `fit` gathered, for the model card.
         calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
             itself stays as it is.
-        suspects: See `prove`.
 
     Returns:
         The folder; `transformers.pipeline` opens it.
@@ -124,15 +121,9 @@ def compare_reloaded(
     """Load an export with the Auto classes and compare it with the network it was made from.
 
     Args:
-        folder: The export.
         network: The trained network, on the CPU and in evaluation mode.
-        tokenizer: Its tokenizer.
-        max_length: The most tokens that it may be given.
         clean: Whether the export's own tokenizer cleans.
         **others: What else the data module's `reading` holds.
-
-    Returns:
-        What was loaded.
 
     Raises:
         RuntimeError: If a weight or a token differs by a single bit.

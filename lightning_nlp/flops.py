@@ -43,9 +43,6 @@ def training_costs(network: Any) -> Costs | None:
     the scores, and the weighted sum. Lookups, norms, activations and softmax count nothing (PaLM, arXiv:2204.02311,
     appendix B). The backward pass costs a layer as much again for its weights, if they are trained, and for its input,
     if something before it is; nothing is computed twice, as checkpointing of activations would.
-
-    Args:
-        network: A transformers model, with or without a head.
     """
     config = network.config
     if config.model_type not in COUNTED:
@@ -80,11 +77,7 @@ def training_costs(network: Any) -> Costs | None:
 
 
 def encoder_layers(network: Any) -> nn.ModuleList | None:
-    """The layers of a network's encoder, the lowest first; None where they cannot be told.
-
-    Args:
-        network: A transformers model.
-    """
+    """The layers of a network's encoder, the lowest first; None where they cannot be told."""
     lists = [module for module in network.base_model.modules() if isinstance(module, nn.ModuleList)]
     stacks = [module for module in lists if len(module) == network.config.num_hidden_layers]
     return stacks[0] if len(stacks) == 1 else None
@@ -139,10 +132,5 @@ def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
 
 
 def training_flops(costs: Costs, counts: Counts) -> int:
-    """The operations of training on what was counted.
-
-    Args:
-        costs: Of the network.
-        counts: Of a batch, or the sums of several; reading tensors waits for their device.
-    """
+    """The operations of training on what was counted in batches; reading tensors waits for their device."""
     return sum(cost * int(count) for cost, count in zip(costs[:5], counts, strict=True))

@@ -57,12 +57,6 @@ def default_precision(accelerator: str = "auto") -> str:
     """`bf16-mixed` where the hardware multiplies bfloat16 natively, else `32-true`.
 
     A CPU without AVX512-BF16 or AMX (or with ATEN_CPU_CAPABILITY=avx2) is slower in bfloat16 than in float32.
-
-    Args:
-        accelerator: Lightning's `trainer.accelerator`.
-
-    Returns:
-        A value for Lightning's `trainer.precision`.
     """
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
@@ -92,7 +86,6 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
     """How many floating-point operations a second matrix products could do: published for a GPU, measured on a CPU.
 
     Args:
-        device: Where the training runs.
         precision: Lightning's `trainer.precision`. For `32-true` on a GPU, PyTorch's float32 matmul precision
             decides between TF32 and float32.
 
@@ -117,11 +110,7 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 
 
 def memory_gib(device: torch.device) -> float | None:
-    """All the memory of a GPU, or of this machine, in GiB; None where the system does not tell.
-
-    Args:
-        device: A CUDA device; any other stands for the machine.
-    """
+    """The memory of a GPU, or for any other device that of the machine, in GiB; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / 2**30
     if not hasattr(os, "sysconf"):  # Windows
@@ -130,14 +119,7 @@ def memory_gib(device: torch.device) -> float | None:
 
 
 def peak_memory_gib(device: torch.device) -> float | None:
-    """The most memory used so far, in GiB: on a GPU by PyTorch's tensors, elsewhere by this process.
-
-    Args:
-        device: Where the training runs.
-
-    Returns:
-        None where the system does not tell.
-    """
+    """The most memory used so far, in GiB: on a GPU by PyTorch, else by this process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     try:

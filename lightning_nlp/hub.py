@@ -43,9 +43,6 @@ def fetch_pretrained(name: str, files: Kind) -> Path:
         name: A folder, or a Hub id such as "distilbert/distilbert-base-uncased". A folder wins over a Hub id.
         files: "model" for `config.json` and safetensors weights, "tokenizer" for the tokenizer's files.
 
-    Returns:
-        The folder that holds the files.
-
     Raises:
         UserError: If `name` is neither, is unknown to the Hub, cannot be reached and is not in the cache, or lacks a
             file, is damaged, or has its weights only as a pickle.
@@ -100,9 +97,6 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
     """The SHA-256 of all that decides a text's token ids.
 
     Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
-
-    Args:
-        tokenizer: Any fast tokenizer.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state["truncation"] = state["padding"] = None

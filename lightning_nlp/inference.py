@@ -31,11 +31,7 @@ WINDOW = 2048
 
 
 def add_predict_arguments(parser: ArgumentParser) -> None:
-    """The arguments of `predict`.
-
-    Args:
-        parser: Where to add them.
-    """
+    """The arguments of `predict`."""
     parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
     parser.add_argument("--input", type=str, required=True, help="Lines of text, CSV, TSV or JSONL; - for stdin.")
     parser.add_argument(
@@ -88,11 +84,7 @@ def predict(
             text, from 0) and `label` with `probabilities`, or for a masked language model `fillings`: for
             each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
             prints a table if stdout is a terminal, and else the lines.
-        overwrite: Whether to replace an existing output.
-        text_column: The column of a CSV, TSV or JSONL input.
-        tokens_per_batch: Tokens at a time.
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
-        top_k: Fillings for each [MASK].
         explain: Whether to add `words`: those of the text as the network saw it, each with its share in the
             label that was predicted, against it if negative; the greatest is 1.
         thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was
@@ -152,10 +144,6 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
 
     Args:
         input: A file of lines, CSV, TSV, JSONL or parquet, or `-`.
-        text_column: The column of a file that has columns.
-
-    Yields:
-        (index, text).
 
     Raises:
         UserError: If the file is not there or cannot be read.
@@ -193,14 +181,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def prediction_precision(asked: str | None, trained: str | None) -> str:
-    """The precision to predict in.
-
-    Args:
-        asked: What the command line says.
-        trained: What the run was trained, validated and tested in.
-
-    Returns:
-        "bf16-mixed" or "32-true".
+    """The precision asked for, "bf16-mixed" or "32-true", else the training's where this machine has it.
 
     Raises:
         UserError: If another one is asked for.

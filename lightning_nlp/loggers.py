@@ -34,7 +34,6 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
 
     Args:
         config: The configuration of `fit`; changed in place.
-        run_dir: The run's directory.
         resumed: Whether a training goes on, whose W&B run its config.yaml names.
     """
     found = config.trainer.logger
@@ -73,11 +72,7 @@ def wandb_ids(run_dir: Path) -> list[str]:
 
 @contextlib.contextmanager
 def ended_loggers(trainer: Trainer) -> Iterator[None]:
-    """End W&B's run with the state in which the training ends: finished, preempted or failed.
-
-    Args:
-        trainer: Whose loggers they are.
-    """
+    """End W&B's run with the state in which the training ends: finished, preempted or failed."""
     code = 1
     try:
         yield

@@ -23,7 +23,6 @@ class MetricsCSV(Logger):
     comes. Lightning's own CSVLogger deletes the file when it finds one, and keeps all rows.
 
     Args:
-        path: The file.
         resume_step: Keep an existing file's rows of the steps before this one, numbered from 0, and go on after them;
             None starts anew.
     """
@@ -57,13 +56,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or fill up the last one if it is of the same step.
-
-        Of the batches that are accumulated for one step, the last one's values stay.
-
-        Raises:
-            UserError: If the file cannot be written.
-        """
+        """Append a row, or fill up the last of the same step: of accumulated batches the last one counts."""
         try:
             self._log(metrics, step)
         except OSError as error:  # the disk is full, or the run's directory is gone

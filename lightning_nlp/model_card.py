@@ -27,7 +27,7 @@ model = pipeline("{tag}", "export", {options})
 print(model("{text}"))
 ```
 
-{exact}
+`export` is this folder's path. {cut}What predicts as after the training, empty texts included:
 
 ```python
 from lightning_nlp import load_predictor
@@ -35,9 +35,9 @@ from lightning_nlp import load_predictor
 model = load_predictor("export")
 print(model(["{text}"]))
 ```"""
+SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
 NO_ID = re.compile(r"[^\w./-]+")
-# Averages over the classes, each counting alike.
-MACRO = ("precision", "recall", "f1")
+MACRO = ("precision", "recall", "f1")  # averages over the classes, each counting alike
 METRIC_NAMES = {
     **{name: f"{name.title()} (macro)" for name in MACRO},
     "brier": "Brier score",
@@ -61,25 +61,14 @@ def model_card(
     calibrated: Calibration | str = "",
     figures: Sequence[Figure] = (),
 ) -> str:
-    """The export's README.md, from the run's own facts.
+    """The export's README.md, Markdown with the Hub's front matter, from the run's own facts.
 
-    No text of the data stands in it, but for the probe sentences of a masked language model, which the user
-    chose.
+    No text of the data stands in it, but for a masked language model's probes, which the user chose.
 
     Args:
-        network: The trained network.
-        data_facts: The data module's `facts`.
-        task: "classification" or "mlm".
-        facts: What `fit` gathered.
-        name: The run's name.
-        reading: How a text becomes token ids: the data module's.
-        base_model: The model on the Hub that was fine-tuned.
         record: The evaluation on the test split.
         calibrated: What was done to the probabilities, or why nothing was.
         figures: What the test came to; each is drawn in `<name>.svg` beside the card.
-
-    Returns:
-        Markdown with the Hub's front matter.
     """
     from huggingface_hub import ModelCardData
 
@@ -101,10 +90,9 @@ def model_card(
     trained = f"Trained with lightning_nlp on {_cell(source)}."
     if task == "classification":
         trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
-    sampled = data_facts.get("streamed", False)
-    sizes = [
+    split_sizes = [
         (
-            f"{split} (a sample of the stream)" if sampled and split == "train" else split,
+            f"{split} (a sample of the stream)" if data_facts.get("streamed") and split == "train" else split,
             f"{data_facts[split]['texts']:,}" + (f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""),
             f"{data_facts[split]['tokens']:,}",
         )
@@ -113,13 +101,11 @@ def model_card(
     measured = {**facts["validation"], **facts["test"]}
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
     resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
+    config = network.config
     parts = [
-        f"# {network.config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
+        f"# {config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
         trained,
-        _table(
-            ("metric", "value"),
-            ((key, f"{value:.4f}") for key, value in measured.items()),
-        ),
+        _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
         _checkpoint(facts),
         *(_classes(record) if task == "classification" and record else ()),
         *_drawn(figures),
@@ -128,13 +114,13 @@ def model_card(
         "## How to use",
         _how_to_use(task, reading),
         "## Training",
-        _table(("split", "texts", "tokens"), sizes),
+        _table(("split", "texts", "tokens"), split_sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
         f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
         f"s on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-        "Sizes: `" + json.dumps(sizes_of(network.config)) + "`",
+        "Sizes: `" + json.dumps({name: getattr(config, name) for name in SIZES if hasattr(config, name)}) + "`",
     ]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
@@ -144,14 +130,10 @@ def _how_to_use(task: str, reading: dict[str, Any]) -> str:
     options = f"truncation=True, max_length={length}"
     if task == "mlm":
         options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
-    exact = "`export` is this folder's path. "
-    if reading.get("truncation") == "head_tail":
-        exact += (
-            f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
-        )
-    exact += "What predicts as after the training, empty texts included:"
+    cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
+    cut = cut if reading.get("truncation") == "head_tail" else ""
     text = "A text." if task == "classification" else "A [MASK]."
-    return USAGE.format(tag=PIPELINE_TAGS[task], options=options, exact=exact, text=text)
+    return USAGE.format(tag=PIPELINE_TAGS[task], options=options, cut=cut, text=text)
 
 
 def _checkpoint(facts: dict[str, Any]) -> str:
@@ -199,24 +181,21 @@ def _calibration(found: Calibration | str) -> list[str]:
     if isinstance(found, str):
         return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
     if found.temperature == 1:
-        said = (
-            f"They are as the network gives them: {_counted(found.examples, 'validation example')} gave no temperature."
-        )
+        counted = _counted(found.examples, "validation example")
+        parts = ["## Probabilities", f"They are as the network gives them: {counted} gave no temperature."]
     else:
         said = (
             f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "
             f"{found.examples:,} validation examples and stored in the last layer's weights, so that they need nothing "
             "more. The labels are the same with and without it. The test split had no part in the fit."
         )
-    splits = {"validation": found.validation} | ({} if found.test is None else {"test": found.test})
-    rows = [
-        (f"{split}, {when}", f"{figures[f'loss_{when}']:.4f}", f"{figures[f'ece_{when}']:.4f}")
-        for split, figures in splits.items()
-        for when in ("before", "after")
-    ]
-    parts = ["## Probabilities", said]
-    if found.temperature != 1:
-        parts.append(_table(("", "loss", "expected calibration error"), rows))
+        splits = {"validation": found.validation} | ({} if found.test is None else {"test": found.test})
+        rows = [
+            (f"{split}, {when}", f"{figures[f'loss_{when}']:.4f}", f"{figures[f'ece_{when}']:.4f}")
+            for split, figures in splits.items()
+            for when in ("before", "after")
+        ]
+        parts = ["## Probabilities", said, _table(("", "loss", "expected calibration error"), rows)]
     thresholds = [
         (
             _cell(label),
@@ -252,9 +231,8 @@ def _fillings(record: dict[str, Any]) -> list[str]:
     return ["## What it fills in", _table(("text", "likeliest tokens"), rows)] if rows else []
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    titles = list(titles)
-    lines = [titles, ["---"] * len(titles), *map(list, rows)]
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines).replace("|  |", "| |")
 
 
@@ -270,9 +248,3 @@ def _number(value: float | None) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def sizes_of(config: Any) -> dict[str, int]:
-    """An encoder's sizes, under transformers' common names."""
-    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
-    return {name: getattr(config, name) for name in names if hasattr(config, name)}

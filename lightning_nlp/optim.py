@@ -27,7 +27,6 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
     Args:
         module: Its frozen parameters are left out, and a tied parameter counts once.
-        weight_decay: For the first group; the second has 0.
 
     Returns:
         Always the two groups named "decay" and "no_decay", in this order, so that a checkpoint's groups can
@@ -63,7 +62,6 @@ def lr_lambda(
     All but "constant" reach 0 exactly at step T and stay there.
 
     Args:
-        schedule: One of the names above.
         num_training_steps: The optimizer steps of the whole run; None where the run has no end, which only
             "constant" without a warmup can live with.
         warmup_ratio: The share of the steps, from 0 to 1, in which the rate rises from 0.
@@ -150,8 +148,6 @@ def configure_adamw(
     *,
     lr: float,
     weight_decay: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
     schedule: Schedule,
     warmup_ratio: float,
     num_training_steps: int | None,
@@ -162,12 +158,6 @@ def configure_adamw(
     Args:
         module: Whose trainable parameters are optimized; it is on its device already.
         lr: The peak learning rate.
-        weight_decay: Decoupled weight decay of matrices and embeddings.
-        betas: Decay rates of the running means of the gradient and of its square.
-        eps: Added to the denominator.
-        schedule: See `lr_lambda`.
-        warmup_ratio: See `lr_lambda`.
-        num_training_steps: See `lr_lambda`.
         fused: Use the fused kernel where the device has one. Lightning cannot clip gradients beside it in
             fp16.
 
@@ -178,7 +168,7 @@ def configure_adamw(
     parameters = [parameter for group in groups for parameter in group["params"]]
     assert parameters, "there is nothing to train"
     fused = fused and all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps") for p in parameters)
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda(schedule, num_training_steps, warmup_ratio))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -187,7 +177,6 @@ def limit_tokens(trainer: Trainer, data: Any) -> None:
     """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
 
     Args:
-        trainer: Changed in place.
         data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
     """
     if getattr(data, "max_tokens", None) is None:
@@ -199,15 +188,7 @@ def limit_tokens(trainer: Trainer, data: Any) -> None:
 
 
 def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
-    """`configure_adamw` by a module's own hyperparameters `lr`, `weight_decay`, `schedule` and `warmup_ratio`.
-
-    Args:
-        module: A module that calls this in its `configure_optimizers`.
-        data: The data module, with `max_tokens` as for `limit_tokens`; see `train_batches`.
-
-    Returns:
-        What `configure_optimizers` returns.
-    """
+    """`configure_adamw` by a module's own `lr`, `weight_decay`, `schedule` and `warmup_ratio`."""
     limit_tokens(module.trainer, data)
     settings = {name: module.hparams[name] for name in ("lr", "weight_decay", "schedule", "warmup_ratio")}
     configured = configure_adamw(
@@ -216,20 +197,13 @@ def configure_module(module: LightningModule, data: Any) -> dict[str, Any]:
         num_training_steps=num_training_steps(module.trainer, train_batches(module.trainer, data)),
         fused=module.trainer.precision != "16-mixed",
     )
-    # Lightning keeps the gradients until the next backward pass, so that they take room through the forward
-    # pass too
+    # Lightning keeps the gradients until the next backward pass: they take room through the forward pass too
     configured["optimizer"].register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
     return configured
 
 
 def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
-    """`restore_command_line` by a module's own hyperparameters, where a training is about to go on.
-
-    Args:
-        module: A module that calls this in its `on_load_checkpoint`.
-        checkpoint: What that hook receives; changed in place.
-        data: As for `configure_module`.
-    """
+    """`restore_command_line` by a module's own hyperparameters, where a training is about to go on."""
     if module.trainer.state.fn != "fit":
         return
     limit_tokens(module.trainer, data)
@@ -249,13 +223,7 @@ def restore_module(module: LightningModule, checkpoint: dict[str, Any], data: An
 
 
 def restore_command_line(
-    checkpoint: dict[str, Any],
-    *,
-    lr: float,
-    weight_decay: float,
-    lr_lambda: Callable[[int], float],
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
+    checkpoint: dict[str, Any], *, lr: float, weight_decay: float, lr_lambda: Callable[[int], float]
 ) -> None:
     """Put this run's settings into a checkpoint's optimizer and scheduler, before Lightning restores them.
 
@@ -267,16 +235,13 @@ def restore_command_line(
         checkpoint: What `on_load_checkpoint` receives; changed in place.
         lr: The peak learning rate.
         weight_decay: For the group named "decay".
-        lr_lambda: This run's schedule.
-        betas: As for `configure_adamw`.
-        eps: As for `configure_adamw`.
     """
     for optimizer, scheduler in zip(
         checkpoint.get("optimizer_states", []), checkpoint.get("lr_schedulers", []), strict=True
     ):
         current = lr * lr_lambda(scheduler["last_epoch"])
         for group in optimizer["param_groups"]:
-            group |= {"lr": current, "initial_lr": lr, "betas": betas, "eps": eps}
+            group |= {"lr": current, "initial_lr": lr}
             group["weight_decay"] = weight_decay if group["name"] == "decay" else 0.0
         scheduler["base_lrs"] = [lr] * len(optimizer["param_groups"])
         scheduler["_last_lr"] = [current] * len(optimizer["param_groups"])
@@ -291,8 +256,6 @@ def clip_gradients(
     clipped.
 
     Args:
-        trainer: The running Trainer.
-        optimizer: Whose parameters' gradients are clipped.
         gradient_clip_val: The largest norm (or value); None or 0 clips nothing.
         gradient_clip_algorithm: "norm", the default, or "value".
     """
@@ -306,12 +269,7 @@ def clip_gradients(
 
 
 def log_step(module: LightningModule, optimizer: Optimizer) -> None:
-    """Log `train/lr` and `train/grad_norm`, that of all gradients before they are clipped, in log steps.
-
-    Args:
-        module: Whose gradients are whole now: accumulated, and of all processes.
-        optimizer: The module's.
-    """
+    """In log steps, log `train/lr` and `train/grad_norm`: of the whole gradient, before it is clipped."""
     if is_log_step(module.trainer, module.trainer.global_step + 1):
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
@@ -319,12 +277,7 @@ def log_step(module: LightningModule, optimizer: Optimizer) -> None:
 
 
 def is_log_step(trainer: Trainer, step: int) -> bool:
-    """Whether Lightning writes down what is logged in a step.
-
-    Args:
-        trainer: With `log_every_n_steps`; 0 stands for never.
-        step: The optimizer step, from 1: `trainer.global_step` once it is done.
-    """
+    """Whether Lightning writes down what is logged in a step, from 1: `global_step` once it is done."""
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and step % every == 0
 
@@ -332,16 +285,7 @@ def is_log_step(trainer: Trainer, step: int) -> bool:
 def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
 ) -> None:
-    """Raise a UserError unless a setting of the model is a finite number from `low` to `high`.
-
-    Args:
-        name: The argument's name without its "--model." prefix.
-        value: What was given.
-        low: The least value.
-        high: The greatest value.
-        low_open: Whether `low` itself is excluded.
-        high_open: Whether `high` itself is excluded.
-    """
+    """Raise a UserError unless `--model.NAME` is a finite number from `low` to `high`, without an open end."""
     inside = math.isfinite(value) and low <= value <= high
     if not inside or (low_open and value == low) or (high_open and value == high):
         least = f"greater than {low}" if low_open else f"at least {low}"

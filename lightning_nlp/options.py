@@ -109,7 +109,6 @@ def check_options(config: Namespace, *, training: bool) -> None:
     """Refuse what does not work here, and take out of a configuration what has nothing to do.
 
     Args:
-        config: A subcommand's configuration; changed in place.
         training: Whether it trains; what only a training heeds is left out of an evaluation, not refused.
 
     Raises:
@@ -146,11 +145,7 @@ def check_options(config: Namespace, *, training: bool) -> None:
 
 
 def refused_class(message: str) -> str | None:
-    """The sentence for a class that is refused, where the parser does not even take its arguments.
-
-    Args:
-        message: The parser's.
-    """
+    """The sentence for a class that is refused, where the parser does not even take its arguments."""
     name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
@@ -176,7 +171,6 @@ def place_in_run(config: Namespace, run_dir: Path) -> None:
 
     Args:
         config: Of `fit`; changed in place, after config.yaml is written: that may start another run.
-        run_dir: The run's directory.
     """
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})

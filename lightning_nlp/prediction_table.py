@@ -34,12 +34,7 @@ class PredictionTable:
         self.label_width: int | None = None
 
     def add(self, texts: Iterable[tuple[int, str]], records: Iterable[dict[str, Any]]) -> None:
-        """Print rows.
-
-        Args:
-            texts: (index, text) pairs.
-            records: Their predictions, as `predict` writes them.
-        """
+        """Print rows."""
         from rich import box
         from rich.table import Table
         from rich.text import Text

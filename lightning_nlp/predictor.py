@@ -74,17 +74,11 @@ def make_predictor(
     """A function from (index, text) pairs to records in the same order.
 
     Args:
-        folder: An export.
         settings: The run's data arguments: `max_length`, `truncation`, `clean` and `packing` count.
         precision: "bf16-mixed" or "32-true".
-        tokens_per_batch: Tokens at a time.
-        top_k: Fillings for each [MASK].
         explain: Whether a record tells the words that drove it.
         thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for
             neither.
-
-    Returns:
-        The function.
 
     Raises:
         UserError: If the export cannot be used, or cannot be explained.
@@ -180,14 +174,8 @@ def token_ids(
     """Each text's ids with special tokens; empty for a text without words.
 
     Args:
-        texts: (index, text) pairs.
-        tokenizer: The export's tokenizer.
         max_length: The most tokens, special tokens included.
-        truncation: How a longer text is cut.
         needs_mask: Whether each text must have a [MASK].
-
-    Returns:
-        A list for each text.
 
     Raises:
         UserError: If a text has no [MASK] to fill, or has it where the text is cut off.
@@ -214,7 +202,6 @@ def stored_thresholds(config: Any, which: str) -> dict[str, float]:
     """The thresholds of an export.
 
     Args:
-        config: Its configuration.
         which: "best_f1" or "wanted".
 
     Returns:

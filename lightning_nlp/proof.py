@@ -95,7 +95,6 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
     """The `log_probabilities` that a network gives now, in plain padded batches and without its temperature.
 
     Args:
-        network: Of transformers.
         kept: What `evidence` gave.
         autocast: Whether to compute in bfloat16, as `bf16-mixed` does.
     """

@@ -39,11 +39,7 @@ class FirstFailed(Exception):
 
 
 def is_first(*, on_node: bool = False) -> bool:
-    """Whether this is the process that writes, downloads and reports; of one process, it is.
-
-    Args:
-        on_node: Whether the first one of its machine is meant.
-    """
+    """Whether this process, the first of all (`on_node`: of its machine), writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -58,7 +54,6 @@ def first(name: str, action: Callable[[], str], *, on_node: bool = False) -> str
     """Let the first process do something, and the others wait for what it comes to.
 
     Args:
-        name: What is done, once in a program.
         action: Does it, and returns what the others need of it.
         on_node: Let the first process of each machine do it.
 
@@ -116,11 +111,7 @@ def lost_peers() -> Iterator[None]:
 
 
 def tell_last_words(message: str) -> None:
-    """Print what this process ends with; of processes that fail together, in the same words, only the first does.
-
-    Args:
-        message: The whole line.
-    """
+    """Print what this process ends with; of processes that fail in the same words, only the first does."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):

@@ -23,8 +23,6 @@ class RunDirectory:
     """The directory of the training that this process does, locked; of several processes, only the first writes to it.
 
     Args:
-        path: The directory.
-        lock: What `runs.lock` gave.
         resumed_step: The step that a training goes on from in its own directory; None for a new one.
         trained_on: Of the checkpoint that it goes on from, by `trained_on`, before config.yaml is replaced.
     """
@@ -47,7 +45,7 @@ class RunDirectory:
     def write_config(self, text: str) -> None:
         """Write config.yaml whole, without the name of the home folder."""
         if ranks.is_first():
-            self._replace_config(home_as_tilde(text))
+            write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
         """Nothing was trained: remove the directory, or leave a resumed run as it was."""
@@ -55,7 +53,7 @@ class RunDirectory:
             return
         if self.resumed:
             if self._earlier_config is not None:
-                self._replace_config(self._earlier_config)
+                write_whole(self.path / "config.yaml", self._earlier_config)
         elif not any((self.path / "checkpoints").glob("*.ckpt")):
             if "wandb" in sys.modules:  # its own process would write the directory anew
                 with contextlib.suppress(TimeoutError):
@@ -66,9 +64,6 @@ class RunDirectory:
         """Give the directory free."""
         runs.unlock(self.lock)
 
-    def _replace_config(self, text: str) -> None:
-        write_whole(self.path / "config.yaml", text)
-
 
 def open_run(config: Namespace, text: str) -> RunDirectory:
     """Find what to go on from, and the run that goes on in its own directory, or make a new one.
@@ -77,7 +72,6 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-        text: The configuration as it would be written to config.yaml.
 
     Returns:
         The directory, locked, without what a process that was killed had begun to write.

@@ -29,10 +29,6 @@ class Locked(UserError):
 def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
     """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same.
 
-    Args:
-        runs_dir: Where runs lie.
-        name: The runs' common name.
-
     Returns:
         The new directory, empty but for its lock, and what `lock` gave.
 
@@ -71,12 +67,6 @@ def discard(run: Path) -> None:
 def lock(run: Path) -> FileLock:
     """Keep a second process out of a run's directory, until this one ends, however it ends.
 
-    Args:
-        run: The run's directory.
-
-    Returns:
-        The lock, held.
-
     Raises:
         Locked: If another process has it.
     """
@@ -89,21 +79,13 @@ def lock(run: Path) -> FileLock:
 
 
 def sweep(run: Path) -> None:
-    """Remove what a process that was killed had begun to write.
-
-    Args:
-        run: The run's directory, locked.
-    """
+    """Remove what a process that was killed had begun to write."""
     for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def unlock(held: FileLock | None) -> None:
-    """Give a run's directory free.
-
-    Args:
-        held: What `lock` gave.
-    """
+    """Give a run's directory free."""
     if held is not None:
         Path(held.lock_file).unlink(missing_ok=True)
         held.release()
@@ -113,12 +95,7 @@ def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
     """The newest run that has a checkpoint.
 
     Args:
-        runs_dir: Where runs lie.
-        name: The runs' common name.
         checkpoint: `LAST` or `BEST`; a run without a last one may have a best one to go on from, but not vice versa.
-
-    Returns:
-        The run's directory.
 
     Raises:
         UserError: If no run of that name has one.
@@ -137,8 +114,6 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
     """The newest run of a configuration, if it has not come to its end.
 
     Args:
-        runs_dir: Where runs lie.
-        name: The runs' common name.
         config: The configuration as it would be written to config.yaml.
 
     Returns:
@@ -176,9 +151,6 @@ def _given(settings: Any) -> Any:
 def newest_checkpoint(run: Path) -> Path | None:
     """A run's last checkpoint, or its best if that one is damaged; says so, and how many steps that costs.
 
-    Args:
-        run: The run's directory.
-
     Returns:
         The checkpoint, or None if it has none.
 
@@ -206,17 +178,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def existing_run(path: str) -> Path:
-    """Check that a directory is a run's.
-
-    Args:
-        path: What the user gave as `--run`.
-
-    Returns:
-        The directory.
-
-    Raises:
-        UserError: If it is none.
-    """
+    """The directory that the user gave as `--run`; a UserError if it is no run's."""
     run = Path(path)
     if not os.path.isdir(run):
         raise UserError(f"--run {path}: there is no such directory; give a run such as runs/cls/0.")
@@ -229,9 +191,6 @@ def existing_run(path: str) -> Path:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without running any code in it.
-
-    Args:
-        path: The file.
 
     Returns:
         Its content, tensors memory-mapped.
@@ -257,8 +216,6 @@ def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None
     """Check, before any data is prepared, that a checkpoint was written by the class that is to load it.
 
     Args:
-        checkpoint: What `load_checkpoint` gave.
-        path: Its file, for the message.
         model_class: The import path or name of the LightningModule.
 
     Raises:

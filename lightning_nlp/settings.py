@@ -54,11 +54,7 @@ MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes ad
 
 
 def fill_in(config: Namespace) -> None:
-    """Fill in what a null stands for, so that config.yaml says what was really used.
-
-    Args:
-        config: A subcommand's configuration; changed in place.
-    """
+    """Fill in, in place, what a null stands for, so that config.yaml says what was really used."""
     data, model = config.data.init_args, config.model.init_args
     if data.get("tokenizer") is None and "tokenizer" in data:
         data.tokenizer = model.get("pretrained")
@@ -81,14 +77,7 @@ def fill_in(config: Namespace) -> None:
 
 
 def check_settings(config: Namespace) -> None:
-    """Check what the Trainer and its callbacks would find out late: at a division by zero, or after an epoch.
-
-    Args:
-        config: A subcommand's configuration.
-
-    Raises:
-        UserError: If a setting makes no sense.
-    """
+    """Raise a UserError for what the Trainer would find out late, at a division by zero or after an epoch."""
     check_secrets(config.as_dict())
     for name, least in LEAST.items():
         value = config.get(name)
@@ -165,7 +154,6 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
     Args:
         seed: What was given; true draws one, which is printed, and written to config.yaml.
-        resume: The command's `resume`.
 
     Raises:
         UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
@@ -182,14 +170,7 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
 
 def check_names(config: Namespace) -> None:
-    """Check the names that become folders: a run must lie in `runs_dir`, and its path fit into one line.
-
-    Args:
-        config: A subcommand's configuration, filled in.
-
-    Raises:
-        UserError: If a file system would not take a name, or takes it for another place.
-    """
+    """Raise a UserError unless the names can be folders: a run lies in `runs_dir`, its path on one line."""
     name = config.name
     printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
     if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
@@ -203,15 +184,7 @@ def check_names(config: Namespace) -> None:
 
 
 def check_nulls(section: str, config: Namespace) -> None:
-    """Check that no setting of a class is null but those that may be: the parser lets all be so.
-
-    Args:
-        section: "model" or "data".
-        config: Its `class_path` and `init_args`.
-
-    Raises:
-        UserError: If one is.
-    """
+    """Raise a UserError if a setting of a class is null that may not be: the parser lets all be so."""
     module, _, name = config.class_path.rpartition(".")
     bases = getattr(importlib.import_module(module), name).__mro__
     hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}

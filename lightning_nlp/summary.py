@@ -7,12 +7,7 @@ from typing import Any
 
 
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
-    """Print what a training came to.
-
-    Args:
-        run_dir: The run's directory.
-        facts: What `fit` gathered: the chosen checkpoint, metrics, time, speed and memory.
-    """
+    """Print what a training came to."""
     speed = facts["tokens_per_s"]
     rows = [(name, _number(value)) for name, value in facts["test"].items()]
     rows += [(f"best {name}", _number(value)) for name, value in facts["validation"].items()]
@@ -32,12 +27,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
 
 
 def print_metrics(title: str, metrics: dict[str, float]) -> None:
-    """Print a table of metrics.
-
-    Args:
-        title: Its title.
-        metrics: Values by name.
-    """
+    """Print a table of metrics."""
     _print_table(title, [(name, _number(value)) for name, value in metrics.items()])
 
 

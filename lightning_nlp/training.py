@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,50 +29,27 @@ from lightning_nlp.summary import print_summary
 from lightning_nlp.whole_files import write_whole
 
 
+@dataclass(eq=False)
 class Training:
     """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
 
-    Args:
-        trainer: With the callbacks that every run has.
-        run: The run's directory.
-        config: The configuration of `fit`.
-        command: What the user typed.
+    Attributes:
         started: When the program started, as `time.monotonic` counts.
-        throughput: Among the callbacks.
-        last: Among them too.
-        best: Likewise.
     """
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        run: RunDirectory,
-        config: Namespace,
-        *,
-        command: str,
-        started: float,
-        throughput: Throughput,
-        last: LastCheckpoint,
-        best: BestCheckpoint,
-    ) -> None:
-        self.trainer = trainer
-        self.run = run
-        self.config = config
-        self.command = command
-        self.started = started
-        self.throughput = throughput
-        self.last = last
-        self.best = best
-        self._passes: int | None = None
-        self._since_step = 0
+    trainer: Trainer
+    run: RunDirectory
+    config: Namespace
+    command: str
+    started: float
+    throughput: Throughput
+    last: LastCheckpoint
+    best: BestCheckpoint
+    _passes: int | None = None
+    _since_step: int = 0
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Do it all; the last line on stdout is the run's directory.
-
-        Args:
-            model: What is trained.
-            datamodule: Its data.
-            **kwargs: Of `Trainer.fit`.
 
         Raises:
             UserError: If the user can cure what ended it.
@@ -120,8 +98,7 @@ class Training:
         self._epochs()
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
-        # what the test is logged at; after a resume with nothing left to train, Lightning's own counts would
-        # be too low
+        # what the test is logged at; after a resume with nothing left to train, Lightning's are too low
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         trainer.fit_loop.epoch_progress.current.completed = trainer.fit_loop.epoch_progress.current.ready
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
@@ -209,11 +186,7 @@ class Training:
 
 
 def parts_read(datamodule: LightningDataModule) -> dict[str, str]:
-    """Of the splits that are not read whole, how much is: "75 of 300 texts".
-
-    Args:
-        datamodule: Attached to the trainer whose limits count.
-    """
+    """Of the splits that are not read whole, how much is: "75 of 300 texts"."""
     if not isinstance(datamodule, TextDataModule):
         return {}
     return {split: part for split in SPLITS if (part := datamodule.part(split)) is not None}
@@ -223,7 +196,6 @@ def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:
     """The arguments that halve a batch, in training with as many examples a step as before.
 
     Args:
-        settings: Of the data module.
         accumulated: `trainer.accumulate_grad_batches`; None for an evaluation, whose batches may have another
             size.
     """
@@ -239,10 +211,6 @@ def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:
 
 
 def prepared(datamodule: TextDataModule) -> str:
-    """Prepare the data, and name the folder that they are in.
-
-    Args:
-        datamodule: Whose data.
-    """
+    """Prepare the data, and name the folder that they are in."""
     datamodule.prepare_data()
     return str(datamodule.folder)

@@ -17,9 +17,6 @@ TABLE_ROWS = 10_000  # what W&B shows of a table
 def figures(record: dict[str, Any]) -> dict[str, float]:
     """The single numbers of a record that the modules do not log themselves, to be drawn over the training.
 
-    Args:
-        record: An evaluation's record.
-
     Returns:
         Values by name, such as `val/ece`, `val/f1/pos` and `val/top1/word`.
     """
@@ -38,14 +35,7 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
 
 
 def charts(record: dict[str, Any]) -> dict[str, Any]:
-    """The charts and tables of a record, but for the probes, which grow from record to record.
-
-    Args:
-        record: An evaluation's record.
-
-    Returns:
-        Objects of W&B by name; what the record lacks is left out.
-    """
+    """The charts and tables of a record by name, but for the probes, which grow from record to record."""
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
@@ -56,12 +46,7 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def probe_table(run_dir: Path, step: int) -> Any:
-    """What the probes were filled with at the validations until a step, the newest last.
-
-    Args:
-        run_dir: The run's directory, with the records of its validations.
-        step: That of the last one; those after it will be trained again.
-    """
+    """What the probes were filled with until a step, the newest last; later records precede a resume."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
     rows = [
         [record["step"], probe["text"], number, "  ".join(f"{f['token']} {f['probability']:.3f}" for f in fillings)]
@@ -78,10 +63,6 @@ def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
 
     To log an artifact, W&B asks the server and waits, without end where it is away. Those of an offline run lie in the
     home folder, by absolute paths that the run's file names, and are lost when the run is sent from another machine.
-
-    Args:
-        run: W&B's run.
-        logged: What is to be logged; tables and charts are prepared in place.
     """
     from wandb import Table
     from wandb.plot import CustomChart

@@ -13,9 +13,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import one_line
 
-SECONDS = (
-    60.0  # that a server may take for its part of the preparation; what it answers late, or never, is not waited for
-)
+# That a server may take for its part of the preparation; what it answers late, or never, is not waited for.
+SECONDS = 60.0
 
 
 def send_export(run: Any, run_dir: Path, staging: str) -> None:
@@ -26,7 +25,6 @@ def send_export(run: Any, run_dir: Path, staging: str) -> None:
 
     Args:
         run: W&B's run, not ended yet.
-        run_dir: The run's directory.
         staging: A folder for the copies that W&B makes; they are needed until the run is ended.
     """
     later = (
@@ -57,12 +55,7 @@ def send_export(run: Any, run_dir: Path, staging: str) -> None:
 
 
 def log_export(run: Any, run_dir: Path) -> None:
-    """Log the export with the run's score, and the data's fingerprint as what it was made of.
-
-    Args:
-        run: W&B's run.
-        run_dir: The run's directory, after whose name the artifact is called.
-    """
+    """Log the export with the run's score, and the data's fingerprint as what it was made of."""
     import wandb
 
     name, config = run_dir.parent.name, run.config.as_dict()
@@ -83,14 +76,7 @@ def log_export(run: Any, run_dir: Path) -> None:
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:
-    """Whether a score is no worse than that of the export which has the alias `best`.
-
-    Args:
-        address: That export's.
-        monitor: What the score measures.
-        mode: "min" or "max".
-        score: This run's.
-    """
+    """Whether a score is no worse than that of the export which has the alias `best`."""
     import wandb
 
     if score is None:

@@ -22,9 +22,8 @@ from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.metrics_csv import read_rows
 from lightning_nlp.wandb_export import send_export
 
-# W&B waits for a minute and a half at the start, and without end at the finish. What it collects beside the
-# metrics (command line, user, host, paths, what is printed) is of the machine, and goes where the run is
-# published.
+# W&B waits for 90 s at the start, and without end at the finish. What it collects beside the metrics (command
+# line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,
@@ -142,11 +141,7 @@ class RunWandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_evaluation(self, record: dict[str, Any]) -> None:
-        """Log the charts, tables and figures of an evaluation.
-
-        Args:
-            record: What the evaluation wrote down.
-        """
+        """Log the charts, tables and figures of an evaluation."""
         from lightning_nlp import wandb_charts  # here, since no training needs it before its first validation
 
         # Lightning numbers the metrics of a validation by the step before it, from 0
@@ -213,7 +208,7 @@ def _wandb_settings() -> Any:
         ) from error
 
 
-def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: float = 15.0) -> dict[str, Any]:
+def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
     Without a login, or without an answer from the server, the run is offline, said in one line; a key that is
@@ -222,8 +217,6 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
     Args:
         init_args: The arguments from the configuration; those that are None are left out, since as explicit
             arguments they would override what WandbLogger itself sets (`resume="allow"` above all).
-        run_dir: The run's directory; W&B's own files go to its `wandb/`.
-        timeout_s: How long to wait for the server at the start, in seconds.
 
     Returns:
         The arguments to use; they name a run id, so that a resumed training continues the same W&B run.
@@ -249,7 +242,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path, *, timeout_s: floa
         return {**arguments, "mode": "disabled"}  # another process of a distributed training has the one run
     if mode == "online":
         try:
-            reason = None if wandb.login(prompt=False, verify=True, timeout=int(timeout_s)) else "no login"
+            reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
         except Exception as error:  # AuthenticationError whatever happened, CommError, and what lies beneath them
             if not isinstance(error, wandb.errors.CommError) or REFUSED.search(str(error)):
                 raise UserError(

@@ -34,40 +34,20 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file as `whole_file` does.
-
-    Args:
-        path: The file; its folder is made.
-        content: What it holds; text becomes UTF-8.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Write a file, and its folder, as `whole_file` does; text becomes UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def put_in_place(unfinished: Path, target: Path) -> None:
-    """Rename a file or folder whose content is on the disk, and force the new name to the disk too.
-
-    Args:
-        unfinished: Its temporary name, in the same folder.
-        target: Its name; a file there is replaced.
-
-    Raises:
-        OSError: If it cannot be renamed.
-    """
+    """Rename a file or folder whose content is on the disk, and force the new name to the disk too."""
     unfinished.replace(target)
     sync(target.parent)
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's names, to the disk.
-
-    Args:
-        path: The file or folder.
-    """
+    """Force a file's content, or a folder's names, to the disk."""
     if os.name == "nt":  # opens no folders, and syncs only what is open for writing
         return
     descriptor = os.open(path, os.O_RDONLY)

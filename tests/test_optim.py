@@ -24,9 +24,9 @@ trainer = partial(fitting.trainer, max_epochs=2)
 class Regression(LightningModule):
     """The smallest module that uses everything in optim.py."""
 
-    def __init__(self, lr=0.1, weight_decay=0.1, schedule="linear", warmup_ratio=0.1, betas=(0.9, 0.999), width=3):
+    def __init__(self, lr=0.1, weight_decay=0.1, schedule="linear", warmup_ratio=0.1, width=3):
         super().__init__()
-        self.settings = {"lr": lr, "weight_decay": weight_decay, "betas": betas}
+        self.settings = {"lr": lr, "weight_decay": weight_decay}
         self.shape = {"schedule": schedule, "warmup_ratio": warmup_ratio}
         self.layer = nn.Linear(width, 1)
         self.seen = []
@@ -301,7 +301,6 @@ def test_resume_restores_a_stateful_loader_in_mid_epoch(tmp_path):
     [
         ({"lr": 0.02}, {"lr": 0.02 * (12 - 4) / (12 - 2), "initial_lr": 0.02}),
         ({"weight_decay": 0.7}, {"weight_decay": 0.7}),
-        ({"betas": (0.8, 0.9)}, {"betas": (0.8, 0.9)}),
         ({"schedule": "constant"}, {"lr": 0.1}),
     ],
     ids=str,

@@ -34,11 +34,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folders of the other ModelCheckpoints, of which none may be this one's.
-
-        Raises:
-            UserError: If it cannot be.
-        """
+        """Make the folders of the other ModelCheckpoints, of which none may be this one's."""
         super().setup(trainer, pl_module, stage)
         for other in trainer.checkpoint_callbacks:
             folder = getattr(other, "dirpath", None)
@@ -52,11 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too.
-
-        Raises:
-            UserError: If the run's best was chosen by another metric, and would be lost.
-        """
+        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too."""
         states = checkpoint.get("callbacks", {})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
@@ -93,36 +85,21 @@ class BestCheckpoint(ModelCheckpoint):
             warn_user(f"No validation comes in this training, so best.ckpt is {state}: give {cure} for some.")
 
     def would_take(self, trainer: Trainer) -> bool:
-        """Whether the validation that has just ended is the best so far, before its checkpoint is saved.
-
-        Args:
-            trainer: With the validation's metrics.
-        """
+        """Whether the validation that has just ended is the best so far, before its checkpoint is saved."""
         value = trainer.callback_metrics.get(self.monitor) if self.monitor is not None else None
         if value is None or self.best_model_score is None:
             return True
         return bool(value > self.best_model_score if self.mode == "max" else value < self.best_model_score)
 
     def best_so_far(self, trainer: Trainer) -> float | None:
-        """The best value of the metric, the validation that has just ended included; None before the first.
-
-        Args:
-            trainer: With the validation's metrics.
-        """
+        """The best value of the metric, the latest validation included; None before the first."""
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
 
 
 def cure_without_validation(trainer: Trainer) -> str | None:
-    """The options that bring validations into a training that would end before its first.
-
-    Args:
-        trainer: About to train.
-
-    Returns:
-        What to give; None where a validation comes, or where nobody knows.
-    """
+    """The options that bring a validation into a training that has none; None where one may come."""
     if trainer.limit_val_batches == 0:
         return "--trainer.limit_val_batches 1.0"
     batches, interval = trainer.num_training_batches, trainer.val_check_batch

@@ -35,8 +35,6 @@ class Evaluation(Callback):
     Records have no times in them: a training that was killed and went on writes the same.
 
     Args:
-        folder: Where to write.
-        best: The run's own checkpoint, which says which validation is the best.
         probes: Sentences with [MASK] that a masked language model fills at each evaluation.
     """
 
@@ -92,9 +90,7 @@ class Evaluation(Callback):
             return
         (parts, self._parts), (samples, self._samples) = (self._parts, []), (self._samples, [])
         found = joined(parts, trainer)
-        if not found:
-            return
-        if not trainer.is_global_zero:
+        if not found or not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         record: dict[str, Any] = {

@@ -190,26 +190,13 @@ class Finite(Callback):
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all.
-
-    Args:
-        path: The file; its folder is made.
-        tensors: By name.
-        metadata: For the file's header.
-
-    Raises:
-        OSError: If the place cannot be written.
-    """
+    """Write a safetensors file as `write_whole` does; `metadata` goes into its header."""
     from safetensors.torch import save
 
     write_whole(path, save(tensors, metadata))
 
 
 def some(items: list[str]) -> str:
-    """The first few of a list, and how many more there are.
-
-    Args:
-        items: At least one.
-    """
+    """The first few of a list, and how many more there are."""
     more = len(items) - SHOWN
     return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")

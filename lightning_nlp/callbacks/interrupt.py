@@ -28,8 +28,6 @@ class Interrupted(Exception):
     """Raised out of `fit` when a signal or the time limit has ended it and the checkpoint is written.
 
     Args:
-        checkpoint: The file.
-        step: The optimizer steps in it.
         number: The signal; TIME_LIMIT stands for the time limit.
     """
 
@@ -75,7 +73,6 @@ class LastCheckpoint(Checkpoint):
     saved.
 
     Args:
-        checkpoint: The file to write.
         save_minutes: Write it when the last one is so old, besides after each validation.
         max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit
             counts the time before a resume too, and ends as if the training were complete.

@@ -19,7 +19,6 @@ from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.optim import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
-SECONDS_A_LINE = 30.0
 
 
 class Pace:
@@ -30,20 +29,12 @@ class Pace:
         self._since: tuple[float, int] | None = None
 
     def start(self, trainer: Trainer) -> None:
-        """Learn the number of steps.
-
-        Args:
-            trainer: About to train.
-        """
+        """Learn the number of steps."""
         self.total = num_training_steps(trainer, int(trainer.num_training_batches))
         self._since = None
 
     def left(self, trainer: Trainer) -> float | None:
-        """The seconds that the rest takes at most (early stopping may come first); None where nobody knows.
-
-        Args:
-            trainer: In training.
-        """
+        """The seconds that the rest takes at most (early stopping may come first); None if not known."""
         step = trainer.global_step
         if self.total is None or not step:
             return None
@@ -95,11 +86,7 @@ class Plan(Callback):
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich bar, on stderr, with few figures instead of all: one line of 80 columns.
-
-    Args:
-        best: The run's own checkpoint.
-    """
+    """Lightning's rich bar, on stderr, with few figures instead of all: one line of 80 columns."""
 
     def __init__(self, best: BestCheckpoint) -> None:
         theme = RichProgressBarTheme(metrics_format=".4g", metrics_text_delimiter=" ")
@@ -153,11 +140,10 @@ class PlainProgress(Callback):
     """A line on stderr at each validation, and in between every half a minute: for files and pipes.
 
     Args:
-        best: The run's own checkpoint.
         seconds: The least time between two lines in between, which come at log steps only.
     """
 
-    def __init__(self, best: BestCheckpoint, seconds: float = SECONDS_A_LINE) -> None:
+    def __init__(self, best: BestCheckpoint, seconds: float = 30.0) -> None:
         self.best = best
         self.seconds = seconds
         self._pace = Pace()
@@ -206,10 +192,6 @@ class PlainProgress(Callback):
 def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]:
     """What shows a training's progress here.
 
-    Args:
-        best: The run's own checkpoint.
-        enabled: `trainer.enable_progress_bar`.
-
     Returns:
         A bar if stderr is a terminal, else plain lines, and the line before the first step; none if not
         enabled.
@@ -220,11 +202,7 @@ def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]
 
 
 def duration(seconds: float) -> str:
-    """A time in the two units that matter: "3 min 20 s"; of much, only the first.
-
-    Args:
-        seconds: At least 0.
-    """
+    """A time in the two units that matter: "3 min 20 s"; of much, only the first."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -51,11 +51,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def set_generator_states(states: dict[str, Any]) -> None:
-    """Set what `generator_states` gave.
-
-    Args:
-        states: The states; that of a GPU is left out where there is none.
-    """
+    """Set what `generator_states` gave; that of a GPU is left out where there is none."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states["numpy"]

@@ -34,7 +34,6 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
     """Draw a figure.
 
     Args:
-        figure: What to draw.
         alone: Whether it is to be a file that needs nothing else: in light colours on white, since a page
             that shows the file does not tell it whether it is dark.
 

@@ -88,7 +88,6 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
     """Precision and recall, ROC, reliability, and the accuracy of groups: whatever an evaluation has measured.
 
     Args:
-        record: The evaluation's.
         most: The most classes with curves of their own.
     """
     classes = sorted((part for part in record.get("by_class", ()) if part["pr"]), key=lambda part: -part["support"])

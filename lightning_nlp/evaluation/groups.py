@@ -92,9 +92,7 @@ def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dic
     """A masked language model on tokens that begin a word, and on those that continue one.
 
     Args:
-        targets: The wanted tokens' ids, (n,).
         continues: Whether each token of the vocabulary continues a word, (vocabulary,).
-        figures: By name, a figure for each target, (n,).
 
     Returns:
         Of `word` and `subword`, if there are any, `tokens` and the mean of each figure.
@@ -105,15 +103,7 @@ def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dic
 
 
 def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> NDArray[np.bool_]:
-    """Which tokens continue a word, by the marks of WordPiece, byte-level BPE or SentencePiece.
-
-    Args:
-        vocabulary: The tokens as the tokenizer writes them, in the order of their ids.
-        special: Those that stand for no text.
-
-    Returns:
-        (vocabulary,).
-    """
+    """Which tokens continue a word, (vocabulary,): by the marks of WordPiece, BPE or SentencePiece."""
     wordpiece = any(token.startswith(CONTINUES) for token in vocabulary)
     begins = tuple(mark for mark in BEGINS if any(token.startswith(mark) for token in vocabulary))
 

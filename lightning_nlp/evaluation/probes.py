@@ -8,17 +8,13 @@ import torch
 from torch import Tensor
 
 MASK = "[MASK]"  # as a user writes it, whatever the tokenizer's own is
-TOP_K = 5
 
 
-def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) -> list[dict[str, Any]]:
+def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = 5) -> list[dict[str, Any]]:
     """The best tokens for each hole.
 
     Args:
         network: A masked language model of transformers, in evaluation mode.
-        tokenizer: Its tokenizer.
-        probes: Sentences with `MASK`.
-        top_k: Tokens for each hole.
 
     Returns:
         Of each sentence its `text` and `fillings`: for each hole a list of `token` and `probability`.
@@ -35,16 +31,7 @@ def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = TOP_K) ->
 
 
 def fillings(logits: Tensor, tokenizer: Any, top_k: int) -> list[dict[str, Any]]:
-    """The best tokens for one hole.
-
-    Args:
-        logits: (vocabulary,).
-        tokenizer: What decodes them.
-        top_k: How many.
-
-    Returns:
-        Of each its `token` and `probability`.
-    """
+    """The best tokens for one hole's logits, (vocabulary,): each with its `token` and `probability`."""
     best = logits.softmax(-1).topk(min(top_k, len(logits)))
     # decoded, because a byte-level vocabulary writes " ĝis" as "ĠÄĿis"
     tokens = [tokenizer.decode([i]) for i in best.indices.tolist()]

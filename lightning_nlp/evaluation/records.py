@@ -26,7 +26,6 @@ def classification_record(
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        label_names: The classes' names.
         validated: The validation split's record, whose temperature and thresholds are tried on this split; None finds
             them here.
 
@@ -69,10 +68,7 @@ def mlm_record(targets: Array, figures: dict[str, Array], counts: Array, continu
     """What a masked language model's guesses are worth.
 
     Args:
-        targets: The wanted tokens' ids, (n,).
         figures: `top1`, `top5` and `loss` of each, (n,).
-        counts: How often each token of the vocabulary stands in train, (vocabulary,).
-        continues: Whether each token of the vocabulary continues a word, (vocabulary,).
 
     Returns:
         `masked_tokens`, `by_frequency` and `by_piece`.

@@ -67,12 +67,7 @@ def calibration(logits: Array, labels: Array, temperature: float) -> dict[str, f
 
 
 def probabilities(logits: Array, temperature: float = 1.0) -> NDArray[np.float64]:
-    """The probability of each class, (N, classes).
-
-    Args:
-        logits: (N, classes).
-        temperature: What the logits are divided by.
-    """
+    """The probability of each class, (N, classes), from logits of that shape."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)

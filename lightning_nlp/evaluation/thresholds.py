@@ -28,15 +28,9 @@ def choose_thresholds(
 
 
 def figures_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], threshold: float) -> dict[str, float]:
-    """Precision, recall and F1 of "the score is at least the threshold"; 0 where nothing is.
+    """Precision, recall and F1 of "the score is at least the threshold", to 6 digits; 0 where nothing is.
 
-    Args:
-        scores: (N,).
-        positive: (N,).
-        threshold: From which score on the class is taken for given.
-
-    Returns:
-        `precision`, `recall` and `f1`, rounded to 6 digits.
+    `scores` and `positive` are (N,).
     """
     taken = scores >= threshold
     right, stated, there = int((taken & positive).sum()), int(taken.sum()), int(positive.sum())

@@ -23,10 +23,8 @@ def mistakes(
 
     Args:
         network: The classifier, in evaluation mode.
-        tokenizer: Its tokenizer.
         rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
         found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
-        label_names: The classes' names.
 
     Returns:
         Of at most `NUMBER` texts `row`, `text` as the network saw it, `label`, `prediction`, `probability`, `words`.
@@ -59,7 +57,6 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
 
     Args:
         network: The classifier, in evaluation mode, in float32.
-        tokenizer: Its tokenizer.
         ids: The token ids of each text, with special tokens.
         targets: A class for each text, (texts,).
 

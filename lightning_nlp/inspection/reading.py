@@ -42,10 +42,6 @@ def read_texts(
 
     Memory grows by some 250 bytes a row, and by the texts that are kept.
 
-    Args:
-        source: The texts.
-        labelled: Whether labels count.
-
     Returns:
         - By split: `rows`, `words` (quantiles of a text's number), `markup` and `markup_left` (how many texts
           hold each of `MARKUP` that occurs, before cleaning and after it).

@@ -8,11 +8,7 @@ SHOWN = 10  # examples of a list; the JSON file has more
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print all sections, the verdict last, where one looks.
-
-    Args:
-        report: What `inspect_data` gathered.
-    """
+    """Print all sections, the verdict last, where one looks."""
     for title, lines in _sections(report).items():
         if lines:
             print(title, *(f"  {line}" for line in lines), "", sep="\n")

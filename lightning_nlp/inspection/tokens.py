@@ -18,11 +18,7 @@ WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # a bin's tokens, that i
 
 
 class DataFacts(Callback):
-    """Writes `data.json` into the run's directory before the first step, and prints its warnings, one line each.
-
-    Args:
-        run_dir: The run's directory.
-    """
+    """Writes `data.json` into the run's directory before the first step, and prints its warnings."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir

@@ -37,16 +37,7 @@ def finding(severity: str, text: str) -> Finding:
 
 
 def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, Any]) -> Iterator[Finding]:
-    """What the token cache shows.
-
-    Args:
-        facts: Of `token_facts`.
-        max_length: The data module's.
-        counts: What cleaning counted (`CleaningCounts`), by split.
-
-    Yields:
-        Findings, in order of the checks.
-    """
+    """What the token cache shows; `counts` is what cleaning counted (`CleaningCounts`), by split."""
     splits, train = facts["splits"], facts["splits"]["train"]
     for split, part in splits.items():
         if copies := part["copies_of_train"]:
@@ -105,14 +96,7 @@ def _class_findings(names: list[str], counts: dict[str, list[int]]) -> Iterator[
 
 
 def text_findings(report: dict[str, Any]) -> Iterator[Finding]:
-    """What reading the texts shows.
-
-    Args:
-        report: All that `inspect` gathered; a part that was left out is None.
-
-    Yields:
-        Findings, in order of the checks.
-    """
+    """What reading the texts shows; a part of the report that was left out is None."""
     near, conflicts = report["near_duplicates"], report["duplicates"]["conflicts"]
     if conflicts["texts"]:
         share = conflicts["rows"] / report["duplicates"]["rows"]

@@ -90,15 +90,9 @@ def attention(
     """Attention as transformers calls it, within the sequences of the batch.
 
     Args:
-        module: The layer.
         query: (1, heads, tokens, head_dim), as are key and value.
-        key: As query.
-        value: As query.
         attention_mask: Only for a padded batch.
-        dropout: The rate on attention weights.
-        scaling: Of the scores.
         sliding_window: Tokens attend to those less than this far away; None for all of the sequence.
-        **kwargs: For a padded batch.
 
     Returns:
         (1, tokens, heads, head_dim), and None for the weights.
@@ -173,7 +167,6 @@ def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Te
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
     Args:
-        cu_seqlens: (n + 1,).
         tokens: Of the batch, those of no sequence included.
 
     Returns:

@@ -14,16 +14,9 @@ from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.optim import (
-    Schedule,
-    check_range,
-    clip_gradients,
-    configure_module,
-    log_step,
-    restore_module,
-)
-
-IGNORE_INDEX = -100
+from lightning_nlp.models.heads import IGNORE_INDEX
+from lightning_nlp.models.losses import mean_metric
+from lightning_nlp.optim import Schedule, check_range, clip_gradients, configure_module, log_step, restore_module
 
 
 class SequenceClassifier(LightningModule):
@@ -130,18 +123,11 @@ class SequenceClassifier(LightningModule):
         self.label_names, self.tokenizer, self.packs = labels, data.tokenizer, packing.choose(self)
         weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.val_loss, self.val_metrics = _mean(), _metrics(len(labels), "val/")
-        self.test_loss, self.test_metrics = _mean(), _metrics(len(labels), "test/")
+        self.val_loss, self.val_metrics = mean_metric(), _metrics(len(labels), "val/")
+        self.test_loss, self.test_metrics = mean_metric(), _metrics(len(labels), "test/")
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits of each class.
-
-        Args:
-            batch: `input_ids` and `attention_mask`, (B, T), or the packed form of B sequences.
-
-        Returns:
-            Float32, (B, number of classes), in the order of the batch.
-        """
+        """The logits of each class in float32, (B, number of classes), in the order of the batch."""
         return packing.forward(self.network, batch).logits.float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -271,32 +257,17 @@ def _class_weights(
     return torch.tensor(setting, dtype=torch.float32)
 
 
-def _mean() -> Any:
-    from torchmetrics import MeanMetric
-
-    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this
-    # setting torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not
-    # batch means.
-    return MeanMetric(nan_strategy="disable")
-
-
 def _metrics(num_classes: int, prefix: str) -> Any:
     """Accuracy, and macro averages over the classes that occur among the labels or the predictions."""
-    from torchmetrics import MetricCollection
-    from torchmetrics.classification import (
-        MulticlassAccuracy,
-        MulticlassF1Score,
-        MulticlassPrecision,
-        MulticlassRecall,
-    )
+    from torchmetrics import MetricCollection, classification
 
     settings: dict[str, Any] = {"num_classes": num_classes, "ignore_index": IGNORE_INDEX, "validate_args": False}
     return MetricCollection(
         {
-            "accuracy": MulticlassAccuracy(average="micro", **settings),
-            "precision": MulticlassPrecision(average="macro", zero_division=0, **settings),
-            "recall": MulticlassRecall(average="macro", zero_division=0, **settings),
-            "f1": MulticlassF1Score(average="macro", zero_division=0, **settings),
+            "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
+            "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
+            "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
+            "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
         },
         prefix=prefix,
     )

@@ -14,22 +14,19 @@ from lightning_nlp.hardware import memory_gib
 from lightning_nlp.hub import fetch_pretrained
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
-from lightning_nlp.models.packing import POSITIONS_AFTER_PADDING
+from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.optim import Schedule, check_range, lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# The names under which the architectures keep the two rates; the first line is the encoder's, the second the
-# head's.
+# The names under which the architectures keep the rate: the encoder's, and in the second line the head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
 )
-ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# Checkpoints round their vocabulary up, by 898 rows at most among those we know (mDeBERTa); more is another
-# tokenizer.
+# Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
 MOST_UNUSED_ROWS = 1024
 
 
@@ -51,13 +48,8 @@ def check_settings(
 ) -> None:
     """Raise a UserError for a setting that no run can use, before anything is loaded.
 
-    Args:
-        dropout: From 0 up to but not including 1, or None.
-        attention_dropout: The same.
-        lr: Above 0.
-        weight_decay: At least 0.
-        schedule: A name that `lr_lambda` knows.
-        warmup_ratio: From 0 to 1.
+    A dropout rate is None, or from 0 up to but not including 1; `lr` is above 0, `weight_decay` at least 0,
+    and `warmup_ratio` from 0 to 1.
     """
     for name, rate in (("dropout", dropout), ("attention_dropout", attention_dropout)):
         if rate is not None:
@@ -129,15 +121,6 @@ def distilbert_config(
 ) -> DistilBertConfig:
     """The configuration of a new DistilBERT.
 
-    Args:
-        n_layers: Transformer layers.
-        n_heads: Attention heads a layer; they share `dim` equally.
-        dim: Width of the hidden states.
-        hidden_dim: Width of the feed-forward layers.
-        max_position_embeddings: The longest sequence, in tokens.
-        vocab_size: Rows of the embedding table.
-        pad_token_id: The padding token, whose embedding stays zero.
-
     Raises:
         UserError: If a size is less than 1, or `dim` is no multiple of `n_heads`.
     """
@@ -162,12 +145,7 @@ def distilbert_config(
 
 
 def check_memory(config: DistilBertConfig, device: torch.device) -> None:
-    """Raise a UserError if the weights alone are more than a device holds: to make them would end the program.
-
-    Args:
-        config: The model's.
-        device: Where it will train.
-    """
+    """Raise a UserError if a device cannot hold the weights alone: to make them would end the program."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
@@ -188,15 +166,7 @@ def from_config(
     attention_dropout: float | None = None,
     **config_overrides: Any,
 ) -> PreTrainedModel:
-    """A network with random weights, in float32 and in training mode.
-
-    Args:
-        auto_class: A transformers `AutoModelFor...` class.
-        config: Changed in place.
-        dropout: See `set_dropout`.
-        attention_dropout: See `set_dropout`.
-        **config_overrides: Attributes of the configuration, such as `id2label`.
-    """
+    """A network with random weights, in float32 and in training mode; `config` is changed in place."""
     config.update(config_overrides)
     set_dropout(config, dropout, attention_dropout)
     return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False).train()
@@ -214,12 +184,7 @@ def from_pretrained(
     """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
 
     Args:
-        auto_class: A transformers `AutoModelFor...` class.
         name: A folder or a Hub id, with safetensors weights.
-        dropout: See `set_dropout`.
-        attention_dropout: See `set_dropout`.
-        keep_head: See `match_head`.
-        **config_overrides: Attributes of the configuration, such as `id2label`.
 
     Returns:
         The network. A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
@@ -274,8 +239,7 @@ def from_pretrained(
     if "id2label" in config_overrides:
         match_head(network, name, labels, list(config_overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)
-    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: dropout would stay
-    # off
+    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: no dropout
     return network.train()
 
 
@@ -285,9 +249,6 @@ def realign(network: PreTrainedModel) -> None:
     Those out of a safetensors file lie where the file has them, at multiples of 8 bytes instead of 64. There
     the kernels of a CPU are slower, and they round otherwise: equal weights give outputs that differ in the
     last bit.
-
-    Args:
-        network: Any network; changed in place.
     """
     for tensor in [*network.parameters(), *network.buffers()]:
         tensor.data = tensor.data.clone()
@@ -319,12 +280,7 @@ def set_dropout(config: PreTrainedConfig, dropout: float | None, attention_dropo
 
 
 def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
-    """Raise a UserError if the data's longest sequence has more tokens than the model has positions.
-
-    Args:
-        config: The model's configuration.
-        max_length: In tokens, special ones included.
-    """
+    """Raise a UserError if `max_length` tokens, special ones included, exceed the model's positions."""
     positions = getattr(config, "max_position_embeddings", None)
     if not positions or positions < 1 or not getattr(config, "position_biased_input", True):
         return
@@ -338,12 +294,7 @@ def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
 
 
 def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was trained with.
-
-    Args:
-        config: The model's configuration.
-        tokenizer: The data's tokenizer.
-    """
+    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was made with."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     unused = config.vocab_size - len(tokenizer)
     if not 0 <= unused <= MOST_UNUSED_ROWS:

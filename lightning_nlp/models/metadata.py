@@ -15,7 +15,6 @@ def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict
     """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
 
     Args:
-        task: "classification" or "mlm".
         data: The data module, whose `record` says what is trained on; one of the user's own has none.
         network: What `rebuild` makes anew, with the data's tokenizer if it has one.
         **more: Other facts that a run must share with the checkpoint it loads.
@@ -36,8 +35,6 @@ def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
 
     Args:
         module: Without a Trainer; its `network`, `tokenizer` and `loaded` are set.
-        checkpoint: What `on_load_checkpoint` receives.
-        task: "classification" or "mlm".
 
     Raises:
         UserError: If the checkpoint is of another task, or from before it held what this needs.
@@ -73,13 +70,7 @@ def check_loaded(module: Any, expected: dict[str, Any], data: Any) -> None:
 
 
 def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any], data: Any) -> None:
-    """Raise a UserError unless a checkpoint was written for this task, these labels, this tokenizer and such data.
-
-    Args:
-        checkpoint: What `on_load_checkpoint` receives.
-        expected: This run's `checkpoint_metadata`.
-        data: The data module.
-    """
+    """Raise a UserError unless a checkpoint is of this task, these labels, this tokenizer and such data."""
     cures = {
         "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
         "label_names": "give the data it was trained on, or its encoder with --model.pretrained",

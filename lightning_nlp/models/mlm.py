@@ -16,7 +16,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import head_on_positions, masked_positions
-from lightning_nlp.models.losses import cross_entropy_sum
+from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
 from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
@@ -100,9 +100,6 @@ class MaskedLanguageModel(LightningModule):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits at the masked tokens.
-
-        Args:
-            batch: `input_ids`, `attention_mask` and `labels`, (B, T), or the packed form.
 
         Returns:
             Float32, (number of labels other than -100, vocabulary), row by row of the batch. Those of all tokens,
@@ -224,9 +221,4 @@ class MaskedLanguageModel(LightningModule):
 
 
 def _metrics() -> Any:
-    from torchmetrics import MeanMetric
-
-    # A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this
-    # setting torchmetrics 1.9 leaves weights out of account in silence, so it is given single terms, not
-    # batch means.
-    return nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in ("loss", "top1", "top5")})
+    return nn.ModuleDict({name: mean_metric() for name in ("loss", "top1", "top5")})

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.attention import attention, attention_mask, sequences
 
-# Where packed and padded batches were shown to give the same logits and gradients
-# (tests/models/test_packing.py). Other architectures may ignore the attention interface (DeBERTa does) or
-# hide positions elsewhere.
+# Where tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients.
+# Other architectures may ignore the attention interface (DeBERTa does) or hide positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "electra", "modernbert")
 
 # These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
@@ -33,10 +32,11 @@ POSITIONS_AFTER_PADDING = frozenset(
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
+# The names under which the architectures keep the rate of dropout on attention weights.
+ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
 # On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then
-# have one size, and the memory of one fits the next; of different sizes, the process grows
-# (benchmarks/README.md).
+# have one size, and the memory of one fits the next; else the process grows (benchmarks/README.md).
 ROUND = 64
 
 
@@ -48,9 +48,6 @@ def choose(module: LightningModule) -> bool:
 
     Args:
         module: A module with a transformers model as its `network`, attached to a Trainer.
-
-    Returns:
-        Whether to pack.
 
     Raises:
         UserError: If packing is asked for where it cannot be had.
@@ -76,7 +73,6 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     """What speaks against packed batches, or None.
 
     Args:
-        network: A transformers model.
         device: Where it runs; a GPU is asked for its compute capability.
         precision: Lightning's `trainer.precision`.
     """
@@ -91,26 +87,15 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
             return f"variable-length flash attention needs compute capability 8.0, and this GPU has {found}"
         if "16" not in precision:
             return f"variable-length flash attention needs 16 bits, and the precision is {precision}"
-        if attention_dropout(config) > 0:
+        if any(getattr(config, name, None) for name in ATTENTION_DROPOUT_NAMES):
             return "variable-length flash attention has no dropout: --model.attention_dropout 0 does without"
     elif device.type != "cpu":
         return f"packing is not proven on {device.type}"
     return None
 
 
-def attention_dropout(config: Any) -> float:
-    """The rate of dropout on attention weights."""
-    return max(
-        float(getattr(config, name, None) or 0) for name in ("attention_dropout", "attention_probs_dropout_prob")
-    )
-
-
 def enable(network: Any) -> None:
-    """Make a network able to run packed batches; padded ones it computes as before, on PyTorch's SDPA.
-
-    Args:
-        network: A transformers model of a `PROVEN` architecture.
-    """
+    """Make a network of a `PROVEN` architecture run packed batches too; padded ones stay on SDPA."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
@@ -166,10 +151,6 @@ def first_tokens(network: Any, cu_seqlens: Tensor) -> Iterator[None]:
     """Within this context a classifier's head is given (n, 1, width), the first token of each sequence.
 
     Its head takes row 0 of each example, and so works as it is. Other heads are left alone.
-
-    Args:
-        network: A transformers model.
-        cu_seqlens: (n + 1,).
     """
     encoder = network.base_model
     starts = cu_seqlens[:-1]

@@ -12,11 +12,7 @@ from lightning_nlp.report.page import NAME, write_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """The program: exit code 2 for a user's mistake; the page's path is the one line on stdout.
-
-    Args:
-        args: The command line without the program's name; None takes that of the process.
-    """
+    """The program: exit code 2 for a user's mistake; the page's path is the one line on stdout."""
     parser = argparse.ArgumentParser(prog="python -m lightning_nlp.report", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="A run's directory, such as runs/cls/0.")
     parser.add_argument(

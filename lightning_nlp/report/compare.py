@@ -15,11 +15,7 @@ LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier", "second
 
 
 def comparison(runs: list[RunFiles]) -> dict[str, Any]:
-    """What the page of several runs shows.
-
-    Args:
-        runs: At least two; the differences are to the first.
-    """
+    """What the page of several runs shows, at least two; the differences are to the first."""
     names = _names(runs)
     records = [run.test or (run.validations[-1] if run.validations else {}) for run in runs]
     stages = [{"test": "test", "val": "validation"}.get(record.get("stage", ""), "not measured") for record in records]
@@ -34,11 +30,7 @@ def comparison(runs: list[RunFiles]) -> dict[str, Any]:
 
 
 def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
-    """The settings that are not the same in all runs: each with its value in each run, `–` where it has none.
-
-    Args:
-        runs: At least two.
-    """
+    """The settings that are not the same in all runs: each with its value in each run, `–` for none."""
     flat = [settings(run.config) for run in runs]
     keys = dict.fromkeys(key for part in flat for key in part)
     found = [(key, [part.get(key, "–") for part in flat]) for key in keys]
@@ -46,12 +38,7 @@ def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
 
 
 def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
-    """A configuration's values by their dotted keys, as one gives them on the command line.
-
-    Args:
-        config: Or a part of it.
-        key: That part's key.
-    """
+    """A configuration's values by their dotted keys, as one gives them on the command line."""
     found: dict[str, str] = {}
     for name, value in config.items():
         full = f"{key}.{name}" if key else str(name)
@@ -66,11 +53,7 @@ def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
 
 
 def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """A table's rows: each metric in each run, and by how much it differs from the first run's.
-
-    Args:
-        measured: Each run's metrics.
-    """
+    """A table's rows: each metric in each run, and by how much it differs from the first run's."""
     found = []
     for name in dict.fromkeys(name for part in measured for name in part):
         values = [part.get(name) for part in measured]
@@ -84,12 +67,7 @@ def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
 
 
 def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
-    """Each curve of the runs that have it.
-
-    Args:
-        runs: Those to compare.
-        names: What they are called.
-    """
+    """Each curve of the runs that have it, under the runs' names."""
     found = []
     for heading, up, metrics in (*LEARNING, *MACHINE):
         for key, part in metrics.items():

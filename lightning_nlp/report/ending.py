@@ -17,7 +17,6 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
 
     Args:
         run_dir: The run's directory; nothing is written if it is gone.
-        facts: What the training came to.
         state: `finished`, `interrupted` or `failed`.
     """
     if not (run_dir / "config.yaml").is_file():

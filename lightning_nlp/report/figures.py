@@ -27,12 +27,7 @@ MACHINE = (
 
 
 def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
-    """Losses, what the validations measured, and the learning rate, by step.
-
-    Args:
-        run: The run.
-        monitor: The metric that the checkpoint is chosen by.
-    """
+    """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
     shown = [*LEARNING]
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
@@ -40,13 +35,7 @@ def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
 
 
 def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None = None) -> list[Figure]:
-    """What a run logged by step.
-
-    Args:
-        run: The run.
-        shown: The figures to make; those without values are left out.
-        best: The best checkpoint's step, to be marked.
-    """
+    """What a run logged by step; figures without values are left out, and the best step is marked."""
     found = []
     for heading, up, metrics in shown:
         found += by_step(heading, up, [Line(name, *run.series(key)) for key, name in metrics.items()], best)
@@ -57,10 +46,7 @@ def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = Non
     """A figure of what was logged during a training; none if no line has a second point.
 
     Args:
-        heading: What it shows.
-        up: What y is.
         lines: Curves by step; those without points are left out, and those that a chart has no room for.
-        best: The best checkpoint's step, to be marked.
     """
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
@@ -73,11 +59,7 @@ def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = Non
 
 
 def lengths(data: dict[str, Any]) -> list[Figure]:
-    """How long the texts are.
-
-    Args:
-        data: The run's data.json.
-    """
+    """How long the texts are."""
     found = data.get("lengths") or {}
     counts = found.get("train")
     if not counts:

@@ -21,7 +21,6 @@ class RunFiles:
     """The files of a run, read.
 
     Attributes:
-        path: The run's directory.
         command: The first line of config.yaml.
         config: The configuration.
         config_text: As it is written.
@@ -55,12 +54,6 @@ class RunFiles:
 
 def read_run(path: str | Path) -> RunFiles:
     """Read a run's files.
-
-    Args:
-        path: The run's directory.
-
-    Returns:
-        What is there.
 
     Raises:
         UserError: If it is no run, or one of the files is not what it should be.

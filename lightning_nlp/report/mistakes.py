@@ -29,11 +29,7 @@ def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """The most frequent confusions: label, prediction, and how many texts; what is left of a matrix that is too large.
-
-    Args:
-        record: Of a classifier's evaluation.
-    """
+    """The most frequent confusions, for a matrix too large: label, prediction, and how many texts."""
     labels = record["labels"]
     found = [
         (label, other, count)

@@ -27,11 +27,7 @@ def write_report(*paths: str | Path, output: Path | None = None) -> Path:
     """Write a run's page from its files, or the page that compares several.
 
     Args:
-        paths: The runs' directories.
         output: The page; by default report.html in the run's directory, and comparison.html here.
-
-    Returns:
-        The page.
 
     Raises:
         UserError: If one of them is no run, or is given twice, or if the page cannot be written.
@@ -51,11 +47,7 @@ def write_report(*paths: str | Path, output: Path | None = None) -> Path:
 
 
 def page(run: RunFiles) -> dict[str, Any]:
-    """What the page of one run shows.
-
-    Args:
-        run: The run.
-    """
+    """What the page of one run shows."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
     record = run.test or (run.validations[-1] if run.validations else {})
     task = record.get("task") or ("mlm" if "MaskedLanguage" in str(run.config["model"]) else "classification")
@@ -83,12 +75,7 @@ def page(run: RunFiles) -> dict[str, Any]:
 
 
 def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
-    """The result in large letters, and how sure it is.
-
-    Args:
-        run: The run.
-        record: Of its test, or of its last validation.
-    """
+    """The result in large letters, and how sure it is, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
     for name, words, form in HEADLINES:
         value = metrics.get(name)
@@ -112,12 +99,7 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927).
-
-    Args:
-        hits: Of `number`.
-        number: At least 1.
-    """
+    """The 95% interval of the share `hits` / `number` (Wilson 1927); `number` is at least 1."""
     z = 1.959964
     share = hits / number
     middle = (share + z * z / (2 * number)) / (1 + z * z / number)
