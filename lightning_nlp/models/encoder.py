@@ -91,6 +91,7 @@ def build(
         )
         if tokenizer is not None:
             check_tokenizer(network.config, tokenizer)
+            check_words(hparams["pretrained"], tokenizer)
         freeze(network, hparams.get("freeze"))
     elif hparams.get("freeze") is not None or hparams.get("keep_head"):
         raise UserError("--model.freeze and --model.keep_head are for a pretrained model: give --model.pretrained too.")
@@ -305,3 +306,20 @@ def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast
     pad_token_id = getattr(config, "pad_token_id", None)
     if pad_token_id is not None and pad_token_id != tokenizer.pad_token_id:
         raise UserError(f"The tokenizer pads with {tokenizer.pad_token_id} and the model with {pad_token_id}: {cure}")
+
+
+def check_words(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise a UserError if the data's tokenizer is another one than a pretrained model brings, of whatever size."""
+    from transformers import AutoTokenizer
+
+    try:
+        theirs = AutoTokenizer.from_pretrained(fetch_pretrained(name, "tokenizer"), trust_remote_code=False).get_vocab()
+    except Exception:  # it brings none, or one that cannot be read: there is nothing to compare with
+        return
+    ours = tokenizer.get_vocab()
+    others = [word for word, number in theirs.items() if ours.get(word) != number]
+    if len(others) > len(theirs) / 100:  # a few may have been added
+        raise UserError(
+            f"The tokenizer is not that of {name}: {len(others):,} of its {len(theirs):,} words have other numbers, "
+            f"such as {others[-1]!r}; give --data.tokenizer {name} (in Python `tokenizer` of the data module)."
+        )

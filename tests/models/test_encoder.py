@@ -1,4 +1,5 @@
 import logging
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -24,11 +25,13 @@ from lightning_nlp.models import encoder
 SIZES = {"n_layers": 1, "n_heads": 2, "dim": 8, "hidden_dim": 16}
 
 
-def word_tokenizer(words=45, pad_first=True):
+def word_tokenizer(words=45, pad_first=True, first=0):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokens = (special if pad_first else special[1:] + special[:1]) + [f"w{index}" for index in range(words)]
+    tokens = (special if pad_first else special[1:] + special[:1]) + [
+        f"w{index}" for index in range(first, first + words)
+    ]
     backend = Tokenizer(models.WordLevel({token: index for index, token in enumerate(tokens)}, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -161,6 +164,14 @@ def test_the_tokenizer_must_belong_to_the_model(bert_folder):
         build(pretrained=str(bert_folder), tokenizer=word_tokenizer(pad_first=False))
     with pytest.raises(UserError, match=r"50 tokens and the bert model 5000"):
         encoder.check_tokenizer(bert_config(vocab_size=5000), word_tokenizer())
+
+
+def test_another_tokenizer_of_the_same_size_is_found_out_by_its_words(bert_folder, tmp_path):
+    shutil.copytree(bert_folder, tmp_path / "model")
+    word_tokenizer().save_pretrained(tmp_path / "model")
+    assert build(pretrained=str(tmp_path / "model"), tokenizer=word_tokenizer()) is not None
+    with pytest.raises(UserError, match=r"not that of .*model: 45 of its 50 words have other numbers.*data.tokenizer"):
+        build(pretrained=str(tmp_path / "model"), tokenizer=word_tokenizer(first=1))
 
 
 # --- settings
