@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ class Corpus:
         """
         names = self.names.get(split, [])
         place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
+        if place.startswith("http"):
+            _read_texts_over_http()
         stream = self.streams[split].shard(self.shards(split), shard)
         first = 0
         try:
@@ -150,6 +153,19 @@ def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
 
 # `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
 fsspec.compression.register_compression("zstd", _open_zstd, "zst", force=True)
+
+
+@cache
+def _read_texts_over_http() -> None:
+    """`datasets` hands a text's encoding to the connection, which knows no such option and calls the file missing."""
+    from fsspec.implementations.http import HTTPFileSystem
+
+    class Http(HTTPFileSystem):
+        def __init__(self, *args: Any, encoding: str = "", errors: str = "", **options: Any) -> None:
+            super().__init__(*args, **options)
+
+    for protocol in ("http", "https"):
+        fsspec.register_implementation(protocol, Http, clobber=True)
 
 
 def addresses(path: str) -> list[str]:

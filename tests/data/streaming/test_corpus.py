@@ -70,18 +70,19 @@ def test_readers_that_share_a_shard_have_each_row_once(parts, tmp_path):
     assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
-def test_shards_come_from_addresses(tmp_path):
-    write_shards(tmp_path, "jsonl.zst", number=3, texts=TEXTS[:90])
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz", "jsonl.zst", "parquet"])
+def test_shards_come_from_addresses(suffix, tmp_path):
+    write_shards(tmp_path, suffix, number=3, texts=TEXTS[:90])
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (Handler,), {"folder": str(tmp_path)})) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            address = f"http://127.0.0.1:{server.server_port}/part-{{00..02}}.jsonl.zst"
+            address = f"http://127.0.0.1:{server.server_port}/part-{{00..02}}.{suffix}"
             corpus = find_corpus(address)
             assert corpus.shards() == 3
             assert all_texts(corpus) == TEXTS[:90]
             with pytest.raises(UserError, match=r"part-09.*cannot be opened|cannot be opened.*part-09"):
-                find_corpus(f"http://127.0.0.1:{server.server_port}/part-09.jsonl.zst")
+                find_corpus(f"http://127.0.0.1:{server.server_port}/part-09.{suffix}")
         finally:
             server.shutdown()
             thread.join()
