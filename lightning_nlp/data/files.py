@@ -90,7 +90,8 @@ def _literal_part(pattern: Path) -> tuple[Path, str]:
 
 def is_saved(path: str) -> bool:
     """Whether a path is a folder that `save_to_disk` of `datasets` made."""
-    return any(os.path.isfile(local_path(path) / name) for name in ("dataset_dict.json", "state.json"))
+    made = [os.path.isfile(local_path(path) / f"{name}.json") for name in ("dataset_dict", "dataset_info", "state")]
+    return bool(path) and (made[0] or all(made[1:]))
 
 
 def refuse_address(path: str) -> None:

@@ -91,11 +91,13 @@ def decide(
     taken = {name for part in used.values() for name in part}
     left_out: dict[str, list[str]] = {}
     for name in names:
-        known, split = file_format(name) in suffixes, tell_split(name.parts)
-        if name not in taken and (known or (split and not classes and name not in hidden)):
-            why = "of another data set" if split else "the name tells no split" if told else "not beside the others"
-            why = "hidden or temporary" if name in hidden else why if known else "in no format that is read here"
-            left_out.setdefault(why, []).append(str(name))
+        known = file_format(name) in suffixes
+        if name in taken or not (known or (not classes and name not in hidden and tell_split(name.parts))):
+            continue
+        why = "the name tells no split" if told else "not beside the others"
+        why = "of another data set" if tell_split(name.parts) else why
+        why = "hidden or temporary" if name in hidden else why if known else "in no format that is read here"
+        left_out.setdefault(why, []).append(str(name))
     if classes:
         tops = {root / folder.parent for folder in taken}
         beside = {folder.relative_to(root) for top in tops for folder in top.iterdir() if folder.is_dir()} - taken

@@ -93,6 +93,8 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
     assert source.lines(None)[2] == "not used: the split test (without labels it is left to `predict`)"
     assert rows(text_source(str(tmp_path / "all"), cache_dir=tmp_path), "test") == [("d", None)]
     assert rows(labelled_source(str(tmp_path / "one"))) == [("a", "neg"), ("b", "pos")]
+    make(tmp_path, "other/train.csv", "other/state.json")  # somebody else's state
+    assert rows(labelled_source(str(tmp_path / "other"))) == [("other/train.csv", "a")]
     (tmp_path / "one" / "data-00000-of-00001.arrow").write_bytes(b"no table")
     with pytest.raises(UserError, match=r"one cannot be read .*--data\.path"):
         labelled_source(str(tmp_path / "one"))
