@@ -19,7 +19,7 @@ from lightning_nlp.callbacks.finite import NotFinite
 from lightning_nlp.callbacks.interrupt import Interrupted, LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.errors import UserError, lightning_errors, memory_errors
 from lightning_nlp.export import export_run
 from lightning_nlp.hardware import device_name, peak_memory_gib

@@ -15,8 +15,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
-from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.given_tokenizer import load_tokenizer, warn_of_case
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens
@@ -152,7 +152,7 @@ class TextDataModule(LightningDataModule):
                 f"{source.description} {changed} changed since this run began: its own {texts} are used, out of the "
                 f"token cache ({own}); for the new ones, begin a new run."
             )
-        for line in facts["cleaning"]:
+        for line in (*source.lines(facts["label_names"]), *facts["cleaning"]):
             rank_zero_info(line)
 
     @property

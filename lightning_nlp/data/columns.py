@@ -13,6 +13,10 @@ from lightning_nlp.errors import UserError
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
 
 
+class NoLabelColumn(UserError):
+    """A table without labels."""
+
+
 class Row(NamedTuple):
     """One text of a data set.
 
@@ -42,7 +46,8 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
         number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
             only = ", ".join(available)
-            raise UserError(f"There is no column {column!r} in {place}, only {only}: give {option}.")
+            error = NoLabelColumn if kind == "label" else UserError
+            raise error(f"There is no column {column!r} in {place}, only {only}: give {option}.")
         if number > 1:
             raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
         if other := seen.get(column):

@@ -36,8 +36,8 @@ class TextClassificationDataModule(TextDataModule):
     """Labelled texts for a `SequenceClassifier`.
 
     Args:
-        path: A CSV, TSV, JSONL or parquet file, a glob, a folder whose file names tell the split, the aclImdb tree, a
-            Hub id, or `demo` for the embedded reviews. Without a test or validation split, parts of train are held out.
+        path: A CSV, TSV, JSONL or parquet file, a glob, a folder where names of files or folders tell the split or the
+            class, a Hub id, or `demo` for the embedded reviews. Parts of train are held out where splits are missing.
         text_column: The column with the text.
         label_column: The column with the label, numbers or words.
         tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.

@@ -1,4 +1,4 @@
-"""Which files a path stands for, and which split each of them is."""
+"""Which files a path stands for, and what is read of them."""
 
 from __future__ import annotations
 
@@ -7,47 +7,56 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.data.layout import HIDDEN, Files, decide
 from lightning_nlp.data.readers import TABLES, file_format, unreadable
 from lightning_nlp.errors import UserError
 
-SPLITS = ("train", "validation", "test")
-SUBFOLDERS = ("plain_text", "data")  # where repositories of the Hub keep their files
-
-_SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev)|(test))(?:ing|ation|set|data|split)?")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def find_files(path: str, *, labelled: bool) -> dict[str, list[Path]] | None:
-    """The files of each split, or None if `path` can only be an id of the Hub."""
+def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
+    """Decide which files are which split; None if it can only be an id of the Hub.
+
+    The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation, val,
+    eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a folder that are
+    parts of one table or texts without labels. Of several data sets in a folder the uppermost is taken. Hidden and
+    temporary files are no data.
+
+    Args:
+        path: A file, a folder, a pattern, or something else.
+        labelled: Whether texts have labels: they stand in tables, or in folders of one class each.
+
+    Raises:
+        UserError: If `path` names nothing that is read here, or several data sets.
+    """
     local = local_path(path)
-    suffixes = TABLES if labelled else (*TABLES, ".txt")
+    suffixes: tuple[str, ...] = TABLES if labelled else (*TABLES, ".txt")
     known = ", ".join(suffixes)
     try:
         if path and local.is_file():
             if labelled and file_format(local) not in suffixes:
                 raise UserError(f"{path} is in no format that is read here: give --data.path one of {known}.")
-            return {"train": [local]}
-        if path and local.is_dir():
-            for folder in (local, *(local / name for name in SUBFOLDERS)):
-                candidates = sorted(folder.iterdir()) if folder.is_dir() else []
-                found = [file for file in candidates if file.is_file() and file_format(file) in suffixes]
-                # An unpacked Leipzig archive also holds lists of words and of sources.
-                sentences = [file for file in found if file.name.removesuffix(".gz").endswith("-sentences.txt")]
-                if found:
-                    return _assign_splits(path, sentences or found, needs_split_words=labelled)
-            raise UserError(f"The folder {path} holds no data files ({known}): give another --data.path.")
-        if glob.has_magic(path):
-            found = [Path(name) for name in sorted(glob.glob(str(local), recursive=True)) if Path(name).is_file()]
-            data_files = [file for file in found if file_format(file) in suffixes]
-            found = data_files if labelled else data_files or found  # any file can be plain text
-            if not found:
-                raise UserError(f"No data file ({known}) matches {path}: correct --data.path.")
-            return _assign_splits(path, found, needs_split_words=False)
+            return Files({"train": [local]}, {"train": [local.name]}, {})
+        if path and (local.is_dir() or (glob.has_magic(path) and "://" not in path)):
+            root, matches, given = local, [Path()], not local.is_dir()
+            if given:
+                root, pattern = _literal_part(local)
+                matches = [Path(name) for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
+                # a folder with the name of a table holds its parts, as Spark writes them
+                matches = [m for m in matches if not (root / m).is_dir() or file_format(m) in TABLES]
+            names = [*dict.fromkeys(name for match in matches for name in _below(root, match))]
+            if is_saved(path):  # other files there are what `map` left
+                suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
+            if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
+                return found
+            raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
     except OSError as error:
         raise unreadable(path, error) from error
+    refuse_address(path)
     if file_format(local) in suffixes or not _HUB_ID.fullmatch(path):
         raise UserError(
             f"{path!r} is neither a file, a folder nor the id of a data set on the Hub (organisation/name): "
@@ -61,31 +70,45 @@ def local_path(path: str) -> Path:
     return Path(os.path.expanduser(path))  # pathlib's own raises for an unknown ~user
 
 
-def _assign_splits(path: str, files: list[Path], *, needs_split_words: bool) -> dict[str, list[Path]]:
-    """Sort files by the split that their names tell; without any such name all are train, unless names must tell."""
-    splits: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for file in files:
-        # Whole words only: "contest.csv", "interval.csv" and "testament.txt" name no split.
-        matches = map(_SPLIT_WORD.fullmatch, re.split(r"[^a-z]+", file.name.lower()))
-        if match := next(filter(None, matches), None):
-            assert match.lastindex is not None
-            splits[SPLITS[match.lastindex - 1]].append(file)
-    if not any(splits.values()) and not needs_split_words:
-        return {"train": files}
-    if not splits["train"]:
-        names = ", ".join(file.name for file in files[:5]) + (", ..." if len(files) > 5 else "")
+def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """A name below `root`, or those of all files in that folder; hidden folders and circles of links stay closed."""
+    folder = root / start
+    if not folder.is_dir():
+        yield start
+    elif not start.name.startswith(HIDDEN) and (real := folder.resolve()) not in above:
+        for entry in sorted(os.listdir(folder)):
+            yield from _below(root, start / entry, (*above, real))
+
+
+def _literal_part(pattern: Path) -> tuple[Path, str]:
+    """The folder that a pattern begins with, whatever signs are in its name, and the pattern below it."""
+    root, parts = Path(pattern.anchor), [*pattern.parts[bool(pattern.anchor) :]]
+    while len(parts) > 1 and (root / parts[0]).exists():
+        root /= parts.pop(0)
+    return root, str(Path(*parts))
+
+
+def is_saved(path: str) -> bool:
+    """Whether a path is a folder that `save_to_disk` of `datasets` made."""
+    made = [os.path.isfile(local_path(path) / f"{name}.json") for name in ("dataset_dict", "dataset_info", "state")]
+    return bool(path) and (made[0] or all(made[1:]))
+
+
+def refuse_address(path: str) -> None:
+    """Raise a UserError if a path is an address: few are read."""
+    if "://" in path:
         raise UserError(
-            f"No file in {path} is named as the train split: found {names}; rename one to "
-            f"train{file_format(files[0])}, or give --data.path a single file."
+            f"{path} is an address; for a language model that of a Leipzig tar.gz is read, and with --data.streaming "
+            "true those of text, JSONL and parquet, but no others: get the file with `curl -LO` and give it as "
+            "--data.path, or the id of a data set on the Hub."
         )
-    return {split: part for split, part in splits.items() if part}
 
 
-def describe(path: str, files: dict[str, list[Path]]) -> str:
-    """A short name for the files of `find_files`, without folders."""
+def describe(path: str, files: Files[Path] | None) -> str:
+    """A short name for what `find_files` gave, without folders."""
     if path and local_path(path).is_dir():
         return local_path(path).resolve().name
-    names = [file.name for part in files.values() for file in part]
+    names = [file.name for part in files.splits.values() for file in part] if files else [path]
     return names[0] + (f" (+{len(names) - 1} files)" if len(names) > 1 else "")
 
 

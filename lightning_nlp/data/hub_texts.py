@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lightning_nlp.data.lines import unreadable
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub_client import be_patient
 
@@ -19,6 +21,18 @@ def load_from_hub(name: str) -> dict[str, Dataset]:
     from datasets import load_dataset
 
     return from_hub(name, load_dataset)
+
+
+def load_saved(folder: Path) -> dict[str, Dataset]:
+    """Open a folder that `save_to_disk` made, whatever format it was to be read in; a single data set is train."""
+    from datasets import Dataset, load_from_disk
+
+    try:
+        loaded = load_from_disk(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise unreadable(folder, error) from error
+    splits = {"train": loaded} if isinstance(loaded, Dataset) else loaded
+    return {split: part.with_format(None) for split, part in splits.items()}
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:

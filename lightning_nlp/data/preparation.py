@@ -17,7 +17,7 @@ import numpy as np
 
 from lightning_nlp.data.arrow import write_token_ids
 from lightning_nlp.data.cache import cached_folder
-from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.splits import build_splits

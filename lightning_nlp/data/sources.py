@@ -1,32 +1,31 @@
-"""Where texts come from: files, folders, the aclImdb tree, Leipzig sentences, the Hub, or the embedded demos."""
+"""Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from lightning_nlp.data.columns import Row, as_row, check_columns, name_columns
+from lightning_nlp.data.columns import NoLabelColumn, Row, as_row, check_columns, name_columns
 from lightning_nlp.data.download import leipzig_archive
-from lightning_nlp.data.files import SPLITS, describe, find_files, hash_files, local_path
-from lightning_nlp.data.hub_texts import load_from_hub
+from lightning_nlp.data.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
+from lightning_nlp.data.hub_texts import load_from_hub, load_saved
+from lightning_nlp.data.layout import SPLITS, Files, name_splits, some
 from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, printable
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+T = TypeVar("T")
+Splits = dict[str, Callable[[], Iterator[Row]]]
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
 DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
 DEMO_SENTENCES = {"train": (20_000, 0)}
-ACL_LABELS = ("neg", "pos")
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,21 @@ class Source:
         label_names: The classes in the order of their ids, where the data says it.
         labelled: Whether each row must have a label; None tells it by the first row of train.
         drop_incomplete: Whether rows without text or label are dropped and counted, or else an error.
+        files: Which files or splits of a data set they are read from, where there are any.
     """
 
     description: str
     fingerprint: str
-    splits: dict[str, Callable[[], Iterator[Row]]]
+    splits: Splits
     label_names: tuple[str, ...] | None
     labelled: bool | None = None
     drop_incomplete: bool = False
+    files: Files[Any] | None = None
+
+    def lines(self, classes: Sequence[str] | None) -> list[str]:
+        """What was decided, one printable line each."""
+        shown = [f"{len(classes)} classes: {some(classes, 10)}"] if classes else []
+        return [*map(printable, [*(self.files.lines() if self.files else ()), *shown])]
 
 
 def labelled_source(
@@ -61,8 +67,9 @@ def labelled_source(
     """Find labelled texts.
 
     Args:
-        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder of them whose names tell the
-            split, the aclImdb tree, the id of a data set on the Hub, or "demo". What exists locally wins over the Hub.
+        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files or folders
+            tell the split or the class, what `save_to_disk` wrote, the id of a data set on the Hub, or "demo". What
+            exists locally wins over the Hub.
         text_column: The column with the text.
         label_column: The column with the label.
         group_column: The column with the group, such as the author.
@@ -80,22 +87,29 @@ def labelled_source(
 
         _refuse_groups(group_column, "the demo")
         return _demo(demo, demo.demo_reviews, DEMO_REVIEWS)
-    tree = local_path(path)
-    # os.path: pathlib raises for names that no file can have.
-    if path and all(os.path.isdir(tree / "train" / label) for label in ACL_LABELS):
-        _refuse_groups(group_column, path)
-        return _acl_imdb(tree, drop_incomplete)
-    files = find_files(path, labelled=True)
+    files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
-        return _hub_source(path, columns, drop_incomplete)
+        return _datasets_source(path, columns, drop_incomplete)
+    reader: Callable[[Path], Iterator[Row]]
     reader = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
+    if files.classes:
+        _refuse_groups(group_column, path)
+        columns, reader = {}, _read_text_of_class
+    splits: Splits = {split: partial(_read_all, reader, part) for split, part in files.splits.items()}
+    _leave_unlabelled(splits, files)
+    contents = {
+        f"{split}/{label}" if label else split: [*part]
+        for split in splits
+        for label, part in groupby(files.splits[split], lambda file: file.parent.name if files.classes else "")
+    }
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, {**columns, "drop_incomplete": drop_incomplete}),
-        splits={split: partial(_read_all, reader, part) for split, part in files.items()},
+        fingerprint=hash_files(contents, {**columns, "drop_incomplete": drop_incomplete}),
+        splits=splits,
         label_names=None,
         labelled=True,
         drop_incomplete=drop_incomplete,
+        files=files,
     )
 
 
@@ -124,13 +138,15 @@ def text_source(
         _refuse_groups(group_column, "the demo")
         return _demo(demo_esperanto, demo_esperanto.demo_esperanto, DEMO_SENTENCES)
     if path is None or path.startswith(("http://", "https://")):
+        if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
+            refuse_address(path)
         folder = leipzig_archive(path or LEIPZIG_ESPERANTO, cache_dir)
-        files: dict[str, list[Path]] | None = {"train": sorted(folder.glob("*-sentences.txt"))}
+        files: Files[Path] | None = Files({"train": sorted(folder.glob("*-sentences.txt"))}, {}, {})
         path = ""  # its folder's name is only a hash: described by the file
     else:
-        files = find_files(path, labelled=False)
+        files = None if is_saved(path) else find_files(path, labelled=False)
     if files is None:
-        return _hub_source(path, name_columns(text_column, group=group_column), drop_incomplete=False)
+        return _datasets_source(path, name_columns(text_column, group=group_column), drop_incomplete=False)
 
     def reader(file: Path) -> Iterator[Row]:
         if file_format(file) in TABLES:
@@ -140,10 +156,11 @@ def text_source(
 
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, {"text_column": text_column, "group_column": group_column}),
-        splits={split: partial(_read_all, reader, part) for split, part in files.items()},
+        fingerprint=hash_files(files.splits, {"text_column": text_column, "group_column": group_column}),
+        splits={split: partial(_read_all, reader, part) for split, part in files.splits.items()},
         label_names=None,
         labelled=False,
+        files=files,
     )
 
 
@@ -152,89 +169,76 @@ def _refuse_groups(group_column: str | None, what: str) -> None:
         raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
 
 
-def _read_all(reader: Callable[[Path], Iterator[Row]], files: list[Path]) -> Iterator[Row]:
-    for file in files:
-        yield from reader(file)
+def _read_all(reader: Callable[[T], Iterator[Row]], parts: list[T]) -> Iterator[Row]:
+    for part in parts:
+        yield from reader(part)
 
 
-def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
-    """The tree of Maas et al. (2011) as they publish it: train/pos/0_9.txt is review 0, which gives 9 of 10 stars."""
-    files = {}
-    for split in ("train", "test"):
-        for label in ACL_LABELS:
-            paths = (folder / split / label).glob("*.txt")
-            files[f"{split}/{label}"] = sorted(paths, key=lambda p: ([*map(int, re.findall(r"\d+", p.stem))], p.name))
-    splits = [split for split in ("train", "test") if (folder / split).is_dir()]
-    for split in splits:
-        if not all(files[f"{split}/{label}"] for label in ACL_LABELS):
-            raise UserError(f"{folder / split} lacks reviews in neg or pos (*.txt): unpack aclImdb_v1.tar.gz again.")
-    places = [folder / name for name in files if not (folder / name).resolve().is_relative_to(folder.resolve())]
-    files_only = (path for paths in files.values() for path in paths if path.is_symlink() or not path.is_file())
-    if odd := next(chain(places, files_only), None):  # a stranger's tree must not show what lies elsewhere
-        raise UserError(f"{odd} is a link or a device: give --data.path a tree of plain files (`cp -rL` makes one).")
-
-    def read(split: str) -> Iterator[Row]:
-        for label in ACL_LABELS:
-            for path in files[f"{split}/{label}"]:
-                try:
-                    text = path.read_text(encoding="utf-8")
-                except (OSError, UnicodeDecodeError) as error:
-                    raise unreadable(path, error) from error
-                yield Row(text, label, f"{split}/{label}/{path.name}")
-
-    return Source(
-        description=folder.resolve().name,
-        fingerprint=hash_files(files, {"drop_incomplete": drop_incomplete}),
-        splits={split: partial(read, split) for split in splits},
-        label_names=ACL_LABELS,
-        labelled=True,
-        drop_incomplete=drop_incomplete,
-    )
+def _read_text_of_class(file: Path) -> Iterator[Row]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
 
 
-def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> Source:
+def _leave_unlabelled(splits: Splits, files: Files[Any]) -> None:
+    """Take out the splits for an evaluation that have no label to compare with, as benchmarks publish their tests."""
+    for split in SPLITS[1:]:
+        if split in splits and not _has_labels(splits[split]):
+            del splits[split]
+            files.left_out.setdefault("without labels it is left to `predict`", []).extend(files.names.pop(split))
+
+
+def _has_labels(read: Callable[[], Iterator[Row]]) -> bool:
+    try:
+        return any(row.label is not None for row in read())  # no further than the first label
+    except NoLabelColumn:
+        return False
+    except UserError:
+        return True  # it comes again once all rows are read
+
+
+def _datasets_source(path: str, columns: dict[str, str], drop_incomplete: bool) -> Source:
+    """What `datasets` loads: from the Hub, or from a folder that it saved."""
     from datasets import ClassLabel
 
-    loaded = load_from_hub(name)
-    if "train" not in loaded:
+    loaded = load_saved(local_path(path)) if is_saved(path) else load_from_hub(path)
+    name = describe(path, None)
+    parts = name_splits(loaded)
+    train = parts.splits.get("train", [])
+    if not train:
         raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
-    labels, names = None, [*columns.values()]
-    for split in SPLITS:
-        if split in loaded:
-            check_columns(columns, loaded[split].column_names, f"{name}, {split}")
-    if "label" in columns and isinstance(loaded["train"].features[columns["label"]], ClassLabel):
-        labels = loaded["train"].features[columns["label"]]
-    # Benchmarks publish test splits with -1 for each label: there is nothing to compare with.
-    splits = [
-        split for split in SPLITS if split in loaded and (labels is None or _has_label(loaded[split], columns["label"]))
-    ]
+    for part in train:
+        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
+    features = loaded[train[0]].features
+    labels = features[columns["label"]] if "label" in columns else None
+    labels = labels if isinstance(labels, ClassLabel) else None
 
-    def read(split: str) -> Iterator[Row]:
-        index = 0
-        for batch in loaded[split].select_columns(names).iter(BATCH_ROWS):
+    def read(part: str) -> Iterator[Row]:
+        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
+        index, names = 0, [*columns.values()]
+        for batch in loaded[part].select_columns(names).iter(BATCH_ROWS):
             for values in zip(*(batch[column] for column in names), strict=True):
-                row = as_row(columns, values, f"{name}, {split}, row {index} (from 0)")
+                row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)")
                 if labels is not None and isinstance(row.label, int):
                     row = row._replace(label=labels.int2str(row.label) if row.label >= 0 else None)
                 yield row
                 index += 1
 
-    how = json.dumps([columns, drop_incomplete, {split: loaded[split]._fingerprint for split in splits}])
+    splits: Splits = {split: partial(_read_all, read, names) for split, names in parts.splits.items()}
+    if "label" in columns:
+        _leave_unlabelled(splits, parts)
+    used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
     return Source(
         description=name,
-        fingerprint=hashlib.sha256(how.encode()).hexdigest(),
-        splits={split: partial(read, split) for split in splits},
+        fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, used]).encode()).hexdigest(),
+        splits=splits,
         label_names=None if labels is None else tuple(labels.names),
         labelled="label" in columns,
         drop_incomplete=drop_incomplete,
+        files=parts,
     )
-
-
-def _has_label(dataset: Dataset, column: str) -> bool:
-    import pyarrow.compute as pc
-
-    highest = pc.max(dataset.data.column(column)).as_py()
-    return highest is not None and highest >= 0
 
 
 def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]]) -> Source:

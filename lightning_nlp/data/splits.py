@@ -14,7 +14,7 @@ import numpy as np
 
 from lightning_nlp.data.arrow import write_split, write_texts
 from lightning_nlp.data.cleaning import CleaningCounts, Reading
-from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.sources import Source
 from lightning_nlp.errors import UserError
 

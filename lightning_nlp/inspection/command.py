@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.errors import UserError
 from lightning_nlp.inspection.baseline import linear_baseline
 from lightning_nlp.inspection.duplicates import near_duplicates

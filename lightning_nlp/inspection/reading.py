@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lightning_nlp.data.cleaning import clean_text
-from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.sources import Source
 
 MOST_TEXTS = 50_000  # of a split, kept for the closer looks; of more a random sample

@@ -17,16 +17,19 @@ from tests.data.test_sources import make, rows
 LABELS = ClassLabel(names=["neg", "pos"])
 
 
-def hub(monkeypatch, label_type=LABELS, **splits):
-    """Let load_dataset give these splits of (text, label) pairs; returns the list of names asked for."""
+def hub_data(label_type=LABELS, **splits):
     features = Features({"id": Value("int64"), "text": Value("string"), "label": label_type})
-    loaded = DatasetDict({
+    return DatasetDict({
         split: Dataset.from_dict(
             {"id": list(range(len(pairs))), "text": [p[0] for p in pairs], "label": [p[1] for p in pairs]}, features
         )
         for split, pairs in splits.items()
     })  # fmt: skip
-    asked = []
+
+
+def hub(monkeypatch, label_type=LABELS, **splits):
+    """Let load_dataset give these splits of (text, label) pairs; returns the list of names asked for."""
+    loaded, asked = hub_data(label_type, **splits), []
     monkeypatch.setattr(datasets, "load_dataset", lambda name: asked.append(name) or loaded)
     return asked
 
@@ -53,6 +56,48 @@ def test_hub_labels_that_are_missing(monkeypatch, tmp_path):
     source = labelled_source("org/films")
     assert rows(source) == [("a", "neg"), ("b", None), ("c", None)]
     assert list(source.splits) == ["train", "validation"]  # a test split without labels cannot be scored
+
+
+@pytest.mark.parametrize(("names", "read", "left_out"), [
+    (("train", "dev"), {"validation": "dev"}, []),
+    (("train", "eval", "test"), {"validation": "eval", "test": "test"}, []),
+    # of glue/mnli; all that tell a split make it up
+    (("train", "validation_matched", "validation_mismatched"),
+     {"validation": "validation_matched, the split validation_mismatched"}, []),
+    # unless one has its very name
+    (("train", "train_small", "valid", "other"), {"validation": "valid"},
+     ["train_small (another has the plain name)", "other (the name tells no split)"]),
+])  # fmt: skip
+def test_hub_splits_of_other_names(monkeypatch, tmp_path, names, read, left_out):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, **{name: [(name, 1)] for name in names})
+    for source in (labelled_source("org/films"), text_source("org/films", cache_dir=tmp_path)):
+        expected = {"train": "train"} | read
+        assert source.lines(None) == [
+            *(f"{split} is read from the split {name}" for split, name in expected.items()),
+            *(f"not used: the split {name}" for name in left_out),
+        ]
+        assert [row.text for split in source.splits for row in source.splits[split]()] == [
+            name for part in expected.values() for name in part.split(", the split ")
+        ]
+
+
+def test_a_folder_that_save_to_disk_made(tmp_path):
+    data = hub_data(train=[("a", 0), ("b", 1)], dev=[("c", 1)], test=[("d", -1)])
+    data.with_format("numpy").save_to_disk(tmp_path / "all")
+    data["train"].save_to_disk(tmp_path / "one")
+    source = labelled_source(str(tmp_path / "all"))
+    assert source.label_names == ("neg", "pos")
+    assert [rows(source, split) for split in source.splits] == [[("a", "neg"), ("b", "pos")], [("c", "pos")]]
+    assert source.description == "all"
+    assert source.lines(None)[2] == "not used: the split test (without labels it is left to `predict`)"
+    assert rows(text_source(str(tmp_path / "all"), cache_dir=tmp_path), "test") == [("d", None)]
+    assert rows(labelled_source(str(tmp_path / "one"))) == [("a", "neg"), ("b", "pos")]
+    make(tmp_path, "other/train.csv", "other/state.json")  # somebody else's state
+    assert rows(labelled_source(str(tmp_path / "other"))) == [("other/train.csv", "a")]
+    (tmp_path / "one" / "data-00000-of-00001.arrow").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"one cannot be read .*--data\.path"):
+        labelled_source(str(tmp_path / "one"))
 
 
 @pytest.mark.parametrize(("label_type", "label", "expected"), [

@@ -1,3 +1,4 @@
+import gzip
 import re
 
 import pyarrow as pa
@@ -92,7 +93,10 @@ def acl_imdb(folder):
 def test_acl_imdb_tree(tmp_path):
     source = labelled_source(str(acl_imdb(tmp_path / "aclImdb")))
     assert list(source.splits) == ["train", "test"]
-    assert source.label_names == ("neg", "pos")
+    assert source.lines(["neg", "pos"]) == [
+        "train is read from train/neg, train/pos", "test is read from test/neg, test/pos",
+        "not used: train/unsup (no texts of a class)", "2 classes: neg, pos",
+    ]  # fmt: skip
     assert source.description == "aclImdb"
     train = list(source.splits["train"]())
     assert [row.where for row in train] == [
@@ -102,14 +106,49 @@ def test_acl_imdb_tree(tmp_path):
     assert [label for _, label in rows(source, "test")] == ["neg", "pos"]
 
 
-def test_acl_imdb_tree_that_is_incomplete_or_not_utf8(tmp_path):
+def test_a_text_of_a_class_that_is_not_utf8(tmp_path):
     folder = acl_imdb(tmp_path / "aclImdb")
     (folder / "train/pos/0_9.txt").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match=r"train/pos/0_9\.txt cannot be read"):
         rows(labelled_source(str(folder)))
-    (folder / "test/neg/1_1.txt").unlink()
-    with pytest.raises(UserError, match=r"test lacks reviews in neg or pos"):
-        labelled_source(str(folder))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
+def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
+    make(tmp_path, f"train.{suffix}", f"dev.{suffix}", f"test-0.{suffix}", f"test-1.{suffix}", f"sub.{suffix}")
+    for name in ("test-0", "test-1"):
+        (tmp_path / f"{name}.{suffix}").unlink()
+        without_labels(tmp_path / f"{name}.{suffix}", ["unseen"])
+    source = labelled_source(str(tmp_path))
+    assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
+    assert source.lines(None)[2:] == [
+        f"not used: sub.{suffix} (the name tells no split)",
+        f"not used: test-0.{suffix}, test-1.{suffix} (without labels it is left to `predict`)",
+    ]
+    assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]
+    with pytest.raises(UserError, match=r"no column 'target' in .*train.*--data\.label_column"):
+        rows(labelled_source(str(tmp_path), label_column="target"))
+
+
+def without_labels(path, texts):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({"text": texts}), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(f'{{"text": "{text}"}}\n' for text in texts))
+    else:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "wt") as file:
+            file.write("\n".join(["text", *texts, ""]))
+
+
+def test_a_test_whose_labels_are_empty_is_left_out_and_a_broken_one_is_not(tmp_path):
+    make(tmp_path, "train.csv")
+    (tmp_path / "test.csv").write_text("text,label\na,\nb,\n")
+    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
+    (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
+    assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
+    (tmp_path / "test.csv").write_text('text,label\n"a,\n')
+    with pytest.raises(UserError, match=r"test\.csv"):
+        texts(labelled_source(str(tmp_path)))
 
 
 def test_fingerprint_changes_with_contents_and_columns_only(tmp_path):

@@ -8,16 +8,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import fsspec.compression
 import numpy as np
 
 from lightning_nlp.data.columns import as_text, check_columns
-from lightning_nlp.data.files import SPLITS, describe, find_files
+from lightning_nlp.data.files import describe, find_files
 from lightning_nlp.data.hub_texts import from_hub
+from lightning_nlp.data.layout import Files, name_splits
 from lightning_nlp.data.lines import open_zstd
 from lightning_nlp.data.readers import LEIPZIG_SAMPLE, file_format, leipzig_sentence
 from lightning_nlp.errors import UserError, one_line
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from datasets import IterableDataset
 
 CHUNK_ROWS = 1000  # rows read at a time
-BUILDERS = {".jsonl": "json", ".parquet": "parquet"}  # all others are text
+BUILDERS = {".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}  # all others are text
 REFUSED = (".csv", ".tsv")  # a row goes over several lines, so a damaged one swallows the rest unseen
 TEXT = "text"  # the name that `datasets` gives the only column of a text file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -43,6 +46,7 @@ class Corpus:
         streams: What `datasets` reads each split by; "train" is always there.
         names: The shards' file names by split, for messages; empty where they are not known.
         text_column: The column with the text.
+        files: Which files or splits of a data set they are, by name.
         leipzig: Whether the lines are `id<TAB>sentence`.
     """
 
@@ -51,6 +55,7 @@ class Corpus:
     streams: dict[str, IterableDataset]
     names: dict[str, list[str]]
     text_column: str
+    files: Files[Any]
     leipzig: bool = False
 
     def shards(self, split: str = "train") -> int:
@@ -72,6 +77,8 @@ class Corpus:
         """
         names = self.names.get(split, [])
         place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
+        if place.startswith("http"):
+            _read_texts_over_http()
         stream = self.streams[split].shard(self.shards(split), shard)
         first = 0
         try:
@@ -116,28 +123,34 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
             f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or "
             "--data.streaming false."
         )
-    files: dict[str, list[str]] | None = None
+    files, found = dict[str, list[str]](), None
     if "://" in path:
         files = {"train": addresses(path)}
-        description = PurePosixPath(path).name
+        shown: Files[Any] = Files({}, {"train": [PurePosixPath(urlsplit(a).path).name for a in files["train"]]}, {})
     elif (found := find_files(path, labelled=False)) is not None:
-        files = {split: [glob.escape(str(file.resolve())) for file in part] for split, part in found.items()}
-        description = describe(path, found)
-    else:
-        description = path
-    builder = from_hub(path, load_dataset_builder) if files is None else _files_builder(path, files)
-    splits = [split for split in builder.config.data_files if split in SPLITS]
-    streams = {split: builder.as_streaming_dataset(split).with_format("arrow") for split in splits}
-    if "train" not in streams:
+        files = {split: [glob.escape(str(file.resolve())) for file in part] for split, part in found.splits.items()}
+        shown = found
+    builder = _files_builder(path, files) if files else from_hub(path, load_dataset_builder)
+    parts = name_splits(builder.config.data_files)
+    if "train" not in parts.splits:
         raise UserError(f"The data set {path} has no split train: give another --data.path.")
-    known = {split: sorted(map(str, builder.config.data_files[split].origin_metadata)) for split in streams}
-    known["how"] = [text_column, *sorted(map(str, (files or {}).values()))]
+    first = {split: part[0] for split, part in parts.splits.items()}
+    if not files:
+        shown = parts
+        parts.left_out["a stream takes the first of a kind"] = [n for part in parts.names.values() for n in part[1:]]
+        for part in parts.names.values():
+            del part[1:]
+    streams = {split: builder.as_streaming_dataset(name).with_format("arrow") for split, name in first.items()}
+    data_files = {split: builder.config.data_files[name] for split, name in first.items()}
+    known = {split: sorted(map(str, part.origin_metadata)) for split, part in data_files.items()}
+    known["how"] = [text_column, *sorted(map(str, files.values()))]
     corpus = Corpus(
-        description=description,
+        description=PurePosixPath(path).name if "://" in path else describe(path, found),
         fingerprint=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
         streams=streams,
-        names={split: [str(name) for name in builder.config.data_files[split]] for split in streams},
-        text_column=TEXT if builder.dataset_name == "text" and files is not None else text_column,
+        names={split: [str(name) for name in part] for split, part in data_files.items()},
+        text_column=TEXT if builder.dataset_name == "text" and files else text_column,
+        files=shown,
     )
     head = [text for _, text in islice(corpus.rows("train", 0), LEIPZIG_SAMPLE) if text.strip()]
     leipzig = bool(head) and all(leipzig_sentence(text) != text for text in head)
@@ -150,6 +163,19 @@ def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
 
 # `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
 fsspec.compression.register_compression("zstd", _open_zstd, "zst", force=True)
+
+
+@cache
+def _read_texts_over_http() -> None:
+    """`datasets` hands a text's encoding to the connection, which knows no such option and calls the file missing."""
+    from fsspec.implementations.http import HTTPFileSystem
+
+    class Http(HTTPFileSystem):
+        def __init__(self, *args: Any, encoding: str = "", errors: str = "", **options: Any) -> None:
+            super().__init__(*args, **options)
+
+    for protocol in ("http", "https"):
+        fsspec.register_implementation(protocol, Http, clobber=True)
 
 
 def addresses(path: str) -> list[str]:

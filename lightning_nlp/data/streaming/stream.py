@@ -46,6 +46,7 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
         splits=splits,
         label_names=None,
         labelled=False,
+        files=corpus.files,
     )
 
 

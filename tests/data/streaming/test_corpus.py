@@ -4,11 +4,14 @@ import pickle
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset, DatasetDict
 
 from lightning_nlp.data.streaming.corpus import addresses, find_corpus
+from lightning_nlp.data.streaming.stream import stream_source
 from lightning_nlp.errors import UserError
 
 TEXTS = [f"Ĉi tiu frazo havas la numeron {number}." for number in range(2500)]
@@ -70,18 +73,20 @@ def test_readers_that_share_a_shard_have_each_row_once(parts, tmp_path):
     assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
-def test_shards_come_from_addresses(tmp_path):
-    write_shards(tmp_path, "jsonl.zst", number=3, texts=TEXTS[:90])
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz", "jsonl.zst", "parquet"])
+def test_shards_come_from_addresses(suffix, tmp_path):
+    write_shards(tmp_path, suffix, number=3, texts=TEXTS[:90])
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (Handler,), {"folder": str(tmp_path)})) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            address = f"http://127.0.0.1:{server.server_port}/part-{{00..02}}.jsonl.zst"
+            address = f"http://127.0.0.1:{server.server_port}/part-{{00..02}}.{suffix}"
             corpus = find_corpus(address)
             assert corpus.shards() == 3
+            assert corpus.files.names == {"train": [f"part-0{shard}.{suffix}" for shard in range(3)]}
             assert all_texts(corpus) == TEXTS[:90]
             with pytest.raises(UserError, match=r"part-09.*cannot be opened|cannot be opened.*part-09"):
-                find_corpus(f"http://127.0.0.1:{server.server_port}/part-09.jsonl.zst")
+                find_corpus(f"http://127.0.0.1:{server.server_port}/part-09.{suffix}")
         finally:
             server.shutdown()
             thread.join()
@@ -112,6 +117,45 @@ def test_files_whose_names_tell_a_split_are_that_split(tmp_path):
     corpus = find_corpus(str(tmp_path))
     assert all_texts(corpus) == TEXTS[:10]
     assert [text for _, text in corpus.rows("validation", 0)] == TEXTS[10:14]
+
+
+def test_folders_tell_the_split_as_they_do_without_a_stream(tmp_path):
+    for split, texts in (("train", TEXTS[:10]), ("test", TEXTS[10:14])):
+        (tmp_path / "default" / split).mkdir(parents=True)
+        WRITERS["parquet"](tmp_path / "default" / split / "0000.parquet", texts)
+    WRITERS["parquet"](tmp_path / "notes.parquet", TEXTS)
+    corpus = find_corpus(str(tmp_path))
+    assert all_texts(corpus) == TEXTS[:10]
+    assert [text for _, text in corpus.rows("test", 0)] == TEXTS[10:14]
+    lines = stream_source(corpus, {"validation": 2, "test": 2}, 4).lines(None)
+    assert lines[0] == "train is read from default/train/0000.parquet"
+    assert lines[2] == "not used: notes.parquet (the name tells no split)"
+
+
+def test_a_folder_that_save_to_disk_made(tmp_path):
+    parts = {"train": TEXTS[:6], "dev": TEXTS[6:9]}
+    DatasetDict({split: Dataset.from_dict({"text": texts}) for split, texts in parts.items()}).save_to_disk(tmp_path)
+    (tmp_path / "train" / "cache-0123.arrow").write_bytes(b"what `map` left")
+    corpus = find_corpus(str(tmp_path))
+    assert all_texts(corpus) == TEXTS[:6]
+    assert [text for _, text in corpus.rows("validation", 0)] == TEXTS[6:9]
+
+
+def test_splits_of_other_names_of_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "dev_b", "dev_a", "more"):
+        WRITERS["txt"](tmp_path / f"{split}.txt", [split])
+    files = {split: str(tmp_path / f"{split}.txt") for split in ("train", "dev_b", "dev_a", "more")}
+    builder = datasets.load_dataset_builder("text", data_files=files)
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda name: builder)
+    corpus = find_corpus("org/name")
+    assert [text for _, text in corpus.rows("validation", 0)] == ["dev_b"]
+    assert stream_source(corpus, {"validation": 2, "test": 2}, 4).lines(None) == [
+        "train is read from the split train",
+        "validation is read from the split dev_b",
+        "not used: the split more (the name tells no split)",
+        "not used: the split dev_a (a stream takes the first of a kind)",
+    ]
 
 
 def test_leipzig_lines_lose_their_numbers(tmp_path):
