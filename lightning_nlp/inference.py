@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import yaml
 
 from lightning_nlp import runs
+from lightning_nlp.data.delimited import Dialect
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.hardware import default_precision
@@ -37,7 +39,9 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
         parser: Where to add them.
     """
     parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
-    parser.add_argument("--input", type=str, required=True, help="Lines of text, CSV, TSV or JSONL; - for stdin.")
+    parser.add_argument(
+        "--input", type=str, required=True, help="Lines of text, CSV, TSV, JSON or parquet; - for stdin."
+    )
     parser.add_argument(
         "--output",
         type=str | None,
@@ -45,7 +49,10 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
         help="The JSONL file to write; - for stdout; null prints a table on a terminal, and JSONL elsewhere.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_argument("--text_column", type=str, default="text", help="The column of a CSV, TSV or JSONL input.")
+    for name, kind in (("text_column", str), ("encoding", str), ("delimiter", str), ("quoting", bool)):
+        parser.add_argument(
+            f"--{name}", type=kind | None, default=None, help=f"--data.{name} of the input; null takes that of the run."
+        )
     parser.add_argument(
         "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
     )
@@ -70,7 +77,10 @@ def predict(
     input: str,
     output: str | None = None,
     overwrite: bool = False,
-    text_column: str = "text",
+    text_column: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quoting: bool | None = None,
     tokens_per_batch: int = 4096,
     precision: str | None = None,
     top_k: int = 5,
@@ -89,7 +99,10 @@ def predict(
             each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
             prints a table if stdout is a terminal, and else the lines.
         overwrite: Whether to replace an existing output.
-        text_column: The column of a CSV, TSV or JSONL input.
+        text_column: The column of a CSV, TSV or JSONL input; None takes the run's, and so with the next three.
+        encoding: As Python names it.
+        delimiter: What separates the fields of a CSV or TSV input: a character or "tab".
+        quoting: Whether its fields may stand between quotation marks.
         tokens_per_batch: Tokens at a time.
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         top_k: Fillings for each [MASK].
@@ -120,9 +133,13 @@ def predict(
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
         if os.path.exists(input) and os.path.samefile(input, output):
             raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
-    texts = input_texts(input, text_column=text_column)
-    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     config = read_config(Path(run))
+    given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
+    how: dict[str, Any] = {
+        name: config["data"]["init_args"].get(name) if value is None else value for name, value in given.items()
+    }
+    texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
+    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     predictor = make_predictor(
         folder,
         config["data"]["init_args"],
@@ -147,12 +164,13 @@ def predict(
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
+def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
     """The texts of a file or of stdin, each with its index from 0; a blank line counts as a text.
 
     Args:
         input: A file of lines, CSV, TSV, JSONL or parquet, or `-`.
         text_column: The column of a file that has columns.
+        dialect: How it is written, as `Dialect` has it.
 
     Yields:
         (index, text).
@@ -161,23 +179,23 @@ def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
         UserError: If the file is not there or cannot be read.
     """
     try:
+        how = Dialect(**dialect)
         if input == "-":
-            _make_utf8(sys.stdin, "utf-8-sig")
+            _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
         elif not os.path.exists(input) or os.path.isdir(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
         elif file_format(Path(input)) in TABLES:
-            yield from enumerate(row.text for row in read_table(Path(input), text_column))
+            yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
         else:
-            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input)))
+            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
     except UnicodeDecodeError as error:  # of stdin; the readers have their own message
         raise UserError(
-            f"stdin is not UTF-8 (byte 0x{error.object[error.start]:02x}): convert it, for example with "
-            "`iconv -f latin1 -t utf-8`, before it comes to --input -."
+            f"stdin is not {how.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
         ) from error
     except UserError as error:  # the readers speak of training data
-        message = str(error).replace("--data.path", "--input").replace("--data.text_column", "--text_column")
-        raise UserError(message) from error
+        message = re.sub(r"--data\.(text_column|encoding|delimiter|quoting)", r"--\1", str(error))
+        raise UserError(message.replace("--data.path", "--input")) from error
 
 
 def read_config(run: Path) -> dict[str, Any]:
