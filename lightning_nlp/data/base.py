@@ -15,6 +15,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
+from lightning_nlp.data.cleaning import WARNING
+from lightning_nlp.data.delimited import Dialect
 from lightning_nlp.data.files import SPLITS
 from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
@@ -98,6 +100,7 @@ class TextDataModule(LightningDataModule):
         self.split_seed: int = given["split_seed"]
         self.cache_dir = Path(given["cache_dir"]).expanduser()
         self.path: str | None = given["path"]
+        self.dialect = Dialect(given["encoding"], given["delimiter"], given["quoting"])
         self.tokenizer_name: str | None = given["tokenizer"]
         self._cleaning = {name: given[name] for name in CLEANING}
         self._training = {name: given[name] for name in TRAINING if name in given}
@@ -144,7 +147,7 @@ class TextDataModule(LightningDataModule):
                 f"token cache ({own}); for the new ones, begin a new run."
             )
         for line in facts["cleaning"]:
-            rank_zero_info(line)
+            (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
 
     @property
     def settings(self) -> dict[str, Any]:

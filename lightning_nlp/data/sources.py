@@ -7,16 +7,18 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_nlp.data.columns import Row, as_row, check_columns, name_columns
+from lightning_nlp.data.delimited import UTF8, Dialect
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import SPLITS, describe, find_files, hash_files, local_path
 from lightning_nlp.data.hub_texts import load_from_hub
+from lightning_nlp.data.labels import MISSING
 from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
 from lightning_nlp.errors import UserError
 
@@ -40,6 +42,7 @@ class Source:
         label_names: The classes in the order of their ids, where the data says it.
         labelled: Whether each row must have a label; None tells it by the first row of train.
         drop_incomplete: Whether rows without text or label are dropped and counted, or else an error.
+        missing_labels: What stands for a missing label, in any case; None for `MISSING`.
     """
 
     description: str
@@ -48,6 +51,23 @@ class Source:
     label_names: tuple[str, ...] | None
     labelled: bool | None = None
     drop_incomplete: bool = False
+    missing_labels: tuple[str, ...] | None = None
+
+    def label_name(self, row: Row) -> str | None:
+        """The name of a row's class; None where it has none, or something that stands for a missing one."""
+        names, name = self.label_names, str(row.label)
+        if names is None:
+            missing = MISSING if self.missing_labels is None else self.missing_labels
+            return None if row.label is None or name.casefold() in missing else name
+        if row.label is None:
+            return None
+        name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else name
+        if name not in names:
+            raise UserError(
+                f"The label {name!r} is none of {', '.join(names)}: {row.where}; correct it, or give another "
+                "--data.label_column."
+            )
+        return name
 
 
 def labelled_source(
@@ -57,6 +77,8 @@ def labelled_source(
     label_column: str = "label",
     group_column: str | None = None,
     drop_incomplete: bool = False,
+    missing_labels: list[str | int] | None = None,
+    dialect: Dialect = UTF8,
 ) -> Source:
     """Find labelled texts.
 
@@ -67,6 +89,8 @@ def labelled_source(
         label_column: The column with the label.
         group_column: The column with the group, such as the author.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
+        missing_labels: What stands for a missing label; None for `MISSING`.
+        dialect: How text files are written.
 
     Returns:
         The source. Its files are found and hashed, their rows not read yet.
@@ -88,19 +112,29 @@ def labelled_source(
     files = find_files(path, labelled=True)
     if files is None:
         return _hub_source(path, columns, drop_incomplete)
-    reader = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
+    names = (text_column, label_column, group_column)
+    how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, {**columns, "drop_incomplete": drop_incomplete}),
-        splits={split: partial(_read_all, reader, part) for split, part in files.items()},
+        fingerprint=hash_files(files, how),
+        splits={
+            split: partial(_read_all, lambda file: read_table(file, *names, dialect), part)
+            for split, part in files.items()
+        },
         label_names=None,
         labelled=True,
         drop_incomplete=drop_incomplete,
+        missing_labels=None if missing_labels is None else tuple(str(label).casefold() for label in missing_labels),
     )
 
 
 def text_source(
-    path: str | None, *, text_column: str = "text", group_column: str | None = None, cache_dir: Path
+    path: str | None,
+    *,
+    text_column: str = "text",
+    group_column: str | None = None,
+    cache_dir: Path,
+    dialect: Dialect = UTF8,
 ) -> Source:
     """Find texts without labels.
 
@@ -111,6 +145,7 @@ def text_source(
         text_column: The column with the text, for files that have columns.
         group_column: The column with the group, such as the document.
         cache_dir: Where downloads are kept.
+        dialect: How text files are written.
 
     Returns:
         The source. Its files are found (or downloaded) and hashed, their rows not read yet.
@@ -134,13 +169,13 @@ def text_source(
 
     def reader(file: Path) -> Iterator[Row]:
         if file_format(file) in TABLES:
-            return read_table(file, text_column, group_column=group_column)
+            return read_table(file, text_column, group_column=group_column, dialect=dialect)
         _refuse_groups(group_column, file.name)
-        return read_sentences(file)
+        return read_sentences(file, dialect.encoding)
 
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files, {"text_column": text_column, "group_column": group_column}),
+        fingerprint=hash_files(files, {"text_column": text_column, "group_column": group_column, **asdict(dialect)}),
         splits={split: partial(_read_all, reader, part) for split, part in files.items()},
         label_names=None,
         labelled=False,

@@ -10,13 +10,13 @@ import torch
 from lightning import LightningModule
 
 from lightning_nlp.data import preparation
-from lightning_nlp.data.cleaning import text_digest
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
     MaskedLanguageModelingDataModule,
     TextClassificationDataModule,
 )
+from lightning_nlp.data.normalize import text_digest
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from tests.data.test_preparation import WORDS
