@@ -39,9 +39,7 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
         parser: Where to add them.
     """
     parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
-    parser.add_argument(
-        "--input", type=str, required=True, help="Lines of text, CSV, TSV, JSON or parquet; - for stdin."
-    )
+    parser.add_argument("--input", type=str, required=True, help="Lines, CSV, TSV, JSON or parquet; - for stdin.")
     parser.add_argument(
         "--output",
         type=str | None,
@@ -99,10 +97,10 @@ def predict(
             each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
             prints a table if stdout is a terminal, and else the lines.
         overwrite: Whether to replace an existing output.
-        text_column: The column of a CSV, TSV or JSONL input; None takes the run's, and so with the next three.
+        text_column: The column of a table. Of what is None here, a file is read as the run's data were.
         encoding: As Python names it.
-        delimiter: What separates the fields of a CSV or TSV input: a character or "tab".
-        quoting: Whether its fields may stand between quotation marks.
+        delimiter: What separates the fields of CSV and TSV: a character or "tab".
+        quoting: Whether they may stand between quotation marks.
         tokens_per_batch: Tokens at a time.
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         top_k: Fillings for each [MASK].
@@ -135,9 +133,8 @@ def predict(
             raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
     config = read_config(Path(run))
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
-    how: dict[str, Any] = {
-        name: config["data"]["init_args"].get(name) if value is None else value for name, value in given.items()
-    }
+    how = {} if input == "-" else config["data"]["init_args"]  # what comes by a pipe is UTF-8, as the terminal is
+    how = {name: how.get(name) if value is None else value for name, value in given.items()}
     texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     predictor = make_predictor(

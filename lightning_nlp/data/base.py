@@ -18,6 +18,7 @@ from lightning_nlp.data.budget import TokenBudget
 from lightning_nlp.data.cleaning import WARNING
 from lightning_nlp.data.delimited import Dialect
 from lightning_nlp.data.files import SPLITS
+from lightning_nlp.data.labels import numbered
 from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.preparation import Truncation, prepare_tokens
@@ -148,6 +149,9 @@ class TextDataModule(LightningDataModule):
             )
         for line in facts["cleaning"]:
             (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
+        if (names := facts["label_names"]) is not None:
+            counts = dict(zip(names, facts["train"]["class_counts"], strict=True))
+            rank_zero_info(f"{len(names)} classes, with their number in train: {numbered(counts)}")
 
     @property
     def settings(self) -> dict[str, Any]:

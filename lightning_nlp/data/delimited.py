@@ -59,8 +59,7 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
     reader = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
     header: list[str] = []
-    places: list[int] = []
-    label: int | None = None
+    places: dict[str, int] = {}
     labels = set[str]()
     while True:
         line = reader.line_num + 1  # where the row starts: a quoted text may go over several lines
@@ -80,11 +79,9 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
             continue
         if not header:
             header = [name.strip() for name in fields]
-            if not {*columns.values()} <= {*header}:
-                _check_first_line(path, columns, first, header, delimiter)
+            _check_first_line(path, columns, first, header, delimiter)
             check_columns(columns, header, f"{path} (its first line)")
-            places = [header.index(column) for column in columns.values()]
-            label = header.index(columns["label"]) if "label" in columns else None
+            places = {kind: header.index(column) for kind, column in columns.items()}
             continue
         if len(fields) != len(header):
             raise UserError(
@@ -96,18 +93,20 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
                 f"The header stands again: {path}, line {line}; take it out, for example with "
                 "`awk 'NR == 1 {first = $0} NR == 1 || $0 != first' OLD > NEW`."
             )
-        if label is not None and fields[label] and len(labels) < MOST_LABELS:
-            labels.add(fields[label])
-        if line < reader.line_num and _holds_rows(fields, label, labels, delimiter):
+        if "label" in places and len(labels) < MOST_LABELS:
+            labels.add(fields[places["label"]] or "\n")  # no cell of a line is a line break
+        if line < reader.line_num and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
                 f"A field between quotation marks holds whole rows, up to line {reader.line_num}: {path}, line {line}; "
                 "give --data.quoting false if the marks belong to the texts, or else double those within a field."
             )
-        yield f"line {line}", [fields[place] for place in places]
+        yield f"line {line}", [fields[place] for place in places.values()]
 
 
 def _check_first_line(path: Path, columns: dict[str, str], first: str, header: list[str], delimiter: str) -> None:
     """Raise a UserError if columns are missing because of another delimiter, or because there is no header."""
+    if {*columns.values()} <= {*header}:
+        return
     for name, other in DELIMITERS.items():
         names = [field.strip(' "\r\n') for field in first.split(other)]
         fit = {*columns.values()} <= {*names} or (len(header) < 2 and all(name.isprintable() for name in names))

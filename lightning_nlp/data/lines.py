@@ -29,6 +29,7 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
         with _open(path) as file:
             # in UTF-16 and UTF-32 the byte of a line feed stands in other characters too
             lines: Any = io.TextIOWrapper(file, encoding, newline="\n") if _is_wide(encoding) else file
+            one_byte = codecs.lookup(encoding).name.startswith(("cp125", "iso8859", "koi8", "mac"))
             while raw := lines.readline(MAX_TEXT_BYTES + 1):
                 number += 1
                 size += len(raw)
@@ -37,11 +38,15 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
                     if size > most:
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
                     raise UserError(f"{what}, as no corpus does: make the file anew, or give another --data.path.")
+                if one_byte and not raw.isascii() and raw.decode("utf-8", "ignore").encode() == raw:
+                    raise UserError(
+                        f"{path}, line {number} is UTF-8, not {encoding.upper()}: give --data.encoding utf-8."
+                    )
                 # Line by line, because a text stream would report the place of a bad byte within its buffer.
                 line = raw if isinstance(raw, str) else raw.decode(encoding)
                 if number == 1:
-                    if other := _wide_zeros(line):
-                        raise UserError(f"{path} is UTF-16, not {encoding}: give --data.encoding {other}.")
+                    if line[1:8:2] == "\0" * 4:  # UTF-16 of plain letters, which is UTF-8 as well
+                        raise UserError(f"{path} is not {encoding.upper()}: give --data.encoding utf-16-le.")
                     line = line.removeprefix("\ufeff")
                     if "\r" in line and not line.endswith("\n"):  # the only line that a line feed could end
                         yield from enumerate(re.findall(r"[^\r]*\r|[^\r]+", line), start=1)
@@ -55,13 +60,6 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
 
 def _is_wide(encoding: str) -> bool:
     return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
-
-
-def _wide_zeros(line: str) -> str | None:
-    """The UTF-16 that zeros between a line's first letters tell: without a mark at its start it is valid UTF-8."""
-    zeros = [character == "\0" for character in line[:8]]
-    wide = len(zeros) == 8 and zeros == zeros[:2] * 4 and zeros[0] != zeros[1]
-    return ("utf-16-be" if zeros[0] else "utf-16-le") if wide else None
 
 
 def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError) -> str:
