@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -20,14 +21,15 @@ def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
 
     Args:
         known: The labels.
-        missing: Other words that were taken as missing.
+        missing: Words that were taken as missing.
     """
     others = {*known} - {"-1"}
     if "-1" in known and others == {*map(str, range(len(others)))}:
+        words = json.dumps([-1, *missing], ensure_ascii=False)
         raise UserError(
             f"The label -1 stands beside 0 to {len(others) - 1}: if it means that a label is missing, give "
-            f"--data.missing_labels '[{', '.join(['-1', *missing])}]' and --data.drop_incomplete true; if it is a "
-            "class, --data.missing_labels '[]'."
+            f"--data.missing_labels '{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels "
+            "'[]'."
         )
 
 

@@ -99,6 +99,7 @@ def labelled_source(
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
     columns = name_columns(text_column, label_column, group_column)
+    missing = None if missing_labels is None else tuple(str(label).casefold() for label in missing_labels)
     if path == "demo":
         from lightning_nlp.data import demo
 
@@ -111,7 +112,7 @@ def labelled_source(
         return _acl_imdb(tree, drop_incomplete)
     files = find_files(path, labelled=True)
     if files is None:
-        return _hub_source(path, columns, drop_incomplete)
+        return _hub_source(path, columns, drop_incomplete, missing)
     names = (text_column, label_column, group_column)
     how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
     return Source(
@@ -124,7 +125,7 @@ def labelled_source(
         label_names=None,
         labelled=True,
         drop_incomplete=drop_incomplete,
-        missing_labels=None if missing_labels is None else tuple(str(label).casefold() for label in missing_labels),
+        missing_labels=missing,
     )
 
 
@@ -227,7 +228,9 @@ def _acl_imdb(folder: Path, drop_incomplete: bool) -> Source:
     )
 
 
-def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> Source:
+def _hub_source(
+    name: str, columns: dict[str, str], drop_incomplete: bool, missing: tuple[str, ...] | None = None
+) -> Source:
     from datasets import ClassLabel
 
     loaded = load_from_hub(name)
@@ -254,7 +257,7 @@ def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> So
                 yield row
                 index += 1
 
-    how = json.dumps([columns, drop_incomplete, {split: loaded[split]._fingerprint for split in splits}])
+    how = json.dumps([columns, drop_incomplete, missing, {split: loaded[split]._fingerprint for split in splits}])
     return Source(
         description=name,
         fingerprint=hashlib.sha256(how.encode()).hexdigest(),
@@ -262,6 +265,7 @@ def _hub_source(name: str, columns: dict[str, str], drop_incomplete: bool) -> So
         label_names=None if labels is None else tuple(labels.names),
         labelled="label" in columns,
         drop_incomplete=drop_incomplete,
+        missing_labels=missing,
     )
 
 

@@ -370,6 +370,7 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
         *(({name: -1}, "at least 0, not -1") for name in ("seed", "split_seed", "min_frequency")),
         *(({name: 2**32}, f"at most {2**32 - 1}, not") for name in ("batch_size", "vocab_size", "seed")),
         ({"streaming": True, "group_column": "who"}, "group_column who is not for a stream"),
+        ({"streaming": True, "encoding": "cp1252"}, "encoding cp1252 is not for a stream: .*iconv"),
     ],
     ids=str,
 )

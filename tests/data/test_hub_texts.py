@@ -66,6 +66,19 @@ def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, exp
     assert rows(source) == [("a", expected)]
 
 
+def test_words_for_missing_labels_in_a_hub_data_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, Value("string"), train=[("a", "None"), ("b", "x")])
+    names = {}
+    for missing in (None, [], ["x"]):
+        source = labelled_source("org/films", missing_labels=missing)
+        names[source.fingerprint] = [source.label_name(row) for row in source.splits["train"]()]
+    assert [*names.values()] == [[None, "x"], ["None", "x"], ["None", None]]
+    hub(monkeypatch, ClassLabel(names=["none", "some"]), train=[("a", 0), ("b", 1)])
+    source = labelled_source("org/films")
+    assert [source.label_name(row) for row in source.splits["train"]()] == ["none", "some"]  # the data say what it is
+
+
 def test_hub_fingerprint(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     hub(monkeypatch, train=[("a", 0)], test=[("b", 1)])
