@@ -48,9 +48,7 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     for name, kind in (("text_column", str), ("encoding", str), ("delimiter", str), ("quoting", bool)):
-        parser.add_argument(
-            f"--{name}", type=kind | None, default=None, help=f"--data.{name} of the input; null takes that of the run."
-        )
+        parser.add_argument(f"--{name}", type=kind | None, default=None, help="As --data has it; null: as the run.")
     parser.add_argument(
         "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
     )

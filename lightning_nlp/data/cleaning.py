@@ -118,7 +118,7 @@ class Reading:
                 counts.incomplete += 1
                 self._note_incomplete(row, label)
                 continue
-            if not row.text.isascii() and (control := _LATIN1_CONTROL.search(row.text)):
+            if control := _LATIN1_CONTROL.search(row.text):
                 self.controls += 1
                 self.first_control = self.first_control or f"{control[0]!r}, first in {row.where}"
             cleaned = clean_text(row.text)

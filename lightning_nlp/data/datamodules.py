@@ -263,7 +263,10 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 "its shards: leave it out, or give --data.streaming false."
             )
         if streaming and encoding != "utf-8":
-            raise UserError(f"--data.encoding {encoding} is not for a stream: convert its files to UTF-8 with `iconv`.")
+            raise UserError(
+                f"--data.encoding {encoding} is not for a stream: convert its files with `iconv -f {encoding} -t "
+                "utf-8`, or give --data.streaming false."
+            )
         self.streaming = streaming
         self._shuffle_rows = shuffle_rows
         self._sample = tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE)

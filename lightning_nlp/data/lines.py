@@ -39,9 +39,7 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
                     raise UserError(f"{what}, as no corpus does: make the file anew, or give another --data.path.")
                 if one_byte and not raw.isascii() and raw.decode("utf-8", "ignore").encode() == raw:
-                    raise UserError(
-                        f"{path}, line {number} is UTF-8, not {encoding.upper()}: give --data.encoding utf-8."
-                    )
+                    raise UserError(f"{path}, line {number} is UTF-8, not {encoding}: give --data.encoding utf-8.")
                 # Line by line, because a text stream would report the place of a bad byte within its buffer.
                 line = raw if isinstance(raw, str) else raw.decode(encoding)
                 if number == 1:
@@ -72,7 +70,7 @@ def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError)
     read = " ".join(line[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
     return what + (
         f"give --data.encoding, such as cp1252 of Western Europe, by which the place reads {read!r} (Cyrillic has "
-        "cp1251, Chinese gb18030, Japanese cp932)."
+        "cp1251, Chinese gb18030 or big5, Japanese cp932)."
     )
 
 

@@ -50,7 +50,7 @@ def test_what_is_not_utf_8_is_shown_as_western_text(tmp_path):
 def test_utf_8_is_not_read_as_anything_else(tmp_path, wrong):
     (tmp_path / "a.csv").write_text(quoted(SMART), encoding="utf-8")
     message = refused(tmp_path / "a.csv", encoding=wrong)
-    assert f"a.csv, line 2 is UTF-8, not {wrong.upper()}: give --data.encoding utf-8." in message
+    assert f"a.csv, line 2 is UTF-8, not {wrong}: give --data.encoding utf-8." in message
     assert read(tmp_path / "a.csv", encoding="utf-8") == SMART
 
 
