@@ -14,7 +14,7 @@ from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # joiners are none of these: they spell words
-_WHOLE_NUMBER = re.compile(r"(-?(?:0|[1-9]\d{0,999}))(?:\.0+)?", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
 _FRACTION = re.compile(r"[+-]?\d*\.\d+(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -113,7 +113,7 @@ def as_label(value: Any, where: str) -> str | int | None:
             raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
         label = fold(_INVISIBLE.sub("", value))
         if number := _WHOLE_NUMBER.fullmatch(label):
-            return int(number[1])
+            return int(number[1] or 0)
         if _FRACTION.fullmatch(label) or label in ("inf", "-inf"):
             raise UserError(
                 f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
