@@ -62,7 +62,7 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 16_396, 5_368, 18_658  # lines
+PACKAGE, CORE, TESTS = 16_396, 5_368, 18_671  # lines
 MODULES_AT_THE_TOP = 35
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
