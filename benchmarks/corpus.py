@@ -100,7 +100,7 @@ def read_rows(task: str, path: str | None, texts: int | None, heldout: int, seed
     Returns:
         Dicts with `text`, and for "cls" `label`.
     """
-    from lightning_nlp.data.cleaning import clean_text
+    from lightning_nlp.data.normalize import clean_text
 
     seen: dict[str, Any] = {}
     for text, label in raw_rows(task, path, (texts or 2000) + heldout + TEST_TEXTS):

@@ -54,7 +54,7 @@ def compare(args: argparse.Namespace, work: Path) -> None:
     """Take turns on the texts, and report."""
     from report import spread
 
-    from lightning_nlp.data.cleaning import clean_text
+    from lightning_nlp.data.normalize import clean_text
     from lightning_nlp.inference import input_texts
 
     config = json.loads((args.run / "export" / "config.json").read_text(encoding="utf-8"))

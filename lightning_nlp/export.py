@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from lightning_nlp.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.data.cache import sync_tree
-from lightning_nlp.data.cleaning import clean_text
+from lightning_nlp.data.normalize import clean_text
 from lightning_nlp.errors import UserError
 from lightning_nlp.exported_tokenizer import write_tokenizer
 from lightning_nlp.model_card import model_card

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import yaml
 
 from lightning_nlp import runs
+from lightning_nlp.data.delimited import Dialect
 from lightning_nlp.data.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.hardware import default_precision
@@ -33,7 +35,7 @@ WINDOW = 2048
 def add_predict_arguments(parser: ArgumentParser) -> None:
     """The arguments of `predict`."""
     parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
-    parser.add_argument("--input", type=str, required=True, help="Lines of text, CSV, TSV or JSONL; - for stdin.")
+    parser.add_argument("--input", type=str, required=True, help="Lines, CSV, TSV, JSON or parquet; - for stdin.")
     parser.add_argument(
         "--output",
         type=str | None,
@@ -41,7 +43,8 @@ def add_predict_arguments(parser: ArgumentParser) -> None:
         help="The JSONL file to write; - for stdout; null prints a table on a terminal, and JSONL elsewhere.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_argument("--text_column", type=str, default="text", help="The column of a CSV, TSV or JSONL input.")
+    for name, kind in (("text_column", str), ("encoding", str), ("delimiter", str), ("quoting", bool)):
+        parser.add_argument(f"--{name}", type=kind | None, default=None, help="As --data has it; null: as the run.")
     parser.add_argument(
         "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
     )
@@ -66,7 +69,10 @@ def predict(
     input: str,
     output: str | None = None,
     overwrite: bool = False,
-    text_column: str = "text",
+    text_column: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quoting: bool | None = None,
     tokens_per_batch: int = 4096,
     precision: str | None = None,
     top_k: int = 5,
@@ -84,6 +90,9 @@ def predict(
             text, from 0) and `label` with `probabilities`, or for a masked language model `fillings`: for
             each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
             prints a table if stdout is a terminal, and else the lines.
+        text_column: The column of a table. Of what is None here, a file is read as the run's data were.
+        encoding: As Python names it.
+        delimiter: What separates the fields of CSV and TSV: a character or "tab".
         precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
         explain: Whether to add `words`: those of the text as the network saw it, each with its share in the
             label that was predicted, against it if negative; the greatest is 1.
@@ -112,9 +121,12 @@ def predict(
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
         if os.path.exists(input) and os.path.samefile(input, output):
             raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
-    texts = input_texts(input, text_column=text_column)
-    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     config = read_config(Path(run))
+    given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
+    how = {} if input == "-" else config["data"]["init_args"]  # what comes by a pipe is UTF-8, as the terminal is
+    how = {name: how.get(name) if value is None else value for name, value in given.items()}
+    texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
+    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
     predictor = make_predictor(
         folder,
         config["data"]["init_args"],
@@ -139,33 +151,34 @@ def predict(
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def input_texts(input: str, text_column: str) -> Iterator[tuple[int, str]]:
+def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
     """The texts of a file or of stdin, each with its index from 0; a blank line counts as a text.
 
     Args:
         input: A file of lines, CSV, TSV, JSONL or parquet, or `-`.
+        dialect: How it is written, as `Dialect` has it.
 
     Raises:
         UserError: If the file is not there or cannot be read.
     """
     try:
+        how = Dialect(**dialect)
         if input == "-":
-            _make_utf8(sys.stdin, "utf-8-sig")
+            _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
         elif not os.path.exists(input) or os.path.isdir(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
         elif file_format(Path(input)) in TABLES:
-            yield from enumerate(row.text for row in read_table(Path(input), text_column))
+            yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
         else:
-            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input)))
+            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
     except UnicodeDecodeError as error:  # of stdin; the readers have their own message
         raise UserError(
-            f"stdin is not UTF-8 (byte 0x{error.object[error.start]:02x}): convert it, for example with "
-            "`iconv -f latin1 -t utf-8`, before it comes to --input -."
+            f"stdin is not {how.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
         ) from error
     except UserError as error:  # the readers speak of training data
-        message = str(error).replace("--data.path", "--input").replace("--data.text_column", "--text_column")
-        raise UserError(message) from error
+        message = re.sub(r"--data\.(text_column|encoding|delimiter|quoting)", r"--\1", str(error))
+        raise UserError(message.replace("--data.path", "--input")) from error
 
 
 def read_config(run: Path) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lightning_nlp.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.data.budget import cut
-from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.collators import packed_batch, pad_sequences
+from lightning_nlp.data.normalize import clean_text
 from lightning_nlp.data.preparation import Truncation, encode
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings

@@ -100,7 +100,7 @@ def test_validate_and_test_measure_a_run(cls_run, cache_dir):
     assert outcome.code == 0, outcome.err
     assert "test/accuracy" in outcome.out
     assert "train is read from reviews.csv\n" in outcome.err
-    assert "2 classes: " in outcome.err
+    assert "2 classes, with their number in train: " in outcome.err
     assert "test: held out from train; 4 used" in outcome.err
     file = cls_run / "checkpoints" / "last.ckpt"
     by_file = invoke("test", "--config", cls_run / "config.yaml", "--ckpt_path", file)

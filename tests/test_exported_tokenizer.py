@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from transformers import AutoTokenizer, BertTokenizer, DistilBertTokenizer, RobertaTokenizer
 
-from lightning_nlp.data.cleaning import _MARKS, clean_text
 from lightning_nlp.data.given_tokenizer import load_tokenizer
+from lightning_nlp.data.normalize import _MARKS, clean_text
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.exported_tokenizer import write_tokenizer
 from tests.data.test_preparation import TEXTS, roberta_like

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 from itertools import pairwise
@@ -123,7 +124,7 @@ def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_pat
     monkeypatch.setattr(inference, "WINDOW", 5)
     events = []
 
-    def endless_file(path):
+    def endless_file(path, encoding):
         for i in range(12):
             events.append("read")
             yield i + 1, TEXTS[i] + "\n"
@@ -143,6 +144,25 @@ def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_pat
     monkeypatch.setattr(inference, "make_predictor", load_noting)
     assert len(predicted(classifier_run, tmp_path, ["replaced by the endless file"])) == 12
     assert events == [*["read"] * 5, "predict", *["read"] * 5, "predict", *["read"] * 2, "predict"]
+
+
+def test_a_run_remembers_how_its_tables_were_written(classifier_run, tmp_path):
+    run = shutil.copytree(classifier_run, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["init_args"] |= {"text_column": "body", "encoding": "utf-16", "delimiter": ";", "quoting": False}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    expected = [record["label"] for record in predicted(classifier_run, tmp_path, [f'"{text}' for text in TEXTS[:4]])]
+    (tmp_path / "a.csv").write_bytes(("id;body\n" + "".join(f'5€;"{text}\n' for text in TEXTS[:4])).encode("utf-16"))
+    predict(str(run), str(tmp_path / "a.csv"), str(tmp_path / "a.out"))
+    assert [record["label"] for record in read_records(tmp_path / "a.out")] == expected
+    (tmp_path / "b.csv").write_text("id,text\n" + "".join(f'5€,"""{text}"\n' for text in TEXTS[:4]), encoding="utf-8")
+    given = {"text_column": "text", "encoding": "utf-8", "delimiter": ",", "quoting": True}
+    predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "b.out"), **given)
+    assert [record["label"] for record in read_records(tmp_path / "b.out")] == expected
+    with pytest.raises(UserError, match=r"give --delimiter ','"):
+        predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"), encoding="utf-8", text_column="text")
+    with pytest.raises(UserError, match=r"b\.csv is not UTF-16.*give the --encoding"):
+        predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"))
 
 
 def test_formats_of_the_input(classifier_run, tmp_path):
@@ -244,7 +264,7 @@ def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
 
 def test_stdin_that_is_not_utf8(classifier_run, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Stdin(b"bona tago\n\xe9\n"))
-    with pytest.raises(UserError, match=r"stdin is not UTF-8 \(byte 0xe9\).*iconv"):
+    with pytest.raises(UserError, match=r"stdin is not UTF-8 \(byte 0xe9\).*--encoding"):
         predict(str(classifier_run), "-", str(tmp_path / "out.jsonl"))
     assert left_over(tmp_path) == []
 

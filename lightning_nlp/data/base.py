@@ -15,7 +15,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
 from lightning_nlp.data.budget import TokenBudget
+from lightning_nlp.data.cleaning import WARNING
+from lightning_nlp.data.delimited import Dialect
 from lightning_nlp.data.given_tokenizer import load_tokenizer, warn_of_case
+from lightning_nlp.data.labels import numbered
 from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.limited import draw
 from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
@@ -98,6 +101,7 @@ class TextDataModule(LightningDataModule):
         self.split_seed: int = given["split_seed"]
         self.cache_dir = Path(given["cache_dir"]).expanduser()
         self.path: str | None = given["path"]
+        self.dialect = Dialect(given["encoding"], given["delimiter"], given["quoting"])
         self.tokenizer_name: str | None = given["tokenizer"]
         if self.tokenizer_name is not None and given.get("lowercase") is False:
             raise UserError(
@@ -152,8 +156,11 @@ class TextDataModule(LightningDataModule):
                 f"{source.description} {changed} changed since this run began: its own {texts} are used, out of the "
                 f"token cache ({own}); for the new ones, begin a new run."
             )
-        for line in (*source.lines(facts["label_names"]), *facts["cleaning"]):
-            rank_zero_info(line)
+        for line in (*source.lines(), *facts["cleaning"]):
+            (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
+        if (names := facts["label_names"]) is not None:
+            counts = dict(zip(names, facts["train"]["class_counts"], strict=True))
+            rank_zero_info(f"{len(names)} classes, with their number in train: {numbered(counts)}")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.whole_files import put_in_place, sync
 
-CACHE_FORMAT = 3  # raise it when what a cache holds changes: old ones are then made anew
+CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then made anew
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:

@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from lightning_nlp.data.columns import Row
+from lightning_nlp.data.labels import ask_about_minus_one, label_notes, numbered
+from lightning_nlp.data.normalize import clean_text, text_digest
 from lightning_nlp.data.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
 
-# For folded white space. The repeat is bounded: without that, many "<br " in a row take quadratic time.
-_BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
-# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them: UTF-8 cannot hold them.
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
-MOST_MARKS = 30
-_LONG_ROW = re.compile("[^\x00-\u02ff]{31}")  # found fast, and hardly ever in languages with spaces
-_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")  # all marks are among these
+# What cp1252 has in the place of these, quotes and dashes among them, is lost to who reads it as Latin-1.
+_LATIN1_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
+MANY_REPEATS = 1 / 3  # of the training texts
+LONG_LINE = 500  # characters: a corpus without line ends
+WARNING = "warning: "
 SHOWN = 10  # places in an error message
-
-
-def clean_text(text: str) -> str:
-    r"""Normalise a text: markup for line breaks, white space, control characters, Unicode.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it holds a line
-        break, one "\n", without control characters and outer white space, in Unicode's form NFC, with 30 combining
-        marks in a row at most, as Unicode's stream-safe format has it (no language has more than a few).
-    """
-    # Composed before the pattern counts characters: a second cleaning finds what the first one found.
-    text, breaks = _BREAK.subn("\n", _fold_space(_compose(_CONTROL.sub("", text))))
-    return _fold_space(text) if breaks else text
-
-
-def _compose(text: str) -> str:
-    """NFC in linear time: Python puts a row of combining marks in order in quadratic time."""
-    if text.isascii() or not _LONG_ROW.search(text):
-        return unicodedata.normalize("NFC", text)
-    text = unicodedata.normalize("NFC", _MARKS.sub(_few_marks, text))
-    return _MARKS.sub(_few_marks, text)  # taking some characters apart makes rows longer
-
-
-def _few_marks(match: re.Match[str]) -> str:
-    kept, row = [], 0
-    for character in match[0]:
-        row = row + 1 if unicodedata.combining(character) else 0
-        if row <= MOST_MARKS:
-            kept.append(character)
-    return "".join(kept)
-
-
-def text_digest(cleaned: str) -> bytes:
-    """16 bytes for a text that is cleaned, whatever `--data.clean` says; a change here moves texts to other parts."""
-    return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
-
-
-def _fold_space(text: str) -> str:
-    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 @dataclass
@@ -94,15 +52,16 @@ class SplitCounts:
 
 @dataclass
 class CleaningCounts:
-    """What happened to the rows, by split; `deduplicate` says whether repeats were dropped."""
+    """What happened to the rows, by split; whether repeats were dropped; and what else the user should look at."""
 
     train: SplitCounts = field(default_factory=SplitCounts)
     validation: SplitCounts = field(default_factory=SplitCounts)
     test: SplitCounts = field(default_factory=SplitCounts)
     deduplicate: bool = True
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """One printable line a split."""
+        """One printable line a split, and one a note."""
         lines = []
         for split in SPLITS:
             counts: SplitCounts = getattr(self, split)
@@ -121,7 +80,7 @@ class CleaningCounts:
                 if number:
                     parts.append(f"{number:,} {what}")
             lines.append(f"{split}: {', '.join(parts)}; {counts.kept:,} used")
-        return lines
+        return lines + [f"{WARNING}{note}" for note in self.notes]
 
 
 @dataclass
@@ -140,6 +99,10 @@ class Reading:
     first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> where it stands first
     incomplete: int = 0
     incomplete_places: list[str] = field(default_factory=list)
+    missing: Counter[str] = field(default_factory=Counter)  # the words that stand for missing labels
+    controls: int = 0  # texts with characters that Latin-1 has, and no text
+    first_control: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def texts(self, split: str, counts: SplitCounts) -> Iterator[str]:
         """The texts of a split that are kept."""
@@ -150,13 +113,16 @@ class Reading:
         places = self.first_places[split] = {}
         for row in self.source.splits[split]():
             counts.read += 1
-            if self.labelled and (row.label is None or not row.text.strip()):
+            label = self.source.label_name(row) if self.labelled else None
+            if self.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
-                self._note_incomplete(row)
+                self._note_incomplete(row, label)
                 continue
+            if control := _LATIN1_CONTROL.search(row.text):
+                self.controls += 1
+                self.first_control = self.first_control or f"{control[0]!r}, first in {row.where}"
             cleaned = clean_text(row.text)
             text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # UTF-8 has no surrogates
-            label = self._label_name(row) if self.labelled else None
             if not cleaned:
                 counts.empty += 1
                 if split != "test" or not self.labelled:
@@ -185,21 +151,21 @@ class Reading:
                 labels.append(label)
                 places.setdefault(label, row.where)
             yield text
-
-    def _label_name(self, row: Row) -> str:
-        names = self.source.label_names
-        if names is None:
-            return str(row.label)
-        name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else str(row.label)
-        if name not in names:
+        if counts.read == 1 == len(self.source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
-                f"The label {name!r} is none of {', '.join(names)}: {row.where}; correct it, or give another "
-                "--data.label_column."
+                f"{self.source.description} is one line of {len(row.text):,} characters, and a line is one text: "
+                "break it, for example with `sed 's/[.!?] /&\\n/g' OLD > NEW`, or give --data.path more texts."
             )
-        return name
+        if split == "train" and self.deduplicate and counts.repeats > MANY_REPEATS * counts.read:
+            self.warnings.append(
+                f"{counts.repeats:,} of {counts.read:,} training texts repeat earlier ones and were dropped: if they "
+                "are lines of code, of logs or of verse, keep them with --data.deduplicate false."
+            )
 
-    def _note_incomplete(self, row: Row) -> None:
+    def _note_incomplete(self, row: Row, label: str | None) -> None:
         self.incomplete += 1
+        if label is None and row.label is not None:
+            self.missing[str(row.label)] += 1
         if self.incomplete <= SHOWN:
             self.incomplete_places.append(row.where)
 
@@ -207,9 +173,11 @@ class Reading:
         """The error that lists the rows without text or label."""
         shown = f" (first {SHOWN})" if self.incomplete > SHOWN else ""
         rows = "1 row" if self.incomplete == 1 else f"{self.incomplete:,} rows"
+        words = f" ({numbered(self.missing)} stand for missing ones)" if self.missing else ""
+        classes = "; if such words are classes, give --data.missing_labels '[]'" if self.missing else ""
         return UserError(
-            f"{rows} without text or label: {_list_places(self.incomplete_places)}{shown}; fill them in, or drop them "
-            "with --data.drop_incomplete true."
+            f"{rows} without text or label{words}: {_list_places(self.incomplete_places)}{shown}; fill them in, or "
+            f"drop them with --data.drop_incomplete true{classes}."
         )
 
     def label_names(self) -> list[str] | None:
@@ -231,9 +199,24 @@ class Reading:
             )
         if self.source.label_names is not None:
             return list(self.source.label_names)
+        if self.source.missing_labels is None:
+            ask_about_minus_one(known, [*self.missing])
         if all(map(_WHOLE_NUMBER.fullmatch, known)):
             return sorted(known, key=lambda label: (int(label), label))
         return sorted(known)
+
+    def notes(self) -> list[str]:
+        """What the user should look at, a line each."""
+        notes = [*self.warnings]
+        if self.controls:
+            notes.append(
+                f"{self.controls:,} texts hold control characters ({self.first_control}) that cleaning drops: quotes, "
+                "dashes and euro signs become such when read as Latin-1; read the original with --data.encoding cp1252."
+            )
+        if self.missing and self.source.missing_labels is None:
+            notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
+        given = self.source.label_names is not None
+        return notes if given else notes + label_notes(Counter(chain.from_iterable(self.labels.values())))
 
 
 def _list_places(places: list[str]) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lightning_nlp.data.lines import MAX_TEXT_BYTES
+from lightning_nlp.data.normalize import fold
 from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # joiners are none of these: they spell words
+_WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
+_FRACTION = re.compile(r"[+-]?\d*\.\d+(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 class NoLabelColumn(UserError):
@@ -65,7 +70,18 @@ def as_row(columns: dict[str, str], values: Iterable[Any], where: str) -> Row:
     if isinstance(group, float):  # as pandas writes whole numbers where some are missing
         group = None if math.isnan(group) else int(group) if group.is_integer() else group
     name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
-    return Row(as_text(cells["text"], where), as_label(cells.get("label"), where), where, name or None)
+    return Row(
+        as_text(_single(cells["text"]), where), as_label(_single(cells.get("label")), where), where, name or None
+    )
+
+
+def _single(value: Any) -> Any:
+    """The value that a list of one, or a decimal, stands for."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
 
 
 def as_text(value: Any, where: str) -> str:
@@ -83,18 +99,32 @@ def as_text(value: Any, where: str) -> str:
 
 
 def as_label(value: Any, where: str) -> str | int | None:
-    """A cell as a label: None where it is missing, an int for a whole number, else a string without outer spaces."""
+    """A cell as a label, the same in all formats.
+
+    Returns:
+        None where it is empty; an int for a whole number, be it 1, 1.0 or "1.0"; else a string in one form, without
+        what nobody sees. What else may mean that it is missing is told from all labels (see `cleaning.Reading`).
+
+    Raises:
+        UserError: If it is no class.
+    """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, (bool, float)):
+        value = str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if isinstance(value, str):
         if _HALF_PAIR.search(value):
             raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
-        return value.strip() or None
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():  # pandas turns whole numbers into floats where some are missing
-        return int(value)
+        label = fold(_INVISIBLE.sub("", value))
+        if number := _WHOLE_NUMBER.fullmatch(label):
+            return int(number[1] or 0)
+        if _FRACTION.fullmatch(label) or label in ("inf", "-inf"):
+            raise UserError(
+                f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
+                f"under names such as low and high, write a word before it if it is a name, or {other}."
+            )
+        return label or None
     if not isinstance(value, int):
         raise UserError(
             f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}; labels are strings or "

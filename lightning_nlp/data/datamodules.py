@@ -40,6 +40,9 @@ class TextClassificationDataModule(TextDataModule):
             class, a Hub id, or `demo` for the embedded reviews. Parts of train are held out where splits are missing.
         text_column: The column with the text.
         label_column: The column with the label, numbers or words.
+        encoding: How files of text are encoded, as Python names it: utf-8, cp1252, utf-16, ...
+        delimiter: What separates the fields of a CSV or TSV file: a character or `tab`. Null tells it by the suffix.
+        quoting: Whether fields of CSV and TSV may stand between quotation marks; else the marks belong to the texts.
         tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.
         max_length: The most tokens of a text, [CLS] and [SEP] included; longer texts are truncated.
         truncation: `head` keeps the beginning of a long text, `head_tail` a quarter from its beginning and the rest
@@ -58,6 +61,8 @@ class TextClassificationDataModule(TextDataModule):
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that also stand in validation or test.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
+        missing_labels: Labels that stand for a missing one, such as [-1]; [] takes all as classes. Null takes nan,
+            None, NULL, N/A, ?, - and the like, and asks about -1 beside 0, 1, ...
         max_train_samples: Train on so many examples only, those with the smallest hashes. Null takes all.
         max_val_samples: Validate on so many examples only.
         max_test_samples: Test on so many examples only.
@@ -76,6 +81,9 @@ class TextClassificationDataModule(TextDataModule):
         path: str,
         text_column: str = "text",
         label_column: str = "label",
+        encoding: str = "utf-8",
+        delimiter: str | None = None,
+        quoting: bool = True,
         tokenizer: str | None = None,
         max_length: int = 512,
         truncation: Literal["head", "head_tail"] = "head",
@@ -90,6 +98,7 @@ class TextClassificationDataModule(TextDataModule):
         clean: bool = True,
         deduplicate: bool = True,
         drop_incomplete: bool = False,
+        missing_labels: list[str | int] | None = None,
         max_train_samples: int | None = None,
         max_val_samples: int | None = None,
         max_test_samples: int | None = None,
@@ -105,8 +114,8 @@ class TextClassificationDataModule(TextDataModule):
 
     def source(self) -> Source:
         """The labelled texts at `path`."""
-        names = ("path", "text_column", "label_column", "group_column", "drop_incomplete")
-        return labelled_source(**{name: self._arguments[name] for name in names})
+        names = ("path", "text_column", "label_column", "group_column", "drop_incomplete", "missing_labels")
+        return labelled_source(**{name: self._arguments[name] for name in names}, dialect=self.dialect)
 
     @property
     def label_names(self) -> list[str]:
@@ -155,6 +164,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded Esperanto. Null downloads
             the Leipzig corpus epo_literature_2011_300K.
         text_column: The column with the text, for files that have columns.
+        encoding: How files of text are encoded, as Python names it: utf-8, cp1252, utf-16, ...
+        delimiter: What separates the fields of a CSV or TSV file: a character or `tab`. Null tells it by the suffix.
+        quoting: Whether fields of CSV and TSV may stand between quotation marks; else the marks belong to the texts.
         tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.
         max_length: The most tokens of an example, [CLS] and [SEP] included.
         batch_size: Sentences a device and step.
@@ -203,6 +215,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         self,
         path: str | None,
         text_column: str = "text",
+        encoding: str = "utf-8",
+        delimiter: str | None = None,
+        quoting: bool = True,
         tokenizer: str | None = None,
         max_length: int = 512,
         batch_size: int = 16,
@@ -262,6 +277,11 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                 f"--data.group_column {group_column} is not for a stream, whose held-out texts are the first rows of "
                 "its shards: leave it out, or give --data.streaming false."
             )
+        if streaming and encoding != "utf-8":
+            raise UserError(
+                f"--data.encoding {encoding} is not for a stream: convert its files with `iconv -f {encoding} -t "
+                "utf-8`, or give --data.streaming false."
+            )
         self.streaming = streaming
         self._shuffle_rows = shuffle_rows
         self._sample = tokenizer_samples if tokenizer is None else min(tokenizer_samples, SAMPLE)
@@ -280,7 +300,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         if self.streaming:
             return stream_source(self._corpus, self._held_out, self._sample)
         names = ("path", "text_column", "group_column")
-        return text_source(**{name: self._arguments[name] for name in names}, cache_dir=self.cache_dir)
+        arguments = {name: self._arguments[name] for name in names}
+        return text_source(**arguments, cache_dir=self.cache_dir, dialect=self.dialect)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """The tokenizer that `tokenizer` names, which must be able to hide words; None trains one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lightning_nlp.data.columns import Row, as_row, check_columns, name_columns
-from lightning_nlp.data.lines import MAX_TEXT_BYTES, read_lines, unreadable
+from lightning_nlp.data.delimited import UTF8, Cells, Dialect, delimited_cells
+from lightning_nlp.data.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -19,11 +19,17 @@ BATCH_ROWS = 1000
 # So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
 LEIPZIG_SAMPLE = 100
 _LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
+_ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
 
 
 def file_format(path: PurePath) -> str:
-    """The suffix that tells a file's format: ".csv" for reviews.csv, reviews.csv.gz and reviews.csv.zst."""
-    return Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
+    """The suffix that tells a file's format: ".csv" for reviews.csv, reviews.csv.gz and reviews.csv.zst.
+
+    JSON is ".jsonl" whatever it is called, unless the name says that it is about the data.
+    """
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    suffix = Path(name).suffix
+    return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
 
 
 def leipzig_sentence(line: str) -> str:
@@ -33,15 +39,20 @@ def leipzig_sentence(line: str) -> str:
 
 
 def read_table(
-    path: Path, text_column: str, label_column: str | None = None, group_column: str | None = None
+    path: Path,
+    text_column: str,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    dialect: Dialect = UTF8,
 ) -> Iterator[Row]:
-    """Read a CSV, TSV, JSON lines or parquet file row by row.
+    """Read a CSV, TSV, JSON or parquet file row by row.
 
     Args:
         path: The file; all but parquet may be compressed (`.gz`, `.zst`).
         text_column: The column with the text.
         label_column: The column with the label; None for texts without labels.
         group_column: The column with the group; None for texts without groups.
+        dialect: How it is written.
 
     Yields:
         Rows; a missing text is "", a missing label None.
@@ -53,11 +64,11 @@ def read_table(
     suffix = file_format(path)
     assert suffix in TABLES, f"{path} is no table"
     if suffix == ".jsonl":
-        cells = _json_cells(path, columns)
+        cells = _json_cells(path, columns, dialect.encoding)
     elif suffix == ".parquet":
         cells = _parquet_cells(path, columns)
     else:
-        cells = _csv_cells(path, columns, "," if suffix == ".csv" else "\t")
+        cells = delimited_cells(path, columns, dialect, dialect.delimiter or ("," if suffix == ".csv" else "\t"))
     empty = True
     for place, values in cells:
         empty = False
@@ -67,11 +78,12 @@ def read_table(
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
 
 
-def read_sentences(path: Path) -> Iterator[Row]:
+def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     """Read a text file with one sentence a line, or in the Leipzig format `id<TAB>sentence`; blank lines are skipped.
 
     Args:
         path: The file, which may be compressed (`.gz`, `.zst`). The format is told by its first lines.
+        encoding: As Python names it.
 
     Yields:
         Rows without labels.
@@ -79,10 +91,12 @@ def read_sentences(path: Path) -> Iterator[Row]:
     Raises:
         UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
     """
-    lines = read_lines(path)
+    lines = read_lines(path, encoding)
     head = list(islice(lines, LEIPZIG_SAMPLE))
     texts = [line for _, line in head if line.strip()]
     leipzig = bool(texts) and all(_LEIPZIG.match(line) for line in texts)
+    if texts and all(re.match(r'\s*\{\s*"', line) for line in texts):
+        raise UserError(f"{path} looks like JSON, one object a line: name it .jsonl, and give --data.text_column.")
     empty = True
     for number, line in chain(head, lines):
         if not line.strip():
@@ -103,61 +117,40 @@ def read_sentences(path: Path) -> Iterator[Row]:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
-Cells = Iterator[tuple[str, list[Any]]]
+def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
+    records = _json_records(path, columns["text"], encoding)
+    head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
+    if head:
+        check_columns(
+            columns, dict.fromkeys(chain.from_iterable(record for _, record in head)), f"{path}, {head[0][0]}"
+        )
+    for place, record in chain(head, records):
+        yield place, [record.get(column) for column in columns.values()]
 
 
-def _csv_cells(path: Path, columns: dict[str, str], delimiter: str) -> Cells:
-    csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
-    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
-    reader = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
-    header: list[str] = []
-    places: list[int] = []
-    while True:
-        line = reader.line_num + 1  # where the row starts: a quoted text may go over several lines
+def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file with one a line, or with one array or object that goes over as many as it likes."""
+    lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
+    head = list(islice(lines, 1))
+    whole = bool(head) and (head[0][1].lstrip()[0] == "[" or head[0][1].strip() == "{")
+    if whole:
+        head = [("its content", "".join(line for _, line in chain(head, lines)))]
+    for place, content in chain(head, lines):
         try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise UserError(
-                f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or "
-                'line breaks between " and double each " in them.'
-            ) from error
-        if fields is None:
-            return
-        if not fields:
-            continue
-        if not header:
-            header = [name.strip() for name in fields]
-            check_columns(columns, header, f"{path} (its first line)")
-            places = [header.index(column) for column in columns.values()]
-            continue
-        if len(fields) != len(header):
-            raise UserError(
-                f"The row has {len(fields)} fields where the header has {len(header)}: {path}, line {line}; correct "
-                'it, and put texts that hold the separator between ".'
-            )
-        yield f"line {line}", [fields[place] for place in places]
-
-
-def _json_cells(path: Path, columns: dict[str, str]) -> Cells:
-    first = True
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, object_pairs_hook=_unique)
+            value = json.loads(content, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise UserError(
-                f"The line is not JSON ({error}): {path}, line {number}; each line must be one JSON object."
+                f"{'The file' if whole else 'The line'} is not JSON ({error}): {path}, {place}; each line must be one "
+                "JSON object, or the file one array of them."
             ) from error
-        if not isinstance(record, dict):
-            raise UserError(
-                f"The line is a JSON {type(record).__name__}, not an object: {path}, line {number}; each line must be "
-                f'one object such as {{"{columns["text"]}": "..."}}.'
-            )
-        if first:
-            check_columns(columns, record, f"{path}, line {number}")
-            first = False
-        yield f"line {number}", [record.get(column) for column in columns.values()]
+        for index, record in enumerate(value if whole and isinstance(value, list) else [value]):
+            where = f"row {index} (from 0)" if whole else place
+            if not isinstance(record, dict):
+                raise UserError(
+                    f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
+                    f'object such as {{"{text}": "..."}}.'
+                )
+            yield where, record
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -178,8 +171,12 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
         with pq.ParquetFile(path) as file:
             names = [*columns.values()]
             check_columns(columns, file.schema_arrow.names, str(path))
+            classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 cells = [batch.column(column).to_pylist() for column in names]
+                if classes:
+                    place = [*columns].index("label")
+                    cells[place] = [classes.get(cell, cell) for cell in cells[place]]
                 for values in zip(*cells, strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
@@ -189,3 +186,12 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[int, str | None]:
+    """The names of the classes by their numbers, as `datasets` writes them beside a table; -1 is none of them."""
+    try:
+        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
+        return {**dict(enumerate(feature["names"])), -1: None}
+    except (KeyError, TypeError, ValueError):
+        return {}

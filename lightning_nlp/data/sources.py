@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lightning_nlp.data.columns import NoLabelColumn, Row, as_row, check_columns, name_columns
+from lightning_nlp.data.delimited import UTF8, Dialect
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.hub_texts import load_from_hub, load_saved
-from lightning_nlp.data.layout import SPLITS, Files, name_splits, some
+from lightning_nlp.data.labels import MISSING
+from lightning_nlp.data.layout import SPLITS, Files, name_splits
 from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
 from lightning_nlp.errors import UserError, printable
 
@@ -40,6 +42,7 @@ class Source:
         labelled: Whether each row must have a label; None tells it by the first row of train.
         drop_incomplete: Whether rows without text or label are dropped and counted, or else an error.
         files: Which files or splits of a data set they are read from, where there are any.
+        missing_labels: What stands for a missing label, in any case; None for `MISSING`.
     """
 
     description: str
@@ -49,11 +52,27 @@ class Source:
     labelled: bool | None = None
     drop_incomplete: bool = False
     files: Files[Any] | None = None
+    missing_labels: tuple[str, ...] | None = None
 
-    def lines(self, classes: Sequence[str] | None) -> list[str]:
-        """What was decided, one printable line each."""
-        shown = [f"{len(classes)} classes: {some(classes, 10)}"] if classes else []
-        return [*map(printable, [*(self.files.lines() if self.files else ()), *shown])]
+    def lines(self) -> list[str]:
+        """Which files are read as which split, and what is left out, one printable line each."""
+        return [printable(line) for line in self.files.lines()] if self.files else []
+
+    def label_name(self, row: Row) -> str | None:
+        """The name of a row's class; None where it has none, or something that stands for a missing one."""
+        names, name = self.label_names, str(row.label)
+        if names is None:
+            missing = MISSING if self.missing_labels is None else self.missing_labels
+            return None if row.label is None or name.casefold() in missing else name
+        if row.label is None:
+            return None
+        name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else name
+        if name not in names:
+            raise UserError(
+                f"The label {name!r} is none of {', '.join(names)}: {row.where}; correct it, or give another "
+                "--data.label_column."
+            )
+        return name
 
 
 def labelled_source(
@@ -63,6 +82,8 @@ def labelled_source(
     label_column: str = "label",
     group_column: str | None = None,
     drop_incomplete: bool = False,
+    missing_labels: list[str | int] | None = None,
+    dialect: Dialect = UTF8,
 ) -> Source:
     """Find labelled texts.
 
@@ -74,6 +95,8 @@ def labelled_source(
         label_column: The column with the label.
         group_column: The column with the group, such as the author.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
+        missing_labels: What stands for a missing label; None for `MISSING`.
+        dialect: How text files are written.
 
     Returns:
         The source. Its files are found and hashed, their rows not read yet.
@@ -82,6 +105,7 @@ def labelled_source(
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
     columns = name_columns(text_column, label_column, group_column)
+    missing = None if missing_labels is None else tuple(str(label).casefold() for label in missing_labels)
     if path == "demo":
         from lightning_nlp.data import demo
 
@@ -89,12 +113,13 @@ def labelled_source(
         return _demo(demo, demo.demo_reviews, DEMO_REVIEWS)
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
-        return _datasets_source(path, columns, drop_incomplete)
-    reader: Callable[[Path], Iterator[Row]]
-    reader = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
+        return _datasets_source(path, columns, drop_incomplete, missing)
+    reader: Callable[[Path], Iterator[Row]] = partial(
+        read_table, text_column=text_column, label_column=label_column, group_column=group_column, dialect=dialect
+    )
     if files.classes:
         _refuse_groups(group_column, path)
-        columns, reader = {}, _read_text_of_class
+        columns, reader = {}, partial(_read_text_of_class, encoding=dialect.encoding)
     splits: Splits = {split: partial(_read_all, reader, part) for split, part in files.splits.items()}
     _leave_unlabelled(splits, files)
     contents = {
@@ -102,19 +127,26 @@ def labelled_source(
         for split in splits
         for label, part in groupby(files.splits[split], lambda file: file.parent.name if files.classes else "")
     }
+    how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(contents, {**columns, "drop_incomplete": drop_incomplete}),
+        fingerprint=hash_files(contents, how),
         splits=splits,
         label_names=None,
         labelled=True,
         drop_incomplete=drop_incomplete,
         files=files,
+        missing_labels=missing,
     )
 
 
 def text_source(
-    path: str | None, *, text_column: str = "text", group_column: str | None = None, cache_dir: Path
+    path: str | None,
+    *,
+    text_column: str = "text",
+    group_column: str | None = None,
+    cache_dir: Path,
+    dialect: Dialect = UTF8,
 ) -> Source:
     """Find texts without labels.
 
@@ -125,6 +157,7 @@ def text_source(
         text_column: The column with the text, for files that have columns.
         group_column: The column with the group, such as the document.
         cache_dir: Where downloads are kept.
+        dialect: How text files are written.
 
     Returns:
         The source. Its files are found (or downloaded) and hashed, their rows not read yet.
@@ -150,13 +183,15 @@ def text_source(
 
     def reader(file: Path) -> Iterator[Row]:
         if file_format(file) in TABLES:
-            return read_table(file, text_column, group_column=group_column)
+            return read_table(file, text_column, group_column=group_column, dialect=dialect)
         _refuse_groups(group_column, file.name)
-        return read_sentences(file)
+        return read_sentences(file, dialect.encoding)
 
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(files.splits, {"text_column": text_column, "group_column": group_column}),
+        fingerprint=hash_files(
+            files.splits, {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
+        ),
         splits={split: partial(_read_all, reader, part) for split, part in files.splits.items()},
         label_names=None,
         labelled=False,
@@ -174,9 +209,9 @@ def _read_all(reader: Callable[[T], Iterator[Row]], parts: list[T]) -> Iterator[
         yield from reader(part)
 
 
-def _read_text_of_class(file: Path) -> Iterator[Row]:
+def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(file, error) from error
     yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
@@ -199,7 +234,9 @@ def _has_labels(read: Callable[[], Iterator[Row]]) -> bool:
         return True  # it comes again once all rows are read
 
 
-def _datasets_source(path: str, columns: dict[str, str], drop_incomplete: bool) -> Source:
+def _datasets_source(
+    path: str, columns: dict[str, str], drop_incomplete: bool, missing: tuple[str, ...] | None = None
+) -> Source:
     """What `datasets` loads: from the Hub, or from a folder that it saved."""
     from datasets import ClassLabel
 
@@ -232,12 +269,13 @@ def _datasets_source(path: str, columns: dict[str, str], drop_incomplete: bool) 
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
     return Source(
         description=name,
-        fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, used]).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, missing, used]).encode()).hexdigest(),
         splits=splits,
         label_names=None if labels is None else tuple(labels.names),
         labelled="label" in columns,
         drop_incomplete=drop_incomplete,
         files=parts,
+        missing_labels=missing,
     )
 
 

@@ -103,6 +103,7 @@ def build_splits(
         raise reading.incomplete_error()
 
     label_names = reading.label_names()
+    counts.notes = reading.notes()
     columns = {split: {"hash": np.frombuffer(reading.kept[split], "<i8")[::2]} for split in source.splits}
     if label_names is not None:
         ids = {name: number for number, name in enumerate(label_names)}

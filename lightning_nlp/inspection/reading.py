@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.layout import SPLITS
+from lightning_nlp.data.normalize import clean_text
 from lightning_nlp.data.sources import Source
 
 MOST_TEXTS = 50_000  # of a split, kept for the closer looks; of more a random sample
@@ -58,7 +58,7 @@ def read_texts(
         words, markup, markup_left = list[int](), Counter[str](), Counter[str]()
         kept, different = list[Text](), 0
         for row in source.splits[split]():
-            label = None if not labelled or row.label is None else _label_name(source, row.label)
+            label = source.label_name(row) if labelled else None
             text = Text(split, clean_text(row.text), label, row.where)
             if not text.text or (labelled and label is None):
                 continue
@@ -99,11 +99,6 @@ def excerpt(text: str) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text[: 2 * EXCERPT].split())
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
-
-
-def _label_name(source: Source, label: str | int) -> str:
-    names = source.label_names
-    return names[label] if names and isinstance(label, int) and 0 <= label < len(names) else str(label)
 
 
 def _example(label: str | None, where: str, copy: Text) -> dict[str, str]:

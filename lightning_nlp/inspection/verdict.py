@@ -6,8 +6,9 @@
   do (five words out of six in the same order): a good score may then be memory.
 - More than 1% of the labelled rows have a text that also has another label: no model can be right on them,
   and cleaning keeps whichever label came first.
-- A class makes up less than 1% of train, or a class of train is absent from validation or test: its figures
-  mean nothing, and accuracy is high without it.
+- A class makes up less than 1% of train, where more than 20 classes share it less than a fifth of an equal share,
+  or a tenth of the classes are absent from validation or test: their figures mean nothing, and accuracy is high
+  without them.
 - More than half of the texts lose words to `max_length`.
 - More than 5% of the words' tokens are unknown: the tokenizer is not made for these texts.
 
@@ -25,6 +26,7 @@ Finding = dict[str, str]
 SEVERITIES = ("severe", "warning", "note")
 
 LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first, below the second
+RARE_AMONG, ABSENT = 0.2, 0.1  # of many classes: below this part of an equal share; severe from this part of them on
 NEAR_LEAKED, CONFLICTING = (0.005, 0.05), (0, 0.01)  # a warning above the first, severe above the second
 CUT, UNKNOWN = (0.25, 0.5), (0.01, 0.05)
 IMBALANCE, MARKUP, EMPTY, TOO_EASY, SUSPICIOUS = 10, 0.01, 0.01, 0.995, 0.15  # warnings above
@@ -71,11 +73,12 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
 def _class_findings(names: list[str], counts: dict[str, list[int]]) -> Iterator[Finding]:
     train = counts["train"]
     total = max(sum(train), 1)
-    rare = [f"{name!r} ({count:,})" for name, count in zip(names, train, strict=True) if count / total < RARE_CLASS]
+    least = min(RARE_CLASS, RARE_AMONG / len(names))
+    rare = [f"{name!r} ({count:,})" for name, count in zip(names, train, strict=True) if count / total < least]
     if rare:
         yield finding(
             "severe",
-            f"{_these(rare)} of the {total:,} training texts: less than {RARE_CLASS:.0%}. Join such classes, find "
+            f"{_these(rare)} of the {total:,} training texts: less than {least:.2%}. Join such classes, find "
             "more of them, or give --model.class_weights balanced and watch val/f1 instead of accuracy.",
         )
     elif max(train) > IMBALANCE * min(train):
@@ -89,7 +92,7 @@ def _class_findings(names: list[str], counts: dict[str, list[int]]) -> Iterator[
         absent = [repr(name) for name, here, there in classes if there and not here]
         if absent:
             yield finding(
-                "severe",
+                "severe" if len(absent) >= ABSENT * len(names) else "warning",
                 f"No {split} text has the label {_these(absent)}, so its figures cannot be measured: find more, "
                 f"or hold out more (--data.{argument}).",
             )

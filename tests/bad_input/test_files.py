@@ -9,7 +9,10 @@ REVIEWS = "text,label\n" + "".join(f"a {'good' if i % 2 else 'bad'} film number 
 FILES = {  # what the file holds -> what the message must name
     "header_only": (b"text,label\n", ["data.csv", "no rows"]),
     "no_label": (REVIEWS.replace("number 5,1", "number 5,").encode(), ["line 7", "--data.drop_incomplete"]),
-    "not_utf8": (REVIEWS.replace("number 5,", "num\xe9ro 5,").encode("latin1"), ["UTF-8", "line 7", "iconv"]),
+    "not_utf8": (
+        REVIEWS.replace("number 5,", "num\xe9ro 5,").encode("latin1"),
+        ["UTF-8", "line 7", "numéro 5", "--data.encoding"],
+    ),
 }
 
 

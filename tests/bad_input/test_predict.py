@@ -25,7 +25,7 @@ PREDICT = [  # option, value, words of the message
     ("input", "x" * 300, "no such file"),
     ("input", "a\0b", "no such file"),
     ("input", "..", "no such file"),
-    ("input", "../latin1.txt", "0xe9", "line 2", "iconv", "--input"),
+    ("input", "../latin1.txt", "0xe9", "line 2", "--encoding, such as cp1252"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),
     ("top_k", "nan", "nan", "int"),

@@ -10,13 +10,13 @@ import torch
 from lightning import LightningModule
 
 from lightning_nlp.data import preparation
-from lightning_nlp.data.cleaning import text_digest
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
     MaskedLanguageModelingDataModule,
     TextClassificationDataModule,
 )
+from lightning_nlp.data.normalize import text_digest
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from tests.data.test_preparation import WORDS
@@ -372,6 +372,7 @@ def test_a_tokenizer_without_mask_token_stops_before_any_work(mlm, sentences, tm
         *(({name: -1}, "at least 0, not -1") for name in ("seed", "split_seed", "min_frequency")),
         *(({name: 2**32}, f"at most {2**32 - 1}, not") for name in ("batch_size", "vocab_size", "seed")),
         ({"streaming": True, "group_column": "who"}, "group_column who is not for a stream"),
+        ({"streaming": True, "encoding": "cp1252"}, "encoding cp1252 is not for a stream: .*iconv"),
     ],
     ids=str,
 )

@@ -73,7 +73,7 @@ def test_hub_splits_of_other_names(monkeypatch, tmp_path, names, read, left_out)
     hub(monkeypatch, **{name: [(name, 1)] for name in names})
     for source in (labelled_source("org/films"), text_source("org/films", cache_dir=tmp_path)):
         expected = {"train": "train"} | read
-        assert source.lines(None) == [
+        assert source.lines() == [
             *(f"{split} is read from the split {name}" for split, name in expected.items()),
             *(f"not used: the split {name}" for name in left_out),
         ]
@@ -90,7 +90,7 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
     assert source.label_names == ("neg", "pos")
     assert [rows(source, split) for split in source.splits] == [[("a", "neg"), ("b", "pos")], [("c", "pos")]]
     assert source.description == "all"
-    assert source.lines(None)[2] == "not used: the split test (without labels it is left to `predict`)"
+    assert source.lines()[2] == "not used: the split test (without labels it is left to `predict`)"
     assert rows(text_source(str(tmp_path / "all"), cache_dir=tmp_path), "test") == [("d", None)]
     assert rows(labelled_source(str(tmp_path / "one"))) == [("a", "neg"), ("b", "pos")]
     make(tmp_path, "other/train.csv", "other/state.json")  # somebody else's state
@@ -109,6 +109,19 @@ def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, exp
     source = labelled_source("org/films")
     assert source.label_names is None
     assert rows(source) == [("a", expected)]
+
+
+def test_words_for_missing_labels_in_a_hub_data_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub(monkeypatch, Value("string"), train=[("a", "None"), ("b", "x")])
+    names = {}
+    for missing in (None, [], ["x"]):
+        source = labelled_source("org/films", missing_labels=missing)
+        names[source.fingerprint] = [source.label_name(row) for row in source.splits["train"]()]
+    assert [*names.values()] == [[None, "x"], ["None", "x"], ["None", None]]
+    hub(monkeypatch, ClassLabel(names=["none", "some"]), train=[("a", 0), ("b", 1)])
+    source = labelled_source("org/films")
+    assert [source.label_name(row) for row in source.splits["train"]()] == ["none", "some"]  # the data say what it is
 
 
 def test_hub_fingerprint(monkeypatch, tmp_path):

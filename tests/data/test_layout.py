@@ -102,7 +102,7 @@ def test_folders_of_one_class_each(tmp_path, names, train):
         assert [label for _, label in rows(source)] == train
         used = {row.text.strip() for split in source.splits for row in source.splits[split]()}
         assert used == {n for n in names if not re.search(r"/\.|\.jpg|\.csv|README", n)}
-    left_out = [line for line in labelled_source(str(tmp_path)).lines(None) if line.startswith("not used")]
+    left_out = [line for line in labelled_source(str(tmp_path)).lines() if line.startswith("not used")]
     assert left_out == ([
         "not used: stray.csv (the name tells no split)", "not used: train/mixed (no texts of a class)",
     ] if "stray.csv" in names else [])  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lightning_nlp.data.columns import Row
-from lightning_nlp.data.readers import read_sentences, read_table
+from lightning_nlp.data.readers import file_format, read_sentences, read_table
 from lightning_nlp.errors import UserError
 
 PAIRS = [("Good, isn't it?", "pos"), ('He said "no"', "neg"), ("two\nlines", "pos"), ("ĝis la revido", "neg")]
@@ -48,6 +48,40 @@ def test_all_tables_give_the_same_rows(tmp_path, name):
     assert [(row.text, row.label) for row in unlabelled] == [(text, None) for text, _ in PAIRS]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.jsonl", "a.json.gz"])
+@pytest.mark.parametrize("form", ["lines", "array", "pretty"])
+def test_json_is_read_by_its_content(tmp_path, name, form):
+    records = [{"text": text, "label": label} for text, label in PAIRS]
+    content = "\n".join(map(json.dumps, records)) if form == "lines" else None
+    content = content or json.dumps(records, indent=4 if form == "pretty" else None)
+    (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith("gz") else content.encode())
+    rows = list(read_table(tmp_path / name, "text", "label"))
+    assert [(row.text, row.label) for row in rows] == PAIRS
+    assert rows[2].where == f"{name}, {'line 3' if form == 'lines' else 'row 2 (from 0)'}"
+
+
+def test_one_object_over_several_lines_and_json_that_is_about_data(tmp_path):
+    (tmp_path / "a.json").write_text('{\n "text": "a film"\n}\n')
+    assert [row.text for row in read_table(tmp_path / "a.json", "text")] == ["a film"]
+    assert [file_format(tmp_path / name) for name in ("dataset_info.json", "state.json")] == [".json", ".json"]
+    (tmp_path / "a.json").write_text('[{"text": "a film"},\n{"te')
+    with pytest.raises(UserError, match=r"The file is not JSON .*line 2.*a\.json"):
+        list(read_table(tmp_path / "a.json", "text"))
+
+
+def test_sentences_that_are_json(tmp_path):
+    (tmp_path / "a.txt").write_text('{"text": "a"}\n{"text": "b"}\n')
+    with pytest.raises(UserError, match=r"looks like JSON, one object a line: name it \.jsonl"):
+        list(read_sentences(tmp_path / "a.txt"))
+
+
+def test_columns_are_told_by_more_than_the_first_record(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "not judged"}\n' + '{"text": "a", "label": "pos"}\n' * 2)
+    assert [row.label for row in read_table(tmp_path / "a.jsonl", "text", "label")] == [None, "pos", "pos"]
+    with pytest.raises(UserError, match=r"no column 'stars' in .*a\.jsonl, line 1, only text, label"):
+        list(read_table(tmp_path / "a.jsonl", "text", "stars"))
+
+
 def test_places(tmp_path):
     write_table(tmp_path / "a.csv", PAIRS)
     # The third text takes two lines, so the fourth row starts on line 6.
@@ -64,7 +98,7 @@ def test_megabyte_fields_crlf_blank_lines_and_header_spaces(tmp_path):
     big = "word " * 250_000
     (tmp_path / "a.csv").write_text(f'text , label\r\n\r\n"{big}",1\r\n\r\nb,2\r\n', newline="")
     rows = list(read_table(tmp_path / "a.csv", "text", "label"))
-    assert rows == [Row(big, "1", "a.csv, line 3"), Row("b", "2", "a.csv, line 5")]
+    assert rows == [Row(big, 1, "a.csv, line 3"), Row("b", 2, "a.csv, line 5")]
 
 
 def test_ragged_rows(tmp_path):

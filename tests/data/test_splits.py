@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from lightning_nlp.data.cleaning import clean_text, text_digest
+from lightning_nlp.data.normalize import clean_text, text_digest
 from lightning_nlp.data.sources import Row, Source, labelled_source, text_source
 from lightning_nlp.data.splits import build_splits, draw
 from lightning_nlp.errors import UserError
@@ -282,7 +282,7 @@ def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):
 @pytest.mark.parametrize(("labels", "expected"), [
     ([10, 9, 2], ["2", "9", "10"]),
     (["10", "9", "2"], ["2", "9", "10"]),
-    ([1, -1, 0], ["-1", "0", "1"]),
+    ([1, -1, -2], ["-2", "-1", "1"]),
     (["pos", "Neg", "neutral"], ["Neg", "neutral", "pos"]),
     (["10", "9", "x"], ["10", "9", "x"]),
 ])  # fmt: skip

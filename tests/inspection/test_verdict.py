@@ -43,6 +43,15 @@ def test_token_findings(changes, deduplicate, expected):
     assert severities(tokens(**changes), deduplicate) == expected
 
 
+def test_rare_means_rare_among_so_many_classes():
+    many = {"class_counts": [24] * 150}
+    facts = tokens(train=many, validation={"class_counts": [3] * 150}, test={"class_counts": [0] * 14 + [3] * 136})
+    assert severities(facts | {"label_names": [f"intent {i}" for i in range(150)]}) == ["warning"]
+    facts["splits"]["train"]["class_counts"] = [4, *[24] * 149]
+    facts["splits"]["test"]["class_counts"] = [0] * 15 + [3] * 135
+    assert severities(facts | {"label_names": [f"intent {i}" for i in range(150)]}) == ["severe", "severe"]
+
+
 def test_data_without_labels():
     facts = tokens(train={"class_counts": None}) | {"label_names": None}
     assert severities(facts) == []

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_nlp.data.cleaning import clean_text
 from lightning_nlp.data.columns import Row
+from lightning_nlp.data.normalize import clean_text
 from lightning_nlp.data.preparation import encode
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.streaming.corpus import Corpus

@@ -127,7 +127,7 @@ def test_folders_tell_the_split_as_they_do_without_a_stream(tmp_path):
     corpus = find_corpus(str(tmp_path))
     assert all_texts(corpus) == TEXTS[:10]
     assert [text for _, text in corpus.rows("test", 0)] == TEXTS[10:14]
-    lines = stream_source(corpus, {"validation": 2, "test": 2}, 4).lines(None)
+    lines = stream_source(corpus, {"validation": 2, "test": 2}, 4).lines()
     assert lines[0] == "train is read from default/train/0000.parquet"
     assert lines[2] == "not used: notes.parquet (the name tells no split)"
 
@@ -150,7 +150,7 @@ def test_splits_of_other_names_of_a_data_set(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset_builder", lambda name: builder)
     corpus = find_corpus("org/name")
     assert [text for _, text in corpus.rows("validation", 0)] == ["dev_b"]
-    assert stream_source(corpus, {"validation": 2, "test": 2}, 4).lines(None) == [
+    assert stream_source(corpus, {"validation": 2, "test": 2}, 4).lines() == [
         "train is read from the split train",
         "validation is read from the split dev_b",
         "not used: the split more (the name tells no split)",

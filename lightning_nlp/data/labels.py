@@ -1,0 +1,66 @@
+"""What labels may mean that nobody can know but the user: missing ones, one class in two spellings, several in one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain, islice
+
+from lightning_nlp.errors import UserError
+
+# What stands for a label that is not known, in any case, unless `missing_labels` names others.
+MISSING = (*("nan", "none", "null", "na", "n/a", "n.a.", "<na>", "#n/a", "#na"), *("?", "-", "--", "\u2013", "\u2014"))
+SHOWN = 10
+_MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
+
+
+def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
+    """Raise a UserError if -1 stands beside 0, 1, ...: it may be a missing label, or the third of three opinions.
+
+    Args:
+        known: The labels.
+        missing: Words that were taken as missing.
+    """
+    others = {*known} - {"-1"}
+    if "-1" in known and others == {*map(str, range(len(others)))}:
+        words = json.dumps([-1, *missing], ensure_ascii=False)
+        raise UserError(
+            f"The label -1 stands beside 0 to {len(others) - 1}: if it means that a label is missing, give "
+            f"--data.missing_labels '{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels "
+            "'[]'."
+        )
+
+
+def label_notes(counts: Counter[str]) -> list[str]:
+    """What may be wrong with labels, a line each.
+
+    Args:
+        counts: How many rows have each of them.
+    """
+    notes, alike = list[str](), dict[str, dict[str, int]]()
+    for label, number in counts.items():
+        bare = (label[0] + _MARKS.sub("", label[1:])).casefold().lstrip("0")
+        alike.setdefault(bare, {})[label] = number
+    if several := [numbered(spellings) for spellings in alike.values() if len(spellings) > 1]:
+        notes.append(f"Classes differ in case, marks or zeros alone: {'; '.join(several)}. Correct those that are one.")
+    for mark in "|;,":
+        parts = Counter(chain.from_iterable({*label.split(mark)} for label in counts))
+        joined = {name: n for name, n in counts.items() if mark in name and min(parts[p] for p in name.split(mark)) > 1}
+        if joined:
+            notes.append(
+                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: each is a class of "
+                "its own here, since a text has one label."
+            )
+    return notes
+
+
+def numbered(counts: dict[str, int]) -> str:
+    """Labels with the number of their rows.
+
+    Args:
+        counts: The numbers.
+    """
+    shown = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
+    return shown + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")
