@@ -37,7 +37,7 @@ WORKERS_PER_CORE = 8  # more than that wait for each other
 # Which arguments do what; all that are in none of these say where the texts are, or how they are tokenized.
 SAMPLES = ("max_train_samples", "max_val_samples", "max_test_samples")
 CLEANING = ("clean", "deduplicate", "val_fraction", "test_fraction", *SAMPLES, "split_seed")
-TRAINING = ("vocab_size", "min_frequency", "limit_alphabet", "lowercase")
+TRAINING = ("tokenizer_model", "vocab_size", "min_frequency", "limit_alphabet", "lowercase")
 MASKING = ("mlm_probability", "mask_token_prob", "random_token_prob")
 BATCHING = (
     *("batch_size", "eval_batch_size", "tokens_per_batch", "packing", "num_workers", "seed", "cache_dir"),

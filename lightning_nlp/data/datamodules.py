@@ -66,6 +66,8 @@ class TextClassificationDataModule(TextDataModule):
         max_train_samples: Train on so many examples only, those with the smallest hashes. Null takes all.
         max_val_samples: Validate on so many examples only.
         max_test_samples: Test on so many examples only.
+        tokenizer_model: What is trained without a `tokenizer`: `wordpiece`, or `bpe` of bytes, to which nothing is
+            unknown, for source code and scripts without spaces.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         limit_alphabet: The most single characters that such a tokenizer keeps. Null goes by the texts (see
@@ -102,6 +104,7 @@ class TextClassificationDataModule(TextDataModule):
         max_train_samples: int | None = None,
         max_val_samples: int | None = None,
         max_test_samples: int | None = None,
+        tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece",
         vocab_size: int = 30_000,
         min_frequency: int = 2,
         limit_alphabet: int | None = None,
@@ -196,6 +199,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         tokenizer_samples: Texts of a stream that its tokenizer is trained on.
         max_tokens: End the training after about so many tokens of training, padding not counted: whole steps, by the
             mean of a batch. Learning rate and validations are laid out by it. Null sets no such end.
+        tokenizer_model: What is trained without a `tokenizer`: `wordpiece`, or `bpe` of bytes, to which nothing is
+            unknown, for source code and scripts without spaces.
         vocab_size: The most entries of a tokenizer that is trained here.
         min_frequency: How often a pair must occur to be merged by such a tokenizer.
         limit_alphabet: The most single characters that such a tokenizer keeps. Null goes by the texts (see
@@ -240,6 +245,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         shuffle_rows: int = 50_000,
         tokenizer_samples: int = 500_000,
         max_tokens: int | None = None,
+        tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece",
         vocab_size: int = 50_000,
         min_frequency: int = 2,
         limit_alphabet: int | None = None,

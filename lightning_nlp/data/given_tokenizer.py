@@ -31,7 +31,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     around a text where nothing puts them there.
 
     Args:
-        name: A folder with a `tokenizer.json`, or with a `vocab.txt` alone, or a Hub id.
+        name: A Hub id, or a folder with a `tokenizer.json`, or with a vocabulary alone: `vocab.txt`, or `vocab.json` and
+            `merges.txt`.
 
     Returns:
         The tokenizer, with a padding token.
@@ -86,10 +87,12 @@ def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
 
 
 def _open(folder: Path) -> Any:
-    from transformers import AutoTokenizer, BertTokenizer
+    from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizer
 
-    vocabulary = folder / "vocab.txt"
-    if vocabulary.is_file() and not any(folder.glob("*.json")):  # nothing says whose it is, and BERT's is the usual one
+    vocabulary, settings = folder / "vocab.txt", {path.name for path in folder.glob("*.json")}
+    if settings == {"vocab.json"}:  # with merges.txt; nothing says whose they are, and RoBERTa's are the usual ones
+        return RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    if vocabulary.is_file() and not settings:
         words = vocabulary.read_text(encoding="utf-8").split()
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)

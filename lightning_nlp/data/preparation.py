@@ -21,6 +21,7 @@ from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.data.rows import TokenRows
 from lightning_nlp.data.sources import Source
 from lightning_nlp.data.splits import build_splits
+from lightning_nlp.data.subwords import train_bpe
 from lightning_nlp.data.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import tokenizer_hash
@@ -65,7 +66,7 @@ def prepare_tokens(
         cache_dir: Where caches lie.
         cleaning: Arguments of `build_splits`.
         tokenizer: The tokenizer; None trains one on the training texts.
-        training: Arguments of `train_wordpiece`, used when `tokenizer` is None.
+        training: Arguments of `train_wordpiece` or `train_bpe`, and which (`tokenizer_model`), without a `tokenizer`.
         max_length: The most tokens of an example, special tokens included.
         truncation: How long texts are cut; None splits them.
         own: The folder that a run began with, as for `cached_folder`.
@@ -88,7 +89,7 @@ def prepare_tokens(
         work_dir = folder / "texts"
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **cleaning)
-        used = tokenizer or train_wordpiece(TextColumn(splits["train"]), max_length=max_length, **training)
+        used = tokenizer or _train(TextColumn(splits["train"]), max_length=max_length, **training)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
@@ -109,6 +110,13 @@ def prepare_tokens(
         shutil.rmtree(work_dir, ignore_errors=True)
 
     return cached_folder(cache_dir, key, build, own)
+
+
+def _train(texts: TextColumn, *, tokenizer_model: str = "wordpiece", **options: Any) -> PreTrainedTokenizerFast:
+    if tokenizer_model == "wordpiece":
+        return train_wordpiece(texts, **options)
+    options.pop("limit_alphabet", None)  # of bytes there are 256
+    return train_bpe(texts, **options)
 
 
 def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> Iterator[str]:

@@ -25,7 +25,6 @@ PREDICT = [  # option, value, words of the message
     ("input", "x" * 300, "no such file"),
     ("input", "a\0b", "no such file"),
     ("input", "..", "no such file"),
-    ("input", "../latin1.txt", "0xe9", "line 2", "--encoding, such as cp1252"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),
     ("top_k", "nan", "nan", "int"),
@@ -42,7 +41,6 @@ PREDICT = [  # option, value, words of the message
 )
 def test_predict(option, value, words, cls_run, tmp_path):
     (tmp_path / "in.txt").write_text("a good film\n", encoding="utf-8")
-    (tmp_path / "latin1.txt").write_bytes(b"ok\ncaf\xe9\n")
     (tmp_path / "twice.csv").write_text("text,text\na,b\n", encoding="utf-8")
     given = {"run": str(cls_run), "input": "../twice.csv" if option == "text_column" else "../in.txt"}
     given |= {"output": "out.jsonl", option: value}

@@ -7,7 +7,7 @@ from transformers import BertConfig, PreTrainedTokenizerFast
 from lightning_nlp.data.given_tokenizer import load_tokenizer, warn_of_case
 from lightning_nlp.data.preparation import encode, special_frame
 from lightning_nlp.errors import UserError
-from tests.data.test_preparation import bert_like, roberta_like
+from tests.data.test_preparation import TEXTS, bert_like, roberta_like
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "la", "Reĝo", "##j", "a", "b"]
 
@@ -25,6 +25,13 @@ def test_a_vocabulary_alone_is_read_as_berts(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
     tokenizer = load_tokenizer(str(tmp_path))
     assert tokenizer("la Reĝo")["input_ids"] == [2, 5, 6, 3], "it has capitals, so it is a cased one"
+
+
+def test_words_and_merges_alone_are_read_as_robertas(tmp_path):
+    roberta_like().backend_tokenizer.model.save(str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"vocab.json", "merges.txt"}
+    text = TEXTS[1]
+    assert load_tokenizer(str(tmp_path))(text)["input_ids"] == roberta_like()(text)["input_ids"]
 
 
 def test_special_tokens_of_the_usual_names_are_found_among_the_words(tmp_path):
