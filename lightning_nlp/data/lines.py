@@ -83,11 +83,7 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def open_zstd(file: Any) -> Any:
-    """Read what zstd has packed; Arrow notices where such a file was cut, which the usual Python library does not.
-
-    Args:
-        file: A path, or an open file.
-    """
+    """Read what zstd has packed, at a path or in an open file; Arrow notices where it was cut, unlike others."""
     import pyarrow as pa
 
     return pa.input_stream(file, compression="zstd")

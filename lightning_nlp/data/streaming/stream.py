@@ -44,7 +44,6 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
         description=corpus.description,
         fingerprint=hashlib.sha256(json.dumps([corpus.fingerprint, held_out, sample]).encode()).hexdigest(),
         splits=splits,
-        label_names=None,
         labelled=False,
         files=corpus.files,
     )
