@@ -63,9 +63,9 @@ def lost_workers() -> Iterator[None]:
 class ResumableLoader:
     """A `DataLoader` over a `BatchPlan` that Lightning restores in the middle of an epoch.
 
-    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves and
-    restores a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of batches handed
-    out, and how the plan lays out batches, for a training that goes on with other ones.
+    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves
+    and restores a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of
+    batches handed out, and how the plan lays out batches, for a training that goes on with other ones.
 
     It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
 

@@ -16,19 +16,19 @@ SLACK = 500  # an epoch has one batch in so many more than epoch 0 needs: room f
 class TokenBudget:
     """An epoch's batches, none of which holds more than `tokens` tokens, padding counted.
 
-    Training batches are filled from shuffled windows of similar length, and differ from epoch to epoch. Yet their
-    number is the same in each: Lightning asks for it once, and the learning rate's schedule is laid out by it. What
-    an epoch needs fewer is made up by halving its largest batches; where one needs more, it is filled anew from
-    larger windows, the fewer batches the larger they are.
+    Training batches are filled from shuffled windows of similar length, and differ from epoch to epoch. Yet
+    their number is the same in each: Lightning asks for it once, and the learning rate's schedule is laid out
+    by it. What an epoch needs fewer is made up by halving its largest batches; where one needs more, it is
+    filled anew from larger windows, the fewer batches the larger they are.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
         packed: Whether batches have no padding; otherwise rows are padded to the longest, rounded up.
         shuffle: True for training (differs by epoch), False for evaluation (longest first).
-        window_batches: Examples for so many batches are sorted by length among themselves. 0 fills packed batches
-            in random order.
-        multiple_of: Round the number of batches up to a multiple of this, for as many processes; where examples are
-            too few, some batches are empty.
+        window_batches: Examples for so many batches are sorted by length among themselves. 0 fills packed
+            batches in random order.
+        multiple_of: Round the number of batches up to a multiple of this, for as many processes; where
+            examples are too few, some batches are empty.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class TokenBudget:
 def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
     """Cut an order into windows of so many examples, each sorted by length, the longest first.
 
-    Random order among equals (a stable sort of what is shuffled) keeps short sentences from always meeting again.
+    A stable sort of a shuffled order keeps short sentences from always meeting again.
     """
     windows = np.array_split(order, np.arange(window, len(order), window))
     return [part[np.argsort(-lengths[part], kind="stable")] for part in windows]

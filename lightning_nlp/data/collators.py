@@ -39,8 +39,8 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
     """Lay n arrays of token ids end to end, T in all, without padding.
 
     Returns:
-        `input_ids` (1, T) and `position_ids` (1, T), counting from 0 in each sequence, both int64; `cu_seqlens`
-        (n + 1,) int32, where each sequence begins and the last ends; `max_seqlen`, the length of the longest.
+        `input_ids` (1, T) and `position_ids` (1, T), counting from 0 in each sequence, both int64;
+        `cu_seqlens` (n + 1,) int32, where each sequence begins and the last ends; `max_seqlen`, the longest.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     ends = np.cumsum(lengths)
@@ -97,8 +97,8 @@ def mask_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Choose the tokens that the model must predict, and hide them (BERT, Devlin et al. 2019, section 3.1).
 
-    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is. Special tokens,
-    padding among them, are never chosen.
+    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is. Special
+    tokens, padding among them, are never chosen.
 
     Args:
         input_ids: Token ids of any shape.
@@ -162,9 +162,9 @@ def collate_mlm(
         masking: Keyword arguments of `mask_tokens`.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what `packed_batch`
-        gives. `masked` in both: where the masked tokens are, counted through the rows, so that nobody asks the
-        device for it.
+        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what
+        `packed_batch` gives. `masked` in both: where the masked tokens are, counted through the rows, so that
+        nobody asks the device for it.
     """
     sequences, indices = examples["input_ids"], examples["index"]
     if packed:

@@ -18,9 +18,9 @@ from lightning_nlp.hub_client import be_patient
 def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
     """Download a Leipzig tar.gz and unpack its sentences, once; later calls need no network.
 
-    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by the
-    next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so that
-    processes do not collide.
+    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
+    the next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so
+    that processes do not collide.
 
     Args:
         max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
@@ -29,8 +29,8 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 <<
         The folder with the `*-sentences.txt` of the archive, and nothing else.
 
     Raises:
-        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or without
-            sentences.
+        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or
+            without sentences.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:

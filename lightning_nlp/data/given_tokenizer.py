@@ -27,14 +27,11 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Load a tokenizer from a folder or the Hub.
 
-    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS] and [SEP]
-    around a text where nothing puts them there.
+    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS]
+    and [SEP] around a text where nothing puts them there.
 
     Args:
         name: A folder with a `tokenizer.json`, or with a `vocab.txt` alone, or a Hub id.
-
-    Returns:
-        The tokenizer, with a padding token.
 
     Raises:
         UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.
@@ -68,12 +65,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 
 def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Say so where capitals are lowered that the vocabulary has: such words are never found.
-
-    Args:
-        tokenizer: As it was loaded.
-        name: Where from.
-    """
+    """Say so where capitals are lowered that the vocabulary has: such words are never found."""
     normalizer = tokenizer.backend_tokenizer.normalizer
     special = set(tokenizer.all_special_tokens)
     capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
@@ -89,7 +81,7 @@ def _open(folder: Path) -> Any:
     from transformers import AutoTokenizer, BertTokenizer
 
     vocabulary = folder / "vocab.txt"
-    if vocabulary.is_file() and not any(folder.glob("*.json")):  # nothing says whose it is, and BERT's is the usual one
+    if vocabulary.is_file() and not any(folder.glob("*.json")):  # nothing says whose: BERT's is usual
         words = vocabulary.read_text(encoding="utf-8").split()
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)
@@ -97,7 +89,7 @@ def _open(folder: Path) -> Any:
 
 
 def _put_frame(tokenizer: Any, name: str) -> None:
-    """Let a tokenizer that puts nothing around a text put [CLS] and [SEP] there, where a head looks."""
+    """Put [CLS] and [SEP] around texts, where a head looks, if the tokenizer puts nothing there."""
     from tokenizers import processors
 
     backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token

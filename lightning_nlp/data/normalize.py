@@ -8,7 +8,7 @@ import unicodedata
 
 # For folded white space. The repeat is bounded: without that, many "<br " in a row take quadratic time.
 _BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
-# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them: no UTF-8 holds them.
+# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 MOST_MARKS = 30
 _LONG_ROW = re.compile("[^\x00-\u02ff]{31}")  # found fast, and hardly ever in languages with spaces
@@ -19,9 +19,9 @@ def clean_text(text: str) -> str:
     r"""Normalise a text: markup for line breaks, white space, control characters, Unicode.
 
     Returns:
-        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it holds a line
-        break, one "\n", without control characters and outer white space, in Unicode's form NFC, with 30 combining
-        marks in a row at most, as Unicode's stream-safe format has it (no language has more than a few).
+        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it
+        holds a line break, one "\n", without control characters and outer white space, in Unicode's form NFC,
+        with 30 combining marks in a row at most, as Unicode's stream-safe format has it.
     """
     # Composed before the pattern counts characters: a second cleaning finds what the first one found.
     text, breaks = _BREAK.subn("\n", fold(text))

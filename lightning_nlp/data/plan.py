@@ -12,8 +12,8 @@ from lightning_nlp.data.budget import TokenBudget, halve_largest, sort_windows
 
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
-# Batches of one window are sorted by length among themselves: large enough that a batch has hardly any padding,
-# small enough that its examples stay a random draw. The figure is the HF Trainer's, so that the two compare.
+# Batches of one window are sorted by length among themselves: large enough that a batch has hardly any
+# padding, small enough that its examples stay a random draw. It is the HF Trainer's, so that the two compare.
 WINDOW_BATCHES = 50
 
 
@@ -22,9 +22,9 @@ def training_batches(
 ) -> list[np.ndarray]:
     """Group examples of similar length into batches, differently in each epoch.
 
-    The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at most
-    one, so that no step is taken on a crumb. The batches come in random order, but the longest first: if memory is
-    short, the run fails in its first step and not after an hour.
+    The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at
+    most one, so that no step is taken on a crumb. The batches come in random order, but the longest first: if
+    memory is short, the run fails in its first step and not after an hour.
 
     Args:
         lengths: (examples,) lengths in tokens.
@@ -58,22 +58,22 @@ def number_of_batches(examples: int, batch_size: int) -> int:
 class BatchPlan(Sampler[BatchKey]):
     """The batches of an epoch for one process, as keys for `Batches`.
 
-    Under DDP a global batch of `batch_size * world_size` examples is dealt out to the processes, so each has the
-    same number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Of batches
-    filled to a number of tokens, a step has `world_size`. Where a step has too few examples for all processes, some
-    get an empty key; `Batches` turns it into a filler without labels.
+    Under DDP a global batch of `batch_size * world_size` examples is dealt out to the processes, so each has
+    the same number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Of
+    batches filled to a number of tokens, a step has `world_size`. Where a step has too few examples for all
+    processes, some get an empty key; `Batches` turns it into a filler without labels.
 
     Lightning finds the plan as `loader.sampler` and calls `set_epoch`.
 
-    A training that goes on in the middle of an epoch with another number of processes, or other sizes, has the
-    examples that are left in new batches: each is still seen exactly once.
+    A training that goes on in the middle of an epoch with another number of processes, or other sizes, has
+    the examples that are left in new batches: each is still seen exactly once.
 
     Args:
         lengths: (examples,) lengths in tokens.
         batch_size: Examples a process and batch.
         shuffle: True for training (differs by epoch), False for evaluation (longest first).
-        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a multiple of
-            `world_size` of them.
+        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a
+            multiple of `world_size` of them.
         accumulate: Batches an optimizer step, which such a new beginning must be a multiple of.
     """
 
@@ -138,8 +138,8 @@ class BatchPlan(Sampler[BatchKey]):
         """Go on from what `position` gave, in its epoch, be it with other processes or sizes.
 
         Returns:
-            How many batches of that epoch count as done: as many as were handed out, or more or fewer if the rest
-            is laid out anew.
+            How many batches of that epoch count as done: as many as were handed out, or more or fewer if the
+            rest is laid out anew.
         """
         self._began, self._start, self._rest = position, position["handed_out"], None
         same = position.get("layout", self.layout) == self.layout

@@ -77,9 +77,9 @@ def labelled_source(
     """Find and hash labelled texts; their rows are not read yet.
 
     Args:
-        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files or
-            folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the Hub, or
-            "demo". What exists locally wins over the Hub.
+        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files
+            or folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the
+            Hub, or "demo". What exists locally wins over the Hub.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
         missing_labels: What stands for a missing label; None for `MISSING`.
 
@@ -132,9 +132,9 @@ def text_source(
     """Find (or download) and hash texts without labels; their rows are not read yet.
 
     Args:
-        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or JSONL
-            file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the Hub, the
-            http(s) address of a Leipzig tar.gz, or "demo". None is the Leipzig corpus epo_literature_2011_300K.
+        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or
+            JSONL file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the
+            Hub, the http(s) address of a Leipzig tar.gz, or "demo". None is `LEIPZIG_ESPERANTO`.
 
     Raises:
         UserError: If `path` names nothing, or if the download fails.

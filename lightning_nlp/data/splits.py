@@ -1,7 +1,7 @@
 """Train, validation and test out of one source: what is held out, and which samples are kept.
 
-A text's part follows from `split_seed` and the text alone, or from its group: a keyed hash against a fixed bound.
-So rows that come, go or change places move no other text, copies fall together, and parts have roughly their sizes.
+A text's part follows from `split_seed` and the text alone, or from its group: a keyed hash against a fixed
+bound. So rows that come, go or change places move no other text, copies fall together, and sizes are rough.
 """
 
 from __future__ import annotations
@@ -54,28 +54,29 @@ def build_splits(
 ) -> tuple[dict[str, Dataset], list[str] | None, CleaningCounts]:
     """Read a source into train, validation and test.
 
-    A test split in the data stays as it is but for cleaning. What stands in it is dropped from validation and train,
-    what stands in validation is dropped from train, and so are repeats within train; where rows have groups, those
-    whose group stands there are too. A split that the data lacks is then drawn from train, and at last the samples.
+    A test split in the data stays as it is but for cleaning. What stands in it is dropped from validation and
+    train, what stands in validation is dropped from train, and so are repeats within train; where rows have
+    groups, those whose group stands there are too. A split that the data lacks is then drawn from train, then
+    the samples.
 
     Args:
         work_dir: Where the Arrow files are written; they must stay while the data sets are used.
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or that stand in another split; otherwise they are only counted.
-        val_fraction: The probability of each text of train to be held out if the data has no validation split. If
-            chance leaves none, the one with the smallest hash is.
+        val_fraction: The probability of each text of train to be held out if the data has no validation
+            split. If chance leaves none, the one with the smallest hash is.
         test_fraction: The same for test, before validation is drawn from the rest.
         max_train_samples: Keep so many examples of train, those with the smallest hashes. None keeps all.
         max_val_samples: The same for validation.
         max_test_samples: The same for test.
 
     Returns:
-        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for labelled
-        sources, `label` (int64); the labels in the order of their ids, or None; and what was counted.
+        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for
+        labelled sources, `label` (int64); the labels in the order of their ids, or None; and the counts.
 
     Raises:
-        UserError: If an argument is out of its range, rows are incomplete, a split ends up empty, or its labels
-            cannot be used.
+        UserError: If an argument is out of its range, rows are incomplete, a split ends up empty, or its
+            labels cannot be used.
     """
     from datasets import Dataset
 
