@@ -193,7 +193,6 @@ class TextDataModule(LightningDataModule):
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
-        """The counts and names beside the token ids of `prepare_tokens`."""
         return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
     def setup(self, stage: str | None = None) -> None:

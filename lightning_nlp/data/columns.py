@@ -92,14 +92,11 @@ def as_text(value: Any, where: str) -> str:
 
 
 def as_label(value: Any, where: str) -> str | int | None:
-    """A cell as a label, the same in all formats.
+    """A cell as a label, the same in all formats; raises a UserError for what is no class.
 
     Returns:
         None where it is empty; an int for a whole number, be it 1, 1.0 or "1.0"; else a string in one form,
         without what nobody sees. What else may mean that it is missing is told from all labels.
-
-    Raises:
-        UserError: If it is no class.
     """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -248,23 +248,15 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         cache_dir: str = DEFAULT_CACHE,
     ) -> None:
         super().__init__({name: value for name, value in locals().items() if name not in ("self", "__class__")})
-        for name, value in (
-            ("mlm_probability", mlm_probability),
-            ("mask_token_prob", mask_token_prob),
-            ("random_token_prob", random_token_prob),
-            ("mask_token_prob + random_token_prob", mask_token_prob + random_token_prob),
-        ):
+        self._masking = {name: self._arguments[name] for name in MASKING}
+        both = {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
+        for name, value in (self._masking | both).items():
             if not 0 <= value <= 1 or (name == "mlm_probability" and value == 0):
                 raise UserError(
                     f"--data.{name} is a share of tokens and must lie in [0, 1] (the first above 0), not {value}."
                 )
-        for name, number in (
-            ("max_tokens", max_tokens),
-            ("shuffle_rows", shuffle_rows),
-            ("tokenizer_samples", tokenizer_samples),
-            ("max_val_samples", max_val_samples),
-            ("max_test_samples", max_test_samples),
-        ):
+        for name in ("max_tokens", "shuffle_rows", "tokenizer_samples", "max_val_samples", "max_test_samples"):
+            number = self._arguments[name]
             if number is not None and number < 1:
                 raise UserError(f"--data.{name} must be at least 1, not {number}.")
         if streaming and max_train_samples is not None:
@@ -288,7 +280,6 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         self._text_column = text_column
         if streaming:
             self._cleaning |= {"max_val_samples": None, "max_test_samples": None}  # the stream sees to them
-        self._masking = {name: self._arguments[name] for name in MASKING}
 
     @cached_property
     def _corpus(self) -> Corpus:

@@ -16,7 +16,7 @@ from lightning_nlp.hub_client import be_patient
 
 
 def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
-    """Download a Leipzig tar.gz and unpack its sentences, once; later calls need no network.
+    """The folder with the `*-sentences.txt` of a Leipzig tar.gz alone, downloaded and unpacked once.
 
     An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
     the next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so
@@ -24,9 +24,6 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 <<
 
     Args:
         max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
-
-    Returns:
-        The folder with the `*-sentences.txt` of the archive, and nothing else.
 
     Raises:
         UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or

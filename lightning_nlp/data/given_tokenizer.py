@@ -25,13 +25,10 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """Load a tokenizer from a folder or the Hub.
+    """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json`, or with a `vocab.txt` alone.
 
     What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS]
     and [SEP] around a text where nothing puts them there.
-
-    Args:
-        name: A folder with a `tokenizer.json`, or with a `vocab.txt` alone, or a Hub id.
 
     Raises:
         UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.

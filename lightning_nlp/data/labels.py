@@ -17,11 +17,7 @@ _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
-    """Raise a UserError if -1 stands beside 0, 1, ...: it may be a missing label, or the third of three opinions.
-
-    Args:
-        missing: Words that were taken as missing.
-    """
+    """Raise a UserError if -1 stands beside 0, 1, ...: one of three opinions, or missing as `missing` are."""
     others = {*known} - {"-1"}
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)

@@ -14,8 +14,8 @@ from typing import Any
 
 from lightning_nlp.errors import UserError
 
-# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than one; gzip
-# makes text 3 to 10 times smaller, text that repeats itself 50 times, and nothing but zeros 1000 times.
+# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than one;
+# gzip makes text 3 to 10 times smaller, text that repeats itself 50 times, and nothing but zeros 1000 times.
 MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20

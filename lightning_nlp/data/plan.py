@@ -20,7 +20,7 @@ WINDOW_BATCHES = 50
 def training_batches(
     lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, number: int | None = None
 ) -> list[np.ndarray]:
-    """Group examples of similar length into batches, differently in each epoch.
+    """The row numbers of batches of similar length, each example in exactly one, differently in each epoch.
 
     The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at
     most one, so that no step is taken on a crumb. The batches come in random order, but the longest first: if
@@ -30,9 +30,6 @@ def training_batches(
         lengths: (examples,) lengths in tokens.
         batch_size: The most examples in a batch.
         number: How many batches, if more than they need.
-
-    Returns:
-        Arrays of row numbers; each example is in exactly one.
     """
     rng = np.random.default_rng([seed, epoch])
     windows = sort_windows(lengths, rng.permutation(len(lengths)), batch_size * WINDOW_BATCHES)
@@ -137,24 +134,21 @@ class BatchPlan(Sampler[BatchKey]):
     def go_on(self, position: dict[str, Any]) -> int:
         """Go on from what `position` gave, in its epoch, be it with other processes or sizes.
 
-        Returns:
-            How many batches of that epoch count as done: as many as were handed out, or more or fewer if the
-            rest is laid out anew.
+        It returns how many batches of that epoch count as done: other than were handed out if the rest is
+        laid out anew.
         """
         self._began, self._start, self._rest = position, position["handed_out"], None
+        earlier = position.get("earlier")
         same = position.get("layout", self.layout) == self.layout
-        if "earlier" in position:
-            same = same and position["accumulate"] == self.accumulate
-        if same and "earlier" not in position:
-            return self._start
-        if same:
-            self.go_on(position["earlier"])
-            self._began, self._start = position["earlier"], position["handed_out"]
+        if same and position.get("accumulate", self.accumulate) == self.accumulate:
+            if earlier is not None:
+                self.go_on(earlier)
+                self._began, self._start = earlier, position["handed_out"]
             return self._start
         before = self._laid_out(position)
-        if "earlier" in position:
+        if earlier is not None:
             before.accumulate = position["accumulate"]
-            before.go_on(position["earlier"])
+            before.go_on(earlier)
         before.set_epoch(position["epoch"])
         left = [rows for step in before.steps()[position["handed_out"] :] for rows in step]
         steps = self._steps_for(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *left])), position["epoch"])

@@ -88,14 +88,8 @@ def prepare_tokens(
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
-            facts[name] = write_tokens(
-                splits[name],
-                folder / f"{name}.arrow",
-                used,
-                max_length=max_length,
-                truncation=truncation,
-                description=f"Tokenizing {name}",
-            )
+            path = folder / f"{name}.arrow"
+            facts[name] = write_tokens(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
                 facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
         facts["cleaning"] += list(odd_texts(used, folder, facts, given=tokenizer is not None))
@@ -238,13 +232,11 @@ def write_tokens(
     *,
     max_length: int,
     truncation: Truncation | None,
-    description: str,
 ) -> dict[str, int]:
     """Tokenize a split as `encode` does into an Arrow stream: `input_ids`, lists of int32, and other columns as int64.
 
     Args:
         split: A column `text`, and whole numbers: `hash` and, for labelled data, `label`.
-        description: The progress bar's text.
 
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts
@@ -256,7 +248,8 @@ def write_tokens(
     others = [name for name in split.column_names if name != "text"]
     backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    bar = tqdm(total=len(split), desc=description, unit=" texts", disable=None)  # None: on a terminal only
+    # disable=None: on a terminal only
+    bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
     with write_token_ids(path, others) as write, bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]

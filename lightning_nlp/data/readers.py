@@ -47,9 +47,6 @@ def read_table(
 ) -> Iterator[Row]:
     """Read a CSV, TSV, JSON or parquet file row by row; all but parquet may be compressed (`.gz`, `.zst`).
 
-    Yields:
-        Rows; a missing text is "", a missing label None.
-
     Raises:
         UserError: If the file cannot be read, is empty or malformed, or lacks a column.
     """
@@ -108,9 +105,8 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
     records = _json_records(path, columns["text"], encoding)
     head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
     if head:
-        check_columns(
-            columns, dict.fromkeys(chain.from_iterable(record for _, record in head)), f"{path}, {head[0][0]}"
-        )
+        keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
+        check_columns(columns, keys, f"{path}, {head[0][0]}")
     for place, record in chain(head, records):
         yield place, [record.get(column) for column in columns.values()]
 

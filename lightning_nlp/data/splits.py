@@ -27,11 +27,7 @@ Parts = dict[str, tuple[str, np.ndarray]]  # for each split the split of the dat
 def draw(digests: bytes, split_seed: int) -> np.ndarray:
     """A number for each text in each split: it is held out where that is small, and so are samples taken.
 
-    Args:
-        digests: Of the texts, or of their groups: 16 bytes each (see `text_digest`).
-
-    Returns:
-        (texts, 3) uint64, a column for each of `SPLITS`.
+    From digests of texts or groups, 16 bytes each, it makes (texts, 3) uint64, a column for each of `SPLITS`.
     """
     key, size = split_seed.to_bytes(8, "little"), 8 * len(SPLITS)
     each = (digests[i : i + 16] for i in range(0, len(digests), 16))

@@ -33,8 +33,8 @@ def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) ->
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     """Refuse data that a checkpoint must not meet; with other data than its own, say what has changed.
 
-    A training goes on with the same training texts alone, in the same order: its place, schedule and steps are
-    theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
+    A training goes on with the same training texts alone, in the same order: its place, schedule and steps
+    are theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
 
     Args:
         then: What the checkpoint was trained on; None if it does not say so.

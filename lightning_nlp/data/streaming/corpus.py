@@ -136,12 +136,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     return replace(corpus, leipzig=leipzig)
 
 
-def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
-    return open_zstd(file)
-
-
 # `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
-fsspec.compression.register_compression("zstd", _open_zstd, "zst", force=True)
+fsspec.compression.register_compression("zstd", lambda file, *_, **__: open_zstd(file), "zst", force=True)
 
 
 @cache
