@@ -264,7 +264,7 @@ class TextDataModule(LightningDataModule):
         return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
 
     def part(self, split: str) -> str | None:
-        """How much of a split is read, where the Trainer's limits cut it: "75 of 300 texts"; None if all is."""
+        """How much of a split the Trainer's limits leave, such as "75 of 300 texts"; None if all is read."""
         if split == "train":
             number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
             what = "batches an epoch"

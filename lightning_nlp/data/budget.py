@@ -135,7 +135,7 @@ def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np
 
 
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
-    """Put each example, in the order given, in the batch of at most `room` tokens that it fills best, or a new one.
+    """Put each example, in this order, in the batch that it fills best, up to `room` tokens, or in a new one.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `room`.

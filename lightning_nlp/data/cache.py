@@ -83,7 +83,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What a cleaner, a copy broken off or a bad disk did to a folder of `cached_folder`; None if all is there."""
+    """What a cleaner, a copy broken off or a bad disk did to a `cached_folder`; None if all is there."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:

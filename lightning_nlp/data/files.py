@@ -70,7 +70,7 @@ def local_path(path: str) -> Path:
 
 
 def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """A name below `root`, or those of all files in that folder; hidden ones and circles of links stay closed."""
+    """A name below `root`, or all files in that folder; hidden ones and circles of links stay closed."""
     folder = root / start
     if not folder.is_dir():
         yield start

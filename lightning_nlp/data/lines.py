@@ -83,7 +83,7 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def open_zstd(file: Any) -> Any:
-    """Read what zstd has packed, at a path or in an open file; Arrow notices where it was cut, unlike others."""
+    """Unpack a path or an open file; Arrow notices where it was cut, which the usual library does not."""
     import pyarrow as pa
 
     return pa.input_stream(file, compression="zstd")

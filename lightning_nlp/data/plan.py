@@ -210,7 +210,7 @@ class BatchPlan(Sampler[BatchKey]):
         return [[batch[rank::world] for rank in range(world)] for batch in batches]
 
     def batches(self) -> list[np.ndarray]:
-        """The row numbers of this process's batches of the whole epoch; of those before `start`, maybe none."""
+        """The row numbers of this process's batches of the epoch; of those before `start`, maybe none."""
         return [step[self.rank] if step else np.empty(0, dtype=np.int64) for step in self.steps()]
 
     def __iter__(self) -> Iterator[BatchKey]:

@@ -138,7 +138,7 @@ def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """The first `room` of token ids without specials; with `head_tail` a quarter of them is, the rest from the end."""
+    """The first `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
     if len(ids) <= room:
         return ids
     if truncation == "head":
@@ -233,7 +233,7 @@ def write_tokens(
     max_length: int,
     truncation: Truncation | None,
 ) -> dict[str, int]:
-    """Tokenize a split as `encode` does into an Arrow stream: `input_ids`, lists of int32, and other columns as int64.
+    """Tokenize a split as `encode` does: an Arrow stream of `input_ids`, lists of int32, the others int64.
 
     Args:
         split: A column `text`, and whole numbers: `hash` and, for labelled data, `label`.

@@ -191,7 +191,7 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
 
 
 def _leave_unlabelled(splits: Splits, files: Files[Any]) -> None:
-    """Take out validation and test if they have no label to compare with, as benchmarks publish their tests."""
+    """Take out validation and test where they have no label to compare with, as in benchmarks."""
     for split in SPLITS[1:]:
         if split in splits and not _has_labels(splits[split]):
             del splits[split]

@@ -153,7 +153,7 @@ def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[
 
 
 def _owners(reading: Reading) -> bytes:
-    """For each row of train what decides its part: the digest of its group if it has one, else of its text."""
+    """What decides the part of each row of train: the digest of its group if it has one, else of its text."""
     kept = bytes(reading.kept["train"])
     texts = (kept[i : i + 16] for i in range(0, len(kept), 16))
     return b"".join(reading.group_of.get(text, text) for text in texts)

@@ -56,7 +56,7 @@ def train_wordpiece(
     assert iter(texts) is not texts, "texts are read more than once: give a list or a data set, no generator"
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer
     # numbers the latter in the order of a hash map and breaks ties between merges by number, so that each
-    # training would yield another vocabulary (huggingface/tokenizers#1794). As specials they keep their order.
+    # training would yield another vocabulary (huggingface/tokenizers#1794). As specials they keep their own.
     long_words: list[str] = []
     words = _different_words(texts, long_words)  # how often they occur does not matter yet
     found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()

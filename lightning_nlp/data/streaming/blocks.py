@@ -24,7 +24,7 @@ EMPTY_BLOCKS = 10
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """Deal a block's examples out to batches, as arrays of their numbers; `block` and `seed` choose the order.
+    """Deal a block's examples out to batches, as arrays of numbers; `block` and `seed` choose the order.
 
     Args:
         lengths: (examples,) lengths in tokens.

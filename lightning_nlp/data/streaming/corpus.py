@@ -40,9 +40,9 @@ class Corpus:
     """A corpus of shards."""
 
     description: str  # a short name for the model card
-    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, but not of contents
+    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, not of contents
     streams: dict[str, IterableDataset]  # what `datasets` reads each split by; "train" is always there
-    names: dict[str, list[str]]  # the shards' file names by split, for messages; empty where they are not known
+    names: dict[str, list[str]]  # the shards' file names by split, for messages; empty where not known
     text_column: str
     files: Files[Any]  # which files or splits of a data set they are, by name
     leipzig: bool = False  # whether the lines are `id<TAB>sentence`
@@ -52,7 +52,7 @@ class Corpus:
         return self.streams[split].num_shards
 
     def rows(self, split: str, shard: int, *, row: int = 0, part: int = 0, parts: int = 1) -> Iterator[tuple[int, str]]:
-        """The rows of a shard with their numbers; raises a UserError if it cannot be read, or lacks the column.
+        """The rows of a shard with their numbers; a UserError if it cannot be read, or lacks the column.
 
         Args:
             row: The first row; those before it are read over.
@@ -154,7 +154,7 @@ def _read_texts_over_http() -> None:
 
 
 def addresses(path: str) -> list[str]:
-    """The addresses that one with `{00..99}` in it stands for: each range is written out, leading zeros kept."""
+    """The addresses that one with `{00..99}` in it stands for; leading zeros are kept."""
     match = _RANGE.search(path)
     if match is None:
         return [path]

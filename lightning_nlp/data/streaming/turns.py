@@ -43,7 +43,7 @@ class Turns:
     shards: int
     seed: int  # of their order
     readers: int  # how many there are, in all processes together
-    queue: tuple[Piece, ...] = ()  # what other readers had left of a pass comes first; then comes the next pass
+    queue: tuple[Piece, ...] = ()  # first comes what other readers had left of a pass, then the next pass
 
     def piece(self, turn: int) -> Piece:
         """What is read in a turn, counted from 0."""
