@@ -21,7 +21,8 @@ COMMIT = "c" * 40
 FETCH = """
 import sys
 from lightning_nlp import hub, hub_client
-from lightning_nlp.data.hub_texts import load_from_hub
+from datasets import load_dataset
+from lightning_nlp.data.hub_texts import from_hub
 from lightning_nlp.errors import UserError
 from huggingface_hub.utils import _http
 hub_client.DELAYS, hub_client.TIMEOUT_S = (0.01,) * 5, 1.0
@@ -30,7 +31,7 @@ _http.time.sleep = lambda seconds: slow(seconds / 100)  # the library's own wait
 try:
     model = hub.fetch_pretrained("org/model", "model")
     tokenizer = hub.fetch_pretrained("org/model", "tokenizer")
-    data = load_from_hub("org/films")
+    data = from_hub("org/films", load_dataset)
     print("whole", (model / "model.safetensors").stat().st_size, (tokenizer / "tokenizer.json").stat().st_size,
           len(data["train"]), data["train"].features["label"].names)
 except UserError as error:

@@ -33,10 +33,8 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
     """Copy texts from a file of `write_texts`, with other columns.
 
     Args:
-        source: The file.
         rows: The numbers of the rows to copy, ascending.
-        columns: Whole numbers for all rows of the file, by the column's name.
-        path: The file to write.
+        columns: Whole numbers for all rows of `source`, by the column's name.
     """
     import pyarrow as pa
 
@@ -61,11 +59,7 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
 def write_token_ids(
     path: Path, columns: Sequence[str]
 ) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[int]]], None]]:
-    """An Arrow stream with the column `input_ids`, lists of int32, and others of int64.
-
-    Args:
-        path: The file to write.
-        columns: The others' names.
+    """An Arrow stream with the column `input_ids`, lists of int32, and others of int64, by name.
 
     Yields:
         A function that appends rows: the token ids of each, and the other columns by name.

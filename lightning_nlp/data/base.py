@@ -48,18 +48,15 @@ BATCHING = (
 class TextDataModule(LightningDataModule):
     """Token ids in batches, from any source of texts; the two tasks' modules say which source and how to collate.
 
-    Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an epoch's
-    batches for this process), `packing` (what the user wants; a model answers with its own `packs`), `facts` (counts
-    and names), `chars_per_token` by split, `token_rows` by split.
-
-    Args:
-        arguments: Those of a subclass, by name.
+    Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an
+    epoch's batches for this process), `packing` (what the user wants; a model answers with its own `packs`),
+    `facts` (counts and names), `chars_per_token` by split, `token_rows` by split.
     """
 
     tokenizer: PreTrainedTokenizerFast
     facts: dict[str, Any]
-    # Packed batches filled to a number of tokens: examples for so many are sorted by length among themselves. With 0
-    # all hold about as many examples, and each example weighs the same.
+    # Packed batches filled to a number of tokens: examples for so many are sorted by length among themselves.
+    # With 0 all hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
 
     def __init__(self, arguments: dict[str, Any]) -> None:
@@ -169,7 +166,7 @@ class TextDataModule(LightningDataModule):
         return {name: value for name, value in self._arguments.items() if name not in others}
 
     def record(self) -> Record:
-        """What a checkpoint keeps of its data: plain types and tensors, so that it loads with `weights_only`."""
+        """What a checkpoint keeps of its data, as plain types and tensors: it loads with `weights_only`."""
         texts = {split: rows.texts() for split, rows in self.token_rows.items()}
         return {
             "folder": self.fingerprint,
@@ -181,14 +178,8 @@ class TextDataModule(LightningDataModule):
     def go_on_from(self, record: Record | None) -> None:
         """Take what a checkpoint was trained on, so that nothing of it is measured as if it were new.
 
-        Before `prepare_data`, this lets the checkpoint's own token cache be used, where the settings are the same and
-        it is still there.
-
-        Args:
-            record: What `record` gave then; None for a checkpoint that has none.
-
-        Raises:
-            UserError: If it cannot go with the data of now.
+        Before `prepare_data`, this lets the checkpoint's own token cache be used, where the settings are the
+        same and it is still there. Data that cannot go with it raise a UserError.
         """
         known = self._trained_on
         if known is not None and (record is None or record["folder"] == known["folder"]):
@@ -202,7 +193,6 @@ class TextDataModule(LightningDataModule):
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
-        """The counts and names beside the token ids of `prepare_tokens`."""
         return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
     def setup(self, stage: str | None = None) -> None:
@@ -250,13 +240,8 @@ class TextDataModule(LightningDataModule):
         return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
 
     def plan(self, split: str) -> BatchPlan:
-        """Which examples go together, for this process.
-
-        Args:
-            split: train, validation or test.
-        """
-        lengths = self.token_rows[split].lengths
-        training = split == "train"
+        """Which examples of train, validation or test go together, for this process."""
+        lengths, training = self.token_rows[split].lengths, split == "train"
         world_size = self.trainer.world_size if self.trainer else 1
         plan = BatchPlan(
             lengths,
@@ -279,11 +264,7 @@ class TextDataModule(LightningDataModule):
         return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
 
     def part(self, split: str) -> str | None:
-        """How much of a split is read, where the Trainer's limits cut it: "75 of 300 texts"; None if all is.
-
-        Args:
-            split: train, validation or test.
-        """
+        """How much of a split the Trainer's limits leave, such as "75 of 300 texts"; None if all is read."""
         if split == "train":
             number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
             what = "batches an epoch"
@@ -330,7 +311,7 @@ class TextDataModule(LightningDataModule):
         return self._loader("train")
 
     def val_dataloader(self) -> ResumableLoader:
-        """The held-out part of the training texts, longest first; with a limit, a random part of them."""
+        """The validation split, longest first; with a limit, a random part of it."""
         return self._loader("validation")
 
     def test_dataloader(self) -> ResumableLoader:

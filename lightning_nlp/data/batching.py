@@ -63,17 +63,14 @@ def lost_workers() -> Iterator[None]:
 class ResumableLoader:
     """A `DataLoader` over a `BatchPlan` that Lightning restores in the middle of an epoch.
 
-    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves and restores
-    a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of batches handed out, and how
-    the plan lays out batches, for a training that goes on with other ones.
+    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves
+    and restores a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of
+    batches handed out, and how the plan lays out batches, for a training that goes on with other ones.
 
     It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
 
     Args:
-        batches: The batches by key.
-        plan: Which keys an epoch has.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        pin_memory: Whether to place batches in page-locked memory (for CUDA).
         fixed_epoch: Yield the batches of epoch 0 each time (evaluation, `overfit_batches`).
     """
 
@@ -97,8 +94,8 @@ class ResumableLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would depend on
-            # how often one was made: after a resume, or with another number of validations.
+            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would
+            # depend on how often one was made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
@@ -114,19 +111,12 @@ class ResumableLoader:
                 yield batch
 
     def batch(self, number: int) -> tuple[list[int], Batch]:
-        """Make a batch of the present epoch once more: a batch follows from its key.
-
-        Args:
-            number: Its place in the epoch, from 0.
-
-        Returns:
-            The row numbers of its examples, and the batch.
-        """
+        """The rows and the batch at a place of the present epoch (from 0), made once more from its key."""
         rows = self.plan.batches()[number].tolist()
         return rows, self._loader.dataset[self.plan.epoch, rows]
 
     def state_dict(self) -> dict[str, Any]:
-        """The position: the epoch, and how many of its batches were handed out, of which layout."""
+        """The epoch, and how many of its batches were handed out, of which layout."""
         return self.plan.position(self.handed_out)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

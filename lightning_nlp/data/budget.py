@@ -16,21 +16,19 @@ SLACK = 500  # an epoch has one batch in so many more than epoch 0 needs: room f
 class TokenBudget:
     """An epoch's batches, none of which holds more than `tokens` tokens, padding counted.
 
-    Training batches are filled from shuffled windows of similar length, and differ from epoch to epoch. Yet their
-    number is the same in each: Lightning asks for it once, and the learning rate's schedule is laid out by it. What an
-    epoch needs fewer is made up by halving its largest batches; where one needs more, it is filled anew from larger
-    windows, the fewer batches the larger they are.
+    Training batches are filled from shuffled windows of similar length, and differ from epoch to epoch. Yet
+    their number is the same in each: Lightning asks for it once, and the learning rate's schedule is laid out
+    by it. What an epoch needs fewer is made up by halving its largest batches; where one needs more, it is
+    filled anew from larger windows, the fewer batches the larger they are.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
-        tokens: The most tokens in a batch.
         packed: Whether batches have no padding; otherwise rows are padded to the longest, rounded up.
         shuffle: True for training (differs by epoch), False for evaluation (longest first).
-        window_batches: Examples for so many batches are sorted by length among themselves. 0 fills packed batches in
-            random order.
-        multiple_of: Round the number of batches up to a multiple of this, for as many processes; where examples are
-            too few, some batches are empty.
-        seed: The run's seed.
+        window_batches: Examples for so many batches are sorted by length among themselves. 0 fills packed
+            batches in random order.
+        multiple_of: Round the number of batches up to a multiple of this, for as many processes; where
+            examples are too few, some batches are empty.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class TokenBudget:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What, besides the lengths and the seed, decides the batches of training; the arguments of their names."""
+        """The arguments that, besides the lengths and the seed, decide the batches of training."""
         names = ("tokens", "packed", "window_batches", "multiple_of")
         return {name: int(getattr(self, name)) for name in names}
 
@@ -72,47 +70,23 @@ class TokenBudget:
         return -(-number // self.multiple_of) * self.multiple_of
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch.
-
-        Args:
-            epoch: The epoch, from 0; evaluation is the same in each.
-
-        Returns:
-            `number` arrays of row numbers; each example is in exactly one.
-        """
+        """The row numbers of an epoch's batches, `number` arrays; each example is in exactly one."""
         batches = self._training(epoch) if self.shuffle else self._evaluation()
         return batches + [np.empty(0, dtype=np.int64)] * (self.number - len(batches))
 
     def part(self, rows: np.ndarray, epoch: int, *, most: int) -> list[np.ndarray]:
-        """Batches for a part of an epoch's examples, as few as there are.
-
-        Args:
-            rows: Their row numbers.
-            epoch: The epoch, from 0.
-            most: Of so many batches they all would be enough for a whole epoch.
-        """
+        """Batches for some rows of an epoch, as few as there are; `most` would be enough for all of it."""
         left = np.zeros(len(self.lengths), dtype=bool)
         left[rows] = True
-        order, window = self._permutation(epoch), self.window
-        order = order[left[order]]
-        batches = self._fill(order, window)
-        while len(batches) > most and window < len(order):
-            window *= 2
-            batches = self._fill(order, window)
-        assert len(batches) <= most, "a part needs no more than the whole"
+        order = self._permutation(epoch)
+        batches = self._fill_at_most(most, order[left[order]])
         return [batches[i] for i in np.random.default_rng([self.seed, epoch, 2]).permutation(len(batches))]
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.lengths))
 
     def _training(self, epoch: int) -> list[np.ndarray]:
-        order, window = self._permutation(epoch), self.window
-        batches = self._fill(order, window)
-        while len(batches) > self.number:
-            assert window < len(order), "one window over all is what `number` counted"
-            window *= 2
-            batches = self._fill(order, window)
-        batches = halve_largest(batches, self.number)
+        batches = halve_largest(self._fill_at_most(self.number, self._permutation(epoch)), self.number)
         batches = [batches[i] for i in np.random.default_rng([self.seed, epoch, 1]).permutation(len(batches))]
         # Attention's room grows with the square. If memory is short, the run fails in its first step.
         largest = int(np.argmax([(self.lengths[batch].astype(np.int64) ** 2).sum() for batch in batches]))
@@ -122,13 +96,16 @@ class TokenBudget:
     def _evaluation(self) -> list[np.ndarray]:
         return cut(self.lengths, np.argsort(-self.lengths, kind="stable"), self.tokens, packed=self.packed)
 
+    def _fill_at_most(self, most: int, order: np.ndarray) -> list[np.ndarray]:
+        window = self.window
+        while len(batches := self._fill(order, window)) > most:
+            assert window < len(order), "one window over all is what `number` counted"
+            window *= 2
+        return batches
+
     def _fill(self, order: np.ndarray, window: int) -> list[np.ndarray]:
-        """Batches from windows of an order."""
         if window > 1:
-            windows = [
-                part[np.argsort(-self.lengths[part], kind="stable")]
-                for part in np.array_split(order, np.arange(window, len(order), window))
-            ]
+            windows = sort_windows(self.lengths, order, window)
             # Every second one backwards: where two meet their lengths agree, and a batch may span both.
             windows[1::2] = [part[::-1] for part in windows[1::2]]
             order = np.concatenate(windows)
@@ -144,21 +121,25 @@ class TokenBudget:
         return batches
 
     def _size(self, batch: np.ndarray) -> int:
-        """Tokens in a batch, padding counted."""
-        lengths = self.lengths[batch]
+        lengths = self.lengths[batch]  # padding counted
         return int(lengths.sum() if self.packed else len(lengths) * lengths.max())
 
 
+def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
+    """Cut an order into windows of so many examples, each sorted by length, the longest first.
+
+    A stable sort of a shuffled order keeps short sentences from always meeting again.
+    """
+    windows = np.array_split(order, np.arange(window, len(order), window))
+    return [part[np.argsort(-lengths[part], kind="stable")] for part in windows]
+
+
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
-    """Put each example, in the order given, in the batch that it fills best; open a new one where it fits in none.
+    """Put each example, in this order, in the batch that it fills best, up to `room` tokens, or in a new one.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `room`.
         order: Row numbers.
-        room: The most tokens in a batch.
-
-    Returns:
-        Arrays of row numbers.
     """
     shortest = int(lengths.min())
     batches: list[list[int]] = []
@@ -177,16 +158,12 @@ def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarr
 
 
 def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> list[np.ndarray]:
-    """Cut an order into batches, each as long as fits.
+    """Cut an order of row numbers into batches, each as long as fits.
 
     Args:
         lengths: (examples,) lengths in tokens, as padded if they are.
-        order: Row numbers.
         room: The most tokens in a batch; a single example may have more through its padding.
         packed: Whether a batch holds the sum of its lengths, or its rows times the longest.
-
-    Returns:
-        Arrays of row numbers.
     """
     if not len(order):
         return []

@@ -23,13 +23,9 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
     could be taken for a cache; a lock lets a second process wait for the first one's result.
 
     Args:
-        cache_dir: Where caches lie.
         key: All that decides the content; any JSON values.
         build: Fills the empty folder that it is given.
         own: A folder of another key, which is taken in the place of that one if it is complete.
-
-    Returns:
-        The complete folder.
 
     Raises:
         UserError: If the place cannot be written.
@@ -73,12 +69,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
 
 def sizes_file(folder: Path) -> Path:
-    """Where the sizes and checksums of a folder's files are noted: beside it, so that it holds only what was built."""
+    """Where sizes and checksums are noted: beside a folder, so that it holds only what was built."""
     return folder.with_name(f"{folder.name}.sizes")
 
 
 def checksum(path: Path) -> int:
-    """The CRC-32 of a file, which no flipped bit leaves as it was; 1 GiB takes 0.4 s where the file is in memory."""
+    """The CRC-32 of a file, which no flipped bit leaves as it was; 1 GiB takes 0.4 s if it is in memory."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -87,14 +83,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What is wrong with a folder of `cached_folder`: a cleaner, a copy broken off or a bad disk may have harmed it.
-
-    Args:
-        folder: The folder, complete when it was made.
-
-    Returns:
-        A clause, or None if all is there.
-    """
+    """What a cleaner, a copy broken off or a bad disk did to a `cached_folder`; None if all is there."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:

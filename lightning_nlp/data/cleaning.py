@@ -25,29 +25,17 @@ SHOWN = 10  # places in an error message
 
 @dataclass
 class SplitCounts:
-    """What happened to the rows of one split.
+    """What happened to the rows of one split, in numbers of them."""
 
-    Attributes:
-        read: Rows in the data.
-        incomplete: Rows without text or label, dropped.
-        empty: Rows that hold nothing but markup and white space, dropped unless they are labelled test rows.
-        repeats: Rows whose text stands earlier in the split; dropped in train.
-        repeats_other_label: Those of them that have another label than the first one.
-        in_validation: Rows whose text stands in validation; dropped in train.
-        in_test: Rows whose text stands in test; dropped in train and validation.
-        other_group: Rows whose group stands in test, or for train in validation; dropped.
-        kept: Rows in the end, after the held-out parts and samples were drawn.
-    """
-
-    read: int = 0
-    incomplete: int = 0
-    empty: int = 0
-    repeats: int = 0
-    repeats_other_label: int = 0
-    in_validation: int = 0
-    in_test: int = 0
-    other_group: int = 0
-    kept: int = 0
+    read: int = 0  # in the data
+    incomplete: int = 0  # without text or label; dropped
+    empty: int = 0  # nothing but markup and white space; dropped unless they are labelled test rows
+    repeats: int = 0  # their text stands earlier in the split; dropped in train
+    repeats_other_label: int = 0  # those of them that have another label than the first one
+    in_validation: int = 0  # their text stands in validation; dropped in train
+    in_test: int = 0  # their text stands in test; dropped in train and validation
+    other_group: int = 0  # their group stands in test, or for train in validation; dropped
+    kept: int = 0  # in the end, after the held-out parts and samples were drawn
 
 
 @dataclass
@@ -90,7 +78,6 @@ class Reading:
     source: Source
     clean: bool
     deduplicate: bool
-    labelled: bool
     seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of a text -> its label
     kept: dict[str, bytearray] = field(default_factory=dict)  # split -> the digests of the rows that are kept
     labels: dict[str, list[str]] = field(default_factory=dict)  # split -> their labels, if they have some
@@ -113,8 +100,8 @@ class Reading:
         places = self.first_places[split] = {}
         for row in self.source.splits[split]():
             counts.read += 1
-            label = self.source.label_name(row) if self.labelled else None
-            if self.labelled and (label is None or not row.text.strip()):
+            label = self.source.label_name(row) if self.source.labelled else None
+            if self.source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
                 self._note_incomplete(row, label)
                 continue
@@ -125,7 +112,7 @@ class Reading:
             text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # UTF-8 has no surrogates
             if not cleaned:
                 counts.empty += 1
-                if split != "test" or not self.labelled:
+                if split != "test" or not self.source.labelled:
                     continue
             digest = text_digest(cleaned)
             if row.group is not None:
@@ -182,7 +169,7 @@ class Reading:
 
     def label_names(self) -> list[str] | None:
         """The labels in the order of their ids; raises a UserError where they cannot be used."""
-        if not self.labelled:
+        if not self.source.labelled:
             return None
         known = self.first_places["train"]
         for split in ("validation", "test"):
@@ -220,7 +207,7 @@ class Reading:
 
 
 def _list_places(places: list[str]) -> str:
-    """Turn the places "a.csv, line 4" and "a.csv, line 9" into "a.csv, lines 4, 9"."""
+    """One "a.csv, lines 4, 9" for the places "a.csv, line 4" and "a.csv, line 9"."""
     groups: dict[tuple[str, str], list[str]] = {}
     for place in places:
         match = re.fullmatch(r"(.*, (?:line|row)) (\d+)(.*)", place)

@@ -14,26 +14,19 @@ PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
 
 def pad_sequences(
-    sequences: Sequence[np.ndarray],
-    *,
-    padding_value: int,
-    max_length: int | None = None,
-    multiple_of: int = PAD_MULTIPLE,
+    sequences: Sequence[np.ndarray], *, padding_value: int, max_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Pad token ids to the longest of them, rounded up.
+    """Pad B arrays of token ids to the longest of them, rounded up to a multiple of 8.
 
     Args:
-        sequences: B arrays of token ids.
-        padding_value: The id of the padding token.
         max_length: Never round up beyond this, the model's longest input.
-        multiple_of: Round the width T up to a multiple of this.
 
     Returns:
         `input_ids` (B, T) and `attention_mask` (B, T), both int64.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     longest = int(lengths.max())
-    width = -(-longest // multiple_of) * multiple_of
+    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
     if max_length is not None:
         width = max(longest, min(width, max_length))
     attention_mask = np.arange(width) < lengths[:, None]
@@ -42,53 +35,38 @@ def pad_sequences(
     return torch.from_numpy(input_ids), torch.from_numpy(attention_mask.astype(np.int64))
 
 
-def pack_sequences(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Lay token ids end to end, without padding.
-
-    Args:
-        sequences: n arrays of token ids, T in all.
+def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Lay n arrays of token ids end to end, T in all, without padding.
 
     Returns:
-        `input_ids` (1, T) and `position_ids` (1, T), counting from 0 in each sequence, both int64; `cu_seqlens`
-        (n + 1,) int32, where each sequence begins and the last ends; `max_seqlen`, the length of the longest.
+        `input_ids` (1, T) and `position_ids` (1, T), counting from 0 in each sequence, both int64;
+        `cu_seqlens` (n + 1,) int32, where each sequence begins and the last ends; `max_seqlen`, the longest.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     ends = np.cumsum(lengths)
     input_ids = np.concatenate(sequences).astype(np.int64)
     position_ids = np.arange(len(input_ids)) - np.repeat(ends - lengths, lengths)
-    cu_seqlens = np.concatenate([[0], ends]).astype(np.int32)
-    return (
-        torch.from_numpy(input_ids)[None],
-        torch.from_numpy(position_ids)[None],
-        torch.from_numpy(cu_seqlens),
-        int(lengths.max()),
-    )
-
-
-def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
-    """What `pack_sequences` gives, under the names of the batch dict.
-
-    Args:
-        sequences: n arrays of token ids.
-    """
-    names = ("input_ids", "position_ids", "cu_seqlens", "max_seqlen")
-    return dict(zip(names, pack_sequences(sequences), strict=True))
+    return {
+        "input_ids": torch.from_numpy(input_ids)[None],
+        "position_ids": torch.from_numpy(position_ids)[None],
+        "cu_seqlens": torch.from_numpy(np.concatenate([[0], ends]).astype(np.int32)),
+        "max_seqlen": int(lengths.max()),
+    }
 
 
 def longest_first(sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """The order of sequences in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
+    """The order of a packed batch: on a CPU, neighbours of equal length attend in one operation."""
     return np.argsort([-len(sequence) for sequence in sequences], kind="stable")
 
 
 def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int]) -> Tensor:
     """Random numbers for `mask_tokens` that depend on the example and the epoch alone.
 
-    Each example has a stream of its own in a counter-based generator (Philox: Salmon et al. 2011, "Parallel random
-    numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is made, and
-    whether that is padded or packed.
+    Each example has a stream of its own in a counter-based generator (Philox: Salmon et al. 2011, "Parallel
+    random numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is
+    made, and whether that is padded or packed.
 
     Args:
-        seed: The run's seed.
         epoch: The epoch, or a constant for evaluation.
         indices: n row numbers.
         lengths: n lengths in tokens, T in all.
@@ -119,15 +97,14 @@ def mask_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Choose the tokens that the model must predict, and hide them (BERT, Devlin et al. 2019, section 3.1).
 
-    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is. Special tokens,
-    padding among them, are never chosen.
+    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is. Special
+    tokens, padding among them, are never chosen.
 
     Args:
         input_ids: Token ids of any shape.
         noise: (3, *shape) uniform numbers in [0, 1): for choosing, for what to do, for which word.
         special_ids: 1-D ids that are never chosen.
         word_ids: 1-D ids that a random word is drawn from: the vocabulary without the specials.
-        mask_token_id: The id of [MASK].
         mlm_probability: The share of tokens chosen.
         mask_token_prob: The share of the chosen that becomes [MASK].
         random_token_prob: The share of the chosen that becomes a random word.
@@ -152,12 +129,10 @@ def collate_classification(
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
         epoch: Not used: such a batch is the same in each epoch.
-        pad_token_id: The id of the padding token.
-        max_length: The model's longest input, in tokens.
         packed: Whether to pack, longest first.
 
     Returns:
-        `labels` and `rows` (n,), and `input_ids` and `attention_mask` (n, T); packed, what `pack_sequences` gives.
+        `labels` and `rows` (n,), and `input_ids` and `attention_mask` (n, T) or what `packed_batch` gives.
     """
     sequences = examples["input_ids"]
     labels, rows = (torch.as_tensor(np.asarray(examples[name]), dtype=torch.int64) for name in ("label", "index"))
@@ -175,33 +150,21 @@ def collate_mlm(
     pad_token_id: int,
     max_length: int,
     seed: int,
-    special_ids: Tensor,
-    word_ids: Tensor,
-    mask_token_id: int,
-    mlm_probability: float = 0.15,
-    mask_token_prob: float = 0.8,
-    random_token_prob: float = 0.1,
     packed: bool = False,
+    **masking: Any,
 ) -> dict[str, Any]:
     """Pad or pack sentences to one batch and mask it.
 
     Args:
         examples: Columns `input_ids` (n arrays) and `index` (n row numbers, which choose the mask).
         epoch: The epoch, which chooses the mask too: dynamic masking (RoBERTa, Liu et al. 2019, section 4.1).
-        pad_token_id: The id of the padding token.
-        max_length: The model's longest input, in tokens.
-        seed: The run's seed.
-        special_ids: As in `mask_tokens`; so are the arguments below.
-        word_ids: As in `mask_tokens`.
-        mask_token_id: As in `mask_tokens`.
-        mlm_probability: As in `mask_tokens`.
-        mask_token_prob: As in `mask_tokens`.
-        random_token_prob: As in `mask_tokens`.
         packed: Whether to pack, longest first.
+        masking: Keyword arguments of `mask_tokens`.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what `pack_sequences` gives.
-        `masked` in both: where the masked tokens are, counted through the rows, so that nobody asks the device for it.
+        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what
+        `packed_batch` gives. `masked` in both: where the masked tokens are, counted through the rows, so that
+        nobody asks the device for it.
     """
     sequences, indices = examples["input_ids"], examples["index"]
     if packed:
@@ -210,12 +173,7 @@ def collate_mlm(
     tokens, labels = mask_tokens(
         torch.from_numpy(np.concatenate(sequences).astype(np.int64)),
         mask_noise(seed, epoch, indices, [len(sequence) for sequence in sequences]),
-        special_ids=special_ids,
-        word_ids=word_ids,
-        mask_token_id=mask_token_id,
-        mlm_probability=mlm_probability,
-        mask_token_prob=mask_token_prob,
-        random_token_prob=random_token_prob,
+        **masking,
     )
     if packed:
         batch = {**packed_batch(sequences), "input_ids": tokens[None], "labels": labels[None]}

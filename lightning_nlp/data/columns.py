@@ -23,19 +23,12 @@ class NoLabelColumn(UserError):
 
 
 class Row(NamedTuple):
-    """One text of a data set.
+    """One text of a data set."""
 
-    Attributes:
-        text: The text as it stands in the data; empty where the data has none.
-        label: The class; None where the data has none.
-        where: The place for error messages, such as "reviews.csv, line 7".
-        group: Whose text it is, such as its author; None where that is not asked for, or not known.
-    """
-
-    text: str
-    label: str | int | None
-    where: str
-    group: str | None = None
+    text: str  # as it stands in the data; empty where the data has none
+    label: str | int | None  # the class; None where the data has none
+    where: str  # the place for error messages, such as "reviews.csv, line 7"
+    group: str | None = None  # whose text it is, such as its author; None where not asked for, or not known
 
 
 def name_columns(text: str, label: str | None = None, group: str | None = None) -> dict[str, str]:
@@ -99,14 +92,11 @@ def as_text(value: Any, where: str) -> str:
 
 
 def as_label(value: Any, where: str) -> str | int | None:
-    """A cell as a label, the same in all formats.
+    """A cell as a label, the same in all formats; raises a UserError for what is no class.
 
     Returns:
-        None where it is empty; an int for a whole number, be it 1, 1.0 or "1.0"; else a string in one form, without
-        what nobody sees. What else may mean that it is missing is told from all labels (see `cleaning.Reading`).
-
-    Raises:
-        UserError: If it is no class.
+        None where it is empty; an int for a whole number, be it 1, 1.0 or "1.0"; else a string in one form,
+        without what nobody sees. What else may mean that it is missing is told from all labels.
     """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):

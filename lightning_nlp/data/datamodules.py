@@ -45,24 +45,24 @@ class TextClassificationDataModule(TextDataModule):
         quoting: Whether fields of CSV and TSV may stand between quotation marks; else the marks belong to the texts.
         tokenizer: A folder or Hub id. Null takes that of `model.pretrained`, or trains a WordPiece tokenizer.
         max_length: The most tokens of a text, [CLS] and [SEP] included; longer texts are truncated.
-        truncation: `head` keeps the beginning of a long text, `head_tail` a quarter from its beginning and the rest
-            from its end.
+        truncation: `head` keeps the beginning of a long text, `head_tail` a quarter from its beginning and
+            the rest from its end.
         batch_size: Examples a device and step.
         eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
         tokens_per_batch: Tokens a device and step, in the place of batch_size; twice as many for validation and test.
-        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for the
-            architecture and the device, and pads in groups of similar length elsewhere.
+        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for
+            the architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
-        val_fraction: The share of train that is held out to choose the best checkpoint, if the data has none for it.
-            About so much: a hash of each text decides, so that no other row moves it to another part.
+        val_fraction: The share of train that is held out to choose the best checkpoint, if the data has none
+            for it. About so much: a hash of each text decides, so that no other row moves it to another part.
         test_fraction: The share of train that is held out for the test, if the data has none for it; likewise.
-        group_column: The column with whose texts they are, such as an author, patient or document: texts of one group
-            are held out together. A row without one is a group of its own.
+        group_column: The column with whose texts they are, such as an author, patient or document: texts of
+            one group are held out together. A row without one is a group of its own.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that also stand in validation or test.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
-        missing_labels: Labels that stand for a missing one, such as [-1]; [] takes all as classes. Null takes nan,
-            None, NULL, N/A, ?, - and the like, and asks about -1 beside 0, 1, ...
+        missing_labels: Labels that stand for a missing one, such as [-1]; [] takes all as classes. Null takes
+            nan, None, NULL, N/A, ?, - and the like, and asks about -1 beside 0, 1, ...
         max_train_samples: Train on so many examples only, those with the smallest hashes. Null takes all.
         max_val_samples: Validate on so many examples only.
         max_test_samples: Test on so many examples only.
@@ -163,9 +163,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     """Sentences for a `MaskedLanguageModel`; a sentence longer than `max_length` is split, nothing is lost.
 
     Args:
-        path: Sentence files (one a line, or Leipzig's `id<TAB>sentence`; also .gz), a glob, CSV, TSV, JSONL or parquet,
-            a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded Esperanto. Null downloads
-            the Leipzig corpus epo_literature_2011_300K.
+        path: Sentence files (one a line, or Leipzig's `id<TAB>sentence`; also .gz), a glob, CSV, TSV, JSONL
+            or parquet, a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded
+            Esperanto. Null downloads the Leipzig corpus epo_literature_2011_300K.
         text_column: The column with the text, for files that have columns.
         encoding: How files of text are encoded, as Python names it: utf-8, cp1252, utf-16, ...
         delimiter: What separates the fields of a CSV or TSV file: a character or `tab`. Null tells it by the suffix.
@@ -175,17 +175,17 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         batch_size: Sentences a device and step.
         eval_batch_size: The same for validation and test. Null takes twice `batch_size`.
         tokens_per_batch: Tokens a device and step, in the place of batch_size; twice as many for validation and test.
-        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for the
-            architecture and the device, and pads in groups of similar length elsewhere.
+        packing: Whether sequences are laid end to end, without padding. `auto` does so where it is proven for
+            the architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         mlm_probability: The share of tokens to predict.
         mask_token_prob: The share of those that becomes [MASK].
         random_token_prob: The share of those that becomes a random word; the rest stays as it is.
-        val_fraction: The share of sentences held out to choose the best checkpoint. About so much: a hash of each
-            sentence decides, so that no other row moves it to another part.
+        val_fraction: The share of sentences held out to choose the best checkpoint. About so much: a hash of
+            each sentence decides, so that no other row moves it to another part.
         test_fraction: The share of sentences held out for the test; likewise.
-        group_column: The column with what they are out of, such as a document: sentences of one group are held out
-            together. A row without one is a group of its own.
+        group_column: The column with what they are out of, such as a document: sentences of one group are
+            held out together. A row without one is a group of its own.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop sentences that repeat.
         max_train_samples: Train on so many sentences only, those with the smallest hashes. Null takes all.
@@ -197,8 +197,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             `max_val_samples` and `max_test_samples` rows (null: 2,000 each), and drops copies of those alone.
         shuffle_rows: Texts of a stream that are shuffled among each other, after the shards are.
         tokenizer_samples: Texts of a stream that its tokenizer is trained on.
-        max_tokens: End the training after about so many tokens of training, padding not counted: whole steps, by the
-            mean of a batch. Learning rate and validations are laid out by it. Null sets no such end.
+        max_tokens: End the training after about so many tokens of training, padding not counted: whole steps,
+            by the mean of a batch. Learning rate and validations are laid out by it. Null sets no such end.
         tokenizer_model: What is trained without a `tokenizer`: `wordpiece`, or `bpe` of bytes, to which nothing is
             unknown, for source code and scripts without spaces.
         vocab_size: The most entries of a tokenizer that is trained here.
@@ -206,14 +206,13 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         limit_alphabet: The most single characters that such a tokenizer keeps. Null goes by the texts (see
             `train_wordpiece`).
         lowercase: Whether such a tokenizer folds case. Accents are kept either way.
-        split_seed: Keys the hashes behind held-out parts and samples, and the masks of evaluation; leave it, so that
-            runs compare.
+        split_seed: Keys the hashes behind held-out parts and samples, and the masks of evaluation; leave it,
+            so that runs compare.
         seed: Chooses the order of batches and the masks of training. Null takes `seed_everything`.
         cache_dir: Where downloads and token ids are kept.
     """
 
-    # Sentences of equal length attend in one operation on a CPU, and a step learns from as many tokens whatever their
-    # lengths.
+    # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
     packed_window_batches = 8
 
     def __init__(
@@ -255,23 +254,15 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         cache_dir: str = DEFAULT_CACHE,
     ) -> None:
         super().__init__({name: value for name, value in locals().items() if name not in ("self", "__class__")})
-        for name, value in (
-            ("mlm_probability", mlm_probability),
-            ("mask_token_prob", mask_token_prob),
-            ("random_token_prob", random_token_prob),
-            ("mask_token_prob + random_token_prob", mask_token_prob + random_token_prob),
-        ):
+        self._masking = {name: self._arguments[name] for name in MASKING}
+        both = {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
+        for name, value in (self._masking | both).items():
             if not 0 <= value <= 1 or (name == "mlm_probability" and value == 0):
                 raise UserError(
                     f"--data.{name} is a share of tokens and must lie in [0, 1] (the first above 0), not {value}."
                 )
-        for name, number in (
-            ("max_tokens", max_tokens),
-            ("shuffle_rows", shuffle_rows),
-            ("tokenizer_samples", tokenizer_samples),
-            ("max_val_samples", max_val_samples),
-            ("max_test_samples", max_test_samples),
-        ):
+        for name in ("max_tokens", "shuffle_rows", "tokenizer_samples", "max_val_samples", "max_test_samples"):
+            number = self._arguments[name]
             if number is not None and number < 1:
                 raise UserError(f"--data.{name} must be at least 1, not {number}.")
         if streaming and max_train_samples is not None:
@@ -295,7 +286,6 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         self._text_column = text_column
         if streaming:
             self._cleaning |= {"max_val_samples": None, "max_test_samples": None}  # the stream sees to them
-        self._masking = {name: self._arguments[name] for name in MASKING}
 
     @cached_property
     def _corpus(self) -> Corpus:
@@ -392,7 +382,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         )
 
     def predict_dataloader(self) -> Any:
-        """None: the test measures the masks of its texts."""
+        """There is none: the test measures the masks of its texts."""
         raise UserError(
             "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of such, or use "
             "`python train.py predict --run RUN --input FILE`."

@@ -21,17 +21,11 @@ DELIMITERS = {",": ",", "tab": "\t", ";": ";", "|": "|"}  # by the names that th
 
 @dataclass(frozen=True)
 class Dialect:
-    """How files of text are written.
+    """How files of text are written."""
 
-    Attributes:
-        encoding: That of all but parquet, as Python names it.
-        delimiter: What separates the fields of a CSV or TSV file: a character, or "tab". None tells it by the suffix.
-        quoting: Whether its fields may stand between quotation marks; otherwise these are characters like others.
-    """
-
-    encoding: str = "utf-8"
-    delimiter: str | None = None
-    quoting: bool = True
+    encoding: str = "utf-8"  # of all but parquet, as Python names it
+    delimiter: str | None = None  # of CSV and TSV: a character, or "tab"; None tells it by the suffix
+    quoting: bool = True  # whether fields may stand between quotation marks; else these are plain characters
 
     def __post_init__(self) -> None:
         try:
@@ -104,7 +98,7 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
 
 
 def _check_first_line(path: Path, columns: dict[str, str], first: str, header: list[str], delimiter: str) -> None:
-    """Raise a UserError if columns are missing because of another delimiter, or because there is no header."""
+    """Raise a UserError if columns are missing for another delimiter, or because there is no header."""
     if {*columns.values()} <= {*header}:
         return
     for name, other in DELIMITERS.items():
@@ -128,7 +122,7 @@ def _check_first_line(path: Path, columns: dict[str, str], first: str, header: l
 
 
 def _holds_rows(fields: list[str], place: int | None, labels: set[str], delimiter: str) -> bool:
-    """Whether lines within a field are rows: by a label that others have, or without labels by the number of tabs."""
+    """Whether lines within a field are rows: by a label that others have, or without labels by tabs."""
     lines = (line.rstrip("\r").split(delimiter) for line in delimiter.join(fields).split("\n"))
     rows = [cells for cells in lines if len(cells) == len(fields) > 1]
     if place is None:

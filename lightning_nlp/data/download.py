@@ -14,28 +14,20 @@ from lightning_nlp.data.lines import max_unpacked
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub_client import be_patient
 
-CHUNK = 1 << 20
-MAX_UNPACKED_BYTES = 4 << 30
 
+def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
+    """The folder with the `*-sentences.txt` of a Leipzig tar.gz alone, downloaded and unpacked once.
 
-def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> Path:
-    """Download a Leipzig tar.gz and unpack its sentences, once; later calls need no network.
-
-    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by the
-    next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so that processes
-    do not collide.
+    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
+    the next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so
+    that processes do not collide.
 
     Args:
-        url: The http or https address of the archive.
-        cache_dir: Where downloads are kept.
         max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
 
-    Returns:
-        The folder with the `*-sentences.txt` of the archive, and nothing else.
-
     Raises:
-        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or without
-            sentences.
+        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or
+            without sentences.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -60,7 +52,7 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = MAX_
 
 
 def _download(url: str, part: Path) -> None:
-    """Fetch `url` into `part`, from where an earlier download stopped; the Hub's client goes on by itself after a cut.
+    """Fetch `url` into `part`, from where an earlier download stopped; after a cut the Hub's client goes on.
 
     `http_get` is not in its documentation; tests/data/test_download.py holds it to what is needed of it.
     """
@@ -95,7 +87,7 @@ def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> N
     most, size = min(max_unpacked_bytes, max_unpacked(archive)), 0
     try:
         with gzip.open(archive) as packed:  # to its end: only there it says whether all of it is as it was sent
-            while chunk := packed.read(CHUNK):
+            while chunk := packed.read(1 << 20):
                 size += len(chunk)
                 if size > most:
                     raise _unusable(archive, f"{url} unpacks to more than {most:,} bytes")

@@ -21,13 +21,12 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
     """Decide which files are which split; None if it can only be an id of the Hub.
 
-    The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation, val,
-    eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a folder that are
-    parts of one table or texts without labels. Of several data sets in a folder the uppermost is taken. Hidden and
-    temporary files are no data.
+    The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation,
+    val, eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a
+    folder that are parts of one table or texts without labels. Of several data sets in a folder the uppermost
+    is taken. Hidden and temporary files are no data.
 
     Args:
-        path: A file, a folder, a pattern, or something else.
         labelled: Whether texts have labels: they stand in tables, or in folders of one class each.
 
     Raises:
@@ -71,7 +70,7 @@ def local_path(path: str) -> Path:
 
 
 def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """A name below `root`, or those of all files in that folder; hidden folders and circles of links stay closed."""
+    """A name below `root`, or all files in that folder; hidden ones and circles of links stay closed."""
     folder = root / start
     if not folder.is_dir():
         yield start

@@ -25,17 +25,10 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """Load a tokenizer from a folder or the Hub.
+    """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or a vocabulary alone.
 
-    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS] and [SEP]
-    around a text where nothing puts them there.
-
-    Args:
-        name: A Hub id, or a folder with a `tokenizer.json`, or with a vocabulary alone: `vocab.txt`, or `vocab.json` and
-            `merges.txt`.
-
-    Returns:
-        The tokenizer, with a padding token.
+    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS]
+    and [SEP] around a text where nothing puts them there.
 
     Raises:
         UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.
@@ -69,12 +62,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 
 def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Say so where capitals are lowered that the vocabulary has: such words are never found.
-
-    Args:
-        tokenizer: As it was loaded.
-        name: Where from.
-    """
+    """Say so where capitals are lowered that the vocabulary has: such words are never found."""
     normalizer = tokenizer.backend_tokenizer.normalizer
     special = set(tokenizer.all_special_tokens)
     capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
@@ -90,9 +78,9 @@ def _open(folder: Path) -> Any:
     from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizer
 
     vocabulary, settings = folder / "vocab.txt", {path.name for path in folder.glob("*.json")}
-    if settings == {"vocab.json"}:  # with merges.txt; nothing says whose they are, and RoBERTa's are the usual ones
+    if settings == {"vocab.json"}:  # with merges.txt; nothing says whose: RoBERTa's are usual
         return RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    if vocabulary.is_file() and not settings:
+    if vocabulary.is_file() and not settings:  # likewise, and BERT's
         words = vocabulary.read_text(encoding="utf-8").split()
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)
@@ -100,7 +88,7 @@ def _open(folder: Path) -> Any:
 
 
 def _put_frame(tokenizer: Any, name: str) -> None:
-    """Let a tokenizer that puts nothing around a text put [CLS] and [SEP] there, where a head looks."""
+    """Put [CLS] and [SEP] around texts, where a head looks, if the tokenizer puts nothing there."""
     from tokenizers import processors
 
     backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token

@@ -16,15 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def load_from_hub(name: str) -> dict[str, Dataset]:
-    """Download a data set, or take it from the Hub's cache."""
-    from datasets import load_dataset
-
-    return from_hub(name, load_dataset)
-
-
 def load_saved(folder: Path) -> dict[str, Dataset]:
-    """Open a folder that `save_to_disk` made, whatever format it was to be read in; a single data set is train."""
+    """Open a folder that `save_to_disk` made, whatever format it had; a single data set is train."""
     from datasets import Dataset, load_from_disk
 
     try:
@@ -36,14 +29,7 @@ def load_saved(folder: Path) -> dict[str, Dataset]:
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
-    """Ask the Hub for something of a data set; each request that fails is made again.
-
-    Args:
-        name: The data set's id.
-        get: Asks for it.
-
-    Returns:
-        What `get` returns.
+    """What `get` returns for a data set's id; each request to the Hub that fails is made again.
 
     Raises:
         UserError: If there is no such data set, it cannot be had by its id alone, or the network fails.

@@ -17,12 +17,7 @@ _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
-    """Raise a UserError if -1 stands beside 0, 1, ...: it may be a missing label, or the third of three opinions.
-
-    Args:
-        known: The labels.
-        missing: Words that were taken as missing.
-    """
+    """Raise a UserError if -1 stands beside 0, 1, ...: one of three opinions, or missing as `missing` are."""
     others = {*known} - {"-1"}
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)
@@ -34,11 +29,7 @@ def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
 
 
 def label_notes(counts: Counter[str]) -> list[str]:
-    """What may be wrong with labels, a line each.
-
-    Args:
-        counts: How many rows have each of them.
-    """
+    """What may be wrong with labels, a line each."""
     notes, alike = list[str](), dict[str, dict[str, int]]()
     for label, number in counts.items():
         bare = (label[0] + _MARKS.sub("", label[1:])).casefold().lstrip("0")
@@ -57,10 +48,6 @@ def label_notes(counts: Counter[str]) -> list[str]:
 
 
 def numbered(counts: dict[str, int]) -> str:
-    """Labels with the number of their rows.
-
-    Args:
-        counts: The numbers.
-    """
+    """Labels with the number of their rows."""
     shown = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
     return shown + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")

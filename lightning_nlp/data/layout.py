@@ -21,19 +21,12 @@ _PART = re.compile(r"^part-\d.*|\d+")  # what differs between the names of a tab
 
 
 class Files(NamedTuple, Generic[T]):
-    """What was decided about a path.
+    """What was decided about a path."""
 
-    Attributes:
-        splits: The files of each split, or what a data set of the Hub calls it; no split is empty.
-        names: How to show them.
-        left_out: For each reason the names of what is not used.
-        classes: Whether each file is a text, and its folder's name the label.
-    """
-
-    splits: dict[str, list[T]]
-    names: dict[str, list[str]]
-    left_out: dict[str, list[str]]
-    classes: bool = False
+    splits: dict[str, list[T]]  # the files of each split, or the Hub's names for it; none is empty
+    names: dict[str, list[str]]  # how to show them
+    left_out: dict[str, list[str]]  # for each reason the names of what is not used
+    classes: bool = False  # whether each file is a text, and its folder's name the label
 
     def lines(self) -> list[str]:
         """What is read as which split, and what is not."""
@@ -42,7 +35,7 @@ class Files(NamedTuple, Generic[T]):
 
 
 def tell_split(names: Iterable[str]) -> str | None:
-    """The split that the last of some names with such a word tells: "contest", "interval" and "trains" tell none."""
+    """The split that the last of some names with such a word tells: "contest" and "trains" tell none."""
     for name in reversed([*names]):
         for word in re.split(r"[^a-z]+", name.lower()):
             if match := _SPLIT_WORD.fullmatch(word):
@@ -52,11 +45,7 @@ def tell_split(names: Iterable[str]) -> str | None:
 
 
 def name_splits(names: Collection[str]) -> Files[str]:
-    """Decide which splits of a data set are which: the one named "dev", or else all such as "dev_r1" and "dev_r2".
-
-    Args:
-        names: What the data set calls them.
-    """
+    """Which of a data set's splits are which: the one named "dev", or else all such as "dev_r1", "dev_r2"."""
     told = {split: [name for name in names if tell_split([name]) == split] for split in SPLITS}
     found = {split: [name for name in part if _SPLIT_WORD.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
@@ -111,7 +100,7 @@ def decide(
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """The texts in folders of one class each, with what may tell their split; `beside` tables only if that is told."""
+    """Texts in folders of one class, with what may tell their split; `beside` tables only if it is told."""
     names = [name for name in names if name.suffix in ("", ".txt") and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:
@@ -132,7 +121,7 @@ def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Pa
 
 
 def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
-    """Sort names by the splits that their places tell; where none does they are train, if they are one table."""
+    """Sort names by the splits that their places tell; if none does they are train, if they are one table."""
     told = {name: split for name, place in places.items() if (split := tell_split(place))}
     above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
     tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)

@@ -18,7 +18,6 @@ def draw(plan: BatchPlan, limit: int | float, argument: str, *, seed: int) -> No
         plan: The evaluation's; changed in place.
         limit: So many batches, or that share of them.
         argument: The argument of the Trainer that says so.
-        seed: Draws the examples; the same ones each time.
 
     Raises:
         UserError: If the share is less than a batch.

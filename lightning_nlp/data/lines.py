@@ -14,7 +14,7 @@ from typing import Any
 
 from lightning_nlp.errors import UserError
 
-# Files made to fill memory or disk when they are read. The longest books have 10 MB, and no line is longer than one;
+# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than one;
 # gzip makes text 3 to 10 times smaller, text that repeats itself 50 times, and nothing but zeros 1000 times.
 MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
@@ -83,11 +83,7 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def open_zstd(file: Any) -> Any:
-    """Read what zstd has packed; Arrow notices where such a file was cut, which the usual Python library does not.
-
-    Args:
-        file: A path, or an open file.
-    """
+    """Unpack a path or an open file; Arrow notices where it was cut, which the usual library does not."""
     import pyarrow as pa
 
     return pa.input_stream(file, compression="zstd")

@@ -8,7 +8,7 @@ import unicodedata
 
 # For folded white space. The repeat is bounded: without that, many "<br " in a row take quadratic time.
 _BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
-# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them: UTF-8 cannot hold them.
+# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 MOST_MARKS = 30
 _LONG_ROW = re.compile("[^\x00-\u02ff]{31}")  # found fast, and hardly ever in languages with spaces
@@ -18,13 +18,10 @@ _MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")  # all marks are among these
 def clean_text(text: str) -> str:
     r"""Normalise a text: markup for line breaks, white space, control characters, Unicode.
 
-    Args:
-        text: Any text.
-
     Returns:
-        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it holds a line
-        break, one "\n", without control characters and outer white space, in Unicode's form NFC, with 30 combining
-        marks in a row at most, as Unicode's stream-safe format has it (no language has more than a few).
+        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it
+        holds a line break, one "\n", without control characters and outer white space, in Unicode's form NFC,
+        with 30 combining marks in a row at most, as Unicode's stream-safe format has it.
     """
     # Composed before the pattern counts characters: a second cleaning finds what the first one found.
     text, breaks = _BREAK.subn("\n", fold(text))
@@ -32,11 +29,7 @@ def clean_text(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """The same without what it does to markup.
-
-    Args:
-        text: Any text.
-    """
+    """Normalise a text as `clean_text` does, but for markup."""
     return _fold_space(_compose(_CONTROL.sub("", text)))
 
 
@@ -58,7 +51,7 @@ def _few_marks(match: re.Match[str]) -> str:
 
 
 def text_digest(cleaned: str) -> bytes:
-    """16 bytes for a text that is cleaned, whatever `--data.clean` says; a change here moves texts to other parts."""
+    """16 bytes for a text, cleaned whatever `--data.clean` says; a change here moves texts to other parts."""
     return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
 
 

@@ -8,44 +8,32 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
-from lightning_nlp.data.budget import TokenBudget, halve_largest
+from lightning_nlp.data.budget import TokenBudget, halve_largest, sort_windows
 
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
-# Batches of one window are sorted by length among themselves: large enough that a batch has hardly any padding, small
-# enough that its examples stay a random draw. The figure is the HF Trainer's, so that the two compare.
+# Batches of one window are sorted by length among themselves: large enough that a batch has hardly any
+# padding, small enough that its examples stay a random draw. It is the HF Trainer's, so that the two compare.
 WINDOW_BATCHES = 50
 
 
 def training_batches(
     lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, number: int | None = None
 ) -> list[np.ndarray]:
-    """Group examples of similar length into batches, differently in each epoch.
+    """The row numbers of batches of similar length, each example in exactly one, differently in each epoch.
 
-    The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at most one,
-    so that no step is taken on a crumb. The batches come in random order, but the longest first: if memory is short,
-    the run fails in its first step and not after an hour.
+    The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at
+    most one, so that no step is taken on a crumb. The batches come in random order, but the longest first: if
+    memory is short, the run fails in its first step and not after an hour.
 
     Args:
         lengths: (examples,) lengths in tokens.
         batch_size: The most examples in a batch.
-        seed: The run's seed.
-        epoch: The epoch, from 0.
         number: How many batches, if more than they need.
-
-    Returns:
-        Arrays of row numbers; each example is in exactly one.
     """
     rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(lengths))
-    window = batch_size * WINDOW_BATCHES
-    # Random order among equals (a stable sort of a shuffled window) keeps short sentences from always meeting again.
-    order = np.concatenate(
-        [
-            part[np.argsort(-lengths[part], kind="stable")]
-            for part in np.array_split(order, np.arange(window, len(order), window))
-        ]
-    )
+    windows = sort_windows(lengths, rng.permutation(len(lengths)), batch_size * WINDOW_BATCHES)
+    order = np.concatenate(windows)
     batches = np.array_split(order, number or number_of_batches(len(order), batch_size))
     rng.shuffle(batches)
     longest = max(range(len(batches)), key=lambda i: lengths[batches[i]].max(initial=0))
@@ -54,15 +42,7 @@ def training_batches(
 
 
 def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Batches of similar length, longest first, the same at each call.
-
-    Args:
-        lengths: (examples,) lengths in tokens.
-        batch_size: The most examples in a batch.
-
-    Returns:
-        Arrays of row numbers; each example is in exactly one.
-    """
+    """The row numbers of batches of similar length, longest first, the same at each call."""
     order = np.argsort(-lengths, kind="stable")
     return np.array_split(order, number_of_batches(len(order), batch_size))
 
@@ -75,25 +55,22 @@ def number_of_batches(examples: int, batch_size: int) -> int:
 class BatchPlan(Sampler[BatchKey]):
     """The batches of an epoch for one process, as keys for `Batches`.
 
-    Under DDP a global batch of `batch_size * world_size` examples is dealt out to the processes, so each has the same
-    number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Of batches filled to a
-    number of tokens, a step has `world_size`. Where a step has too few examples for all processes, some get an empty
-    key; `Batches` turns it into a filler without labels.
+    Under DDP a global batch of `batch_size * world_size` examples is dealt out to the processes, so each has
+    the same number of batches, no example is seen twice, and 1 x 16, 2 x 8 and 4 x 4 take the same steps. Of
+    batches filled to a number of tokens, a step has `world_size`. Where a step has too few examples for all
+    processes, some get an empty key; `Batches` turns it into a filler without labels.
 
     Lightning finds the plan as `loader.sampler` and calls `set_epoch`.
 
-    A training that goes on in the middle of an epoch with another number of processes, or other sizes, has the examples
-    that are left in new batches: each is still seen exactly once.
+    A training that goes on in the middle of an epoch with another number of processes, or other sizes, has
+    the examples that are left in new batches: each is still seen exactly once.
 
     Args:
         lengths: (examples,) lengths in tokens.
         batch_size: Examples a process and batch.
         shuffle: True for training (differs by epoch), False for evaluation (longest first).
-        seed: The run's seed.
-        rank: This process's number.
-        world_size: The number of processes.
-        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a multiple of
-            `world_size` of them.
+        budget: Batches by the number of tokens, in the place of `batch_size`, `shuffle` and `seed`; a
+            multiple of `world_size` of them.
         accumulate: Batches an optimizer step, which such a new beginning must be a multiple of.
     """
 
@@ -148,39 +125,30 @@ class BatchPlan(Sampler[BatchKey]):
         return {"world_size": self.world_size, **self.budget.layout}
 
     def position(self, handed_out: int) -> dict[str, Any]:
-        """Where a training stands, for its checkpoint.
-
-        Args:
-            handed_out: Batches of the present epoch that this process has had, those from before a resume included.
-        """
+        """Where a training stands that has had so many batches of its epoch, with those before a resume."""
         position: dict[str, Any] = {"epoch": self.epoch, "handed_out": handed_out, "layout": self.layout}
         if self._rest is not None and self._began is not None and self._began["epoch"] == self.epoch:
             position |= {"earlier": self._began, "accumulate": self.accumulate}
         return position
 
     def go_on(self, position: dict[str, Any]) -> int:
-        """Go on from a position, in its epoch.
+        """Go on from what `position` gave, in its epoch, be it with other processes or sizes.
 
-        Args:
-            position: What `position` gave, in this process or in one of another number of processes or other sizes.
-
-        Returns:
-            How many batches of that epoch count as done: as many as were handed out, unless they are laid out anew.
+        It returns how many batches of that epoch count as done: other than were handed out if the rest is
+        laid out anew.
         """
         self._began, self._start, self._rest = position, position["handed_out"], None
+        earlier = position.get("earlier")
         same = position.get("layout", self.layout) == self.layout
-        if "earlier" in position:
-            same = same and position["accumulate"] == self.accumulate
-        if same and "earlier" not in position:
-            return self._start
-        if same:
-            self.go_on(position["earlier"])
-            self._began, self._start = position["earlier"], position["handed_out"]
+        if same and position.get("accumulate", self.accumulate) == self.accumulate:
+            if earlier is not None:
+                self.go_on(earlier)
+                self._began, self._start = earlier, position["handed_out"]
             return self._start
         before = self._laid_out(position)
-        if "earlier" in position:
+        if earlier is not None:
             before.accumulate = position["accumulate"]
-            before.go_on(position["earlier"])
+            before.go_on(earlier)
         before.set_epoch(position["epoch"])
         left = [rows for step in before.steps()[position["handed_out"] :] for rows in step]
         steps = self._steps_for(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *left])), position["epoch"])
@@ -219,7 +187,7 @@ class BatchPlan(Sampler[BatchKey]):
         return [[rows[batch[rank::world]] for rank in range(world)] for batch in found]
 
     def __len__(self) -> int:
-        """Batches of a whole epoch, also when the next iteration begins in the middle."""
+        """Of a whole epoch, also when the next iteration begins in the middle."""
         if self.budget is not None:
             return self.budget.number // self.world_size
         return number_of_batches(len(self.lengths), self.batch_size * self.world_size)
@@ -242,7 +210,7 @@ class BatchPlan(Sampler[BatchKey]):
         return [[batch[rank::world] for rank in range(world)] for batch in batches]
 
     def batches(self) -> list[np.ndarray]:
-        """The row numbers of each of this process's batches of the whole epoch; of those before `start`, maybe none."""
+        """The row numbers of this process's batches of the epoch; of those before `start`, maybe none."""
         return [step[self.rank] if step else np.empty(0, dtype=np.int64) for step in self.steps()]
 
     def __iter__(self) -> Iterator[BatchKey]:

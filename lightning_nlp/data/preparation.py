@@ -37,8 +37,8 @@ Truncation = Literal["head", "head_tail"]
 # classification?", section 5.3.1: the first 128 and the last 382 of 510 tokens).
 HEAD_SHARE = 0.25
 
-# Texts tokenized at a time: many for each core, and few enough to stay in the caches. All of a corpus in one call takes
-# longer, and memory in proportion.
+# Texts tokenized at a time: many for each core, and few enough to stay in the caches. All of a corpus in one
+# call takes longer, and memory in proportion.
 BATCH_ROWS = 1000
 
 MOST_UNKNOWN = 0.4  # of the words of train: with more, what is trained learns how often a word is unknown
@@ -62,17 +62,12 @@ def prepare_tokens(
     It holds `train.arrow`, `validation.arrow`, `test.arrow`, `tokenizer/` and `facts.json`.
 
     Args:
-        source: The texts.
-        cache_dir: Where caches lie.
         cleaning: Arguments of `build_splits`.
-        tokenizer: The tokenizer; None trains one on the training texts.
+        tokenizer: None trains one on the training texts.
         training: Arguments of `train_wordpiece` or `train_bpe`, and which (`tokenizer_model`), without a `tokenizer`.
         max_length: The most tokens of an example, special tokens included.
         truncation: How long texts are cut; None splits them.
         own: The folder that a run began with, as for `cached_folder`.
-
-    Returns:
-        The complete folder.
     """
     key = {
         "format": TOKEN_FORMAT,
@@ -94,14 +89,8 @@ def prepare_tokens(
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
-            facts[name] = write_tokens(
-                splits[name],
-                folder / f"{name}.arrow",
-                used,
-                max_length=max_length,
-                truncation=truncation,
-                description=f"Tokenizing {name}",
-            )
+            path = folder / f"{name}.arrow"
+            facts[name] = write_tokens(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
                 facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
         facts["cleaning"] += list(odd_texts(used, folder, facts, given=tokenizer is not None))
@@ -123,10 +112,9 @@ def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
     """Lines about what a tokenizer makes of the texts that their owner would not expect.
 
     Args:
-        tokenizer: The one that made the ids.
-        folder: Theirs.
+        folder: Of the ids that the tokenizer made.
         facts: The counts of `write_tokens`, by split.
-        given: Whether it was given, or trained on these texts.
+        given: Whether the tokenizer was given, or trained on these texts.
 
     Raises:
         UserError: If so many words of train are unknown to it that there is nothing to learn from.
@@ -158,16 +146,7 @@ def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """Cut token ids to `room` tokens: the first ones, or a quarter from the beginning and the rest from the end.
-
-    Args:
-        ids: Token ids without special tokens.
-        room: The most tokens to keep.
-        truncation: `head`, or `head_tail` for texts whose verdict comes last.
-
-    Returns:
-        At most `room` ids.
-    """
+    """The first `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
     if len(ids) <= room:
         return ids
     if truncation == "head":
@@ -198,14 +177,11 @@ def encode(
     """Token ids with special tokens; long texts are cut or, without `truncation`, split so that nothing is lost.
 
     Args:
-        texts: The texts.
-        tokenizer: A fast tokenizer; it works on all cores.
         max_length: The most tokens of a result, special tokens included.
-        truncation: As in `truncate_ids`; None splits a long text into several results.
 
     Returns:
-        The ids, for each of them the number of the text that it comes from, and for each text its length in tokens
-        before truncation and without special tokens.
+        The ids, for each of them the number of the text that it comes from, and for each text its length in
+        tokens before truncation and without special tokens.
     """
     backend = _plain_backend(tokenizer)
     encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
@@ -244,7 +220,7 @@ def _frame(
 def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
     """Batches of a split with their encodings; the next one is tokenized while the caller works on this one.
 
-    The tokenizer's own threads do not hold Python's lock, so the two overlap; two batches are in memory, no more.
+    The tokenizer's own threads do not hold Python's lock, so the two overlap, with two batches in memory.
     """
     with ThreadPoolExecutor(1) as pool:
         waiting: tuple[dict[str, list[Any]], Future[list[Encoding]]] | None = None
@@ -264,21 +240,15 @@ def write_tokens(
     *,
     max_length: int,
     truncation: Truncation | None,
-    description: str,
 ) -> dict[str, int]:
-    """Tokenize a split into one Arrow stream: `input_ids` as lists of int32, and the split's other columns as int64.
+    """Tokenize a split as `encode` does: an Arrow stream of `input_ids`, lists of int32, the others int64.
 
     Args:
         split: A column `text`, and whole numbers: `hash` and, for labelled data, `label`.
-        path: The file to write.
-        tokenizer: A fast tokenizer.
-        max_length: As in `encode`.
-        truncation: As in `encode`.
-        description: The progress bar's text.
 
     Returns:
-        Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
-        `without_tokens` (texts of which the tokenizer leaves nothing).
+        Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts
+        truncated), `without_tokens` (texts of which the tokenizer leaves nothing).
     """
     counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut", "without_tokens"), 0)
     from datasets.utils import tqdm
@@ -286,7 +256,8 @@ def write_tokens(
     others = [name for name in split.column_names if name != "text"]
     backend, frame = _plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    bar = tqdm(total=len(split), desc=description, unit=" texts", disable=None)  # None: on a terminal only
+    # disable=None: on a terminal only
+    bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
     with write_token_ids(path, others) as write, bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]

@@ -45,17 +45,7 @@ def read_table(
     group_column: str | None = None,
     dialect: Dialect = UTF8,
 ) -> Iterator[Row]:
-    """Read a CSV, TSV, JSON or parquet file row by row.
-
-    Args:
-        path: The file; all but parquet may be compressed (`.gz`, `.zst`).
-        text_column: The column with the text.
-        label_column: The column with the label; None for texts without labels.
-        group_column: The column with the group; None for texts without groups.
-        dialect: How it is written.
-
-    Yields:
-        Rows; a missing text is "", a missing label None.
+    """Read a CSV, TSV, JSON or parquet file row by row; all but parquet may be compressed (`.gz`, `.zst`).
 
     Raises:
         UserError: If the file cannot be read, is empty or malformed, or lacks a column.
@@ -72,21 +62,15 @@ def read_table(
     empty = True
     for place, values in cells:
         empty = False
-        where = f"{path.name}, {place}"
-        yield as_row(columns, values, where)
+        yield as_row(columns, values, f"{path.name}, {place}")
     if empty:
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
 
 
 def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
-    """Read a text file with one sentence a line, or in the Leipzig format `id<TAB>sentence`; blank lines are skipped.
+    """Read a text file with one sentence a line, or as its first lines tell in Leipzig's `id<TAB>sentence`.
 
-    Args:
-        path: The file, which may be compressed (`.gz`, `.zst`). The format is told by its first lines.
-        encoding: As Python names it.
-
-    Yields:
-        Rows without labels.
+    Blank lines are skipped; the file may be compressed (`.gz`, `.zst`).
 
     Raises:
         UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
@@ -121,15 +105,14 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
     records = _json_records(path, columns["text"], encoding)
     head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
     if head:
-        check_columns(
-            columns, dict.fromkeys(chain.from_iterable(record for _, record in head)), f"{path}, {head[0][0]}"
-        )
+        keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
+        check_columns(columns, keys, f"{path}, {head[0][0]}")
     for place, record in chain(head, records):
         yield place, [record.get(column) for column in columns.values()]
 
 
 def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a file with one a line, or with one array or object that goes over as many as it likes."""
+    """The objects of a file with one a line, or with one array or object over as many as it likes."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
     head = list(islice(lines, 1))
     whole = bool(head) and (head[0][1].lstrip()[0] == "[" or head[0][1].strip() == "{")
@@ -189,7 +172,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[int, str | None]:
-    """The names of the classes by their numbers, as `datasets` writes them beside a table; -1 is none of them."""
+    """The names of the classes by number, as `datasets` writes them beside a table; -1 is none of them."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
         return {**dict(enumerate(feature["names"])), -1: None}

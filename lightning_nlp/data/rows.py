@@ -14,12 +14,9 @@ from torch import Tensor
 
 
 class TokenRows:
-    """A split's token ids and labels, read where they lie in a memory-mapped Arrow file.
+    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped.
 
     A batch costs a small part of what it costs through `datasets`. Pickled, it is a path.
-
-    Args:
-        path: An Arrow stream with lists `input_ids`, `hash` of each row's text, and `label` where there are labels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +59,7 @@ class TokenRows:
                 yield hashlib.blake2b(content[start:end], digest_size=16).digest()
 
     def texts(self) -> dict[str, Tensor]:
-        """The `hash` and, where there are labels, the `label` of each text; empty in a cache that has no hashes."""
+        """The `hash` and, if there are labels, the `label` of each text; empty in a cache without hashes."""
         if "hash" not in self._table.column_names:
             return {}
         hashes = self._table.column("hash").to_numpy()

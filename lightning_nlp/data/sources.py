@@ -16,7 +16,7 @@ from lightning_nlp.data.columns import NoLabelColumn, Row, as_row, check_columns
 from lightning_nlp.data.delimited import UTF8, Dialect
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
-from lightning_nlp.data.hub_texts import load_from_hub, load_saved
+from lightning_nlp.data.hub_texts import from_hub, load_saved
 from lightning_nlp.data.labels import MISSING
 from lightning_nlp.data.layout import SPLITS, Files, name_splits
 from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
@@ -32,34 +32,23 @@ DEMO_SENTENCES = {"train": (20_000, 0)}
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: where it comes from and how to read its splits.
+    """A data set: where it comes from and how to read its splits."""
 
-    Attributes:
-        description: A short name for the model card, without folders, such as "reviews.csv".
-        fingerprint: SHA-256 of the contents and of how they are read, in hexadecimal.
-        splits: A function for each split that reads it from the start; "train" is always there.
-        label_names: The classes in the order of their ids, where the data says it.
-        labelled: Whether each row must have a label; None tells it by the first row of train.
-        drop_incomplete: Whether rows without text or label are dropped and counted, or else an error.
-        files: Which files or splits of a data set they are read from, where there are any.
-        missing_labels: What stands for a missing label, in any case; None for `MISSING`.
-    """
-
-    description: str
-    fingerprint: str
-    splits: Splits
-    label_names: tuple[str, ...] | None
-    labelled: bool | None = None
-    drop_incomplete: bool = False
-    files: Files[Any] | None = None
-    missing_labels: tuple[str, ...] | None = None
+    description: str  # a short name for the model card, without folders, such as "reviews.csv"
+    fingerprint: str  # SHA-256 of the contents and of how they are read, in hexadecimal
+    splits: Splits  # a function for each split that reads it from the start; "train" is always there
+    labelled: bool  # whether each row must have a label
+    label_names: tuple[str, ...] | None = None  # in the order of their ids, where the data says it
+    drop_incomplete: bool = False  # rows without text or label are dropped and counted, or else an error
+    files: Files[Any] | None = None  # what they are read from
+    missing_labels: tuple[str, ...] | None = None  # what stands for one, in any case; None for `MISSING`
 
     def lines(self) -> list[str]:
-        """Which files are read as which split, and what is left out, one printable line each."""
+        """Which files are read as which split, and what is left out, a printable line each."""
         return [printable(line) for line in self.files.lines()] if self.files else []
 
     def label_name(self, row: Row) -> str | None:
-        """The name of a row's class; None where it has none, or something that stands for a missing one."""
+        """The name of a row's class; None where it has none, or what stands for a missing one."""
         names, name = self.label_names, str(row.label)
         if names is None:
             missing = MISSING if self.missing_labels is None else self.missing_labels
@@ -85,21 +74,14 @@ def labelled_source(
     missing_labels: list[str | int] | None = None,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find labelled texts.
+    """Find and hash labelled texts; their rows are not read yet.
 
     Args:
-        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files or folders
-            tell the split or the class, what `save_to_disk` wrote, the id of a data set on the Hub, or "demo". What
-            exists locally wins over the Hub.
-        text_column: The column with the text.
-        label_column: The column with the label.
-        group_column: The column with the group, such as the author.
+        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files
+            or folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the
+            Hub, or "demo". What exists locally wins over the Hub.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
         missing_labels: What stands for a missing label; None for `MISSING`.
-        dialect: How text files are written.
-
-    Returns:
-        The source. Its files are found and hashed, their rows not read yet.
 
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
@@ -132,7 +114,6 @@ def labelled_source(
         description=describe(path, files),
         fingerprint=hash_files(contents, how),
         splits=splits,
-        label_names=None,
         labelled=True,
         drop_incomplete=drop_incomplete,
         files=files,
@@ -148,19 +129,12 @@ def text_source(
     cache_dir: Path,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find texts without labels.
+    """Find (or download) and hash texts without labels; their rows are not read yet.
 
     Args:
-        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or JSONL file
-            (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the Hub, the http(s)
-            address of a Leipzig tar.gz, or "demo". None is the Leipzig corpus epo_literature_2011_300K.
-        text_column: The column with the text, for files that have columns.
-        group_column: The column with the group, such as the document.
-        cache_dir: Where downloads are kept.
-        dialect: How text files are written.
-
-    Returns:
-        The source. Its files are found (or downloaded) and hashed, their rows not read yet.
+        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or
+            JSONL file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the
+            Hub, the http(s) address of a Leipzig tar.gz, or "demo". None is `LEIPZIG_ESPERANTO`.
 
     Raises:
         UserError: If `path` names nothing, or if the download fails.
@@ -193,7 +167,6 @@ def text_source(
             files.splits, {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
         ),
         splits={split: partial(_read_all, reader, part) for split, part in files.splits.items()},
-        label_names=None,
         labelled=False,
         files=files,
     )
@@ -218,7 +191,7 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
 
 
 def _leave_unlabelled(splits: Splits, files: Files[Any]) -> None:
-    """Take out the splits for an evaluation that have no label to compare with, as benchmarks publish their tests."""
+    """Take out validation and test where they have no label to compare with, as in benchmarks."""
     for split in SPLITS[1:]:
         if split in splits and not _has_labels(splits[split]):
             del splits[split]
@@ -238,9 +211,9 @@ def _datasets_source(
     path: str, columns: dict[str, str], drop_incomplete: bool, missing: tuple[str, ...] | None = None
 ) -> Source:
     """What `datasets` loads: from the Hub, or from a folder that it saved."""
-    from datasets import ClassLabel
+    from datasets import ClassLabel, load_dataset
 
-    loaded = load_saved(local_path(path)) if is_saved(path) else load_from_hub(path)
+    loaded = load_saved(local_path(path)) if is_saved(path) else from_hub(path, load_dataset)
     name = describe(path, None)
     parts = name_splits(loaded)
     train = parts.splits.get("train", [])
@@ -291,6 +264,5 @@ def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dic
         description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
         fingerprint=hash_files({"demo": [Path(module.__file__)]}, {"sizes": sizes}),
         splits={split: partial(read, split) for split in sizes},
-        label_names=None,
         labelled=labelled,
     )

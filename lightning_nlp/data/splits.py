@@ -1,7 +1,7 @@
 """Train, validation and test out of one source: what is held out, and which samples are kept.
 
-A text's part follows from `split_seed` and the text alone, or from its group: a keyed hash against a fixed bound. So
-rows that come, go or change places move no other text, copies fall together, and the parts' sizes are approximate.
+A text's part follows from `split_seed` and the text alone, or from its group: a keyed hash against a fixed
+bound. So rows that come, go or change places move no other text, copies fall together, and sizes are rough.
 """
 
 from __future__ import annotations
@@ -27,12 +27,7 @@ Parts = dict[str, tuple[str, np.ndarray]]  # for each split the split of the dat
 def draw(digests: bytes, split_seed: int) -> np.ndarray:
     """A number for each text in each split: it is held out where that is small, and so are samples taken.
 
-    Args:
-        digests: Of the texts, or of their groups: 16 bytes each (see `text_digest`).
-        split_seed: The key.
-
-    Returns:
-        (texts, 3) uint64, a column for each of `SPLITS`.
+    From digests of texts or groups, 16 bytes each, it makes (texts, 3) uint64, a column for each of `SPLITS`.
     """
     key, size = split_seed.to_bytes(8, "little"), 8 * len(SPLITS)
     each = (digests[i : i + 16] for i in range(0, len(digests), 16))
@@ -55,29 +50,28 @@ def build_splits(
 ) -> tuple[dict[str, Dataset], list[str] | None, CleaningCounts]:
     """Read a source into train, validation and test.
 
-    A test split in the data stays as it is but for cleaning. What stands in it is dropped from validation and train,
-    what stands in validation is dropped from train, and so are repeats within train; where rows have groups, those
-    whose group stands there are too. A split that the data lacks is then drawn from train, and at last the samples are.
+    A test split in the data stays as it is but for cleaning. What stands in it is dropped from validation and
+    train, what stands in validation is dropped from train, and so are repeats within train; where rows have
+    groups, those whose group stands there are too. A split that the data lacks is then drawn from train, then
+    the samples.
 
     Args:
-        source: The texts.
         work_dir: Where the Arrow files are written; they must stay while the data sets are used.
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or that stand in another split; otherwise they are only counted.
-        val_fraction: Which texts of train to hold out if the data has no validation split: each with this probability.
-            If chance leaves none, the one with the smallest hash is.
+        val_fraction: The probability of each text of train to be held out if the data has no validation
+            split. If chance leaves none, the one with the smallest hash is.
         test_fraction: The same for test, before validation is drawn from the rest.
         max_train_samples: Keep so many examples of train, those with the smallest hashes. None keeps all.
         max_val_samples: The same for validation.
         max_test_samples: The same for test.
-        split_seed: The key of all hashes.
 
     Returns:
-        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for labelled sources,
-        `label` (int64); the names of the labels in the order of their ids, or None; and what was counted.
+        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for
+        labelled sources, `label` (int64); the labels in the order of their ids, or None; and the counts.
 
     Raises:
-        UserError: If an argument is out of its range, if rows are incomplete, if a split ends up empty, or if its
+        UserError: If an argument is out of its range, rows are incomplete, a split ends up empty, or its
             labels cannot be used.
     """
     from datasets import Dataset
@@ -91,11 +85,8 @@ def build_splits(
             argument = f"--data.max_{'val' if split == 'validation' else split}_samples"
             raise UserError(f"{argument} is {size}, and must be at least 1: give null for all.")
     work_dir.mkdir(parents=True, exist_ok=True)
-    labelled = source.labelled
-    if labelled is None:
-        labelled = next((row.label is not None for row in source.splits["train"]()), False)
     counts = CleaningCounts(deduplicate=deduplicate)
-    reading = Reading(source, clean, deduplicate, labelled)
+    reading = Reading(source, clean, deduplicate)
     for split in reversed(SPLITS):  # test first: what stands in it decides what the others may keep
         if split in source.splits:
             write_texts(work_dir / f"{split}.rows.arrow", reading.texts(split, getattr(counts, split)))
@@ -116,7 +107,7 @@ def build_splits(
         origin, rows = parts[split]
         order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
         parts[split] = origin, rows[np.sort(order[:size])]
-    if labelled and len(np.unique(columns["train"]["label"][parts["train"][1]])) == 1:
+    if source.labelled and len(np.unique(columns["train"]["label"][parts["train"][1]])) == 1:
         left = "validation and test were held out of" if max_train_samples is None else "samples were taken of"
         raise UserError(
             f"train has one label only after {left} its {len(drawn['train'])} rows: give more data with --data.path, "
@@ -162,7 +153,7 @@ def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[
 
 
 def _owners(reading: Reading) -> bytes:
-    """For each row of train what decides its part: the digest of its group, if it has one, or else of its text."""
+    """What decides the part of each row of train: the digest of its group if it has one, else of its text."""
     kept = bytes(reading.kept["train"])
     texts = (kept[i : i + 16] for i in range(0, len(kept), 16))
     return b"".join(reading.group_of.get(text, text) for text in texts)

@@ -38,29 +38,25 @@ def train_wordpiece(
 ) -> PreTrainedTokenizerFast:
     """Train a BERT-style WordPiece tokenizer: the same texts give the same tokenizer, to the byte.
 
-    Unlike `BertWordPieceTokenizer(lowercase=True)` it does not strip accents ("ĝis" and "gis" are different words), and
-    it composes characters first (NFC), so that a text in decomposed form gives the same tokens. Where the texts have
-    words of over 100 letters, as scripts without spaces do, those are read in pieces of 100.
+    Unlike `BertWordPieceTokenizer(lowercase=True)` it does not strip accents ("ĝis" and "gis" are different
+    words), and it composes characters first (NFC), so that a text in decomposed form gives the same tokens.
+    Words of over 100 letters, as scripts without spaces have them, are read in pieces of 100.
 
     Args:
-        texts: The training texts; iterated over two or three times, so no generator.
-        vocab_size: The most entries, specials included. A small corpus gives fewer; the model takes what there are.
+        texts: Iterated over two or three times, so no generator.
+        vocab_size: The most entries, specials included; a small corpus gives fewer.
         min_frequency: How often a pair must occur to be merged.
-        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or of a script with
-            more as many as 99.95% of the texts are written in, in half of the vocabulary at most.
-        lowercase: Whether to fold case.
+        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or of a
+            script with more as many as 99.95% of the texts are written in, in half of the vocabulary at most.
         max_length: `model_max_length` of the result, in tokens, [CLS] and [SEP] included.
 
-    Returns:
-        A tokenizer that survives `save_pretrained` and `AutoTokenizer.from_pretrained` unchanged.
-
     Raises:
-        UserError: If `vocab_size` cannot hold the special tokens and the alphabet, or there is nothing to learn from.
+        UserError: If `vocab_size` cannot hold special tokens and alphabet, or there is nothing to learn from.
     """
     assert iter(texts) is not texts, "texts are read more than once: give a list or a data set, no generator"
-    # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer numbers the
-    # latter in the order of a hash map and breaks ties between merges by number, so that each training would yield
-    # another vocabulary (huggingface/tokenizers#1794). Handed over in order, as if they were specials, they are fixed.
+    # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer
+    # numbers the latter in the order of a hash map and breaks ties between merges by number, so that each
+    # training would yield another vocabulary (huggingface/tokenizers#1794). As specials they keep their own.
     long_words: list[str] = []
     words = _different_words(texts, long_words)  # how often they occur does not matter yet
     found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
@@ -100,12 +96,7 @@ def _usual_alphabet(counts: list[int], vocab_size: int) -> int:
 
 
 def _different_words(texts: Iterable[str], long_words: list[str]) -> Iterator[str]:
-    """The words of all texts, most of them once: a fraction of what the tokenizer would have to normalise.
-
-    Args:
-        texts: The texts.
-        long_words: Is given those with more letters than WordPiece takes.
-    """
+    """The words of all texts, most of them once: less to normalise. `long_words` gets the too long ones."""
     seen: set[str] = set()
     for text in texts:
         new = set(text.split(" ")) - seen

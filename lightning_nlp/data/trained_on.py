@@ -13,8 +13,8 @@ from lightning_nlp.data.layout import SPLITS
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
-# What `TextDataModule.record` gives: `folder` (the token cache's name), `settings` (the data module's), `source`,
-# `label_names`, `streamed`, and `texts` by split, or None where they are not known.
+# What `TextDataModule.record` gives: `folder` (the token cache's name), `settings` (the data module's),
+# `source`, `label_names`, `streamed`, and `texts` by split, or None where they are not known.
 Record = dict[str, Any]
 
 MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
@@ -22,29 +22,22 @@ NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN
 
 
 def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
-    """The token cache that a checkpoint was trained on, if the settings of now ask for the same.
-
-    Args:
-        then: What the checkpoint was trained on.
-        settings: Of the data module.
-        cache_dir: Where caches lie.
-    """
+    """The token cache that a checkpoint was trained on, if the settings of now ask for the same."""
     if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
         return None
     if settings.get("streaming") and not settings["deduplicate"]:
-        return None  # in changed shards, what was held out may be read as a training text, and copies are not hidden
+        return None  # in changed shards, held-out texts may be read in training, and copies are not hidden
     return None if _other_settings(then, settings) else cache_dir / then["folder"]
 
 
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     """Refuse data that a checkpoint must not meet; with other data than its own, say what has changed.
 
-    A training goes on with the same training texts alone, in the same order: its place in an epoch, its schedule and
-    its count of steps are theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
+    A training goes on with the same training texts alone, in the same order: its place, schedule and steps
+    are theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
 
     Args:
         then: What the checkpoint was trained on; None if it does not say so.
-        now: The data of now.
         stage: "fit", "validate" or "test"; nothing else measures.
 
     Raises:
@@ -79,12 +72,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
 
 
 def changes(then: Record, now: Record) -> str:
-    """What has become of data, in one line; empty where nothing has.
-
-    Args:
-        then: A record with texts.
-        now: A later one.
-    """
+    """What has become of data, in one line; empty where nothing has. Both records need texts."""
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     for number, what in ((len(np.setdiff1d(after, before)), "added"), (len(np.setdiff1d(before, after)), "removed")):

@@ -11,7 +11,7 @@ from lightning_nlp.data.collators import (
     collate_mlm,
     mask_noise,
     mask_tokens,
-    pack_sequences,
+    packed_batch,
     pad_sequences,
 )
 
@@ -27,13 +27,12 @@ def test_padding_rounds_up_to_eight_but_not_beyond_the_model():
     assert input_ids[0].tolist() == [1, 2, 3, 4, 5] + [0] * 11
     assert attention_mask.sum(1).tolist() == [5, 10]
     assert pad_sequences(sequences, padding_value=0, max_length=12)[0].shape == (2, 12)
-    assert pad_sequences(sequences, padding_value=7, multiple_of=1)[0][0].tolist() == [1, 2, 3, 4, 5] + [7] * 5
+    assert pad_sequences(sequences, padding_value=7)[0][0].tolist() == [1, 2, 3, 4, 5] + [7] * 11
 
 
 def test_packing_lays_sequences_end_to_end():
-    input_ids, position_ids, cu_seqlens, max_seqlen = pack_sequences(
-        [np.array([5, 6], dtype=np.int32), np.array([7]), np.array([8, 9, 10])]
-    )
+    sequences = [np.array([5, 6], dtype=np.int32), np.array([7]), np.array([8, 9, 10])]
+    input_ids, position_ids, cu_seqlens, max_seqlen = packed_batch(sequences).values()
     assert input_ids.tolist() == [[5, 6, 7, 8, 9, 10]]
     assert position_ids.tolist() == [[0, 1, 0, 0, 1, 2]]
     assert cu_seqlens.tolist() == [0, 2, 3, 6]

@@ -137,7 +137,7 @@ def test_write_tokens_counts(tmp_path, truncation):
     split = Dataset.from_dict({"text": TEXTS, "label": labels})
     settings = {"max_length": 16, "truncation": truncation}
     with quiet_datasets():
-        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, description="", **settings)
+        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, **settings)
     rows = Dataset.from_file(str(tmp_path / "a.arrow"))
     ids, origins, lengths = encode(TEXTS, tokenizer, **settings)
     assert rows["input_ids"][:] == ids
@@ -160,7 +160,7 @@ def test_more_texts_than_a_batch_keep_their_order(tmp_path):
     split = Dataset.from_dict({"text": texts})
     tokenizer = train_wordpiece(texts, vocab_size=200)
     with quiet_datasets():
-        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=8, truncation=None, description="")
+        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=8, truncation=None)
     rows = Dataset.from_file(str(tmp_path / "a.arrow"))
     assert rows.column_names == ["input_ids"]
     assert rows["input_ids"][:] == encode(texts, tokenizer, max_length=8, truncation=None)[0]
@@ -190,7 +190,7 @@ def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_nlp.data.preparation._plain_backend", lambda _: Backend())
     split = Dataset.from_dict({"text": TEXTS * 10})
     with quiet_datasets():
-        write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=16, truncation="head", description="")
+        write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=16, truncation="head")
     assert len(read) == len(written) == len(TEXTS)
     assert all(ahead <= number + 2 for number, ahead in enumerate(written))
 
@@ -200,7 +200,7 @@ def test_a_terminal_sees_how_many_texts_are_done(terminal, tmp_path, capsys, mon
     enable_progress_bar()  # whatever a command before has asked for
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     split = Dataset.from_dict({"text": TEXTS})
-    write_tokens(split, tmp_path / "a.arrow", bert_like(), max_length=16, truncation="head", description="Tokenizing a")
+    write_tokens(split, tmp_path / "a.arrow", bert_like(), max_length=16, truncation="head")
     said = capsys.readouterr().err
     assert bool(re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", said)) == terminal == bool(said)
 

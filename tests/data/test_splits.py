@@ -18,7 +18,8 @@ def make_source(label_names=None, drop_incomplete=False, **splits):
         return lambda: iter([Row(t, y, f"{name}.csv, line {i}", g) for i, (t, y, g) in enumerate(triples, start=2)])
 
     readers = {name: reader(name, items) for name, items in splits.items()}
-    return Source("made", "0", readers, label_names, drop_incomplete=drop_incomplete)
+    labelled = any(row.label is not None for row in readers["train"]())
+    return Source("made", "0", readers, labelled, label_names, drop_incomplete=drop_incomplete)
 
 
 def reviews(n, start=0, labels=("neg", "pos")):

@@ -71,7 +71,7 @@ def test_equal_content_gives_equal_rows_classes_and_fingerprints_in_all_formats(
         for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
             write(Path(folder) / name, rows)
             source = replace(labelled_source(str(Path(folder) / name)), drop_incomplete=True)
-            reading = Reading(source, clean=True, deduplicate=True, labelled=True)
+            reading = Reading(source, clean=True, deduplicate=True)
             counts = SplitCounts()
             kept = list(reading.texts("train", counts))
             try:
@@ -149,8 +149,8 @@ def test_cleaning_is_idempotent_and_never_fails(text):
 def test_label_sets_are_sorted_and_do_not_depend_on_the_order_of_rows(found):
     def names(values: list[object]) -> list[str] | str:
         rows = [Row(f"text {i}", as_label(value, "x"), f"row {i}") for i, value in enumerate(values)]
-        source = Source("x", "x", {"train": lambda: iter(rows)}, None, labelled=True)
-        reading = Reading(source, clean=True, deduplicate=False, labelled=True)
+        source = Source("x", "x", {"train": lambda: iter(rows)}, labelled=True)
+        reading = Reading(source, clean=True, deduplicate=False)
         assert len(list(reading.texts("train", SplitCounts()))) == len(reading.labels["train"])
         try:
             found = reading.label_names() or []

@@ -24,16 +24,11 @@ EMPTY_BLOCKS = 10
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """Deal a block's examples out.
+    """Deal a block's examples out to batches, as arrays of numbers; `block` and `seed` choose the order.
 
     Args:
         lengths: (examples,) lengths in tokens.
         layout: `batch_size`, or `budget`: arguments of `TokenBudget`.
-        seed: The run's seed.
-        block: The block's number, which with the seed chooses the order.
-
-    Returns:
-        Arrays of numbers of examples; each example is in exactly one.
     """
     if not len(lengths):
         return []
@@ -45,32 +40,19 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Makes the blocks and batches of a reader.
-
-    Args:
-        corpus: The shards.
-        tokenize: Token ids of texts, in pieces of allowed length; and for each, the number of its text.
-        collate: Makes a batch of columns: `input_ids`, and as `index` numbers that choose the masks.
-        layout: As for `block_batches`, and `rows`, how many a block has.
-        seed: The run's seed.
-        held_out: How many of each shard's first rows are kept for validation and test.
-        hidden: The held-out examples as `TokenRows.digests` has them: copies of those are left out.
-    """
+    """Makes the blocks and batches of a reader."""
 
     corpus: Corpus
+    # Token ids of texts, in pieces of allowed length; and for each, the number of its text.
     tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]
-    collate: Callable[[dict[str, Any], int], Batch]
-    layout: dict[str, Any]
+    collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids`, and as `index` what chooses the masks
+    layout: dict[str, Any]  # as for `block_batches`, and `rows`, how many a block has
     seed: int
-    held_out: dict[int, int]
-    hidden: frozenset[bytes]
+    held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
+    hidden: frozenset[bytes]  # the held-out examples as `TokenRows.digests` has them: copies are left out
 
     def batches(self, turns: Turns, position: Position) -> Iterator[tuple[Position, Batch]]:
         """Batches from where a reader stands, without end, each with the position after it.
-
-        Args:
-            turns: Of all readers.
-            position: Of this one.
 
         Raises:
             UserError: If the corpus cannot be read, or gives nothing to train on.

@@ -37,43 +37,26 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus of shards.
+    """A corpus of shards."""
 
-    Attributes:
-        description: A short name for the model card.
-        fingerprint: SHA-256 of the shards' names, sizes or dates and of how they are read, in hexadecimal:
-            their contents are not read for it.
-        streams: What `datasets` reads each split by; "train" is always there.
-        names: The shards' file names by split, for messages; empty where they are not known.
-        text_column: The column with the text.
-        files: Which files or splits of a data set they are, by name.
-        leipzig: Whether the lines are `id<TAB>sentence`.
-    """
-
-    description: str
-    fingerprint: str
-    streams: dict[str, IterableDataset]
-    names: dict[str, list[str]]
+    description: str  # a short name for the model card
+    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, not of contents
+    streams: dict[str, IterableDataset]  # what `datasets` reads each split by; "train" is always there
+    names: dict[str, list[str]]  # the shards' file names by split, for messages; empty where not known
     text_column: str
-    files: Files[Any]
-    leipzig: bool = False
+    files: Files[Any]  # which files or splits of a data set they are, by name
+    leipzig: bool = False  # whether the lines are `id<TAB>sentence`
 
     def shards(self, split: str = "train") -> int:
         """How many shards a split has."""
         return self.streams[split].num_shards
 
     def rows(self, split: str, shard: int, *, row: int = 0, part: int = 0, parts: int = 1) -> Iterator[tuple[int, str]]:
-        """The rows of a shard with their numbers.
+        """The rows of a shard with their numbers; a UserError if it cannot be read, or lacks the column.
 
         Args:
-            split: The split.
-            shard: The shard's number.
             row: The first row; those before it are read over.
             part: Which rows to give: those whose number leaves this remainder when divided by `parts`.
-            parts: See `part`.
-
-        Raises:
-            UserError: If the shard cannot be read, or has no such column.
         """
         names = self.names.get(split, [])
         place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
@@ -102,16 +85,12 @@ class Corpus:
 
 
 def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
-    """Find the shards of a corpus.
+    """Find the shards of a corpus; of its texts only the first are read, to tell their format.
 
     Args:
         path: Text or JSONL (also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
             `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over
             the Hub.
-        text_column: The column with the text, for files that have columns.
-
-    Returns:
-        The corpus; nothing but one line or row has been read.
 
     Raises:
         UserError: If `path` names nothing that can be streamed.
@@ -157,12 +136,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     return replace(corpus, leipzig=leipzig)
 
 
-def _open_zstd(file: Any, mode: str = "rb", **kwargs: Any) -> Any:
-    return open_zstd(file)
-
-
 # `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
-fsspec.compression.register_compression("zstd", _open_zstd, "zst", force=True)
+fsspec.compression.register_compression("zstd", lambda file, *_, **__: open_zstd(file), "zst", force=True)
 
 
 @cache
@@ -179,11 +154,7 @@ def _read_texts_over_http() -> None:
 
 
 def addresses(path: str) -> list[str]:
-    """The addresses that a path with `{00..99}` in it stands for; each such range is written out, leading zeros kept.
-
-    Args:
-        path: One address.
-    """
+    """The addresses that one with `{00..99}` in it stands for; leading zeros are kept."""
     match = _RANGE.search(path)
     if match is None:
         return [path]

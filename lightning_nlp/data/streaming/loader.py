@@ -40,18 +40,10 @@ class StreamLoader:
     Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs
     here that all processes would end together. Each process has one reader, or one a worker, which take
     turns.
-
-    Args:
-        blocks: Make the batches.
-        length: The batches of the whole training, for this process.
-        num_workers: Processes that prepare batches.
-        pin_memory: Whether to place batches in page-locked memory (for CUDA).
-        rank: This process's number.
-        world_size: The number of processes.
     """
 
     blocks: Blocks
-    length: int
+    length: int  # the batches of the whole training, for this process
     num_workers: int = 0
     pin_memory: bool = False
     rank: int = 0
@@ -65,7 +57,6 @@ class StreamLoader:
         self._take(turns, turns.beginning())
 
     def _take(self, turns: Turns, positions: list[Position]) -> None:
-        """Of all readers' positions, those of this process."""
         own = max(self.num_workers, 1)
         self.turns, self.positions = turns, positions[self.rank * own : (self.rank + 1) * own]
 
@@ -121,8 +112,7 @@ class StreamLoader:
         """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
-            UserError: If the corpus has another number of shards, another seed shuffles them, or an earlier
-                version of this program wrote the state, which read streams in another order.
+            UserError: If the number of shards, the seed or the version's order of reading is another one.
         """
         if "queue" not in state:
             raise UserError(

@@ -27,7 +27,6 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
     """The held-out parts and the sample as a source like any other: the same for the same shards.
 
     Args:
-        corpus: The shards.
         held_out: Rows of validation and of test: the first ones of each of up to 16 shards, unless the corpus
             has such a split itself; then its first rows.
         sample: Rows of train, the first ones after those.
@@ -44,19 +43,13 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
         description=corpus.description,
         fingerprint=hashlib.sha256(json.dumps([corpus.fingerprint, held_out, sample]).encode()).hexdigest(),
         splits=splits,
-        label_names=None,
         labelled=False,
         files=corpus.files,
     )
 
 
 def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
-    """How many of each shard's first rows are no training rows, by shard; of other shards all are.
-
-    Args:
-        corpus: As for `stream_source`.
-        held_out: As for `stream_source`.
-    """
+    """How many of each shard's first rows `stream_source` holds out, by shard; of other shards none."""
     shards = _spread(corpus.shards())
     rows = sum(-(-size // len(shards)) for split, size in held_out.items() if split not in corpus.streams)
     return dict.fromkeys(shards, rows)
@@ -69,7 +62,6 @@ def _spread(number: int) -> list[int]:
 
 
 def _first_rows(corpus: Corpus, split: str, shards: list[int], row: int, each: int) -> Iterator[Row]:
-    """So many rows of each of these shards, from a row on."""
     for shard in shards:
         for number, text in islice(corpus.rows(split, shard, row=row), each):
             yield Row(text, None, f"{split}, shard {shard}, row {number} (from 0)")
@@ -80,14 +72,8 @@ def tokenize(
 ) -> tuple[list[np.ndarray], list[int]]:
     """Token ids of texts as the cached way has them; a long text is split, an empty one gives nothing.
 
-    Args:
-        texts: The texts.
-        tokenizer: A fast tokenizer.
-        max_length: The most tokens of an example, special tokens included.
-        clean: Whether to apply `clean_text`.
-
     Returns:
-        int32 arrays of ids, and for each the number of its text.
+        int32 arrays of at most `max_length` ids, specials included, and for each the number of its text.
     """
     texts = [clean_text(text) if clean else text.encode("utf-8", "replace").decode() for text in texts]
     ids, origins, _ = encode(texts, tokenizer, max_length=max_length, truncation=None)

@@ -11,43 +11,25 @@ import numpy as np
 
 
 class Piece(NamedTuple):
-    """What is read in one turn: a shard, or one reader's part of a shard that several readers share.
+    """What is read in one turn: a shard, or one reader's part of a shard that several readers share."""
 
-    Attributes:
-        epoch: The pass over the corpus, from 0.
-        shard: The shard's number.
-        part: The rows of this part are those whose number leaves this remainder when divided by `parts`.
-        parts: How many readers share the shard.
-        row: The first row.
-    """
-
-    epoch: int
+    epoch: int  # the pass over the corpus, from 0
     shard: int
-    part: int = 0
-    parts: int = 1
-    row: int = 0
+    part: int = 0  # its rows are those whose number leaves this remainder when divided by `parts`
+    parts: int = 1  # how many readers share the shard
+    row: int = 0  # the first one
 
 
 class Position(NamedTuple):
-    """Where a reader stands: before a batch of a block of texts.
+    """Where a reader stands: before a batch of a block of texts."""
 
-    Attributes:
-        turn: The turn that the block begins in.
-        row: The row there.
-        next_turn: The turn that the next block begins in.
-        next_row: The row there.
-        block: The block's number among those of this reader, from 0.
-        batch: The next batch of the block; 0 where none of it was handed out.
-        left: How many examples are in that batch and those after it; 0 where `batch` is 0.
-    """
-
-    turn: int
-    row: int
-    next_turn: int
+    turn: int  # that the block begins in
+    row: int  # there
+    next_turn: int  # that the next block begins in
     next_row: int
-    block: int = 0
-    batch: int = 0
-    left: int = 0
+    block: int = 0  # its number among those of this reader
+    batch: int = 0  # the next one of the block; 0 where none of it was handed out
+    left: int = 0  # how many examples are in that batch and those after it; 0 where `batch` is 0
 
 
 @dataclass(frozen=True)
@@ -56,26 +38,15 @@ class Turns:
 
     So all readers come along equally far whatever the number of shards, and each shard is read once in each
     pass. If there are fewer shards than readers, each shard comes several times in a pass, in parts.
-
-    Args:
-        shards: How many there are.
-        seed: Of their order.
-        readers: How many there are, in all processes together.
-        queue: Pieces that come first: what other readers had left of a pass. The sequence goes on with the
-            next pass.
     """
 
     shards: int
-    seed: int
-    readers: int
-    queue: tuple[Piece, ...] = ()
+    seed: int  # of their order
+    readers: int  # how many there are, in all processes together
+    queue: tuple[Piece, ...] = ()  # first comes what other readers had left of a pass, then the next pass
 
     def piece(self, turn: int) -> Piece:
-        """What is read in a turn.
-
-        Args:
-            turn: Its number, from 0.
-        """
+        """What is read in a turn, counted from 0."""
         if turn < len(self.queue):
             return self.queue[turn]
         parts = -(-self.readers // self.shards)
@@ -96,12 +67,8 @@ class Turns:
     def dealt_anew(self, positions: Sequence[Position], readers: int) -> Turns:
         """The turns of another number of readers: first the rest of the passes that were begun.
 
-        The rest begins with each reader's next block, so no text comes twice in a pass, and what had not been
-        handed out of a block that was begun does not come in this one.
-
-        Args:
-            positions: Of all readers.
-            readers: How many readers there are now.
+        The rest begins with the next block of each reader (`positions` has all), so no text comes twice in a
+        pass, and what had not been handed out of a block that was begun does not come in this one.
         """
         last = max(self._last, *(self.piece(position.next_turn).epoch for position in positions))
         queue = []
