@@ -62,22 +62,22 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 15_562, 5_308, 18_056  # lines
-MODULES_AT_THE_TOP = 35
+PACKAGE, CORE, TESTS = 15_851, 5_209, 19_472  # lines
+MODULES_AT_THE_TOP = 36
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
     "cli.py": 448,
-    "data/base.py": 289,
-    "data/datamodules.py": 375,
-    "data/preparation.py": 270,
-    "data/sources.py": 254,
+    "data/base.py": 319,
+    "data/datamodules.py": 415,
+    "data/preparation.py": 298,
+    "data/sources.py": 268,
     "models/classification.py": 273,
-    "models/encoder.py": 307,
+    "models/encoder.py": 325,
     "optim.py": 293,
     "wandb_logger.py": 259,
 }
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
-STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_563, 4_283, 14_305  # lines
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_699, 4_419, 14_594  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
 CORE_FILES = (
     *("models/*.py", "callbacks/*.py", "optim.py", "accumulation.py", "data/base.py", "data/datamodules.py"),
