@@ -432,9 +432,9 @@ def main(args: Sequence[str] | None = None) -> None:
         if not ranks.is_first():
             sys.exit(128 + stop.number)
         reason = "The time limit is reached" if stop.number == TIME_LIMIT else "Interrupted"
+        more = "" if "auto" in arguments or "--resume=auto" in arguments else " and --ckpt_path last"
         print(
-            f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command and "
-            "--ckpt_path last.",
+            f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command{more}.",
             file=sys.stderr,
         )
         sys.exit(128 + stop.number)

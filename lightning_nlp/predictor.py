@@ -58,7 +58,13 @@ def load_predictor(
     predictor = make_predictor(
         Path(folder), settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k
     )
-    return lambda texts: list(predictor(list(enumerate(texts))))
+
+    def predict(texts: Sequence[str]) -> list[Record]:
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise UserError("What load_predictor gives takes a list of texts: give [text], and strings alone.")
+        return list(predictor(list(enumerate(texts))))
+
+    return predict
 
 
 def make_predictor(

@@ -32,6 +32,9 @@ def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls
     found = load_predictor(moved)(TEXTS)
     assert found == expected
     assert [record["label"] is None for record in found] == [False, True, True, False, False]
+    for wrong in ("one text", [None]):  # a string is a list of letters
+        with pytest.raises(UserError, match=r"takes a list of texts: give \[text\]"):
+            load_predictor(moved)(wrong)
 
 
 @pytest.mark.parametrize("task", ["cls", "mlm"])

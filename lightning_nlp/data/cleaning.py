@@ -175,9 +175,12 @@ class Reading:
         for split in ("validation", "test"):
             for label, place in self.first_places.get(split, {}).items():
                 if label not in known:
+                    cure = "correct it, or give another --data.label_column."
+                    if label == "-1":
+                        cure = f"give --data.missing_labels '[-1]' if it is none; else {cure}"
                     raise UserError(
                         f"The label {label!r} stands in {split} (first in {place}) but not in train, which has "
-                        f"{', '.join(sorted(known)) or 'none'}: correct it, or give another --data.label_column."
+                        f"{', '.join(sorted(known)) or 'none'}: {cure}"
                     )
         if len(known) == 1:
             raise UserError(

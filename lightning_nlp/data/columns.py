@@ -15,7 +15,7 @@ from lightning_nlp.errors import UserError
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # joiners are none of these: they spell words
 _WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
-_FRACTION = re.compile(r"[+-]?\d*\.\d+(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 class NoLabelColumn(UserError):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from lightning_nlp.data.columns import NoLabelColumn, Row, as_row, check_columns, name_columns
+from lightning_nlp.data.columns import NoLabelColumn, Row, as_label, as_row, check_columns, name_columns
 from lightning_nlp.data.delimited import UTF8, Dialect
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
@@ -87,7 +87,10 @@ def labelled_source(
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
     columns = name_columns(text_column, label_column, group_column)
-    missing = None if missing_labels is None else tuple(str(label).casefold() for label in missing_labels)
+    missing: tuple[str, ...] | None = None
+    if missing_labels is not None:  # written as labels are
+        labels = (as_label(label, "--data.missing_labels") for label in missing_labels)
+        missing = tuple(str(label).casefold() for label in labels)
     if path == "demo":
         from lightning_nlp.data import demo
 
@@ -103,7 +106,7 @@ def labelled_source(
         _refuse_groups(group_column, path)
         columns, reader = {}, partial(_read_text_of_class, encoding=dialect.encoding)
     splits: Splits = {split: partial(_read_all, reader, part) for split, part in files.splits.items()}
-    _leave_unlabelled(splits, files)
+    _leave_unlabelled(splits, files, missing)
     contents = {
         f"{split}/{label}" if label else split: [*part]
         for split in splits
@@ -190,17 +193,18 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
     yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
 
 
-def _leave_unlabelled(splits: Splits, files: Files[Any]) -> None:
+def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
     """Take out validation and test where they have no label to compare with, as in benchmarks."""
     for split in SPLITS[1:]:
-        if split in splits and not _has_labels(splits[split]):
+        if split in splits and not _has_labels(splits[split], missing):
             del splits[split]
             files.left_out.setdefault("without labels it is left to `predict`", []).extend(files.names.pop(split))
 
 
-def _has_labels(read: Callable[[], Iterator[Row]]) -> bool:
-    try:
-        return any(row.label is not None for row in read())  # no further than the first label
+def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
+    try:  # no further than the first label
+        words = MISSING if missing is None else missing
+        return any(row.label is not None and str(row.label).casefold() not in words for row in read())
     except NoLabelColumn:
         return False
     except UserError:
@@ -238,7 +242,7 @@ def _datasets_source(
 
     splits: Splits = {split: partial(_read_all, read, names) for split, names in parts.splits.items()}
     if "label" in columns:
-        _leave_unlabelled(splits, parts)
+        _leave_unlabelled(splits, parts, missing if labels is None else ())
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
     return Source(
         description=name,

@@ -14,6 +14,7 @@ from lightning_nlp.evaluation.temperature import probabilities
 
 NUMBER = 50
 TEXTS_AT_A_TIME = 8
+STEPS = 16  # on the way
 
 
 def mistakes(
@@ -51,9 +52,10 @@ def mistakes(
 
 
 def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
-    """How much each word speaks for a class: gradient x input (Shrikumar et al. 2016, "Not just a black box").
+    """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
-    The gradient of the class's logit by the word embeddings times these, summed over a word's pieces.
+    The gradient of the class's logit is averaged on the way from a text of masks to this one, and multiplied by the
+    way; a word's pieces are summed. Of a sure prediction the gradient at its end alone has mostly the wrong sign.
 
     Args:
         network: The classifier, in evaluation mode, in float32.
@@ -67,32 +69,39 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
     scores: list[list[float]] = [[] for _ in ids]
     for start in range(0, len(order), TEXTS_AT_A_TIME):
         chosen = order[start : start + TEXTS_AT_A_TIME]
-        found = _scores(network, tokenizer.pad_token_id, [ids[i] for i in chosen], targets[chosen])
+        found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen])
         for i, row in zip(chosen, found, strict=True):
             scores[i] = row
     return [_words(tokenizer, tokens, row) for tokens, row in zip(ids, scores, strict=True)]
 
 
-def _scores(network: Any, padding: int, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
-    """Gradient x input of each token."""
-    device = network.get_input_embeddings().weight.device
-    width = max(map(len, ids))
-    tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-    embedded: list[Tensor] = []
+def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
+    """Integrated gradients of each token; special tokens stay as they are, and have none."""
+    table = network.get_input_embeddings()
+    device, width, padding = table.weight.device, max(map(len, ids)), tokenizer.pad_token_id
+    place: Tensor | None = None
 
-    def note(module: Any, inputs: Any, output: Tensor) -> Tensor:
-        embedded.append(output.detach().requires_grad_())
-        return embedded[0]
+    def give_place(module: Any, inputs: Any, output: Tensor) -> Tensor | None:
+        return place
 
-    hook = network.get_input_embeddings().register_forward_hook(note)
+    hook = table.register_forward_hook(give_place)
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            logits = network(input_ids=tokens.clone(), attention_mask=mask.clone()).logits
-            (gradient,) = torch.autograd.grad(logits.gather(1, targets.to(device).clone()[:, None]).sum(), embedded[:1])
+            tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
+            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
+            special = torch.isin(tokens, torch.tensor(sorted(set(tokenizer.all_special_ids)), device=device))
+            words = table.weight.detach().clone()
+            ends, hidden = words[tokens], tokenizer.mask_token_id
+            starts = torch.where(special[..., None], ends, 0 if hidden is None else words[hidden])
+            total = torch.zeros_like(ends)
+            for step in range(STEPS):
+                place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
+                logits = network(input_ids=tokens, attention_mask=mask).logits
+                chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
+                total = total + torch.autograd.grad(chosen, [place])[0]
     finally:
         hook.remove()
-    products = (gradient * embedded[0].detach()).sum(-1).float().cpu()
+    products = (total / STEPS * (ends - starts)).sum(-1).float().cpu()
     return [row[: len(text)].tolist() for row, text in zip(products, ids, strict=True)]
 
 

@@ -112,7 +112,8 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     facts, model, data = run.facts, run.config["model"].get("init_args", {}), run.config["data"].get("init_args", {})
     sizes = f"{model.get('n_layers', '?')} layers of width {model.get('dim', '?')}"
     start = model.get("pretrained") or f"from scratch, {sizes}"
-    rows = [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
+    rows = [(f"{split} read", part) for split, part in facts.get("parts", {}).items()]
+    rows += [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
         length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"

@@ -35,6 +35,9 @@ def test_ctrl_c_in_the_last_step_is_no_lost_training(tiny_cls, tmp_path):
     run = tmp_path / "runs" / "quickstart" / "0"
     said = f"Interrupted after step 14; saved {run / 'checkpoints' / 'last.ckpt'}. Go on with the same command and "
     assert f"{said}--ckpt_path last." in outcome.err
+    with ctrl_c("on_train_batch_end", [13]):
+        other = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "other", "--resume", "auto")
+    assert "Go on with the same command.\n" in other.err, "which finds the checkpoint itself"
     assert "Traceback" not in outcome.err + outcome.out
     assert not (run / "export").exists()
     resumed = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs", "--ckpt_path", "last")

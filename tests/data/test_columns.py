@@ -43,3 +43,8 @@ def test_groups_have_one_name_in_each_format(cell, group):
 
 def test_half_a_pair_in_a_group_can_be_hashed():
     assert as_row(name_columns("text", None, "who"), ["a", "\ud83d"], "row 1").group == "?"
+
+
+def test_scores_with_a_decimal_comma_are_no_classes():
+    with pytest.raises(UserError, match=r"The label 0,53 is a score, not a class: a.csv, line 3"):
+        as_label("0,53", "a.csv, line 3")

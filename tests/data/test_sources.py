@@ -225,3 +225,13 @@ def test_demo_sentences(tmp_path):
     assert len(sentences) == 20_000
     assert all(text and label is None for text, label in sentences)
     assert source.fingerprint not in ("", labelled_source("demo").fingerprint)
+
+
+@pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
+def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, tmp_path):
+    for split, labels in (("train", ["a", "b"]), ("test", [word, word])):
+        rows = "".join(f"{split} {number},{label}\n" for number, label in enumerate(labels))
+        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    source = labelled_source(str(tmp_path), missing_labels=missing)
+    assert [*source.splits] == ["train"]
+    assert "not used: test.csv (without labels it is left to `predict`)" in source.lines()

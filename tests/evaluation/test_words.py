@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lightning_nlp.evaluation.words import driving_words, mistakes
+from lightning_nlp.evaluation.words import _scores, driving_words, mistakes
 
 
 @pytest.fixture
@@ -15,36 +15,38 @@ def classifier(cls_run):
 TEXTS = ["the film was superb", "the ending was awful, the cast lovely", "good"]
 
 
-def test_scores_are_the_gradient_by_a_difference(classifier):
+def test_scores_are_what_the_words_make_of_a_text_of_masks(classifier, monkeypatch):
+    """Integrated gradients add up to the difference between the two texts, the more exactly the more steps."""
+    monkeypatch.setattr("lightning_nlp.evaluation.words.STEPS", 200)
     network, tokenizer = classifier
-    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
-    found = driving_words(network, tokenizer, ids, torch.tensor([1, 0, 1]))
-    for tokens, words, target in zip(ids, found, (1, 0, 1), strict=True):
-        embedding = network.get_input_embeddings().weight[tokens].detach().double()
-        double = network.double()
+    special = set(tokenizer.all_special_ids)
 
-        def logit(scale, target=target, embedding=embedding, double=double):
-            return double(inputs_embeds=(embedding * scale[:, None])[None]).logits[0, target].item()
+    def logits(ids):
+        with torch.inference_mode():
+            return network(input_ids=torch.tensor([ids])).logits[0]
 
-        # d logit / d scale_i at 1 is gradient x input of token i
-        slopes = []
-        for i in range(len(tokens)):
-            up, down = torch.ones(len(tokens)).double(), torch.ones(len(tokens)).double()
-            up[i], down[i] = 1 + 1e-4, 1 - 1e-4
-            slopes.append((logit(up) - logit(down)) / 2e-4)
-        network.float()
-        pieces = tokenizer.convert_ids_to_tokens(tokens)
-        sums = []
-        for piece, slope in zip(pieces, slopes, strict=True):
-            if piece in tokenizer.all_special_tokens:
-                continue
-            if piece.startswith("##"):
-                sums[-1] += slope
-            else:
-                sums.append(slope)
-        expected = np.array(sums) / np.abs(sums).max()
-        assert [score for _, score in words] == pytest.approx(expected.tolist(), abs=2e-3)
-        assert max(abs(score) for _, score in words) == 1
+    for text, target in zip(TEXTS, (1, 0, 1), strict=True):
+        ids = tokenizer(text)["input_ids"]
+        (scores,) = _scores(network, tokenizer, [ids], torch.tensor([target]))
+        masked = [number if number in special else tokenizer.mask_token_id for number in ids]
+        assert sum(scores) == pytest.approx(float(logits(ids)[target] - logits(masked)[target]), abs=2e-3)
+        assert [score for number, score in zip(ids, scores, strict=True) if number in special] == [0, 0]
+
+
+def test_a_sure_prediction_is_driven_by_the_words_for_it(classifier):
+    """At the end of the way alone, where the network is sure, the gradient says little of what made it so."""
+    network, tokenizer = classifier
+    with torch.no_grad():
+        network.classifier.weight *= 40
+    for text, target, word in (("the film was superb", 1, "superb"), ("the plot was awful", 0, "awful")):
+        ids = tokenizer(text)["input_ids"]
+        with torch.inference_mode():
+            predicted = int(network(input_ids=torch.tensor([ids])).logits.argmax())
+        (words,) = driving_words(network, tokenizer, [ids], torch.tensor([predicted]))
+        masked = [tokenizer.mask_token_id if tokenizer.decode([n]).strip() == word else n for n in ids]
+        with torch.inference_mode():
+            with_word, without = (network(input_ids=torch.tensor([i])).logits[0, predicted] for i in (ids, masked))
+        assert np.sign(dict(words)[word]) == np.sign(float(with_word - without)), (text, target)
 
 
 def test_words_are_whole_and_in_order(classifier):
