@@ -16,6 +16,11 @@ SHOWN = 10
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
+def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
+    """Whether a label is none, or one of the words that stand for a missing one; None for `MISSING`."""
+    return label is None or str(label).casefold() in (MISSING if words is None else words)
+
+
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
     """Raise a UserError if -1 stands beside 0, 1, ...: one of three opinions, or missing as `missing` are."""
     others = {*known} - {"-1"}

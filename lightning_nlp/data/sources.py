@@ -17,7 +17,7 @@ from lightning_nlp.data.delimited import UTF8, Dialect
 from lightning_nlp.data.download import leipzig_archive
 from lightning_nlp.data.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.hub_texts import from_hub, load_saved
-from lightning_nlp.data.labels import MISSING
+from lightning_nlp.data.labels import is_missing
 from lightning_nlp.data.layout import SPLITS, Files, name_splits
 from lightning_nlp.data.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
 from lightning_nlp.errors import UserError, printable
@@ -50,11 +50,10 @@ class Source:
     def label_name(self, row: Row) -> str | None:
         """The name of a row's class; None where it has none, or what stands for a missing one."""
         names, name = self.label_names, str(row.label)
-        if names is None:
-            missing = MISSING if self.missing_labels is None else self.missing_labels
-            return None if row.label is None or name.casefold() in missing else name
-        if row.label is None:
+        if is_missing(row.label, self.missing_labels if names is None else ()):
             return None
+        if names is None:
+            return name
         name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else name
         if name not in names:
             raise UserError(
@@ -202,9 +201,8 @@ def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...
 
 
 def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
-    try:  # no further than the first label
-        words = MISSING if missing is None else missing
-        return any(row.label is not None and str(row.label).casefold() not in words for row in read())
+    try:
+        return not all(is_missing(row.label, missing) for row in read())  # no further than the first label
     except NoLabelColumn:
         return False
     except UserError:
