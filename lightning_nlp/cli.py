@@ -356,8 +356,8 @@ class CLI(LightningCLI):
         with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
             (metrics,) = getattr(self.trainer, stage)(model, datamodule=datamodule, **{**kwargs, "verbose": False})
         if self.trainer.is_global_zero:
-            part = parts_read(datamodule).get("test" if stage == "test" else "validation")
-            print_metrics(f"{stage}: {config.ckpt_path}" + (f", on {part}" if part else ""), metrics)
+            parts = parts_read(datamodule, ["test" if stage == "test" else "validation"])
+            print_metrics(", on ".join([f"{stage}: {config.ckpt_path}", *parts.values()]), metrics)
 
 
 def predict_parser() -> ArgumentParser:

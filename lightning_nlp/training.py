@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,11 @@ class Training:
         return {monitor: float(score if found is None else found)}  # another's module leaves no record
 
 
-def parts_read(datamodule: LightningDataModule) -> dict[str, str]:
+def parts_read(datamodule: LightningDataModule, splits: Iterable[str] = SPLITS) -> dict[str, str]:
     """Of the splits that are not read whole, how much is: "75 of 300 texts"."""
     if not isinstance(datamodule, TextDataModule):
         return {}
-    return {split: part for split in SPLITS if (part := datamodule.part(split)) is not None}
+    return {split: part for split in splits if (part := datamodule.part(split)) is not None}
 
 
 def smaller_batches(settings: Namespace, accumulated: int | None = None) -> str:

@@ -290,16 +290,18 @@ class TextDataModule(LightningDataModule):
         return self._budgets[split, packed, world_size]
 
     def _loader(self, split: str) -> ResumableLoader:
-        part = None if split == "train" else self.part(split)
-        if part is not None:
-            rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{self._limit(split)}).")
+        plan = self.plan(split)
+        if plan.drawn is not None:
+            rank_zero_info(
+                f"{split}: measured on {self.part(split)}, drawn at random (--trainer.{self._limit(split)})."
+            )
         # With --trainer.overfit_batches the same batches must come back in each epoch.
         fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
         # Runs with different seeds are measured on the same masks.
         collate = self.collate_function(self.seed if split == "train" else self.split_seed)
         return ResumableLoader(
             Batches(self.token_rows[split], collate),
-            self.plan(split),
+            plan,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             fixed_epoch=fixed,

@@ -106,7 +106,7 @@ class BatchPlan(Sampler[BatchKey]):
     @property
     def examples(self) -> int:
         """How many examples the batches of all processes hold."""
-        return sum(len(batch) for step in self.steps() for batch in step)
+        return len(self.lengths) if self.drawn is None else sum(len(batch) for step in self.drawn for batch in step)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration yields."""
