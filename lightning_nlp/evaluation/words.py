@@ -90,7 +90,7 @@ def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor)
             tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
             mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
             special = torch.isin(tokens, torch.tensor(sorted(set(tokenizer.all_special_ids)), device=device))
-            words = table.weight.detach().clone()
+            words = table.weight.detach()
             ends, hidden = words[tokens], tokenizer.mask_token_id
             starts = torch.where(special[..., None], ends, 0 if hidden is None else words[hidden])
             total = torch.zeros_like(ends)
