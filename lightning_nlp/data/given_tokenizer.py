@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_nlp.data.tokenizer import put_frame
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.exported_tokenizer import forget_cleaning
 from lightning_nlp.hub import fetch_pretrained
@@ -89,8 +90,6 @@ def _open(folder: Path) -> Any:
 
 def _put_frame(tokenizer: Any, name: str) -> None:
     """Put [CLS] and [SEP] around texts, where a head looks, if the tokenizer puts nothing there."""
-    from tokenizers import processors
-
     backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token
     if backend.encode("", add_special_tokens=True).ids:
         return
@@ -99,9 +98,5 @@ def _put_frame(tokenizer: Any, name: str) -> None:
             f"The tokenizer {name} puts no special token before a text, which is what a model's head reads, and has "
             "none for that: give another --data.tokenizer, or null to train one."
         )
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}",
-        pair=f"{first} $A {last} $B:1 {last}:1",
-        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in (first, last)],
-    )
+    put_frame(backend, first, last)
     rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lightning_nlp.data.tokenizer import SPECIAL_TOKENS
+from lightning_nlp.data.tokenizer import SPECIAL_TOKENS, as_pretrained
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def train_bpe(
     Raises:
         UserError: If `vocab_size` cannot hold the special tokens and the bytes.
     """
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     needed = len(SPECIAL_TOKENS) + BYTES
     if vocab_size < needed:
@@ -59,11 +58,4 @@ def train_bpe(
         show_progress=False,
     )
     backend.train_from_iterator(iter(texts), trainer)
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
-    )
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    special = dict(zip(names, SPECIAL_TOKENS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **special)
+    return as_pretrained(backend, max_length)

@@ -86,7 +86,9 @@ def train_wordpiece(
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
     )
-    return _as_pretrained(trained.get_vocab(), lowercase, in_pieces, max_length)
+    tokenizer = _empty_wordpiece(trained.get_vocab(), lowercase, in_pieces)
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return as_pretrained(tokenizer, max_length)
 
 
 def _usual_alphabet(counts: list[int], vocab_size: int) -> int:
@@ -142,23 +144,22 @@ def _count_characters(texts: Iterable[str], lowercase: bool) -> Counter[str]:
     return counts
 
 
-def _as_pretrained(vocab: dict[str, int], lowercase: bool, in_pieces: bool, max_length: int) -> PreTrainedTokenizerFast:
-    from tokenizers import processors
+def as_pretrained(backend: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
+    """A trained tokenizer that knows `SPECIAL_TOKENS` for what they are, and puts [CLS] and [SEP] around a text."""
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = _empty_wordpiece(vocab, lowercase, in_pieces)
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocab[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=max_length,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
+    put_frame(backend, "[CLS]", "[SEP]")
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    special = dict(zip(names, SPECIAL_TOKENS, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **special)
+
+
+def put_frame(backend: Tokenizer, first: str, last: str) -> None:
+    """Let a tokenizer put one token before a text and one after it, and after the second of a pair."""
+    from tokenizers import processors
+
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B:1 {last}:1",
+        special_tokens=[(token, backend.token_to_id(token)) for token in (first, last)],
     )
