@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub_client import be_patient
@@ -93,14 +93,17 @@ def _download(name: str, files: Kind) -> Path:
     ) from failures[0]
 
 
-def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
-    """The SHA-256 of all that decides a text's token ids.
+def tokenizer_state(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """All that decides a text's token ids.
 
     Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
     """
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    state["truncation"] = state["padding"] = None
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+    """The SHA-256 of `tokenizer_state`."""
+    return hashlib.sha256(json.dumps(tokenizer_state(tokenizer), sort_keys=True).encode()).hexdigest()
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.hub import tokenizer_hash
+from lightning_nlp.hub import tokenizer_hash, tokenizer_state
 from lightning_nlp.models.encoder import from_config
 from lightning_nlp.models.freezing import freeze
 
@@ -22,9 +22,8 @@ def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict
     known = {"data": data.record()} if hasattr(data, "record") else {}
     tokenizer, parts = data.tokenizer, {"config": network.config.to_json_string()}
     if tokenizer is not None:
-        # a tokenizer keeps truncation and padding of its last call, and equal trainings write equal checkpoints
-        state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
-        parts |= {"tokenizer": json.dumps(state), "max_length": tokenizer.model_max_length}
+        # without its last call's padding: equal trainings write equal checkpoints
+        parts |= {"tokenizer": json.dumps(tokenizer_state(tokenizer)), "max_length": tokenizer.model_max_length}
         parts |= {"special_tokens": tokenizer.special_tokens_map}
         known |= {"tokenizer": tokenizer_hash(tokenizer)}
     return {"task": task, "network": parts, **known, **more}
