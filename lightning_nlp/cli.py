@@ -331,7 +331,11 @@ class CLI(LightningCLI):
             best=self.best,
         )
         with ended_loggers(self.trainer):
-            training.fit(model, datamodule, **kwargs)
+            try:
+                training.fit(model, datamodule, **kwargs)
+            except Interrupted as stop:
+                stop.found_again = self.config.fit.resume == "auto"
+                raise
 
     def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Measure a checkpoint on the validation part."""
@@ -432,7 +436,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if not ranks.is_first():
             sys.exit(128 + stop.number)
         reason = "The time limit is reached" if stop.number == TIME_LIMIT else "Interrupted"
-        more = "" if "auto" in arguments or "--resume=auto" in arguments else " and --ckpt_path last"
+        more = "" if stop.found_again else " and --ckpt_path last"
         print(
             f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command{more}.",
             file=sys.stderr,

@@ -62,12 +62,12 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 15_874, 5_209, 19_495  # lines
+PACKAGE, CORE, TESTS = 15_874, 5_211, 19_495  # lines
 MODULES_AT_THE_TOP = 36
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
-    "cli.py": 448,
-    "data/base.py": 319,
+    "cli.py": 452,
+    "data/base.py": 320,
     "data/datamodules.py": 415,
     "data/preparation.py": 298,
     "data/sources.py": 272,
@@ -77,7 +77,7 @@ LONGER_FILES = {  # as long as they are, until each becomes two rooms
     "wandb_logger.py": 259,
 }
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
-STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_699, 4_419, 14_616  # lines
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_704, 4_423, 14_616  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
 CORE_FILES = (
     *("models/*.py", "callbacks/*.py", "optim.py", "accumulation.py", "data/base.py", "data/datamodules.py"),

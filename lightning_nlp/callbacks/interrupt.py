@@ -33,6 +33,7 @@ class Interrupted(Exception):
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         super().__init__(f"interrupted after step {step}, saved as {checkpoint}")
+        self.found_again = False  # by the same command, as `--resume auto` has it
         self.checkpoint = checkpoint
         self.step = step
         self.number = number
