@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,8 @@ def lost_workers() -> Iterator[None]:
     except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
+        with contextlib.suppress(RuntimeError):
+            time.sleep(1)  # torch raises at the signal of its death too, and its connection may break first
         reason = one_line(error).partition(" It ")[0] or "its connection was cut"
         raise UserError(
             f"A process that prepares batches has ended ({reason}), as it does where memory is "
