@@ -26,7 +26,7 @@ def start() -> None:
     # core, the steps of a small model take five times as long for that; so short a wait costs nothing where none does.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     gc.disable()  # what the imports make lives as long as the process: to search it for garbage takes a second
-    from lightning_nlp.cli import main
+    from lightning_nlp.cli.main import main
 
     gc.freeze()
     gc.enable()

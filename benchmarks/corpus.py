@@ -100,7 +100,7 @@ def read_rows(task: str, path: str | None, texts: int | None, heldout: int, seed
     Returns:
         Dicts with `text`, and for "cls" `label`.
     """
-    from lightning_nlp.data.normalize import clean_text
+    from lightning_nlp.data.texts.normalize import clean_text
 
     seen: dict[str, Any] = {}
     for text, label in raw_rows(task, path, (texts or 2000) + heldout + TEST_TEXTS):
@@ -114,9 +114,9 @@ def read_rows(task: str, path: str | None, texts: int | None, heldout: int, seed
 
 def raw_rows(task: str, path: str | None, wanted: int) -> Iterator[tuple[str, Any]]:
     """(text, label) pairs of the training split, or of the embedded demo."""
-    from lightning_nlp.data.demo import demo_reviews
-    from lightning_nlp.data.demo_esperanto import demo_esperanto
-    from lightning_nlp.data.sources import labelled_source, text_source
+    from lightning_nlp.data.texts.demo import demo_reviews
+    from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
+    from lightning_nlp.data.texts.sources import labelled_source, text_source
 
     if path is None and task == "cls":
         yield from demo_reviews(wanted)
@@ -133,7 +133,7 @@ def initial_model(args: argparse.Namespace, texts: list[str]) -> tuple[Any, Any]
     """The tokenizer and the initial weights, the head's included, from a checkpoint or from scratch."""
     from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, DistilBertConfig
 
-    from lightning_nlp.data.tokenizer import train_wordpiece
+    from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 
     torch.manual_seed(args.seed)
     auto_class = AutoModelForMaskedLM if args.task == "mlm" else AutoModelForSequenceClassification
@@ -162,7 +162,7 @@ def encode_head(texts: list[str], tokenizer: Any, max_length: int) -> list[list[
 
 def heldout_rows(path: Path, task: str, rows: list[dict[str, Any]], tokenizer: Any, max_length: int, seed: int) -> None:
     """Write validation examples: `input_ids`, `labels`, and for "cls" the `text`, since truncation may differ."""
-    from lightning_nlp.data.collators import mask_tokens
+    from lightning_nlp.data.batches.collators import mask_tokens
 
     generator = torch.Generator().manual_seed(seed)
     special = torch.tensor(sorted(tokenizer.all_special_ids))

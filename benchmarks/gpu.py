@@ -40,7 +40,11 @@ PARTS = (
 LEAST = 10.0  # seconds; with less left, a part is not begun
 # Imported once, in the process that the parts on a CPU are forked from. On a card each imports for itself, which takes
 # seconds: a fork cannot use CUDA where one of these imports has asked for the devices.
-IMPORTS = ("lightning_nlp.cli", "transformers.models.distilbert.modeling_distilbert", "torchmetrics.classification")
+IMPORTS = (
+    "lightning_nlp.cli.main",
+    "transformers.models.distilbert.modeling_distilbert",
+    "torchmetrics.classification",
+)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -121,7 +121,7 @@ def command(arguments: list[str], expected: int = 0) -> str:
         arguments: The command line.
         expected: The exit code; another one raises a RuntimeError with the last words.
     """
-    from lightning_nlp.cli import main
+    from lightning_nlp.cli.main import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

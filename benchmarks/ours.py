@@ -53,7 +53,7 @@ def main() -> None:
     job = read_job()
     torch.set_num_threads(job["threads"])
     try:
-        from lightning_nlp.cli import main as train
+        from lightning_nlp.cli.main import main as train
     except ModuleNotFoundError as error:  # a borrowed machine may lack datasets or jsonargparse
         if (error.name or "").startswith("lightning_nlp"):
             raise

@@ -54,8 +54,8 @@ def compare(args: argparse.Namespace, work: Path) -> None:
     """Take turns on the texts, and report."""
     from report import spread
 
-    from lightning_nlp.data.normalize import clean_text
-    from lightning_nlp.inference import input_texts
+    from lightning_nlp.data.texts.normalize import clean_text
+    from lightning_nlp.predict.command import input_texts
 
     config = json.loads((args.run / "export" / "config.json").read_text(encoding="utf-8"))
     fills_masks = config["architectures"][0].endswith("ForMaskedLM")
@@ -122,7 +122,7 @@ def pipeline(
 
 def ours(run: Path, work: Path, texts: list[str]) -> Iterator[tuple[float, list[str]]]:
     """Seconds and answers of `train.py predict` at its defaults; the clock runs within the predictor that it loads."""
-    from lightning_nlp import inference
+    from lightning_nlp.predict import command as inference
 
     seconds = 0.0
     load = inference.load_predictor
@@ -151,7 +151,7 @@ def ours(run: Path, work: Path, texts: list[str]) -> Iterator[tuple[float, list[
 
 def quick_run(work: Path) -> tuple[Path, str]:
     """A tiny classifier after a few steps, and generated texts."""
-    from lightning_nlp.data.demo import demo_reviews
+    from lightning_nlp.data.texts.demo import demo_reviews
 
     sizes = "--model.n_layers 1 --model.n_heads 2 --model.dim 32 --model.hidden_dim 64 --data.vocab_size 500"
     limits = "--trainer.max_steps 4 --data.max_train_samples 200 --data.max_val_samples 32 --data.max_test_samples 32"

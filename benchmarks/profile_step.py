@@ -17,9 +17,9 @@ from agreement import guess
 from token_data import make_batch, random_groups
 from torch.profiler import ProfilerActivity, profile
 
-from lightning_nlp.flops import count_batch, training_costs, training_flops
-from lightning_nlp.hardware import default_precision, device_name, peak_flops
 from lightning_nlp.models import packing
+from lightning_nlp.training.flops import count_batch, training_costs, training_flops
+from lightning_nlp.training.hardware import default_precision, device_name, peak_flops
 
 STEPS = 3
 KINDS = {

@@ -10,9 +10,9 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lightning_nlp.data.collators import IGNORE_INDEX, packed_batch, pad_sequences
-from lightning_nlp.hardware import default_precision
+from lightning_nlp.data.batches.collators import IGNORE_INDEX, packed_batch, pad_sequences
 from lightning_nlp.models.heads import masked_positions
+from lightning_nlp.training.hardware import default_precision
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
 

@@ -71,7 +71,7 @@ def peak_memory() -> int:
 
 def peak_flops(device: str) -> tuple[float | None, str]:
     """FLOP/s of matrix products in the precision of b, c and d, and where from: a GPU's data sheet, or measured."""
-    from lightning_nlp import hardware
+    from lightning_nlp.training import hardware
 
     precision = hardware.default_precision(device)  # without bf16 units its product is emulated, far below any peak
     peak = hardware.peak_flops(torch.device(device), precision)
@@ -182,7 +182,7 @@ class Yardstick:
 if __name__ == "__main__":
     peak, source = peak_flops(sys.argv[1])
     name = torch.cuda.get_device_name() if sys.argv[1] == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    from lightning_nlp.hardware import default_precision
+    from lightning_nlp.training.hardware import default_precision
 
     bf16 = default_precision(sys.argv[1]) == "bf16-mixed"
     print(json.dumps({"peak_flops": peak, "source": source, "device": name, "bf16": bf16}))

@@ -11,4 +11,4 @@ def __getattr__(name: str) -> Any:
     """What takes torch and transformers, which take seconds, is imported when it is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(importlib.import_module("lightning_nlp.predictor"), name)
+    return getattr(importlib.import_module("lightning_nlp.predict.predictor"), name)

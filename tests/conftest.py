@@ -72,7 +72,7 @@ class Outcome:
 
 def invoke(*arguments: str | Path) -> Outcome:
     """Run a command in this process, its words caught."""
-    from lightning_nlp.cli import main
+    from lightning_nlp.cli.main import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -183,7 +183,7 @@ def pretrained(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import DistilBertConfig, DistilBertForMaskedLM
 
-    from lightning_nlp.data.tokenizer import train_wordpiece
+    from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 
     folder = tmp_path_factory.mktemp("pretrained")
     tokenizer = train_wordpiece(reviews.read_text(encoding="utf-8").splitlines(), vocab_size=300, max_length=32)

@@ -34,14 +34,14 @@ def reads(path):
 
 HOST, LOG_STEP = "a number or a list of the host", "in log steps only, or where the device is waited for anyhow"
 KNOWN = {
-    "accumulation.py": {"gradients": HOST},
-    "optim.py": {
+    "training/gradients.py": {"gradients": HOST},
+    "training/optimizer.py": {
         **dict.fromkeys(["bool(every)", "ends", "int(batches_per_epoch * limit)"], HOST),
         **dict.fromkeys(["high_open", "low_open", "unscaled"], HOST),
     },
-    "flops.py": {"trained": HOST, "int(count)": LOG_STEP},
+    "training/flops.py": {"trained": HOST, "int(count)": LOG_STEP},
     "models/losses.py": {},
-    "callbacks/finite.py": {
+    "callbacks/nonfinite.py": {
         **dict.fromkeys(["bool(optimizer.defaults.get('fused'))", "fused", "gradients", "bad", "rows"], HOST),
         "flags.tolist()": LOG_STEP,
         "failed": "in fp16, whose scaler waits in each step as well; and on a CPU",

@@ -52,7 +52,7 @@ def found(folder: Path, *planted: str) -> dict[str, list[str]]:
 def test_no_file_of_a_run_names_the_user_or_a_key(tiny_cls, home):
     arguments = [*with_wandb(tiny_cls), "--trainer.max_epochs", "1", "--runs_dir", "runs"]
     arguments += ["--data.path", str(home / "reviews.csv"), "--data.cache_dir", str(home / "cache")]
-    code = "import sys; from lightning_nlp.cli import main; main(sys.argv[1:])"
+    code = "import sys; from lightning_nlp.cli.main import main; main(sys.argv[1:])"
     # without WANDB_SERVICE, by which another test's W&B of this process would take what the child logs
     environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     environment |= {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}

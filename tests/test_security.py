@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from lightning_nlp.data import lines
+from lightning_nlp.data.texts import lines
 from tests.bad_input.check import fails
 from tests.conftest import invoke
 
@@ -116,7 +116,7 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
     """transformers has its own class for it; theirs is neither asked about nor run."""
     from transformers import AutoModelForMaskedLM
 
-    from lightning_nlp.data.given_tokenizer import load_tokenizer
+    from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
     from lightning_nlp.models.encoder import from_pretrained
 
     folder = tmp_path / "theirs"

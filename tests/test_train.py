@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_nlp.cli import CLI
+from lightning_nlp.cli.main import CLI
 
 HOUSE = Path(__file__).parent.parent
 

@@ -61,7 +61,7 @@ def lines(files):
 def main(folder: str) -> None:
     """Begin a training, and print what its second step ran through."""
     import train
-    from lightning_nlp.cli import main as command
+    from lightning_nlp.cli.main import main as command
 
     arguments = ["fit", "--config", "quickstart.yaml", "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
     arguments += ["--runs_dir", f"{folder}/runs", "--data.cache_dir", f"{folder}/cache"]

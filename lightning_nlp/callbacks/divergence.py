@@ -10,7 +10,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from lightning_nlp.errors import warn_user
-from lightning_nlp.optim import is_log_step
+from lightning_nlp.training.optimizer import is_log_step
 
 # Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
 RECENT = 10

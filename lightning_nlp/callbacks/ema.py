@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lightning_nlp.callbacks.interrupt import at_whole_step
+from lightning_nlp.callbacks.last_checkpoint import at_whole_step
 from lightning_nlp.errors import UserError
 
 TRAINED = "trained_weights"  # where a checkpoint has the weights that the optimizer moves

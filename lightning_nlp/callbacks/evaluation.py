@@ -11,14 +11,14 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.finite import write_tensors
+from lightning_nlp.callbacks.nonfinite import write_tensors
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
+from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
-from lightning_nlp.proof import evidence
-from lightning_nlp.whole_files import write_whole
 
 IGNORE_INDEX = -100
 SAMPLED = 64  # batches at least, if there are so many, that the evidence is taken from

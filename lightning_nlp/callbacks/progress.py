@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import (
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.optim import is_log_step, num_training_steps
+from lightning_nlp.training.optimizer import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
 

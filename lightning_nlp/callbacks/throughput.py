@@ -12,9 +12,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.flops import Costs, Counts, count_batch, training_costs, training_flops
-from lightning_nlp.hardware import device_name, peak_flops, peak_memory_gib
-from lightning_nlp.optim import is_log_step
+from lightning_nlp.training.flops import Costs, Counts, count_batch, training_costs, training_flops
+from lightning_nlp.training.hardware import device_name, peak_flops, peak_memory_gib
+from lightning_nlp.training.optimizer import is_log_step
 
 NOTHING = Counts()
 

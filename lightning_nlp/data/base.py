@@ -13,18 +13,18 @@ import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
-from lightning_nlp.data.budget import TokenBudget
-from lightning_nlp.data.cleaning import WARNING
-from lightning_nlp.data.delimited import Dialect
-from lightning_nlp.data.given_tokenizer import load_tokenizer, warn_of_case
-from lightning_nlp.data.labels import numbered
-from lightning_nlp.data.layout import SPLITS
-from lightning_nlp.data.limited import draw
-from lightning_nlp.data.plan import WINDOW_BATCHES, BatchPlan
-from lightning_nlp.data.preparation import Truncation, prepare_tokens
-from lightning_nlp.data.rows import TokenRows
-from lightning_nlp.data.sources import Source
+from lightning_nlp.data.batches.budget import TokenBudget
+from lightning_nlp.data.batches.limited import draw
+from lightning_nlp.data.batches.loader import Batch, Batches, ResumableLoader
+from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan
+from lightning_nlp.data.texts.cleaning import WARNING
+from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.labels import numbered
+from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
+from lightning_nlp.data.tokens.preparation import Truncation, prepare_tokens
+from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.trained_on import Record, check_record, own_cache
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.atomic_files import put_in_place, sync
 from lightning_nlp.errors import UserError, warn_user
-from lightning_nlp.whole_files import put_in_place, sync
 
 CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then made anew
 

@@ -13,15 +13,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from lightning_nlp.data.base import MASKING, TextDataModule
-from lightning_nlp.data.batching import Batch, Batches, ResumableLoader
-from lightning_nlp.data.budget import cut
-from lightning_nlp.data.collators import collate_classification, collate_mlm
-from lightning_nlp.data.plan import WINDOW_BATCHES
-from lightning_nlp.data.sources import Source, labelled_source, text_source
+from lightning_nlp.data.batches.budget import cut
+from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
+from lightning_nlp.data.batches.loader import Batch, Batches, ResumableLoader
+from lightning_nlp.data.batches.plan import WINDOW_BATCHES
 from lightning_nlp.data.streaming.blocks import Blocks, block_batches
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
-from lightning_nlp.data.streaming.loader import StreamLoader
 from lightning_nlp.data.streaming.stream import held_out_rows, stream_source, tokenize
+from lightning_nlp.data.streaming.stream_loader import StreamLoader
+from lightning_nlp.data.texts.sources import Source, labelled_source, text_source
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.layout import SPLITS
+from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import UserError
 from lightning_nlp.inspection.baseline import linear_baseline
-from lightning_nlp.inspection.duplicates import near_duplicates
+from lightning_nlp.inspection.data_facts import as_json, token_facts
+from lightning_nlp.inspection.near_duplicates import near_duplicates
+from lightning_nlp.inspection.print_report import print_report
 from lightning_nlp.inspection.reading import read_texts
-from lightning_nlp.inspection.report import print_report
-from lightning_nlp.inspection.tokens import as_json, token_facts
 from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
-from lightning_nlp.whole_files import write_whole
 
 
 def inspect_data(datamodule: Any, json: str | None) -> bool:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lightning_nlp.data.layout import SPLITS
-from lightning_nlp.data.normalize import clean_text
-from lightning_nlp.data.sources import Source
+from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.texts.sources import Source
 
 MOST_TEXTS = 50_000  # of a split, kept for the closer looks; of more a random sample
 SHOWN = 20  # examples of a kind

@@ -10,13 +10,20 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import IGNORE_INDEX
 from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.optim import Schedule, check_range, clip_gradients, configure_module, log_step, restore_module
+from lightning_nlp.training.gradients import AccumulatedMean
+from lightning_nlp.training.optimizer import (
+    Schedule,
+    check_range,
+    clip_gradients,
+    configure_module,
+    log_step,
+    restore_module,
+)
 
 
 class SequenceClassifier(LightningModule):

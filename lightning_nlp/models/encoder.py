@@ -10,12 +10,12 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.hardware import memory_gib
-from lightning_nlp.hub import fetch_pretrained
+from lightning_nlp.hub.pretrained import fetch_pretrained
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
 from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
-from lightning_nlp.optim import Schedule, check_range, lr_lambda
+from lightning_nlp.training.hardware import memory_gib
+from lightning_nlp.training.optimizer import Schedule, check_range, lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import nn
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.flops import encoder_layers
+from lightning_nlp.training.flops import encoder_layers
 
 Frozen = int | Literal["embeddings", "encoder"]
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.hub import tokenizer_hash, tokenizer_state
+from lightning_nlp.hub.pretrained import tokenizer_hash, tokenizer_state
 from lightning_nlp.models.encoder import from_config
 from lightning_nlp.models.freezing import freeze
 

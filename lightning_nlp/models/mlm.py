@@ -11,13 +11,13 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_nlp.accumulation import AccumulatedMean
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import head_on_positions, masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
-from lightning_nlp.optim import Schedule, clip_gradients, configure_module, log_step, restore_module
+from lightning_nlp.training.gradients import AccumulatedMean
+from lightning_nlp.training.optimizer import Schedule, clip_gradients, configure_module, log_step, restore_module
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 from lightning_nlp.report.files import FACTS
-from lightning_nlp.whole_files import write_whole
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:

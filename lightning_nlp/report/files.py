@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.metrics_csv import read_rows
-from lightning_nlp.runs import existing_run
+from lightning_nlp.run.metrics_csv import read_rows
+from lightning_nlp.run.runs import existing_run
 
 FACTS = "facts.json"
 

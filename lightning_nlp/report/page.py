@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.drawing import STYLE, draw
 from lightning_nlp.evaluation.figures import figures_of
@@ -14,7 +15,6 @@ from lightning_nlp.report import figures
 from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.files import RunFiles, read_run
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
-from lightning_nlp.whole_files import write_whole
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time

@@ -71,8 +71,10 @@ def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
     """A CPU without bf16 units emulates its product, and trains in float32 sixty times as fast."""
     from yardstick import peak_flops
 
-    monkeypatch.setattr("lightning_nlp.hardware._cpu_has_bf16", lambda: False)
-    monkeypatch.setattr("lightning_nlp.hardware._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype])
+    monkeypatch.setattr("lightning_nlp.training.hardware._cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(
+        "lightning_nlp.training.hardware._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype]
+    )
     peak, source = peak_flops("cpu")
     assert peak == 1e11
     assert source.startswith("32-true matmul, measured")

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint, cure_without_validation
-from lightning_nlp.runs import training_part
+from lightning_nlp.run.runs import training_part
 from tests.conftest import invoke, read_metrics
 
 

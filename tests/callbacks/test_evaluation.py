@@ -84,7 +84,7 @@ def test_probes_that_make_no_sense(task, probes, words, request, tmp_path):
 
 
 def test_loggers_are_handed_the_records_as_they_are_written(tiny_cls, tmp_path, monkeypatch):
-    from lightning_nlp.metrics_csv import MetricsCSV
+    from lightning_nlp.run.metrics_csv import MetricsCSV
 
     handed = []
     monkeypatch.setattr(MetricsCSV, "log_evaluation", lambda self, record: handed.append(record), raising=False)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from lightning import LightningModule
 
-from lightning_nlp.data import preparation
 from lightning_nlp.data.datamodules import (
     EsperantoDataModule,
     IMDBDataModule,
     MaskedLanguageModelingDataModule,
     TextClassificationDataModule,
 )
-from lightning_nlp.data.normalize import text_digest
-from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.data.texts.normalize import text_digest
+from lightning_nlp.data.tokens import preparation
+from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
-from tests.data.test_preparation import WORDS
+from tests.data.tokens.test_preparation import WORDS
 from tests.fitting import trainer
 
 LABELS = ("neutral", "bad", "very good")

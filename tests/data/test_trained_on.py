@@ -12,7 +12,7 @@ import torch
 from lightning import Trainer
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
-from lightning_nlp.data.rows import TokenRows
+from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.trained_on import changes, check_record, own_cache
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.classification import SequenceClassifier

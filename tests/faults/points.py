@@ -60,10 +60,11 @@ def install(trace: Trace) -> None:
     import torch
     from transformers import PreTrainedModel
 
-    from lightning_nlp import metrics_csv, training
-    from lightning_nlp.data import preparation
+    from lightning_nlp import fitting as training
+    from lightning_nlp.data.tokens import preparation
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
+    from lightning_nlp.run import metrics_csv
 
     for module in (SequenceClassifier, MaskedLanguageModel):
         _before(module, "training_step", trace, "batch")

@@ -25,7 +25,7 @@ def main() -> None:
     import pyarrow.ipc  # noqa: F401
     from transformers import AutoTokenizer, DistilBertForMaskedLM, DistilBertForSequenceClassification  # noqa: F401
 
-    from lightning_nlp.cli import main as command
+    from lightning_nlp.cli.main import main as command
 
     for config in ("quickstart.yaml", "quickstart_mlm.yaml"):  # the parser remembers what it has found out of classes
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
@@ -60,7 +60,7 @@ def run_child(request: dict[str, Any], rank: int) -> None:
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
     from torch import distributed
 
-    from lightning_nlp.cli import main as command
+    from lightning_nlp.cli.main import main as command
     from tests.faults.points import Trace, install
 
     for descriptor, name in enumerate((os.devnull, f"{request['out']}{rank}", f"{request['err']}{rank}")):

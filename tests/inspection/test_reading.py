@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from lightning_nlp.data.sources import labelled_source, text_source
+from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.inspection import reading
 from lightning_nlp.inspection.reading import read_texts
 

@@ -16,7 +16,7 @@ from transformers import (
     RobertaConfig,
 )
 
-from lightning_nlp.data.collators import packed_batch
+from lightning_nlp.data.batches.collators import packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
 from lightning_nlp.models.heads import head_on_positions, masked_positions

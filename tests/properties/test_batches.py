@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_nlp.data.batching import Batches, ResumableLoader
-from lightning_nlp.data.budget import TokenBudget
-from lightning_nlp.data.collators import IGNORE_INDEX, collate_classification, collate_mlm
-from lightning_nlp.data.plan import BatchPlan
+from lightning_nlp.data.batches.budget import TokenBudget
+from lightning_nlp.data.batches.collators import IGNORE_INDEX, collate_classification, collate_mlm
+from lightning_nlp.data.batches.loader import Batches, ResumableLoader
+from lightning_nlp.data.batches.plan import BatchPlan
 from tests.properties.strategies import lengths
 
 SPECIALS = torch.arange(5)

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lightning_nlp.data.cleaning import Reading, SplitCounts
-from lightning_nlp.data.columns import Row, as_label
-from lightning_nlp.data.normalize import clean_text
-from lightning_nlp.data.preparation import encode
-from lightning_nlp.data.readers import read_sentences, read_table
-from lightning_nlp.data.sources import Source, labelled_source
-from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.data.texts.cleaning import Reading, SplitCounts
+from lightning_nlp.data.texts.columns import Row, as_label
+from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.texts.readers import read_sentences, read_table
+from lightning_nlp.data.texts.sources import Source, labelled_source
+from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from tests.properties.strategies import any_texts, labels, texts
 

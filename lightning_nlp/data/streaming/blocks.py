@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.batching import Batch
-from lightning_nlp.data.budget import TokenBudget
-from lightning_nlp.data.plan import training_batches
+from lightning_nlp.data.batches.budget import TokenBudget
+from lightning_nlp.data.batches.loader import Batch
+from lightning_nlp.data.batches.plan import training_batches
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.data.streaming.turns import Position, Turns
 from lightning_nlp.errors import UserError

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import fsspec.compression
 import numpy as np
 
-from lightning_nlp.data.columns import as_text, check_columns
-from lightning_nlp.data.files import describe, find_files
-from lightning_nlp.data.hub_texts import from_hub
-from lightning_nlp.data.layout import Files, name_splits
-from lightning_nlp.data.lines import open_zstd
-from lightning_nlp.data.readers import LEIPZIG_SAMPLE, file_format, leipzig_sentence
+from lightning_nlp.data.texts.columns import as_text, check_columns
+from lightning_nlp.data.texts.files import describe, find_files
+from lightning_nlp.data.texts.hub_texts import from_hub
+from lightning_nlp.data.texts.layout import Files, name_splits
+from lightning_nlp.data.texts.lines import open_zstd
+from lightning_nlp.data.texts.readers import LEIPZIG_SAMPLE, file_format, leipzig_sentence
 from lightning_nlp.errors import UserError, one_line
 
 if TYPE_CHECKING:

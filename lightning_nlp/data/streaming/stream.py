@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_nlp.data.columns import Row
-from lightning_nlp.data.normalize import clean_text
-from lightning_nlp.data.preparation import encode
-from lightning_nlp.data.sources import Source
 from lightning_nlp.data.streaming.corpus import Corpus
+from lightning_nlp.data.texts.columns import Row
+from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.tokens.preparation import encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

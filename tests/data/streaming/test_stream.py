@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.stream import held_out_rows, stream_source, tokenize
-from lightning_nlp.data.tokenizer import train_wordpiece
+from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
-from lightning_nlp.runs import load_checkpoint
+from lightning_nlp.run.runs import load_checkpoint
 from tests.conftest import ctrl_c, invoke, read_metrics, write_sentences
 
 

@@ -1,0 +1,1 @@
+"""The command line: arguments, checks, configuration files, output."""

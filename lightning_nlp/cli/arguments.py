@@ -1,0 +1,163 @@
+"""The command line before and after it is parsed: short names for files, and errors that say what to do."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from lightning_nlp.cli.config_file import check_yaml
+from lightning_nlp.cli.options import refused_class
+from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.privacy import leaves
+from lightning_nlp.run import runs
+
+# A configuration may name the user's own classes, but nothing out of `os`, `subprocess` and their like, which the
+# parser would import, and call where a setting may be a function. Naming anything here makes it enforce its own list.
+set_parsing_settings(import_path_allowlist=["lightning_nlp"])
+
+
+def find_configs(arguments: list[str]) -> list[str]:
+    """Let `--config cls.yaml` find `configs/cls.yaml`: in the working directory, or beside train.py.
+
+    Raises:
+        UserError: If a file is nowhere or not YAML.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        option, separator, value = argument.partition("=")
+        if separator and option in ("--config", "-c"):
+            argument = f"{option}={_find_config(value)}"
+        elif found and found[-1] in ("--config", "-c"):
+            argument = _find_config(argument)
+        found.append(argument)
+    return found
+
+
+def _find_config(name: str) -> str:
+    shipped = Path(__file__).parent.parent / "configs"
+    places = [Path(name), Path("configs") / name, shipped / name]
+    path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
+    if path is None:
+        raise UserError(
+            f"--config {name}: there is no such file, neither here nor in configs/. "
+            f"Shipped are {', '.join(sorted(place.name for place in shipped.glob('*.yaml')))}."
+        )
+    check_yaml(path)
+    return str(path)
+
+
+def split_run_arguments(arguments: list[str]) -> list[str]:
+    """Put a run's own configuration and best checkpoint in the place of `--run RUN`.
+
+    Returns:
+        The same without `--run`; the rest of the command line still overrides the run's configuration.
+
+    Raises:
+        UserError: If it is no run, or has no checkpoint yet.
+    """
+    if not arguments or arguments[0] not in ("validate", "test"):
+        return arguments
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--run")
+    parser.add_argument("--ckpt_path")
+    given, rest = parser.parse_known_args(arguments[1:])
+    if given.run is None:
+        return arguments
+    run = runs.existing_run(given.run)
+    check_run_config(run / "config.yaml")
+    checkpoint = given.ckpt_path
+    if checkpoint in (None, "best", "last"):  # of this run, not of the newest
+        checkpoint = str(run / "checkpoints" / f"{checkpoint or 'best'}.ckpt")
+        if given.ckpt_path is None and not os.path.isfile(checkpoint):
+            raise UserError(
+                f"The run {run} has no best checkpoint ({checkpoint}): let it reach a validation, or give --ckpt_path."
+            )
+    return [arguments[0], "--config", str(run / "config.yaml"), "--ckpt_path", checkpoint, *rest]
+
+
+# The classes that a run's configuration may name, whoever wrote it. LambdaCallback calls any function.
+OF_OURS = re.compile(r"(lightning_nlp|lightning\.pytorch)\.(?!.*LambdaCallback)[\w.]+|(?!LambdaCallback)[A-Za-z_]\w*")
+CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "accelerator")
+
+
+def check_run_config(path: Path) -> None:
+    """Raise a UserError if a run names code neither ours nor Lightning's, which the parser would import."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        assert isinstance(config, dict), "no settings"
+        trainer = config.get("trainer") or {}
+        named = [value for key, value in leaves(config) if key.rsplit(".", 1)[-1] == "class_path"]
+        named += [value for name in CLASS_SETTINGS for key, value in leaves(trainer.get(name), name) if key == name]
+        named += [config[name] for name in ("model", "data") if not isinstance(config.get(name, {}), dict)]
+    except (yaml.YAMLError, UnicodeDecodeError, AssertionError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is no run's configuration ({one_line(error)}): give another --run.") from error
+    for name in named:
+        if isinstance(name, str) and not OF_OURS.fullmatch(name):
+            raise UserError(
+                f"{path} names {name!r}, code that is not of this program: if you trust it, give --config {path} and "
+                "--ckpt_path instead of --run."
+            )
+
+
+def explain_parse_error(error: Exception, command: str, shown_help: Callable[[], str]) -> str:
+    """One sentence for what the parser rejects, with the nearest name for an unknown key.
+
+    The parser's own message lists each type that it tried, and what came of it; the error at the bottom says what was
+    wrong with what was given.
+
+    Args:
+        shown_help: Gives what `--help` prints for it, which names all keys.
+    """
+    text, reason = one_line(error), error
+    if refused := refused_class(text):
+        return refused
+    while isinstance(reason.__cause__, Exception):
+        reason = reason.__cause__
+    message = one_line(reason).rstrip(".")
+    keys = re.findall(r'Parser key "([\w.]+)"', text)
+    option = f"--{'.'.join(keys)}"
+    all_of_them = f"`python train.py {command} --help` lists all."
+    if missing := re.search(r"arguments are required: (.*)", message):
+        names = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
+        cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
+        cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
+        return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
+    if unknown := re.search(r"unrecognized arguments: --?([\w.]+)|[Oo]ption '([\w.]+)'", message):
+        key = ".".join([*keys, unknown[1] or unknown[2]])
+        last = key.rpartition(".")[2]
+        near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", shown_help())), n=1)
+        hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
+        return f"Unknown configuration key {key!r}.{hint} {all_of_them}"
+    if keys and (value := re.search(r"Got value: (.*)", message)):
+        types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
+        names = [name for name in dict.fromkeys(plain or literal for plain, literal in types) if name != "NoneType"]
+        return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
+    if "subcommand" in message:  # it names them all
+        return f"{message}."
+    return f"{option if keys else command}: {message}. {all_of_them}"
+
+
+def class_help() -> str:
+    """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
+    from lightning_nlp.data.datamodules import EsperantoDataModule, IMDBDataModule
+    from lightning_nlp.models.classification import SequenceClassifier
+    from lightning_nlp.models.mlm import MaskedLanguageModel
+
+    sections = []
+    for key, cls in (
+        ("model", SequenceClassifier),
+        ("model", MaskedLanguageModel),
+        ("data", IMDBDataModule),
+        ("data", EsperantoDataModule),
+    ):
+        parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
+        parser.add_class_arguments(cls, key)
+        sections.append(f"with {key}.class_path {cls.__module__}.{cls.__name__}:\n{parser.format_help()}")
+    return "\n".join(sections)

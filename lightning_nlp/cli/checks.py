@@ -1,0 +1,193 @@
+"""A parsed configuration before anything is made of it: what a null stands for, and what cannot work."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from jsonargparse import Namespace
+from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.cli.options import CALLBACKS, named_classes, row_of
+from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.probes import MASK
+from lightning_nlp.privacy import check_secrets, home_as_tilde
+from lightning_nlp.run import processes
+from lightning_nlp.training.hardware import default_precision
+
+# What the modules measure on the validation part, and whether more or less of it is better.
+VALIDATION_METRICS = {
+    "SequenceClassifier": {"val/loss": "min"}
+    | dict.fromkeys(("val/accuracy", "val/f1", "val/precision", "val/recall"), "max"),
+    "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
+    | dict.fromkeys(("val/top1", "val/top5"), "max"),
+}
+
+# What the Trainer takes without a word, to divide by it or to do nothing, and the least that makes sense.
+LEAST = {
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.gradient_clip_val": 0,
+    "trainer.log_every_n_steps": 0,
+    "trainer.min_epochs": 0,
+    "trainer.min_steps": 0,
+    "trainer.num_sanity_val_steps": -1,
+    "early_stopping.patience": 0,
+}
+# What trains, measures or keeps nothing when it is 0, and why that is no run.
+NOT_ZERO = {
+    "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
+    "trainer.limit_test_batches": "leaves nothing to test on: give a number of batches or null",
+    "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",
+    "trainer.max_epochs": "trains nothing, and an untrained model is no result: give 1 or more",
+    "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
+}
+STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
+SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # in the names of strategies that divide a model
+FORKING = ("spawn", "fork", "notebook")  # in the names of strategies that start processes out of this one
+MOST_SEED = 2**32 - 1  # NumPy's
+MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
+
+
+def fill_in(config: Namespace) -> None:
+    """Fill in, in place, what a null stands for, so that config.yaml says what was really used."""
+    data, model = config.data.init_args, config.model.init_args
+    if data.get("tokenizer") is None and "tokenizer" in data:
+        data.tokenizer = model.get("pretrained")
+    if data.get("seed") is None and "seed" in data:
+        data.seed = config.seed_everything
+    # so that neither config.yaml nor hyperparameters nor W&B name the home folder; all that reads these expands them
+    for section, name in ((data, "path"), (data, "tokenizer"), (data, "cache_dir"), (model, "pretrained")):
+        if isinstance(section.get(name), str):
+            section[name] = home_as_tilde(section[name])
+    config.runs_dir = os.path.expanduser(config.runs_dir)
+    if config.trainer.precision is None:
+        config.trainer.precision = default_precision(config.trainer.accelerator)
+    if data.get("streaming"):  # the budget is the only end, and one epoch long
+        config.trainer.max_epochs = -1
+        if config.trainer.val_check_interval is None:
+            config.trainer.val_check_interval = STREAM_VALIDATION
+    if config.name is None:
+        paths = config.get("config") or []
+        config.name = Path(str(paths[-1])).stem if paths else "run"
+
+
+def check_settings(config: Namespace) -> None:
+    """Raise a UserError for what the Trainer would find out late, at a division by zero or after an epoch."""
+    check_secrets(config.as_dict())
+    for name, least in LEAST.items():
+        value = config.get(name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} must be at least {least}, not {value}.")
+    for name, why in NOT_ZERO.items():
+        if config.get(name) == 0:
+            raise UserError(f"--{name} 0 {why}.")
+    if config.get("data.init_args.streaming"):
+        _check_stream(config)
+    devices, cores = config.get("trainer.devices"), os.cpu_count() or 1
+    if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > 2 * cores:
+        raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
+    strategy = config.get("trainer.strategy", "auto")
+    strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
+    if any(name in strategy.lower() for name in FORKING):
+        raise UserError(
+            f"--trainer.strategy {strategy} leaves the trained weights in the processes that it starts: give "
+            "--trainer.strategy ddp."
+        )
+    if any(name in strategy.lower() for name in SHARDING):
+        raise UserError(
+            f"--trainer.strategy {strategy} divides one model among the devices, which is not supported: give "
+            "--trainer.strategy ddp, which keeps a copy on each."
+        )
+    if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
+        raise UserError(
+            f"SLURM_NTASKS is {tasks}, and this program is not one for srun: unset SLURM_NTASKS, and "
+            "for several processes let one torchrun on each machine start them (the README has the command)."
+        )
+    if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
+        raise UserError(
+            f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
+            "torchrun on each machine, with --nnodes and --nproc_per_node (the README has the command)."
+        )
+    class_name = config.model.class_path.rsplit(".", 1)[-1]
+    probes = config.get("probes") or []
+    if probes and class_name == "SequenceClassifier":
+        raise UserError("--probes are for a masked language model, and this is a SequenceClassifier: leave them out.")
+    for probe in probes:
+        if MASK not in probe:
+            raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
+    known = VALIDATION_METRICS.get(class_name)
+    if known is None:  # a module of the user's own
+        return
+    choices = [(section, config[section]) for section in ("early_stopping", "checkpoint")]
+    beside = named_classes(config, "callbacks")
+    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # one's own may log anything
+        choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
+    for section, choice in choices:
+        monitor, mode = choice.get("monitor"), choice.get("mode")
+        if monitor is None:  # no choice: the last checkpoint counts as the best, and nothing stops early
+            continue
+        modes = known if section != "trainer.callbacks" else {**known, "train/loss": "min"}
+        if monitor not in modes:
+            raise UserError(f"{class_name} logs no {monitor!r}: give --{section}.monitor one of {', '.join(modes)}.")
+        if mode != modes[monitor]:
+            raise UserError(
+                f"--{section}.mode is {mode!r}, which would choose the worst {monitor}: give --{section}.mode "
+                f"{modes[monitor]}."
+            )
+
+
+def _check_stream(config: Namespace) -> None:
+    if config.get("trainer.overfit_batches"):
+        raise UserError("--trainer.overfit_batches is not for a stream: give --data.streaming false.")
+    ends = config.get("trainer.max_steps", -1) > 0 or config.data.init_args.get("max_tokens") is not None
+    if not ends and not config.get("trainer.fast_dev_run"):
+        raise UserError("A stream has no end: give --trainer.max_steps or --data.max_tokens.")
+
+
+def check_seed(seed: Any, *, resume: str | None = None) -> int:
+    """The seed that `seed_everything` stands for, which is used before all other settings.
+
+    Args:
+        seed: What was given; true draws one, which is printed, and written to config.yaml.
+
+    Raises:
+        UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
+    """
+    if seed is True and resume is not None:
+        raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
+    if seed is True:
+        seed = int(processes.first("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
+        rank_zero_info(f"The seed that was drawn: --seed_everything {seed}.")
+    if seed is False or not 0 <= seed <= MOST_SEED:
+        found = "false" if seed is False else seed
+        raise UserError(f"--seed_everything must be a whole number from 0 to {MOST_SEED}, or true, not {found}.")
+    return int(seed)
+
+
+def check_names(config: Namespace) -> None:
+    """Raise a UserError unless the names can be folders: a run lies in `runs_dir`, its path on one line."""
+    name = config.name
+    printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
+    if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
+        raise UserError(
+            f"--name is {name[:MOST_NAME_BYTES]!r}, which cannot name a folder in {config.runs_dir}: give a name of up "
+            f"to {MOST_NAME_BYTES} bytes that has no / and no dot at the beginning; --runs_dir says where it lies."
+        )
+    for option, folder in (("runs_dir", config.runs_dir), ("data.cache_dir", config.get("data.init_args.cache_dir"))):
+        if folder is not None and (not folder.strip() or "\0" in folder):
+            raise UserError(f"--{option} is {folder!r}, which names no folder: give one, or leave it out.")
+
+
+def check_nulls(section: str, config: Namespace) -> None:
+    """Raise a UserError if a setting of a class is null that may not be: the parser lets all be so."""
+    module, _, name = config.class_path.rpartition(".")
+    bases = getattr(importlib.import_module(module), name).__mro__
+    hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}
+    for key, value in config.init_args.items():
+        if value is None and key in hints and type(None) not in (hints[key], *get_args(hints[key])):
+            raise UserError(f"--{section}.{key} is null, which means nothing there: give a value, or leave it out.")

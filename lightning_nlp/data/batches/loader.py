@@ -1,0 +1,128 @@
+"""A loader of batches that can go on in the middle of an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_nlp.data.batches.collators import IGNORE_INDEX
+from lightning_nlp.data.batches.plan import BatchKey, BatchPlan
+from lightning_nlp.errors import UserError, one_line
+
+Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
+
+
+class Batches(Dataset[Batch]):
+    """Map a `BatchKey` to a batch, in whichever process it is asked for.
+
+    Args:
+        rows: A table that gives a dict of columns for a list of row numbers.
+        collate: Makes the batch of (columns, epoch); must not draw on global randomness.
+    """
+
+    def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:
+        self.rows = rows
+        self.collate = collate
+
+    def __getitem__(self, key: BatchKey) -> Batch:
+        epoch, numbers = key
+        batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
+        if not numbers:  # a process without examples in this step: something to compute, nothing to learn from it
+            batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
+            if "masked" in batch:
+                batch["masked"] = batch["masked"][:0]
+        return batch
+
+
+def ignore_ctrl_c(worker: int) -> None:
+    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is whole."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def lost_workers() -> Iterator[None]:
+    """Turn what torch raises once a loader's process is gone into a UserError; mostly, memory was short."""
+    try:
+        yield
+    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        with contextlib.suppress(RuntimeError):
+            time.sleep(1)  # torch raises at the signal of its death too, and its connection may break first
+        reason = one_line(error).partition(" It ")[0] or "its connection was cut"
+        raise UserError(
+            f"A process that prepares batches has ended ({reason}), as it does where memory is "
+            "short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
+        ) from error
+
+
+class ResumableLoader:
+    """A `DataLoader` over a `BatchPlan` that Lightning restores in the middle of an epoch.
+
+    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves
+    and restores a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of
+    batches handed out, and how the plan lays out batches, for a training that goes on with other ones.
+
+    It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
+
+    Args:
+        num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        fixed_epoch: Yield the batches of epoch 0 each time (evaluation, `overfit_batches`).
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        plan: BatchPlan,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        fixed_epoch: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.handed_out = 0
+        if not fixed_epoch:
+            self.sampler = plan  # where Lightning looks for `set_epoch`
+        self._loader = DataLoader(
+            batches,
+            sampler=plan,
+            batch_size=None,  # a key is a batch already
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would
+            # depend on how often one was made: after a resume, or with another number of validations.
+            generator=torch.Generator(),
+            worker_init_fn=ignore_ctrl_c,
+        )
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.handed_out = self.plan.start
+        with lost_workers():
+            for batch in self._loader:
+                self.handed_out += 1
+                yield batch
+
+    def batch(self, number: int) -> tuple[list[int], Batch]:
+        """The rows and the batch at a place of the present epoch (from 0), made once more from its key."""
+        rows = self.plan.batches()[number].tolist()
+        return rows, self._loader.dataset[self.plan.epoch, rows]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch, and how many of its batches were handed out, of which layout."""
+        return self.plan.position(self.handed_out)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the batches that were handed out, in the epoch that they belong to."""
+        self.plan.set_epoch(state["epoch"])
+        self.handed_out = self.plan.go_on(state)  # a validation may come before the next batch, and be saved

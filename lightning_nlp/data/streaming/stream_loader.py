@@ -1,0 +1,145 @@
+"""The loader of a stream: batches without end, from worker processes or not, that a resume goes on with exactly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from lightning_nlp.data.batches.loader import Batch, ignore_ctrl_c, lost_workers
+from lightning_nlp.data.streaming.blocks import Blocks
+from lightning_nlp.data.streaming.turns import Piece, Position, Turns
+from lightning_nlp.errors import UserError
+
+
+@dataclass(eq=False)
+class _Readers(IterableDataset[Any]):
+    """This process's readers, in each worker one: its batches, each with the position after it."""
+
+    blocks: Blocks
+    turns: Turns
+    positions: list[Position]
+
+    def __iter__(self) -> Iterator[tuple[Position, Batch] | UserError]:
+        worker = get_worker_info()
+        try:
+            yield from self.blocks.batches(self.turns, self.positions[worker.id if worker else 0])
+        except UserError as error:
+            yield error  # raised in a worker it would arrive as a traceback
+
+
+@dataclass(eq=False)
+class StreamLoader:
+    """Batches of a corpus of shards for one process, without end; the next iteration goes on where the last one ended.
+
+    Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs
+    here that all processes would end together. Each process has one reader, or one a worker, which take
+    turns.
+    """
+
+    blocks: Blocks
+    length: int  # the batches of the whole training, for this process
+    num_workers: int = 0
+    pin_memory: bool = False
+    rank: int = 0
+    world_size: int = 1
+    turns: Turns = field(init=False)
+    positions: list[Position] = field(init=False)  # of this process's readers, the one that is next first
+
+    def __post_init__(self) -> None:
+        readers = max(self.num_workers, 1) * self.world_size
+        turns = Turns(self.blocks.corpus.shards(), self.blocks.seed, readers)
+        self._take(turns, turns.beginning())
+
+    def _take(self, turns: Turns, positions: list[Position]) -> None:
+        own = max(self.num_workers, 1)
+        self.turns, self.positions = turns, positions[self.rank * own : (self.rank + 1) * own]
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def passes(self) -> int:
+        """How often this process's readers have come through the corpus, as far as they had to."""
+        return min(self.turns.piece(position.turn).epoch for position in self.positions)
+
+    def __iter__(self) -> Iterator[Batch]:
+        items = iter(
+            DataLoader(
+                _Readers(self.blocks, self.turns, self.positions),
+                batch_size=None,
+                num_workers=self.num_workers,
+                pin_memory=self.pin_memory,
+                generator=torch.Generator(),  # as in `ResumableLoader`
+                worker_init_fn=_start_worker,
+            )
+        )
+        while True:
+            with lost_workers():
+                item = next(items)
+            if isinstance(item, UserError):
+                raise item
+            position, batch = item
+            self.positions = [*self.positions[1:], Position(*position)]  # workers are asked in turns
+            yield batch
+
+    @property
+    def _layout(self) -> dict[str, Any]:
+        """What decides which examples a batch has, besides the corpus and the seed."""
+        return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where all readers of all processes stand; each process must ask for it."""
+        own = [list(position) for position in self.positions]
+        gathered: list[Any] = [own]
+        if self.world_size > 1:
+            gathered = [None] * self.world_size
+            torch.distributed.all_gather_object(gathered, own)
+        return {
+            "layout": self._layout,
+            "shards": self.turns.shards,
+            "seed": self.turns.seed,
+            "queue": [list(piece) for piece in self.turns.queue],
+            "positions": [position for positions in gathered for position in positions],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
+
+        Raises:
+            UserError: If the number of shards, the seed or the version's order of reading is another one.
+        """
+        if "queue" not in state:
+            raise UserError(
+                "The checkpoint is of an earlier version, which read streams in another order: begin a new run, with "
+                "--model.pretrained and the export of a finished one to keep its weights."
+            )
+        shards, seed = self.turns.shards, self.turns.seed
+        for name, now, before in (("shards", shards, state["shards"]), ("seed", seed, state["seed"])):
+            if now != before:
+                raise UserError(
+                    f"The training began with {name} {before}, and now it is {now}: a stream goes on only with the "
+                    "same --data.path and --data.seed; give those, or begin anew."
+                )
+        positions = [Position(*position) for position in state["positions"]]
+        turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
+        if state["layout"] != self._layout:
+            begun = [position.left for position in positions if position.left]
+            rank_zero_info(
+                "The number of processes or workers, or the size of batches, has changed, so each reader goes on at "
+                f"its next block of texts: {sum(begun):,} examples left of {len(begun)} begun "
+                f"block{'' if len(begun) == 1 else 's'} do not come in this pass over the corpus; none comes twice."
+            )
+            turns = turns.dealt_anew(positions, self.turns.readers)
+            positions = turns.beginning()
+        self._take(turns, positions)
+
+
+def _start_worker(worker: int) -> None:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers are as many as the cores already
+    ignore_ctrl_c(worker)

@@ -1,0 +1,1 @@
+"""Sources become texts: files, formats, labels, splits, cleaning."""

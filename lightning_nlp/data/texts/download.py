@@ -1,0 +1,112 @@
+"""Downloads an archive of the Leipzig Corpora Collection and takes the sentences out of it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.data.texts.lines import max_unpacked
+from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.hub.client import be_patient
+
+
+def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
+    """The folder with the `*-sentences.txt` of a Leipzig tar.gz alone, downloaded and unpacked once.
+
+    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
+    the next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so
+    that processes do not collide.
+
+    Args:
+        max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
+
+    Raises:
+        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or
+            without sentences.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UserError(
+            f"{url!r} is not an http(s) address: correct it, or download the file and give --data.path FILE."
+        )
+    downloads = cache_dir / "downloads"
+    part = downloads / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
+
+    def build(folder: Path) -> None:
+        try:
+            _download(url, part)
+            _unpack(url, part, folder, max_unpacked_bytes)
+        except OSError as error:
+            raise UserError(
+                f"Could not store {url} in {downloads} ({error.strerror or error}): free some space, or give another "
+                "--data.cache_dir."
+            ) from error
+        part.unlink()
+
+    return cached_folder(downloads, {"url": url}, build)
+
+
+def _download(url: str, part: Path) -> None:
+    """Fetch `url` into `part`, from where an earlier download stopped; after a cut the Hub's client goes on.
+
+    `http_get` is not in its documentation; tests/data/texts/test_download.py holds it to what is needed of it.
+    """
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+
+    be_patient()
+    try:
+        with part.open("ab") as file:
+            # identity: the archive itself is to arrive, not what a client unpacks on the way
+            http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
+    except HfHubHTTPError as error:
+        if error.response.status_code == 416:  # nothing comes after what is here: its checksum tells if it is all
+            return
+        raise UserError(
+            f"The server answered {error.response.status_code} {error.response.reason_phrase} for {url}: correct the "
+            "address, or download the file and give --data.path FILE."
+        ) from error
+    except (OSError, httpx2.HTTPError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's
+            raise
+        raise UserError(
+            f"Could not download {url} ({one_line(error) or type(error).__name__}): check the network and start again, "
+            f"which continues after the {part.stat().st_size:,} bytes that are here, or download the file and give "
+            "--data.path FILE."
+        ) from error
+
+
+def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> None:
+    """Take the regular files `*-sentences.txt` out of a tar.gz; an archive that cannot be used is deleted."""
+    most, size = min(max_unpacked_bytes, max_unpacked(archive)), 0
+    try:
+        with gzip.open(archive) as packed:  # to its end: only there it says whether all of it is as it was sent
+            while chunk := packed.read(1 << 20):
+                size += len(chunk)
+                if size > most:
+                    raise _unusable(archive, f"{url} unpacks to more than {most:,} bytes")
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if member.isreg() and member.name.endswith("-sentences.txt"):
+                    tarfile.data_filter(member, str(folder))  # raises for a name that leads out of the folder
+                    member.name = Path(member.name).name
+                    tar.extract(member, folder, filter="data")
+    except tarfile.FilterError as error:
+        raise _unusable(archive, f"{url} holds a file that leads out of its folder ({error})") from error
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _unusable(archive, f"{url} is no whole tar.gz ({error})") from error
+    if not any(folder.iterdir()):
+        raise _unusable(archive, f"{url} holds no *-sentences.txt")
+
+
+def _unusable(archive: Path, problem: str) -> UserError:
+    archive.unlink(missing_ok=True)
+    return UserError(
+        f"{problem}: it was deleted; correct the address, or give a file of your own with --data.path FILE."
+    )

@@ -1,0 +1,125 @@
+"""Which files a path stands for, and what is read of them."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning_nlp.data.texts.layout import HIDDEN, Files, decide
+from lightning_nlp.data.texts.readers import TABLES, file_format, unreadable
+from lightning_nlp.errors import UserError
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
+    """Decide which files are which split; None if it can only be an id of the Hub.
+
+    The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation,
+    val, eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a
+    folder that are parts of one table or texts without labels. Of several data sets in a folder the uppermost
+    is taken. Hidden and temporary files are no data.
+
+    Args:
+        labelled: Whether texts have labels: they stand in tables, or in folders of one class each.
+
+    Raises:
+        UserError: If `path` names nothing that is read here, or several data sets.
+    """
+    local = local_path(path)
+    suffixes: tuple[str, ...] = TABLES if labelled else (*TABLES, ".txt")
+    known = ", ".join(suffixes)
+    try:
+        if path and local.is_file():
+            if labelled and file_format(local) not in suffixes:
+                raise UserError(f"{path} is in no format that is read here: give --data.path one of {known}.")
+            return Files({"train": [local]}, {"train": [local.name]}, {})
+        if path and (local.is_dir() or (glob.has_magic(path) and "://" not in path)):
+            root, matches, given = local, [Path()], not local.is_dir()
+            if given:
+                root, pattern = _literal_part(local)
+                matches = [Path(name) for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
+                # a folder with the name of a table holds its parts, as Spark writes them
+                matches = [m for m in matches if not (root / m).is_dir() or file_format(m) in TABLES]
+            names = [*dict.fromkeys(name for match in matches for name in _below(root, match))]
+            if is_saved(path):  # other files there are what `map` left
+                suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
+            if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
+                return found
+            raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    refuse_address(path)
+    if file_format(local) in suffixes or not _HUB_ID.fullmatch(path):
+        raise UserError(
+            f"{path!r} is neither a file, a folder nor the id of a data set on the Hub (organisation/name): "
+            "correct --data.path."
+        )
+    return None
+
+
+def local_path(path: str) -> Path:
+    """The path with the user's folder for "~"."""
+    return Path(os.path.expanduser(path))  # pathlib's own raises for an unknown ~user
+
+
+def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """A name below `root`, or all files in that folder; hidden ones and circles of links stay closed."""
+    folder = root / start
+    if not folder.is_dir():
+        yield start
+    elif not start.name.startswith(HIDDEN) and (real := folder.resolve()) not in above:
+        for entry in sorted(os.listdir(folder)):
+            yield from _below(root, start / entry, (*above, real))
+
+
+def _literal_part(pattern: Path) -> tuple[Path, str]:
+    """The folder that a pattern begins with, whatever signs are in its name, and the pattern below it."""
+    root, parts = Path(pattern.anchor), [*pattern.parts[bool(pattern.anchor) :]]
+    while len(parts) > 1 and (root / parts[0]).exists():
+        root /= parts.pop(0)
+    return root, str(Path(*parts))
+
+
+def is_saved(path: str) -> bool:
+    """Whether a path is a folder that `save_to_disk` of `datasets` made."""
+    made = [os.path.isfile(local_path(path) / f"{name}.json") for name in ("dataset_dict", "dataset_info", "state")]
+    return bool(path) and (made[0] or all(made[1:]))
+
+
+def refuse_address(path: str) -> None:
+    """Raise a UserError if a path is an address: few are read."""
+    if "://" in path:
+        raise UserError(
+            f"{path} is an address; for a language model that of a Leipzig tar.gz is read, and with --data.streaming "
+            "true those of text, JSONL and parquet, but no others: get the file with `curl -LO` and give it as "
+            "--data.path, or the id of a data set on the Hub."
+        )
+
+
+def describe(path: str, files: Files[Path] | None) -> str:
+    """A short name for what `find_files` gave, without folders."""
+    if path and local_path(path).is_dir():
+        return local_path(path).resolve().name
+    names = [file.name for part in files.splits.values() for file in part] if files else [path]
+    return names[0] + (f" (+{len(names) - 1} files)" if len(names) > 1 else "")
+
+
+def hash_files(files: dict[str, list[Path]], options: dict[str, Any]) -> str:
+    """The SHA-256 of all contents, of which split each is, and of the options that they are read with."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for part, paths in files.items():
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").digest()
+            except OSError as error:
+                raise unreadable(path, error) from error
+            digest.update(f"\n{part} {file_format(path)} {path.suffix} ".encode() + content)
+    return digest.hexdigest()

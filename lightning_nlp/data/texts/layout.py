@@ -1,0 +1,150 @@
+"""Which split each file is, by its name and those of its folders, and what is left out, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from itertools import takewhile
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from lightning_nlp.data.texts.readers import file_format
+from lightning_nlp.errors import UserError
+
+T = TypeVar("T")
+SPLITS = ("train", "validation", "test")
+
+_SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|uation|elopment|set|data|split)?")
+_NO_CLASS = ("unsup", "unsupervised", "unlabeled", "unlabelled")  # folders of texts without labels
+HIDDEN = (".", "_", "~")
+_PART = re.compile(r"^part-\d.*|\d+")  # what differs between the names of a table's parts
+
+
+class Files(NamedTuple, Generic[T]):
+    """What was decided about a path."""
+
+    splits: dict[str, list[T]]  # the files of each split, or the Hub's names for it; none is empty
+    names: dict[str, list[str]]  # how to show them
+    left_out: dict[str, list[str]]  # for each reason the names of what is not used
+    classes: bool = False  # whether each file is a text, and its folder's name the label
+
+    def lines(self) -> list[str]:
+        """What is read as which split, and what is not."""
+        used = [f"{split} is read from {some(self.names[split])}" for split in self.names]
+        return used + [f"not used: {some(names)} ({why})" for why, names in self.left_out.items() if names]
+
+
+def tell_split(names: Iterable[str]) -> str | None:
+    """The split that the last of some names with such a word tells: "contest" and "trains" tell none."""
+    for name in reversed([*names]):
+        for word in re.split(r"[^a-z]+", name.lower()):
+            if match := _SPLIT_WORD.fullmatch(word):
+                assert match.lastindex is not None
+                return SPLITS[match.lastindex - 1]
+    return None
+
+
+def name_splits(names: Collection[str]) -> Files[str]:
+    """Which of a data set's splits are which: the one named "dev", or else all such as "dev_r1", "dev_r2"."""
+    told = {split: [name for name in names if tell_split([name]) == split] for split in SPLITS}
+    found = {split: [name for name in part if _SPLIT_WORD.fullmatch(name)] or part for split, part in told.items()}
+    left_out = {
+        "another has the plain name": [name for split in SPLITS for name in told[split] if name not in found[split]],
+        "the name tells no split": [name for name in names if not tell_split([name])],
+    }
+    found = {split: part for split, part in found.items() if part}
+    shown = {key: [f"the split {name}" for name in part] for key, part in (found | left_out).items()}
+    return Files(found, {split: shown[split] for split in found}, {why: shown[why] for why in left_out})
+
+
+def decide(
+    path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, given: bool
+) -> Files[Path] | None:
+    """Sort the names of files below `root`; `given` says that a pattern named them."""
+    hidden = {name for name in names if any(part.startswith(HIDDEN) for part in name.parts)}
+    visible = [name for name in names if name not in hidden]
+    data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
+    if given and not labelled:
+        data = data or visible  # any file can be plain text
+    # An unpacked Leipzig archive also holds lists of words and of sources.
+    sentences = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")]
+    places = {name: name.parts for name in sentences or data}  # what may tell a split
+    classes = {}
+    if labelled and not any(map(tell_split, places.values())):
+        classes = _texts_of_classes(root, visible, beside=bool(data))
+    if not (places := classes or places):
+        return None
+    told = any(map(tell_split, places.values()))
+    parts = _assign_splits(path, places, given=given, pool=bool(classes) or not labelled)
+    used = {split: [*dict.fromkeys(name.parent if classes else name for name in part)] for split, part in parts.items()}
+    taken = {name for part in used.values() for name in part}
+    left_out: dict[str, list[str]] = {}
+    for name in names:
+        known = file_format(name) in suffixes
+        if name in taken or not (known or (not classes and name not in hidden and tell_split(name.parts))):
+            continue
+        why = "the name tells no split" if told else "not beside the others"
+        why = "of another data set" if tell_split(name.parts) else why
+        why = "hidden or temporary" if name in hidden else why if known else "in no format that is read here"
+        left_out.setdefault(why, []).append(str(name))
+    if classes:
+        tops = {root / folder.parent for folder in taken}
+        beside = {folder.relative_to(root) for top in tops for folder in top.iterdir() if folder.is_dir()} - taken
+        left_out["no texts of a class"] = [str(name) for name in sorted(beside) if not name.name.startswith(HIDDEN)]
+    return Files(
+        {split: [root / name for name in part] for split, part in parts.items()},
+        {split: [*map(str, part)] for split, part in used.items()},
+        left_out,
+        classes=bool(classes),
+    )
+
+
+def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
+    """Texts in folders of one class, with what may tell their split; `beside` tables only if it is told."""
+    names = [name for name in names if name.suffix in ("", ".txt") and name.parent.name.lower() not in _NO_CLASS]
+    texts = [name for name in names if tell_split(name.parts[-3:-2])]
+    if not texts and not beside:
+        texts = [name for name in names if len(name.parts) == 2 and not tell_split(name.parts[:1])]
+    if len({name.parent.name for name in texts}) < 2:
+        return {}
+    inside = root.resolve()
+    odd = [root / folder for folder in {name.parent for name in texts}]
+    odd = [folder for folder in odd if not folder.resolve().is_relative_to(inside)]
+    odd += [root / name for name in texts if (root / name).is_symlink() or not (root / name).is_file()]
+    if odd:  # a stranger's tree must not show what lies elsewhere
+        raise UserError(
+            f"{min(odd)} is a link or a device: give --data.path a tree of plain files (`cp -rL` makes one)."
+        )
+    # review 2_10 comes before 10_7
+    texts.sort(key=lambda name: (name.parent.name, [*map(int, re.findall(r"\d+", name.stem))], name.name, name))
+    return {name: name.parts[:-2] for name in texts}
+
+
+def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
+    """Sort names by the splits that their places tell; if none does they are train, if they are one table."""
+    told = {name: split for name, place in places.items() if (split := tell_split(place))}
+    above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
+    tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)
+    depth = min(len(name.parts) for name in places)
+    train = [name for name in places if given or len(name.parts) == depth]
+    tables = {_PART.sub("", name.name) for name in train}
+    if (told and not tops) or not (told or given or pool or len(tables) == 1):
+        raise UserError(
+            f"No file in {path} is named as the train split: found {some(map(str, places))}; rename one to "
+            f"train{file_format(train[0])}, or give --data.path a single file"
+            + ("." if told else f", or '{Path(path, *['*'] * depth)}' to train on all of them.")
+        )
+    if not told:
+        return {"train": train}
+    if not given:
+        if len(tops) > 1 and len(tops[0]) == len(tops[1]):
+            several = some(sorted(str(Path(*top)) for top in tops))
+            raise UserError(f"{path} holds several data sets ({several}): give --data.path one of these folders.")
+        told = {name: split for name, split in told.items() if above[name] == tops[0]}
+    return {split: part for split in SPLITS if (part := [name for name in told if told[name] == split])}
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first names of many, and how many more there are."""
+    names = [*names]
+    return ", ".join(names[:most]) + (f" (+{len(names) - most} more)" if len(names) > most else "")

@@ -1,0 +1,180 @@
+"""Rows out of files: sentences, CSV, TSV, JSON lines, parquet. Each row knows where it stands, for error messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path, PurePath
+from typing import Any
+
+from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
+from lightning_nlp.data.texts.delimited import UTF8, Cells, Dialect, delimited_cells
+from lightning_nlp.data.texts.lines import read_lines, unreadable
+from lightning_nlp.errors import UserError
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+BATCH_ROWS = 1000
+# So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
+LEIPZIG_SAMPLE = 100
+_LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
+_ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
+
+
+def file_format(path: PurePath) -> str:
+    """The suffix that tells a file's format: ".csv" for reviews.csv, reviews.csv.gz and reviews.csv.zst.
+
+    JSON is ".jsonl" whatever it is called, unless the name says that it is about the data.
+    """
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    suffix = Path(name).suffix
+    return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
+
+
+def leipzig_sentence(line: str) -> str:
+    """The sentence of a Leipzig line `id<TAB>sentence`; another line as it is."""
+    match = _LEIPZIG.match(line)
+    return line if match is None else match[1]
+
+
+def read_table(
+    path: Path,
+    text_column: str,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    dialect: Dialect = UTF8,
+) -> Iterator[Row]:
+    """Read a CSV, TSV, JSON or parquet file row by row; all but parquet may be compressed (`.gz`, `.zst`).
+
+    Raises:
+        UserError: If the file cannot be read, is empty or malformed, or lacks a column.
+    """
+    columns = name_columns(text_column, label_column, group_column)
+    suffix = file_format(path)
+    assert suffix in TABLES, f"{path} is no table"
+    if suffix == ".jsonl":
+        cells = _json_cells(path, columns, dialect.encoding)
+    elif suffix == ".parquet":
+        cells = _parquet_cells(path, columns)
+    else:
+        cells = delimited_cells(path, columns, dialect, dialect.delimiter or ("," if suffix == ".csv" else "\t"))
+    empty = True
+    for place, values in cells:
+        empty = False
+        yield as_row(columns, values, f"{path.name}, {place}")
+    if empty:
+        raise UserError(f"{path} holds no rows: give --data.path a file with data.")
+
+
+def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
+    """Read a text file with one sentence a line, or as its first lines tell in Leipzig's `id<TAB>sentence`.
+
+    Blank lines are skipped; the file may be compressed (`.gz`, `.zst`).
+
+    Raises:
+        UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
+    """
+    lines = read_lines(path, encoding)
+    head = list(islice(lines, LEIPZIG_SAMPLE))
+    texts = [line for _, line in head if line.strip()]
+    leipzig = bool(texts) and all(_LEIPZIG.match(line) for line in texts)
+    if texts and all(re.match(r'\s*\{\s*"', line) for line in texts):
+        raise UserError(f"{path} looks like JSON, one object a line: name it .jsonl, and give --data.text_column.")
+    empty = True
+    for number, line in chain(head, lines):
+        if not line.strip():
+            continue
+        sentence = line
+        if leipzig:
+            match = _LEIPZIG.match(line)
+            if match is None:
+                raise UserError(
+                    f"The line is not `id<TAB>sentence` as the lines before it, but {line.strip()[:60]!r}: {path}, "
+                    f"line {number}; correct it, or give --data.path a file with one sentence a line."
+                )
+            sentence = match[1]
+        if sentence := sentence.strip():
+            empty = False
+            yield Row(sentence, None, f"{path.name}, line {number}")
+    if empty:
+        raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
+
+
+def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
+    records = _json_records(path, columns["text"], encoding)
+    head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
+    if head:
+        keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
+        check_columns(columns, keys, f"{path}, {head[0][0]}")
+    for place, record in chain(head, records):
+        yield place, [record.get(column) for column in columns.values()]
+
+
+def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file with one a line, or with one array or object over as many as it likes."""
+    lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
+    head = list(islice(lines, 1))
+    whole = bool(head) and (head[0][1].lstrip()[0] == "[" or head[0][1].strip() == "{")
+    if whole:
+        head = [("its content", "".join(line for _, line in chain(head, lines)))]
+    for place, content in chain(head, lines):
+        try:
+            value = json.loads(content, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{'The file' if whole else 'The line'} is not JSON ({error}): {path}, {place}; each line must be one "
+                "JSON object, or the file one array of them."
+            ) from error
+        for index, record in enumerate(value if whole and isinstance(value, list) else [value]):
+            where = f"row {index} (from 0)" if whole else place
+            if not isinstance(record, dict):
+                raise UserError(
+                    f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
+                    f'object such as {{"{text}": "..."}}.'
+                )
+            yield where, record
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands in it twice, a parser takes the last value without a word."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands in an object twice")
+    return record
+
+
+def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            names = [*columns.values()]
+            check_columns(columns, file.schema_arrow.names, str(path))
+            classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
+            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                cells = [batch.column(column).to_pylist() for column in names]
+                if classes:
+                    place = [*columns].index("label")
+                    cells[place] = [classes.get(cell, cell) for cell in cells[place]]
+                for values in zip(*cells, strict=True):
+                    yield f"row {index} (from 0)", list(values)
+                    index += 1
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The column {columns['text']!r} is not UTF-8: {path}, after row {index}; write the file anew."
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[int, str | None]:
+    """The names of the classes by number, as `datasets` writes them beside a table; -1 is none of them."""
+    try:
+        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
+        return {**dict(enumerate(feature["names"])), -1: None}
+    except (KeyError, TypeError, ValueError):
+        return {}

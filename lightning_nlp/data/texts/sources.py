@@ -1,0 +1,270 @@
+"""Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, as_row, check_columns, name_columns
+from lightning_nlp.data.texts.delimited import UTF8, Dialect
+from lightning_nlp.data.texts.download import leipzig_archive
+from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
+from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
+from lightning_nlp.data.texts.labels import is_missing
+from lightning_nlp.data.texts.layout import SPLITS, Files, name_splits
+from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
+from lightning_nlp.errors import UserError, printable
+
+T = TypeVar("T")
+Splits = dict[str, Callable[[], Iterator[Row]]]
+
+LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
+DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
+DEMO_SENTENCES = {"train": (20_000, 0)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set: where it comes from and how to read its splits."""
+
+    description: str  # a short name for the model card, without folders, such as "reviews.csv"
+    fingerprint: str  # SHA-256 of the contents and of how they are read, in hexadecimal
+    splits: Splits  # a function for each split that reads it from the start; "train" is always there
+    labelled: bool  # whether each row must have a label
+    label_names: tuple[str, ...] | None = None  # in the order of their ids, where the data says it
+    drop_incomplete: bool = False  # rows without text or label are dropped and counted, or else an error
+    files: Files[Any] | None = None  # what they are read from
+    missing_labels: tuple[str, ...] | None = None  # what stands for one, in any case; None for `MISSING`
+
+    def lines(self) -> list[str]:
+        """Which files are read as which split, and what is left out, a printable line each."""
+        return [printable(line) for line in self.files.lines()] if self.files else []
+
+    def label_name(self, row: Row) -> str | None:
+        """The name of a row's class; None where it has none, or what stands for a missing one."""
+        names, name = self.label_names, str(row.label)
+        if is_missing(row.label, self.missing_labels if names is None else ()):
+            return None
+        if names is None:
+            return name
+        name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else name
+        if name not in names:
+            raise UserError(
+                f"The label {name!r} is none of {', '.join(names)}: {row.where}; correct it, or give another "
+                "--data.label_column."
+            )
+        return name
+
+
+def labelled_source(
+    path: str,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    group_column: str | None = None,
+    drop_incomplete: bool = False,
+    missing_labels: list[str | int] | None = None,
+    dialect: Dialect = UTF8,
+) -> Source:
+    """Find and hash labelled texts; their rows are not read yet.
+
+    Args:
+        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files
+            or folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the
+            Hub, or "demo". What exists locally wins over the Hub.
+        drop_incomplete: Drop rows without text or label instead of stopping at them.
+        missing_labels: What stands for a missing label; None for `MISSING`.
+
+    Raises:
+        UserError: If `path` names nothing, or nothing of a format that is read here.
+    """
+    columns = name_columns(text_column, label_column, group_column)
+    missing: tuple[str, ...] | None = None
+    if missing_labels is not None:  # written as labels are
+        labels = (as_label(label, "--data.missing_labels") for label in missing_labels)
+        missing = tuple(str(label).casefold() for label in labels)
+    if path == "demo":
+        from lightning_nlp.data.texts import demo
+
+        _refuse_groups(group_column, "the demo")
+        return _demo(demo, demo.demo_reviews, DEMO_REVIEWS)
+    files = None if is_saved(path) else find_files(path, labelled=True)
+    if files is None:
+        return _datasets_source(path, columns, drop_incomplete, missing)
+    reader: Callable[[Path], Iterator[Row]] = partial(
+        read_table, text_column=text_column, label_column=label_column, group_column=group_column, dialect=dialect
+    )
+    if files.classes:
+        _refuse_groups(group_column, path)
+        columns, reader = {}, partial(_read_text_of_class, encoding=dialect.encoding)
+    splits: Splits = {split: partial(_read_all, reader, part) for split, part in files.splits.items()}
+    _leave_unlabelled(splits, files, missing)
+    contents = {
+        f"{split}/{label}" if label else split: [*part]
+        for split in splits
+        for label, part in groupby(files.splits[split], lambda file: file.parent.name if files.classes else "")
+    }
+    how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
+    return Source(
+        description=describe(path, files),
+        fingerprint=hash_files(contents, how),
+        splits=splits,
+        labelled=True,
+        drop_incomplete=drop_incomplete,
+        files=files,
+        missing_labels=missing,
+    )
+
+
+def text_source(
+    path: str | None,
+    *,
+    text_column: str = "text",
+    group_column: str | None = None,
+    cache_dir: Path,
+    dialect: Dialect = UTF8,
+) -> Source:
+    """Find (or download) and hash texts without labels; their rows are not read yet.
+
+    Args:
+        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or
+            JSONL file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the
+            Hub, the http(s) address of a Leipzig tar.gz, or "demo". None is `LEIPZIG_ESPERANTO`.
+
+    Raises:
+        UserError: If `path` names nothing, or if the download fails.
+    """
+    if path == "demo":
+        from lightning_nlp.data.texts import demo_esperanto
+
+        _refuse_groups(group_column, "the demo")
+        return _demo(demo_esperanto, demo_esperanto.demo_esperanto, DEMO_SENTENCES)
+    if path is None or path.startswith(("http://", "https://")):
+        if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
+            refuse_address(path)
+        folder = leipzig_archive(path or LEIPZIG_ESPERANTO, cache_dir)
+        files: Files[Path] | None = Files({"train": sorted(folder.glob("*-sentences.txt"))}, {}, {})
+        path = ""  # its folder's name is only a hash: described by the file
+    else:
+        files = None if is_saved(path) else find_files(path, labelled=False)
+    if files is None:
+        return _datasets_source(path, name_columns(text_column, group=group_column), drop_incomplete=False)
+
+    def reader(file: Path) -> Iterator[Row]:
+        if file_format(file) in TABLES:
+            return read_table(file, text_column, group_column=group_column, dialect=dialect)
+        _refuse_groups(group_column, file.name)
+        return read_sentences(file, dialect.encoding)
+
+    return Source(
+        description=describe(path, files),
+        fingerprint=hash_files(
+            files.splits, {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
+        ),
+        splits={split: partial(_read_all, reader, part) for split, part in files.splits.items()},
+        labelled=False,
+        files=files,
+    )
+
+
+def _refuse_groups(group_column: str | None, what: str) -> None:
+    if group_column is not None:
+        raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
+
+
+def _read_all(reader: Callable[[T], Iterator[Row]], parts: list[T]) -> Iterator[Row]:
+    for part in parts:
+        yield from reader(part)
+
+
+def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
+    try:
+        text = file.read_text(encoding=encoding)
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
+
+
+def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
+    """Take out validation and test where they have no label to compare with, as in benchmarks."""
+    for split in SPLITS[1:]:
+        if split in splits and not _has_labels(splits[split], missing):
+            del splits[split]
+            files.left_out.setdefault("without labels it is left to `predict`", []).extend(files.names.pop(split))
+
+
+def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
+    try:
+        return not all(is_missing(row.label, missing) for row in read())  # no further than the first label
+    except NoLabelColumn:
+        return False
+    except UserError:
+        return True  # it comes again once all rows are read
+
+
+def _datasets_source(
+    path: str, columns: dict[str, str], drop_incomplete: bool, missing: tuple[str, ...] | None = None
+) -> Source:
+    """What `datasets` loads: from the Hub, or from a folder that it saved."""
+    from datasets import ClassLabel, load_dataset
+
+    loaded = load_saved(local_path(path)) if is_saved(path) else from_hub(path, load_dataset)
+    name = describe(path, None)
+    parts = name_splits(loaded)
+    train = parts.splits.get("train", [])
+    if not train:
+        raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
+    for part in train:
+        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
+    features = loaded[train[0]].features
+    labels = features[columns["label"]] if "label" in columns else None
+    labels = labels if isinstance(labels, ClassLabel) else None
+
+    def read(part: str) -> Iterator[Row]:
+        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
+        index, names = 0, [*columns.values()]
+        for batch in loaded[part].select_columns(names).iter(BATCH_ROWS):
+            for values in zip(*(batch[column] for column in names), strict=True):
+                row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)")
+                if labels is not None and isinstance(row.label, int):
+                    row = row._replace(label=labels.int2str(row.label) if row.label >= 0 else None)
+                yield row
+                index += 1
+
+    splits: Splits = {split: partial(_read_all, read, names) for split, names in parts.splits.items()}
+    if "label" in columns:
+        _leave_unlabelled(splits, parts, missing if labels is None else ())
+    used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
+    return Source(
+        description=name,
+        fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, missing, used]).encode()).hexdigest(),
+        splits=splits,
+        label_names=None if labels is None else tuple(labels.names),
+        labelled="label" in columns,
+        drop_incomplete=drop_incomplete,
+        files=parts,
+        missing_labels=missing,
+    )
+
+
+def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]]) -> Source:
+    labelled = sizes is DEMO_REVIEWS
+
+    def read(split: str) -> Iterator[Row]:
+        for index, row in enumerate(generate(*sizes[split])):
+            text, label = row if labelled else (row, None)
+            yield Row(text, label, f"demo, {split}, row {index} (from 0)")
+
+    return Source(
+        description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
+        fingerprint=hash_files({"demo": [Path(module.__file__)]}, {"sizes": sizes}),
+        splits={split: partial(read, split) for split in sizes},
+        labelled=labelled,
+    )

@@ -1,0 +1,102 @@
+"""Tokenizers from elsewhere: opened, completed by what their files leave out, or refused with the cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.data.tokens.exported_tokenizer import forget_cleaning
+from lightning_nlp.data.tokens.tokenizer import put_frame
+from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.hub.pretrained import fetch_pretrained
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+USUAL_TOKENS = {
+    "unk_token": ("[UNK]", "<unk>"),
+    "pad_token": ("[PAD]", "<pad>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+NEVER_SEEN = "q\u2042zx\u0416q"
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or a vocabulary alone.
+
+    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS]
+    and [SEP] around a text where nothing puts them there.
+
+    Raises:
+        UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.
+    """
+    folder = fetch_pretrained(name, "tokenizer")
+    try:
+        tokenizer = _open(folder)
+    except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
+        raise UserError(
+            f"{name} holds no tokenizer that can be read ({type(error).__name__}: {one_line(error)[:300]}): "
+            "give --data.tokenizer a folder written by save_pretrained."
+        ) from error
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise UserError(f"The tokenizer {name} has no fast form (tokenizer.json): give another --data.tokenizer.")
+    words = tokenizer.get_vocab()
+    for role, usual in USUAL_TOKENS.items():
+        if getattr(tokenizer, role) is None and (token := next((token for token in usual if token in words), None)):
+            setattr(tokenizer, role, token)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"The tokenizer {name} has no padding token: give another --data.tokenizer.")
+    try:
+        tokenizer.backend_tokenizer.encode(NEVER_SEEN)
+    except Exception as error:  # a bare one
+        raise UserError(
+            f"The tokenizer {name} has no token for words that it does not know ({one_line(error)}): give another "
+            "--data.tokenizer, or null to train one."
+        ) from error
+    _put_frame(tokenizer, name)
+    forget_cleaning(tokenizer)
+    return tokenizer
+
+
+def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
+    """Say so where capitals are lowered that the vocabulary has: such words are never found."""
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    special = set(tokenizer.all_special_tokens)
+    capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
+    if capitals and normalizer is not None and normalizer.normalize_str("A") == "a":
+        warn_user(
+            f"The tokenizer {name} lowers capitals, and {len(capitals):,} of its words have some "
+            f"({', '.join(capitals[:3])}, ...): if it is a cased one, set do_lower_case to false in its "
+            "tokenizer_config.json."
+        )
+
+
+def _open(folder: Path) -> Any:
+    from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizer
+
+    vocabulary, settings = folder / "vocab.txt", {path.name for path in folder.glob("*.json")}
+    if settings == {"vocab.json"}:  # with merges.txt; nothing says whose: RoBERTa's are usual
+        return RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    if vocabulary.is_file() and not settings:  # likewise, and BERT's
+        words = vocabulary.read_text(encoding="utf-8").split()
+        cased = any(word != word.lower() for word in words if not word.startswith("["))
+        return BertTokenizer(str(vocabulary), do_lower_case=not cased)
+    return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+
+
+def _put_frame(tokenizer: Any, name: str) -> None:
+    """Put [CLS] and [SEP] around texts, where a head looks, if the tokenizer puts nothing there."""
+    backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token
+    if backend.encode("", add_special_tokens=True).ids:
+        return
+    if first is None or last is None:
+        raise UserError(
+            f"The tokenizer {name} puts no special token before a text, which is what a model's head reads, and has "
+            "none for that: give another --data.tokenizer, or null to train one."
+        )
+    put_frame(backend, first, last)
+    rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")

@@ -1,0 +1,1 @@
+"""A run becomes a Hugging Face folder with a card."""

@@ -1,0 +1,168 @@
+"""The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts as done."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from safetensors import SafetensorError
+
+from lightning_nlp.atomic_files import put_in_place
+from lightning_nlp.data.cache import sync_tree
+from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
+from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.proof import prove
+from lightning_nlp.export.model_card import model_card
+from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
+from lightning_nlp.predict.predictor import READING
+
+FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def export_run(
+    module: Any,
+    datamodule: Any,
+    run_dir: Path,
+    facts: dict[str, Any],
+    *,
+    calibrated: bool = True,
+    suspects: Sequence[str] = (),
+) -> Path:
+    """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card with its curves.
+
+    Args:
+        module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
+        datamodule: The data it was trained on: its `tokenizer` and `facts`.
+        calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
+            itself stays as it is.
+
+    Returns:
+        The folder; `transformers.pipeline` opens it.
+
+    Raises:
+        RuntimeError: If what was written does not give back the same weights and tokens.
+        UserError: If it cannot be written, or gives other predictions than were measured.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from lightning_nlp.evaluation.drawing import draw
+    from lightning_nlp.evaluation.figures import figures_of
+
+    disable_progress_bar()  # of the seconds that writing and reading take
+    target, unfinished, replaced = (run_dir / name for name in ("export", "export.unfinished", "export.replaced"))
+    if replaced.is_dir() and not target.exists():  # killed between the two renames below
+        replaced.rename(target)
+    shutil.rmtree(replaced, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    network = module.network.to("cpu").eval()
+    task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
+    step = facts["checkpoint_step"]
+    found = _calibration(network, run_dir, step, calibrated) if task == "classification" else ""
+    record = read_record(run_dir, "test") or {}
+    enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
+    applied = {} if isinstance(found, Calibration) else {"calibration": None}
+    figures = figures_of(record | applied) if enough else []
+    try:
+        setattr(network.config, READING, datamodule.reading)
+        with scaled(network, None if isinstance(found, str) else found):
+            network.save_pretrained(unfinished)
+            clean = datamodule.reading["clean"]
+            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=task == "classification")
+            for figure in figures:
+                (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
+            card = model_card(
+                network,
+                datamodule.facts,
+                task,
+                facts,
+                name=run_dir.parent.name,
+                reading=datamodule.reading,
+                base_model=_base_model(module),
+                record=record,
+                calibrated=found,
+                figures=figures,
+            )
+            (unfinished / "README.md").write_text(card, encoding="utf-8")
+            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
+            chosen = bool(facts["validation"])
+            prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
+        _let_others_read(unfinished)
+        sync_tree(unfinished)
+        if target.exists():  # a resumed training exports anew
+            target.rename(replaced)
+            try:
+                put_in_place(unfinished, target)
+            except OSError:
+                replaced.rename(target)
+                raise
+            shutil.rmtree(replaced)
+        else:
+            put_in_place(unfinished, target)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"The export cannot be written to {run_dir} ({error}): free some space there and repeat the command with "
+            "--ckpt_path last."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def compare_reloaded(
+    folder: Path, network: Any, tokenizer: Any, *, max_length: int, clean: bool = True, **others: Any
+) -> Any:
+    """Load an export with the Auto classes and compare it with the network it was made from.
+
+    Args:
+        network: The trained network, on the CPU and in evaluation mode.
+        clean: Whether the export's own tokenizer cleans.
+        **others: What else the data module's `reading` holds.
+
+    Raises:
+        RuntimeError: If a weight or a token differs by a single bit.
+    """
+    import transformers
+
+    reloaded = getattr(transformers, network.config.architectures[0]).from_pretrained(folder).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)
+    theirs, ours = reloaded.state_dict(), network.state_dict()
+    wrong = sorted(set(theirs) ^ set(ours)) or [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    if wrong:
+        raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
+    text = "Ĝis<br />revido,\u00a0 said the film."
+    settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
+    encoded = tokenizer(clean_text(text) if clean else text, **settings)
+    if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
+        raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
+    return reloaded
+
+
+def _let_others_read(folder: Path) -> None:
+    """Safetensors lets nobody but the user read its file, whatever the umask says."""
+    for path in folder.iterdir():
+        if path.suffix == ".safetensors":
+            shutil.copymode(folder / "config.json", path)
+
+
+def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
+    """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
+    if not wanted:
+        return "it was switched off (`--calibrate false`)"
+    found = calibrate(run_dir, step, network)
+    if isinstance(found, str) or found.temperature == 1:
+        reason = found if isinstance(found, str) else f"{found.examples} validation examples give no temperature"
+        rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
+    return found
+
+
+def _base_model(module: Any) -> str | None:
+    """The model on the Hub that was fine-tuned; a folder's name is nobody's business."""
+    name = getattr(module, "hparams", {}).get("pretrained")
+    return name if name and not Path(name).exists() and HUB_ID.fullmatch(name) else None

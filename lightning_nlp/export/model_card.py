@@ -1,0 +1,250 @@
+"""The export's README.md: what the Hub shows of a model, with the figures where the Hub looks for them."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lightning_nlp.predict.calibration import WHICH, Calibration
+from lightning_nlp.privacy import public_command
+from lightning_nlp.run.environment import versions
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+    from lightning_nlp.evaluation.figures import Figure
+
+PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
+TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}
+USAGE = """```python
+from transformers import pipeline
+
+model = pipeline("{tag}", "export", {options})
+print(model("{text}"))
+```
+
+`export` is this folder's path. {cut}What predicts as after the training, empty texts included:
+
+```python
+from lightning_nlp import load_predictor
+
+model = load_predictor("export")
+print(model(["{text}"]))
+```"""
+SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
+NO_ID = re.compile(r"[^\w./-]+")
+MACRO = ("precision", "recall", "f1")  # averages over the classes, each counting alike
+METRIC_NAMES = {
+    **{name: f"{name.title()} (macro)" for name in MACRO},
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
+    "bits_per_char": "Bits per character",
+    "top1": "Top-1 accuracy",
+    "top5": "Top-5 accuracy",
+}
+
+
+def model_card(
+    network: Any,
+    data_facts: dict[str, Any],
+    task: str,
+    facts: dict[str, Any],
+    *,
+    name: str,
+    reading: dict[str, Any],
+    base_model: str | None = None,
+    record: dict[str, Any] | None = None,
+    calibrated: Calibration | str = "",
+    figures: Sequence[Figure] = (),
+) -> str:
+    """The export's README.md, Markdown with the Hub's front matter, from the run's own facts.
+
+    No text of the data stands in it, but for a masked language model's probes, which the user chose.
+
+    Args:
+        record: The evaluation on the test split.
+        calibrated: What was done to the probabilities, or why nothing was.
+        figures: What the test came to; each is drawn in `<name>.svg` beside the card.
+    """
+    from huggingface_hub import ModelCardData
+
+    test = {key.removeprefix("test/"): value for key, value in facts["test"].items()}
+    test |= (record or {}).get("metrics", {})
+    source = str(data_facts["source"])
+    front = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=PIPELINE_TAGS[task],
+        tags=["lightning_nlp"],
+        base_model=base_model,
+        datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
+        metrics=sorted(set(test) & {"accuracy", "perplexity", *MACRO}) or None,
+        model_name=name,
+        # who reads them there takes them for those of the whole split
+        eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
+    )
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    trained = f"Trained with lightning_nlp on {_cell(source)}."
+    if task == "classification":
+        trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
+    split_sizes = [
+        (
+            f"{split} (a sample of the stream)" if data_facts.get("streamed") and split == "train" else split,
+            f"{data_facts[split]['texts']:,}" + (f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""),
+            f"{data_facts[split]['tokens']:,}",
+        )
+        for split in ("train", "validation", "test")
+    ]
+    measured = {**facts["validation"], **facts["test"]}
+    speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
+    resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
+    config = network.config
+    parts = [
+        f"# {config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
+        trained,
+        _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
+        _checkpoint(facts),
+        *(_classes(record) if task == "classification" and record else ()),
+        *_drawn(figures),
+        *(_calibration(calibrated) if task == "classification" else ()),
+        *(_fillings(record) if task == "mlm" and record else ()),
+        "## How to use",
+        _how_to_use(task, reading),
+        "## Training",
+        _table(("split", "texts", "tokens"), split_sizes),
+        "\n".join(f"- {line}" for line in data_facts["cleaning"]),
+        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
+        f"s on {facts['hardware']} in {facts['precision']}{speed}.",
+        f"```\n{public_command(facts['command'])}\n```",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
+        "Sizes: `" + json.dumps({name: getattr(config, name) for name in SIZES if hasattr(config, name)}) + "`",
+    ]
+    return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _how_to_use(task: str, reading: dict[str, Any]) -> str:
+    length = reading["max_length"]
+    options = f"truncation=True, max_length={length}"
+    if task == "mlm":
+        options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
+    cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
+    cut = cut if reading.get("truncation") == "head_tail" else ""
+    text = "A text." if task == "classification" else "A [MASK]."
+    return USAGE.format(tag=PIPELINE_TAGS[task], options=options, cut=cut, text=text)
+
+
+def _checkpoint(facts: dict[str, Any]) -> str:
+    """Of which step the weights are, and why of that."""
+    why = "".join(f"the best of the validations by {_cell(name)}" for name in facts["validation"])
+    said = f"The weights are those of step {facts['checkpoint_step']:,}, {why or 'the last; no validation chose them'}"
+    return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
+
+
+def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Calibration | str) -> list[EvalResult]:
+    """The test split's figures of the network as it is exported."""
+    from huggingface_hub import EvalResult
+
+    if isinstance(calibrated, Calibration) and calibrated.test is not None:
+        test = {name: value for name, value in test.items() if name != "brier"}  # known for the network as it was
+        test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
+    return [
+        EvalResult(
+            task_type=PIPELINE_TAGS[task],
+            task_name=TASK_NAMES[task],
+            dataset_type=NO_ID.sub("-", source).strip("-") or "data",
+            dataset_name=source,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize()),
+            metric_value=round(value, 6),
+            metric_args={"average": "macro"} if metric in MACRO else None,
+        )
+        for metric, value in test.items()
+        if math.isfinite(value)
+    ]
+
+
+def _classes(record: dict[str, Any]) -> list[str]:
+    keys = ("precision", "recall", "f1", "average_precision", "auc")
+    rows = [
+        (_cell(part["label"]), *(_number(part.get(key)) for key in keys), f"{part['support']:,}")
+        for part in record["by_class"]
+    ]
+    titles = ("class", "precision", "recall", "F1", "average precision", "AUC", "examples")
+    return ["## Classes, on test", _table(titles, rows)]
+
+
+def _calibration(found: Calibration | str) -> list[str]:
+    if isinstance(found, str):
+        return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
+    if found.temperature == 1:
+        counted = _counted(found.examples, "validation example")
+        parts = ["## Probabilities", f"They are as the network gives them: {counted} gave no temperature."]
+    else:
+        said = (
+            f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "
+            f"{found.examples:,} validation examples and stored in the last layer's weights, so that they need nothing "
+            "more. The labels are the same with and without it. The test split had no part in the fit."
+        )
+        splits = {"validation": found.validation} | ({} if found.test is None else {"test": found.test})
+        rows = [
+            (f"{split}, {when}", f"{figures[f'loss_{when}']:.4f}", f"{figures[f'ece_{when}']:.4f}")
+            for split, figures in splits.items()
+            for when in ("before", "after")
+        ]
+        parts = ["## Probabilities", said, _table(("", "loss", "expected calibration error"), rows)]
+    thresholds = [
+        (
+            _cell(label),
+            "best F1" if which == "best_f1" else f"precision {choice[which]['precision']:g}",
+            f"{choice[which]['threshold']:.4f}",
+            *(_number((choice.get("test", {}).get(which) or {}).get(key)) for key in ("precision", "recall", "f1")),
+        )
+        for label, choice in found.thresholds.items()
+        for which in WHICH
+        if choice[which] is not None
+    ]
+    if thresholds:
+        parts += [
+            "From which probability on to take a class for given, chosen on validation, and what that gives on test:",
+            _table(("class", "for the", "threshold", "precision", "recall", "F1"), thresholds),
+        ]
+    return parts
+
+
+def _drawn(figures: Sequence[Figure]) -> list[str]:
+    parts = [
+        f"### {figure.heading}\n\n![{figure.heading}]({figure.name}.svg)\n\n{_cell(figure.text)}" for figure in figures
+    ]
+    return ["## Charts, on test", *parts] if parts else []
+
+
+def _fillings(record: dict[str, Any]) -> list[str]:
+    rows = [
+        (_cell(probe["text"]), ", ".join(f"{_cell(best['token'])} {best['probability']:.3f}" for best in fillings))
+        for probe in record.get("probes", ())
+        for fillings in probe["fillings"]
+    ]
+    return ["## What it fills in", _table(("text", "likeliest tokens"), rows)] if rows else []
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines).replace("|  |", "| |")
+
+
+def _cell(text: Any) -> str:
+    """Text of somebody's data as Markdown that shows it, and does nothing else."""
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    return "".join(f"\\{c}" if c in "\\`*_[]|~#" else c for c in line)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,1 @@
+"""The Hub: pretrained folders, and patience with its requests."""

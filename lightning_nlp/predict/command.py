@@ -1,0 +1,230 @@
+"""A folder made by export, and a file of texts: predictions in the order of the texts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from lightning_nlp.atomic_files import whole_file
+from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
+from lightning_nlp.errors import UserError, memory_errors, one_line
+from lightning_nlp.predict.predictor import make_predictor
+from lightning_nlp.predict.table import PredictionTable
+from lightning_nlp.run import runs
+from lightning_nlp.training.hardware import default_precision
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+# Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
+WINDOW = 2048
+
+
+def add_predict_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `predict`."""
+    parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
+    parser.add_argument("--input", type=str, required=True, help="Lines, CSV, TSV, JSON or parquet; - for stdin.")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="The JSONL file to write; - for stdout; null prints a table on a terminal, and JSONL elsewhere.",
+    )
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    for name, kind in (("text_column", str), ("encoding", str), ("delimiter", str), ("quoting", bool)):
+        parser.add_argument(f"--{name}", type=kind | None, default=None, help="As --data has it; null: as the run.")
+    parser.add_argument(
+        "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
+    )
+    parser.add_argument(
+        "--precision", type=str | None, default=None, help="bf16-mixed or 32-true; null takes that of the training."
+    )
+    parser.add_argument("--top_k", type=int, default=5, help="Fillings for each [MASK].")
+    parser.add_argument(
+        "--explain", type=bool, default=False, help="Add the words that drove each prediction of a classifier."
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=Literal["best_f1", "wanted"] | None,
+        default=None,
+        help="Add the labels whose probability reaches their threshold: that of the best F1, or of the precision 0.95.",
+    )
+    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+
+
+def predict(
+    run: str,
+    input: str,
+    output: str | None = None,
+    overwrite: bool = False,
+    text_column: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quoting: bool | None = None,
+    tokens_per_batch: int = 4096,
+    precision: str | None = None,
+    top_k: int = 5,
+    explain: bool = False,
+    thresholds: Literal["best_f1", "wanted"] | None = None,
+) -> None:
+    """Write a prediction for each text of a file, in order; the file may be larger than memory.
+
+    The texts are cleaned and cut as those of the training were.
+
+    Args:
+        run: A run's directory, whose export is used.
+        input: A file of lines, CSV, TSV or JSONL, or `-` for lines from stdin.
+        output: The JSONL file, written whole or not at all, or `-` for stdout. A line has `index` (of the
+            text, from 0) and `label` with `probabilities`, or for a masked language model `fillings`: for
+            each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
+            prints a table if stdout is a terminal, and else the lines.
+        text_column: The column of a table. Of what is None here, a file is read as the run's data were.
+        encoding: As Python names it.
+        delimiter: What separates the fields of CSV and TSV: a character or "tab".
+        precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
+        explain: Whether to add `words`: those of the text as the network saw it, each with its share in the
+            label that was predicted, against it if negative; the greatest is 1.
+        thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was
+            chosen on validation for the best F1, or for the precision 0.95. None, one or several; `label`
+            stays the likeliest.
+
+    Raises:
+        UserError: If the run has no export, the input cannot be read, or the output exists.
+    """
+    folder = runs.existing_run(run) / "export"
+    if not folder.is_dir():
+        raise UserError(
+            f"The run {run} has no export ({folder}): its training did not end. Go on with its fit command and "
+            "--ckpt_path last."
+        )
+    for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}.")
+    if output is not None and (not output or "\0" in output):
+        raise UserError(f"--output is {output!r}, which names no file: give one, or - for stdout.")
+    if output not in (None, "-") and os.path.exists(output):  # pathlib raises for names that no file can have
+        if not os.path.isfile(output):  # a folder, or a device such as /dev/null, which must not be replaced
+            raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
+        if not overwrite:
+            raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
+        if os.path.exists(input) and os.path.samefile(input, output):
+            raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
+    config = read_config(Path(run))
+    given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
+    how = {} if input == "-" else config["data"]["init_args"]  # what comes by a pipe is UTF-8, as the terminal is
+    how = {name: how.get(name) if value is None else value for name, value in given.items()}
+    texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
+    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
+    predictor = make_predictor(
+        folder,
+        config["data"]["init_args"],
+        precision=prediction_precision(precision, config.get("trainer", {}).get("precision")),
+        tokens_per_batch=tokens_per_batch,
+        top_k=top_k,
+        explain=explain,
+        thresholds=thresholds,
+    )
+    windows = itertools.chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
+    with memory_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
+        if output is None and sys.stdout.isatty():
+            _make_utf8(sys.stdout, "utf-8")
+            table = PredictionTable()
+            for window in windows:
+                table.add(window, predictor(window))
+            table.close()
+            return
+        with _open_output("-" if output is None else output) as file:
+            for window in windows:
+                for record in predictor(window):
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
+    """The texts of a file or of stdin, each with its index from 0; a blank line counts as a text.
+
+    Args:
+        input: A file of lines, CSV, TSV, JSONL or parquet, or `-`.
+        dialect: How it is written, as `Dialect` has it.
+
+    Raises:
+        UserError: If the file is not there or cannot be read.
+    """
+    try:
+        how = Dialect(**dialect)
+        if input == "-":
+            _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
+            yield from enumerate(line.rstrip("\n") for line in sys.stdin)
+        elif not os.path.exists(input) or os.path.isdir(input):  # a pipe, as `<(...)` gives, is as good as a file
+            raise UserError(f"--input {input}: there is no such file.")
+        elif file_format(Path(input)) in TABLES:
+            yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
+        else:
+            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
+    except UnicodeDecodeError as error:  # of stdin; the readers have their own message
+        raise UserError(
+            f"stdin is not {how.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
+        ) from error
+    except UserError as error:  # the readers speak of training data
+        message = re.sub(r"--data\.(text_column|encoding|delimiter|quoting)", r"--\1", str(error))
+        raise UserError(message.replace("--data.path", "--input")) from error
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was trained with."""
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        assert isinstance(config["data"]["init_args"], dict), "no settings"
+        return config
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, AssertionError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{run / 'config.yaml'} is no run's configuration ({one_line(error)[:300]}): give another --run."
+        ) from error
+
+
+def prediction_precision(asked: str | None, trained: str | None) -> str:
+    """The precision asked for, "bf16-mixed" or "32-true", else the training's where this machine has it.
+
+    Raises:
+        UserError: If another one is asked for.
+    """
+    if asked not in (None, "bf16-mixed", "32-true"):
+        raise UserError(f"--precision must be bf16-mixed or 32-true, not {asked}.")
+    if asked is not None:
+        return asked
+    return "bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true"
+
+
+@contextlib.contextmanager
+def _open_output(output: str) -> Iterator[IO[str]]:
+    """Stdout, or a file that appears when all of it is written."""
+    if output == "-":
+        _make_utf8(sys.stdout, "utf-8")
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads it, such as `head`, has enough; Python's own flush at exit must not fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    try:
+        with whole_file(Path(output), "w") as file:
+            yield file
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written: {error.strerror}; give another file.") from error
+
+
+def _make_utf8(stream: Any, encoding: str) -> None:
+    """Read or write UTF-8, as files are, whatever the locale says; a stream without an encoding is left alone."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors="strict")

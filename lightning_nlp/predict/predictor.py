@@ -1,0 +1,237 @@
+"""Texts to predictions: an exported network, run without padding where it can be."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_nlp.data.batches.budget import cut
+from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
+from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.tokens.preparation import Truncation, encode
+from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.evaluation.probes import fillings
+from lightning_nlp.evaluation.words import driving_words
+from lightning_nlp.hub.pretrained import fetch_pretrained
+from lightning_nlp.models import packing
+from lightning_nlp.models.encoder import realign
+from lightning_nlp.models.heads import head_on_positions, last_layer
+from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+
+Record = dict[str, Any]
+READING = "lightning_nlp"  # in an export's config.json: max_length, truncation and clean
+
+
+def load_predictor(
+    folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
+) -> Callable[[Sequence[str]], list[Record]]:
+    """Open an export, and answer as `predict` does: texts are cleaned and cut as those of its training were.
+
+    Args:
+        folder: An export, wherever it is; config.json says how texts are read.
+        precision: "bf16-mixed" or "32-true".
+        tokens_per_batch: Tokens at a time.
+        top_k: Fillings for each [MASK].
+
+    Returns:
+        A function from texts to a record for each: `index`, and `label` with `probabilities`, or `fillings`. A text
+        without words has `label` None and a `reason`.
+
+    Raises:
+        UserError: If it is no export, or one of an earlier version.
+    """
+    config = Path(folder) / "config.json"
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))[READING]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{config} does not say how texts are read, as an export's does ({one_line(error)}): export it anew."
+        ) from error
+    predictor = make_predictor(
+        Path(folder), settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k
+    )
+
+    def predict(texts: Sequence[str]) -> list[Record]:
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise UserError("What load_predictor gives takes a list of texts: give [text], and strings alone.")
+        return list(predictor(list(enumerate(texts))))
+
+    return predict
+
+
+def make_predictor(
+    folder: Path,
+    settings: dict[str, Any],
+    *,
+    precision: str,
+    tokens_per_batch: int,
+    top_k: int,
+    explain: bool = False,
+    thresholds: str | None = None,
+) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
+    """A function from (index, text) pairs to records in the same order.
+
+    Args:
+        settings: The run's data arguments: `max_length`, `truncation`, `clean` and `packing` count.
+        precision: "bf16-mixed" or "32-true".
+        explain: Whether a record tells the words that drove it.
+        thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for
+            neither.
+
+    Raises:
+        UserError: If the export cannot be used, or cannot be explained.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of the second that reading the weights takes
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        fetch_pretrained(str(folder), "tokenizer")
+        fetch_pretrained(str(folder), "model")
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:  # another's run: whole, without pickles and without code
+        raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
+    fills_masks = config.architectures[0].endswith("ForMaskedLM")
+    if explain and fills_masks:
+        raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
+    limits = None if thresholds is None else stored_thresholds(config, thresholds)
+    auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
+    network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
+    realign(network)
+    layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
+    if limits is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
+        warn_user(f"{folder} was trained further since its thresholds were chosen: --thresholds is ignored.")
+        limits = None
+    packs = (
+        settings.get("packing", "auto") is not False
+        and packing.why_not(network, device=device, precision=precision) is None
+    )
+    if packs:
+        packing.enable(network)
+    max_length, truncation = settings["max_length"], settings.get("truncation", "head")
+    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone
+    # surrogates.
+    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
+
+    def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
+        """(sequences, classes), or for a masked language model (positions, vocabulary)."""
+        batch = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in batch.items()}
+        head = head_on_positions(network, positions.to(device)) if fills_masks else nullcontext()
+        low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+        with torch.inference_mode(), low, head:
+            logits = packing.forward(network, batch).logits
+        return (logits[0] if fills_masks else logits).float().cpu()
+
+    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
+        texts = [(index, prepare(text)) for index, text in texts]
+        ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
+        records: list[Record] = [{"index": index} for index, _ in texts]
+        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
+        lengths = np.array([len(tokens) for tokens in ids])
+        for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
+            sequences = [np.array(ids[i]) for i in rows]
+            batch: dict[str, Any]
+            if packs:
+                batch = packed_batch(sequences)
+            else:
+                padding = pad_sequences(sequences, padding_value=tokenizer.pad_token_id, max_length=max_length)
+                batch = dict(zip(("input_ids", "attention_mask"), padding, strict=True))
+            hidden = batch["input_ids"].flatten().eq(tokenizer.mask_token_id if fills_masks else -1)
+            positions = hidden.nonzero().squeeze(1)
+            logits = logits_of(batch, positions)
+            if fills_masks:
+                for i, mask_logits in zip(owners(batch, positions), logits, strict=True):
+                    records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
+            else:
+                for i, row_logits in zip(rows, logits, strict=True):
+                    records[i] |= classification(row_logits, config.id2label, limits)
+                if explain:
+                    words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1))
+                    for i, row_words in zip(rows, words, strict=True):
+                        records[i]["words"] = row_words
+        for record, tokens in zip(records, ids, strict=True):
+            if not tokens:
+                record |= {"label": None, "reason": "the text has no words"}
+            yield record
+
+    return predictor
+
+
+def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
+    """Which sequence of a batch each position belongs to."""
+    if "cu_seqlens" in batch:
+        return (torch.searchsorted(batch["cu_seqlens"], positions.int(), right=True) - 1).tolist()
+    return (positions // batch["input_ids"].shape[1]).tolist()
+
+
+def token_ids(
+    texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
+) -> list[list[int]]:
+    """Each text's ids with special tokens; empty for a text without words.
+
+    Args:
+        max_length: The most tokens, special tokens included.
+        needs_mask: Whether each text must have a [MASK].
+
+    Raises:
+        UserError: If a text has no [MASK] to fill, or has it where the text is cut off.
+    """
+    ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
+    for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
+        if not needs_mask or not length:
+            continue
+        mask = tokenizer.mask_token
+        if mask not in text:
+            raise UserError(
+                f"The text with index {index}, {text[:60]!r}, has no {mask}: write {mask} where a word is to be "
+                "filled in."
+            )
+        if tokens.count(tokenizer.mask_token_id) < text.count(mask):
+            raise UserError(
+                f"The text with index {index}, {text[:60]!r}, is cut off before its last {mask}, after {max_length} "
+                "tokens: shorten it."
+            )
+    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
+
+
+def stored_thresholds(config: Any, which: str) -> dict[str, float]:
+    """The thresholds of an export.
+
+    Args:
+        which: "best_f1" or "wanted".
+
+    Returns:
+        By label; a label that never reached the wanted precision has none.
+
+    Raises:
+        UserError: If the export has none.
+    """
+    try:
+        return {
+            label: float(choice[which]["threshold"]) for label, choice in config.thresholds.items() if which in choice
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The export has no thresholds for --thresholds {which}: its model card says why; leave the argument out."
+        ) from error
+
+
+def classification(logits: torch.Tensor, id2label: dict[int, str], limits: dict[str, float] | None = None) -> Record:
+    """The best label and the probability of each, from (number of classes,) logits; the labels that reach a limit."""
+    probabilities = {id2label[i]: probability for i, probability in enumerate(logits.softmax(-1).tolist())}
+    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": probabilities}
+    if limits is not None:
+        record["reached"] = [
+            label for label, value in probabilities.items() if value >= limits.get(str(label), math.inf)
+        ]
+    return record

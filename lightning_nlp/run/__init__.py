@@ -1,0 +1,1 @@
+"""A run's directory: open, resume, checkpoints, metrics."""

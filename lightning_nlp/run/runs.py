@@ -1,0 +1,231 @@
+"""A run's directory: made before anything writes, never shared, removed when nothing was trained."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from lightning_nlp.errors import UserError, warn_user
+from lightning_nlp.run.checkpoint_io import damage
+from lightning_nlp.run.metrics_csv import last_step
+
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+LOCK = ".lock"
+OWN_CHOICES = {"early_stopping": ("monitor", "mode", "patience", "min_delta"), "checkpoint": ("monitor", "mode")}
+
+
+class Locked(UserError):
+    """Another process trains in a run's directory."""
+
+
+def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
+    """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same.
+
+    Returns:
+        The new directory, empty but for its lock, and what `lock` gave.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    parent = runs_dir / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max(numbers(parent), default=-1) + 1
+        while True:
+            try:
+                (parent / str(number)).mkdir()
+                return parent / str(number), lock(parent / str(number))
+            except (FileExistsError, Locked):
+                number += 1
+    except OSError as error:
+        raise UserError(
+            f"The run's directory cannot be made under {parent} ({error.strerror}): give another --runs_dir."
+        ) from error
+
+
+def numbers(parent: Path) -> list[int]:
+    """The numbers of the runs under one name."""
+    return sorted(int(path.name) for path in parent.iterdir() if path.name.isdecimal()) if parent.is_dir() else []
+
+
+def discard(run: Path) -> None:
+    """Remove the directory of a run that trained nothing, and its parents if they are empty now."""
+    shutil.rmtree(run, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        run.parent.rmdir()
+        run.parent.parent.rmdir()
+
+
+def lock(run: Path) -> FileLock:
+    """Keep a second process out of a run's directory, until this one ends, however it ends.
+
+    Raises:
+        Locked: If another process has it.
+    """
+    held = FileLock(run / LOCK, blocking=False)
+    try:
+        held.acquire()
+    except Timeout:
+        raise Locked(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
+    return held
+
+
+def sweep(run: Path) -> None:
+    """Remove what a process that was killed had begun to write."""
+    for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def unlock(held: FileLock | None) -> None:
+    """Give a run's directory free."""
+    if held is not None:
+        Path(held.lock_file).unlink(missing_ok=True)
+        held.release()
+
+
+def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
+    """The newest run that has a checkpoint.
+
+    Args:
+        checkpoint: `LAST` or `BEST`; a run without a last one may have a best one to go on from, but not vice versa.
+
+    Raises:
+        UserError: If no run of that name has one.
+    """
+    for number in reversed(numbers(runs_dir / name)):
+        folder = runs_dir / name / str(number) / "checkpoints"
+        if (folder / checkpoint).is_file():
+            return folder.parent
+    raise UserError(
+        f"No run under {runs_dir / name} has a {checkpoint.removesuffix('.ckpt')} checkpoint: train first, name the "
+        "run with --name and --runs_dir, or give a file with --ckpt_path."
+    )
+
+
+def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
+    """The newest run of a configuration, if it has not come to its end.
+
+    Args:
+        config: The configuration as it would be written to config.yaml.
+
+    Returns:
+        Its directory, or None where there is no such run, or it is complete.
+    """
+    wanted = training_part(config)
+    for number in reversed(numbers(runs_dir / name)):
+        run = runs_dir / name / str(number)
+        if all(path.name == LOCK or path.suffix == ".unfinished" for path in run.iterdir()):
+            return run  # killed before it had a configuration: it may be anyone's
+        with contextlib.suppress(OSError, yaml.YAMLError):
+            if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
+                # the lock's file goes last: a run that was killed still has it
+                return None if (run / "export").is_dir() and not (run / LOCK).exists() else run
+    return None
+
+
+def training_part(config: str) -> dict[str, Any]:
+    """What of a config.yaml makes two runs the same training: not where it runs, where it writes, when it must end."""
+    settings: dict[str, Any] = yaml.safe_load(config)
+    for name, taken in OWN_CHOICES.items():  # an earlier version wrote down all that Lightning's own two take
+        settings[name] = {key: settings[name].get(key) for key in taken}
+    ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
+    settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
+    return _given({key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")})
+
+
+def _given(settings: Any) -> Any:
+    """Settings without those that are null, which an earlier version did not write down."""
+    if not isinstance(settings, dict):
+        return settings
+    return {key: _given(value) for key, value in settings.items() if value is not None}
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """A run's last checkpoint, or its best if that one is damaged; says so, and how many steps that costs.
+
+    Returns:
+        The checkpoint, or None if it has none.
+
+    Raises:
+        UserError: If all that it has are damaged.
+    """
+    broken = []
+    for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
+        if not path.is_file():
+            continue
+        if reason := damage(path):
+            broken.append(f"{path} is damaged ({reason})")
+            continue
+        checkpoint = load_checkpoint(path)
+        if not (broken or checkpoint["whole_step"]):
+            continue  # a validation between two micro-batches, killed before the first last.ckpt
+        if broken:
+            step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
+            lost = "" if logged is None else f", so that {max(0, logged + 1 - step)} steps are trained again"
+            warn_user(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
+        return path
+    if broken:
+        raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")
+    return None
+
+
+def existing_run(path: str) -> Path:
+    """The directory that the user gave as `--run`; a UserError if it is no run's."""
+    run = Path(path)
+    if not os.path.isdir(run):
+        raise UserError(f"--run {path}: there is no such directory; give a run such as runs/cls/0.")
+    if not (run / "config.yaml").is_file():
+        inside = [str(run / str(number)) for number in numbers(run)]
+        hint = f"did you mean {inside[-1]}?" if inside else "give a run such as runs/cls/0."
+        raise UserError(f"--run {path} is not a run, it has no config.yaml: {hint}")
+    return run
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running any code in it.
+
+    Returns:
+        Its content, tensors memory-mapped.
+
+    Raises:
+        UserError: If it is missing, truncated, or no checkpoint of ours.
+    """
+    if not os.path.isfile(path):  # pathlib raises for names that no file can have
+        raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ...
+        raise UserError(
+            f"The checkpoint {path} ({path.stat().st_size} bytes) cannot be read; it is truncated or no checkpoint "
+            f"({type(error).__name__}). Give another with --ckpt_path."
+        ) from error
+    if not isinstance(checkpoint, dict) or "lightning_nlp" not in checkpoint:
+        raise UserError(f"{path} is not a checkpoint of lightning_nlp: give another with --ckpt_path.")
+    return checkpoint
+
+
+def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:
+    """Check, before any data is prepared, that a checkpoint was written by the class that is to load it.
+
+    Args:
+        model_class: The import path or name of the LightningModule.
+
+    Raises:
+        UserError: If it belongs to the other task.
+    """
+    task = checkpoint["lightning_nlp"]["task"]
+    ours = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}.get(model_class.rsplit(".", 1)[-1])
+    if ours is not None and task != ours:
+        raise UserError(
+            f"The checkpoint {path} belongs to the task {task!r}, and {model_class.rsplit('.', 1)[-1]} does {ours!r}: "
+            "give another --ckpt_path or --config. To start a classifier from a pretrained encoder, give "
+            "--model.pretrained RUN/export."
+        )

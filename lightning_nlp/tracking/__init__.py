@@ -1,0 +1,1 @@
+"""W&B: logger, charts, artifacts, dashboards."""

@@ -1,0 +1,154 @@
+"""W&B's saved workspaces, one a task: made, or brought up to date, by one command.
+
+    python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
+
+It needs `pip install -e '.[dashboard]'`. On top is what one looks at first; W&B itself adds a panel for each other
+metric, chart and table that a run logs. A workspace is found again by its name, and then overwritten: keep changes of
+your own under another name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from lightning_nlp.errors import UserError, one_line
+
+STEP = "trainer/global_step"
+NAMES = {"classification": "lightning_nlp: classification", "mlm": "lightning_nlp: masked language model"}
+# What the runs of a task are compared by: the best value of each run on validation, the only one on test.
+COMPARED = {
+    "classification": ["val/accuracy.max", "val/f1.max", "test/accuracy", "test/f1"],
+    "mlm": ["val/loss.min", "val/top1.max", "test/loss", "test/bits_per_char"],
+}
+# A section's plots over the training, each one with its metrics; "re:" is a pattern of their names.
+PLOTS: dict[str, dict[str, dict[str, list[str]]]] = {
+    "classification": {
+        "Quality": {
+            "Accuracy": ["val/accuracy"],
+            "Macro F1": ["val/f1"],
+            "Macro precision and recall": ["val/precision", "val/recall"],
+            "Loss on train and validation": ["train/loss", "val/loss"],
+            "Calibration error": ["val/ece", "val/brier"],
+        },
+        "Mistakes": {
+            "F1 by class": ["re:val/f1/.+"],
+            "Precision and recall by class": ["re:val/(precision|recall)/.+"],
+        },
+    },
+    "mlm": {
+        "Quality": {
+            "Loss on train and validation": ["train/loss", "val/loss"],
+            "Perplexity": ["val/perplexity"],
+            "Bits a character": ["val/bits_per_char"],
+            "Top-1 and top-5 accuracy": ["val/top1", "val/top5"],
+        },
+        "Mistakes": {
+            "Top-1 accuracy of words and subwords": ["val/top1/word", "val/top1/subword"],
+            "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
+        },
+    },
+}
+OF_BOTH = {
+    "Speed": {
+        "Tokens a second": ["perf/tokens_per_s"],
+        "Model FLOPs utilisation": ["perf/mfu"],
+        "Real tokens / places in the batch": ["perf/padding_efficiency", "perf/packing_efficiency"],
+        "Share of the time waiting for data": ["perf/data_wait"],
+        "Peak memory, GiB": ["perf/peak_memory_gib"],
+    },
+    "Optimizer": {
+        "Training loss": ["train/loss"],
+        "Learning rate": ["train/lr"],
+        "Gradient norm before clipping": ["train/grad_norm"],
+    },
+}
+
+
+def workspace(entity: str, project: str, task: str) -> Any:
+    """A task's workspace, not saved yet; "classification" or "mlm" is what the runs are tagged by."""
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    bars = [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)]) for name in COMPARED[task]]
+    sections: dict[str, list[Any]] = {"Runs compared": [*bars, wr.RunComparer(diff_only="split")]}
+    for section, plots in (PLOTS[task] | OF_BOTH).items():
+        sections[section] = [
+            wr.LinePlot(title=title, x=STEP, metric_regex=names[0].removeprefix("re:"))
+            if names[0].startswith("re:")
+            else wr.LinePlot(title=title, x=STEP, y=[*names])
+            for title, names in plots.items()
+        ]
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=NAMES[task],
+        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
+        settings=ws.WorkspaceSettings(x_axis=STEP),
+        runset_settings=ws.RunsetSettings(filters=ws.And(ws.Tags().isin([task]))),
+        auto_generate_panels=True,
+    )
+
+
+def update(project: str, entity: str | None = None) -> list[str]:
+    """Make the workspaces of a project, or bring those that it has up to date.
+
+    Args:
+        project: The W&B project, made if there is none.
+        entity: The user or team; None takes the login's own.
+
+    Raises:
+        UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.
+    """
+    os.environ.setdefault("WANDB_SILENT", "true")
+    try:
+        import wandb_workspaces  # noqa: F401
+    except ImportError as error:
+        raise UserError("Dashboards need wandb-workspaces: pip install -e '.[dashboard]'.") from error
+    import wandb
+
+    try:
+        if not wandb.login(prompt=False, verify=True, timeout=15):
+            raise UserError("Dashboards are kept by W&B's server, and there is no login: run `wandb login` first.")
+        api = wandb.Api(timeout=30)
+        entity = entity or api.default_entity
+        if entity is None:
+            raise UserError("W&B does not say whose dashboards these are: give --entity, your user or team.")
+        if project not in [known.name for known in api.projects(entity)]:
+            api.create_project(project, entity)
+        saved = api.reports(f"{entity}/{project}")
+        saved.variables["viewType"] = "project-view"  # there is no list of workspaces, and the server keeps both alike
+        found = {view.display_name: view for view in reversed(list(saved))}
+        addresses = []
+        for task, name in NAMES.items():
+            view = workspace(entity, project, task)
+            if name in found:
+                view._internal_id, view._internal_name = found[name].id, found[name].name
+            view.save()
+            addresses.append(view.url)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the libraries make of a server that refuses or is away
+        raise UserError(f"W&B did not take the dashboards of {project} ({one_line(error)[:300]}).") from error
+    return addresses
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command: prints the addresses, one a line; exit code 2 and one sentence if it fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_nlp.tracking.dashboard", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--project", required=True, help="The W&B project that the runs are in.")
+    parser.add_argument("--entity", help="The user or team that has it; left out, the login's own.")
+    options = parser.parse_args(arguments)
+    try:
+        print("\n".join(update(options.project, options.entity)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

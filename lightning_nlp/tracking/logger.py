@@ -1,0 +1,261 @@
+"""W&B, where neither its server nor its absence may stop or slow a training."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import secrets
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import loggers
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+
+from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
+from lightning_nlp.run.environment import run_config
+from lightning_nlp.run.metrics_csv import read_rows
+from lightning_nlp.tracking.artifact import send_export
+
+# W&B waits for 90 s at the start, and without end at the finish. What it collects beside the metrics (command
+# line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
+WANDB_SETTINGS = {
+    "init_timeout": 20.0,
+    "finish_timeout": 30.0,
+    "finish_timeout_raises": True,
+    "x_disable_meta": True,
+    "console": "off",
+    "disable_git": True,
+}
+
+STEP = "trainer/global_step"  # the x axis that Lightning's logger gives to all
+# of which the run's summary keeps the best value
+MINIMIZED = ("loss", "perplexity", "bits_per_char", "ece", "brier")
+MAXIMIZED = ("accuracy", "precision", "recall", "f1", "top1", "top5")
+TASKS = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}
+# A server's refusal, in W&B's words and its own; any other failure counts as a server that does not answer.
+REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
+SHIPPED_PROJECT = "lightning_nlp"  # of the yaml files, for which WANDB_PROJECT may stand
+PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
+
+
+class RunWandbLogger(loggers.WandbLogger):
+    """Lightning's WandbLogger, which neither stops nor holds up a training where its server fails.
+
+    What is logged goes to files in the run's directory first, and is sent from there by a process of W&B's
+    own. A server that is away at the start leaves the run offline, and one that is away at the end is not
+    waited for.
+
+    The run's configuration is the run's config.yaml, with the code's commit, the versions, the hardware and
+    what is known of the data. An evaluation's record becomes charts and tables.
+
+    Args:
+        skip_before: Steps before this one, numbered from 0, are not logged: a run that was killed had sent
+            them, and a resume trains those after its checkpoint again.
+        upload_export: Whether the exported folder is sent as a model artifact, named after the run, at the
+            end of a run that is online. Alias `last` is the newest one; `best` moves to it if its score on
+            validation is not worse.
+        **kwargs: Those of Lightning's; `settings` goes over `WANDB_SETTINGS`.
+    """
+
+    def __init__(self, skip_before: int = 0, upload_export: bool = False, **kwargs: Any) -> None:
+        self._skip_before = skip_before
+        self._upload_export = upload_export
+        self._described = False
+        self._monitored: tuple[str, str] | None = None
+        self._best: float | None = None
+        kwargs["settings"] = WANDB_SETTINGS | dict(kwargs.get("settings") or {})
+        super().__init__(**kwargs)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run, begun at the first use."""
+        import wandb
+
+        if self._experiment is not None:
+            return self._experiment
+        if self._wandb_init.get("mode") == "online":
+            try:
+                run = super().experiment
+                rank_zero_info(f"W&B: {run.url}")
+                atexit.register(self.finish)  # runs before W&B's own, which says nothing
+            except wandb.errors.CommError as error:  # reached at the login, and not any more
+                wandb.teardown()  # else its process takes the run's id for one in use
+                self._wandb_init["mode"] = "offline"
+                rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
+        run = super().experiment
+        for name in MINIMIZED:
+            run.define_metric(f"val/{name}", step_metric=STEP, summary="min,last")
+        for name in MAXIMIZED:
+            run.define_metric(f"val/{name}", step_metric=STEP, summary="max,last")
+        return run
+
+    @property
+    def _run_dir(self) -> Path:
+        return Path(self._save_dir or ".")
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `log_graph` logs the whole config.yaml."""
+
+    @rank_zero_only
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Log the run's configuration; Lightning calls this once the data is set up."""
+        if not self._described:
+            self._described = True
+            facts = getattr(getattr(model.trainer, "datamodule", None), "facts", {})
+            config = run_config(self._run_dir, facts)
+            run = self.experiment
+            run.config.update(config, allow_val_change=True)
+            if config["checkpoint"]["monitor"] is not None:
+                self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
+            task = TASKS.get(config["model"]["class_path"].rsplit(".", 1)[-1])
+            if task is not None and task not in run.tags:  # by which the dashboards choose their runs
+                run.tags = (*run.tags, task)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log, unless it was done before a resume."""
+        if step is None or step >= self._skip_before:
+            super().log_metrics({**metrics, **self._best_so_far(metrics)}, step)
+
+    def _best_so_far(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """`val/best`, a plain number for W&B's sweeps: the best value of what the checkpoint is chosen by."""
+        if self._monitored is None or self._monitored[0] not in metrics:
+            return {}
+        name, mode = self._monitored
+        values = [float(metrics[name])]
+        if self._best is None:
+            rows = read_rows(self._run_dir / "metrics.csv")
+            values += [float(row[name]) for row in rows if name in row]  # from before a resume
+        else:
+            values.append(self._best)
+        self._best = max(values) if mode == "max" else min(values)
+        return {"val/best": self._best}
+
+    @rank_zero_only
+    def log_evaluation(self, record: dict[str, Any]) -> None:
+        """Log the charts, tables and figures of an evaluation."""
+        from lightning_nlp.tracking import (
+            charts as wandb_charts,  # here, since no training needs it before its first validation
+        )
+
+        # Lightning numbers the metrics of a validation by the step before it, from 0
+        step = record["step"] - 1 if record["stage"] == "val" else record["step"]
+        if step < self._skip_before:
+            return
+        run = self.experiment
+        logged = {STEP: step, **wandb_charts.figures(record), **wandb_charts.charts(record)}
+        if record["stage"] == "val" and record.get("probes"):
+            logged["val/probes"] = wandb_charts.probe_table(self._run_dir, record["step"])
+        wandb_charts.keep_tables_in_run(run, logged)
+        run.log(logged)
+
+    @rank_zero_only
+    def finish(self, exit_code: int = 0) -> None:
+        """End the run; if the server does not take all of it within a time, say how to send it.
+
+        Args:
+            exit_code: What the process ends with. 0 counts as finished; that of SIGTERM and of the time limit
+                as preempted, which means that it can go on; any other as failed.
+        """
+        run, self._experiment = self._experiment, None
+        if run is None or getattr(run, "_is_finished", False):  # where nothing was trained, before its files went
+            return
+        try:
+            if exit_code in PREEMPTED:
+                run.mark_preempting()
+            with tempfile.TemporaryDirectory(prefix="wandb-") as staging:
+                if exit_code == 0 and self._upload_export:
+                    send_export(run, self._run_dir, staging)
+                run.finish(exit_code=exit_code)
+        except TimeoutError:
+            rank_zero_info(
+                "W&B: the server did not take all of this run. To send it later: "
+                f"`wandb sync --no-skip-online {self._save_dir}/wandb/run-*`."
+            )
+
+
+WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logger WandbLogger` mean either
+
+
+def offline_notice(reason: str, run_dir: Any) -> str:
+    """What is said where a run that was to be online is not."""
+    return (
+        f"W&B: {reason}, so this run is kept offline. To look at it: `wandb leet {run_dir}/wandb`; to send it: "
+        f"`wandb login`, then `wandb sync {run_dir}/wandb/offline-run-*`."
+    )
+
+
+def _wandb_settings() -> Any:
+    """W&B's settings out of its files and the environment, where an empty variable counts as none."""
+    import wandb
+    from pydantic import ValidationError
+
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]
+    try:
+        return wandb.setup().settings
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UserError(
+            f"W&B does not take WANDB_{str(problem['loc'][0]).upper()}={problem['input']} ({problem['msg']}): correct "
+            "it, unset it, or train without W&B (--trainer.logger false)."
+        ) from error
+
+
+def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Arguments for a WandbLogger that never asks for a key and never waits for long.
+
+    Without a login, or without an answer from the server, the run is offline, said in one line; a key that is
+    refused is an error, before any data is prepared.
+
+    Args:
+        init_args: The arguments from the configuration; those that are None are left out, since as explicit
+            arguments they would override what WandbLogger itself sets (`resume="allow"` above all).
+
+    Returns:
+        The arguments to use; they name a run id, so that a resumed training continues the same W&B run.
+
+    Raises:
+        UserError: If the login is refused.
+    """
+    import wandb
+
+    logging.getLogger("wandb").setLevel(logging.WARNING)  # its debug.log would name the user's folders
+    arguments = {name: value for name, value in init_args.items() if value is not None}
+    if arguments.get("project", SHIPPED_PROJECT) == SHIPPED_PROJECT:
+        arguments["project"] = os.environ.get("WANDB_PROJECT") or SHIPPED_PROJECT
+    arguments.setdefault("name", os.environ.get("WANDB_NAME") or f"{run_dir.parent.name}-{run_dir.name}")
+    # a sweep's agent gives one; ours begins with a letter, since yaml takes 18192e48 for a number
+    arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
+    arguments.setdefault("resume", "allow")
+    arguments["save_dir"] = str(run_dir)
+    settings = _wandb_settings()
+    mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
+    mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's older names
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        return {**arguments, "mode": "disabled"}  # another process of a distributed training has the one run
+    if mode == "online":
+        try:
+            reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
+        except Exception as error:  # AuthenticationError whatever happened, CommError, and what lies beneath them
+            if not isinstance(error, wandb.errors.CommError) or REFUSED.search(str(error)):
+                raise UserError(
+                    f"W&B at {settings.base_url} refused the login ({one_line(error)}): check WANDB_API_KEY, "
+                    "run `wandb login`, or train without it (--offline)."
+                ) from error
+            reason = f"{settings.base_url} does not answer"
+        if reason is not None:
+            mode = "offline"
+            rank_zero_info(offline_notice(reason, run_dir))
+    elif mode == "offline":
+        rank_zero_info(offline_notice("it was asked for", run_dir))
+    arguments["mode"] = mode
+    return arguments

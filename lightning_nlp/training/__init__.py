@@ -1,0 +1,1 @@
+"""What a step is: optimizer, schedules, gradients, hardware, FLOPs."""

@@ -1,0 +1,341 @@
+"""Each option of Lightning's works, or is refused in one sentence before anything is trained."""
+
+import inspect
+import json
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch import callbacks, loggers
+
+from lightning_nlp.cli import options
+from lightning_nlp.cli.options import CALLBACKS, LOGGERS, TRAINER
+from tests.bad_input.check import fails
+from tests.conftest import files_below, invoke, read_metrics
+
+TESTS = Path(__file__).parent
+REFUSED = [(name, why) for name, why in CALLBACKS.items() if why is not None]
+GIVEN = {  # nothing to the others, some of which the parser then takes for incomplete
+    "GradientAccumulationScheduler": {"scheduling": {0: 4, 2: 1}},
+    "StochasticWeightAveraging": {"swa_lrs": 0.01, "swa_epoch_start": 2},
+}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """An empty working directory."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture(scope="module")
+def fit_help() -> str:
+    return " ".join(invoke("fit", "--help").out.split())
+
+
+def test_nothing_that_lightning_exports_is_without_a_row():
+    assert set(TRAINER) == set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    assert set(CALLBACKS) == set(callbacks.__all__)
+    assert set(LOGGERS) == set(loggers.__all__)
+
+
+def test_help_ends_with_the_table_and_its_cures_are_options(fit_help):
+    known = fit_help + invoke("predict", "--help").out
+    for rows in (TRAINER, CALLBACKS, LOGGERS):
+        for name, why in rows.items():
+            assert name in fit_help
+            if why is not None:
+                assert f"{name}: {why}." in fit_help
+                cures = set(re.findall(r"--[\w.]+\w", why))
+                assert [cure for cure in cures if not re.search(rf"{cure}[ ,]", known)] == []
+
+
+@pytest.mark.parametrize(("name", "why"), REFUSED)
+def test_callbacks_that_are_refused(name, why, tiny_cls, work):
+    entry = {"class_path": name, "init_args": GIVEN.get(name, {})}
+    fails(["fit", *tiny_cls, "--trainer.callbacks", json.dumps([entry])], f"--trainer.callbacks {name} is", why)
+
+
+def test_a_class_made_from_a_refused_one_is_refused(tiny_cls, work, my_module):
+    my_module("class Slow(callbacks.LearningRateFinder): pass")
+    fails(["fit", *tiny_cls, "--trainer.callbacks", "my_module.Slow"], "Slow is refused", "--model.lr")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--trainer.logger", "CometLogger"], ["--trainer.logger CometLogger is refused", "WandbLogger"]),
+        (["--trainer.logger", "LitLogger"], ["--trainer.logger LitLogger is refused", "CSVLogger"]),
+        (["--trainer.barebones", "true"], ["--trainer.barebones True is refused"]),
+        (["--trainer.default_root_dir", "x"], ["--trainer.default_root_dir x", "--runs_dir"]),
+        (["--trainer.enable_checkpointing", "false"], ["leave it out"]),
+        (["--trainer.limit_predict_batches", "3"], ["--input"]),
+        (["--trainer.model_registry", "a/b"], ["--upload_export"]),
+        (["--trainer.strategy", "ddp_spawn"], ["--trainer.strategy ddp"]),
+        (["--trainer.strategy", "ddp_notebook"], ["--trainer.strategy ddp"]),
+        (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val_loss"], ["'val_loss'", "val/loss"]),
+        (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/f1"], ["worst val/f1", "mode max"]),
+        (["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.monitor", "acc"], ["'acc'", "val/accuracy"]),
+        (
+            ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_top_k", "3"],
+            ["ModelCheckpoint cannot"],
+        ),
+        (["--trainer.callbacks+=ModelCheckpoint"] * 2, ["more than one", "ModelCheckpoint"]),
+        (["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "/dev/null/x"], ["/dev/null/x"]),
+        (
+            ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "runs/quickstart/0/checkpoints"],
+            ["best.ckpt lies"],
+        ),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_options_that_are_refused(arguments, words, tiny_cls, work):
+    fails(["fit", *tiny_cls, *arguments], *words)
+
+
+@pytest.mark.parametrize("section", options.OWN)
+def test_what_only_lightnings_own_takes_is_refused(section, tiny_cls, work, fit_help):
+    own, lightnings = options.OWN[section]
+    gone = set(options.defaults(lightnings)) - set(options.defaults(own))
+    assert len(gone) > 5
+    for name in gone:
+        assert f"--{section}.{name} " not in fit_help
+        fails(["fit", *tiny_cls, f"--{section}.{name}", "7"], f"--{section}.{name}", f"+={lightnings.__name__}")
+    (work.parent / "more.yaml").write_text(f"{section}:\n  verbose: true\n", encoding="utf-8")
+    fails(["fit", *tiny_cls, "--config", work.parent / "more.yaml"], f"--{section}.verbose")
+
+
+def same_numbers(run: Path, other: Path) -> bool:
+    """Whether two runs learned, measured and exported the same."""
+    rows = [
+        [
+            {key: value for key, value in row.items() if key.split("/")[0] in ("step", "train", "val", "test")}
+            for row in found
+        ]
+        for found in (read_metrics(run), read_metrics(other))
+    ]
+    weights = [(path / "export" / "model.safetensors").read_bytes() for path in (run, other)]
+    best = [torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] for path in (run, other)]
+    return rows[0] == rows[1] and weights[0] == weights[1] and best[0] == best[1]
+
+
+# Each is given as what it is anyway, or as what must change no number.
+NEUTRAL = {
+    "accelerator": "cpu",
+    "strategy": "auto",
+    "devices": "1",
+    "num_nodes": "1",
+    "precision": "32-true",
+    "logger": "false",
+    "plugins": "LightningEnvironment",
+    "max_epochs": "2",
+    "min_epochs": "1",
+    "max_steps": "14",
+    "min_steps": "2",
+    "max_time": "00:01:00:00",
+    "limit_train_batches": "1.0",
+    "limit_val_batches": "1.0",
+    "limit_test_batches": "1.0",
+    "val_check_interval": "1.0",
+    "check_val_every_n_epoch": "1",
+    "num_sanity_val_steps": "1",
+    "log_every_n_steps": "1",
+    "enable_progress_bar": "false",
+    "enable_model_summary": "true",
+    "enable_autolog_hparams": "false",
+    "profiler": "simple",
+    "accumulate_grad_batches": "1",
+    "gradient_clip_val": "1.0",
+    "gradient_clip_algorithm": "norm",
+    "deterministic": "true",
+    "benchmark": "false",
+    "inference_mode": "false",
+    "use_distributed_sampler": "false",
+    "detect_anomaly": "true",
+    "sync_batchnorm": "true",
+    "reload_dataloaders_every_n_epochs": "1",
+}
+ELSEWHERE = {"callbacks": "test_options.py", "fast_dev_run": "test_cli.py", "overfit_batches": "test_options.py"}
+
+
+def test_trainer_arguments_that_work(tiny_cls, cls_run, tmp_path):
+    given = [word for name, value in NEUTRAL.items() for word in (f"--trainer.{name}", value)]
+    assert same_numbers(invoke("fit", *tiny_cls, *given, "--runs_dir", tmp_path).run, cls_run)
+    assert {name for name, why in TRAINER.items() if why is None} == {*NEUTRAL, *ELSEWHERE}
+    for name, file in ELSEWHERE.items():
+        assert f"--trainer.{name}" in (TESTS / file).read_text(encoding="utf-8")
+
+
+def test_a_few_batches_can_be_learned_by_heart(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--trainer.overfit_batches", "1", "--runs_dir", tmp_path).run
+    assert len([row for row in read_metrics(run) if row["train/loss"]]) == 2
+
+
+@pytest.fixture
+def my_module(tmp_path, monkeypatch):
+    """Writes a module of the user's own, `my_module`."""
+
+    def write(text: str) -> None:
+        heading = "from lightning.pytorch import callbacks, loggers\n"
+        (tmp_path / "my_module.py").write_text(heading + text, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "my_module", raising=False)
+
+    return write
+
+
+MINE = """
+class Mine(callbacks.Callback):
+    def __init__(self, file: str = "mine.txt"):
+        self.file = file
+    def on_test_end(self, trainer, pl_module):
+        with open(self.file, "a") as file:
+            file.write("tested\\n")
+class Kept(callbacks.Checkpoint):
+    def on_validation_end(self, trainer, pl_module):
+        pass
+"""
+BESIDE = [
+    {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 99}},
+    {"class_path": "LearningRateMonitor", "init_args": {"logging_interval": "step"}},
+    {"class_path": "ModelSummary"},
+    {"class_path": "RichModelSummary"},
+    # what would take the place of best.ckpt and last.ckpt if it lay beside them
+    {
+        "class_path": "ModelCheckpoint",
+        "init_args": {"filename": "best", "save_last": True, "save_top_k": -1, "enable_version_counter": False},
+    },
+    {
+        "class_path": "ModelCheckpoint",
+        "init_args": {"monitor": "train/loss", "every_n_train_steps": 2, "save_top_k": -1},
+    },
+]
+STILL = ["--model.lr", "1e-9"]  # no validation is better than the first
+
+
+def test_callbacks_that_work_change_no_number_and_no_file_of_ours(tiny_cls, tmp_path, my_module):
+    my_module(MINE)
+    mine = [{"class_path": "my_module.Mine", "init_args": {"file": str(tmp_path / "mine.txt")}}]
+    every = tmp_path / "every" / "step"
+    BESIDE[-1]["init_args"]["dirpath"] = str(every)
+    given = [*BESIDE, *mine, {"class_path": "my_module.Kept"}]
+    works = {name for name, why in CALLBACKS.items() if why is None}
+    assert {entry["class_path"] for entry in BESIDE} == works - {"Callback", "Checkpoint"}
+
+    plain = invoke("fit", *tiny_cls, *STILL, "--runs_dir", tmp_path / "plain").run
+    run = invoke("fit", *tiny_cls, *STILL, "--trainer.callbacks", json.dumps(given), "--runs_dir", tmp_path / "r").run
+    assert same_numbers(run, plain)
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
+    new = {path for path in files_below(run) - files_below(plain) if path.endswith(".ckpt")}
+    assert files_below(every) == {f"epoch={step // 8}-step={step}.ckpt" for step in range(2, 15, 2)}
+    assert new == {"kept/best.ckpt", "kept/last.ckpt"}
+    (rates,) = [key for key in read_metrics(run)[0] if key.startswith("lr-") and key.endswith("/decay")]
+    assert float(read_metrics(run)[3][rates]) > 0
+
+    again = invoke("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints" / "best.ckpt")
+    assert again.code == 0, again.err
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "tested\n" * 2
+    resumed = invoke("fit", *tiny_cls, *STILL, "--trainer.callbacks", json.dumps(given), "--trainer.max_epochs", "3",
+                     "--runs_dir", tmp_path / "r", "--ckpt_path", "last")  # fmt: skip
+    assert resumed.run == run, resumed.err
+    other = invoke("fit", "--config", run / "config.yaml", "--ckpt_path", every / "epoch=0-step=4.ckpt")
+    assert other.run == run.parent / "1", other.err
+
+
+def test_the_cures_for_what_is_gone_work(tiny_cls, tmp_path):
+    for option, value in (("--checkpoint.save_top_k", "3"), ("--early_stopping.stopping_threshold", "0.0")):
+        said = invoke("fit", *tiny_cls, option, value, "--runs_dir", tmp_path).err
+        cure = re.search(r"Give (--.*) for another beside it", said)[1].split()
+        run = invoke("fit", *tiny_cls, *cure, "--runs_dir", tmp_path).run
+        steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+        assert invoke("test", "--run", run).code == 0
+        assert steps == (14 if "ckpt" in " ".join(files_below(run / "kept")) else 7)
+
+
+def test_a_class_whose_defaults_no_yaml_can_hold_is_one_sentence(tiny_cls, work, my_module):
+    my_module("import enum\nclass K(str, enum.Enum):\n    a = 'a'\n"
+              "class Odd(callbacks.Callback):\n    def __init__(self, kind: str = K.a): pass\n")  # fmt: skip
+    fails(["fit", *tiny_cls, "--trainer.callbacks", "my_module.Odd"], "config.yaml", "K.a")
+
+
+WRITERS = []
+
+
+class Writer:
+    """In the place of tensorboard's, which need not be installed."""
+
+    def __init__(self, log_dir: str, **kwargs: object) -> None:
+        self.log_dir, self.logged = log_dir, []
+        WRITERS.append(self)
+
+    def _get_file_writer(self) -> SimpleNamespace:
+        return SimpleNamespace(add_summary=lambda *args: None)
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.logged.append((name, step))
+
+    def flush(self) -> None:
+        pass
+
+    close = flush
+
+
+@pytest.mark.parametrize("given", ["TensorBoardLogger", "true"])
+def test_tensorboard_gets_the_metrics_in_the_runs_directory(given, tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.tracking.setup.find_spec", lambda name: name)
+    summary = SimpleNamespace(hparams=lambda *args: [None] * 3)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.summary", summary)
+    monkeypatch.setattr("lightning.fabric.loggers.tensorboard._TENSORBOARD_AVAILABLE", True)
+    WRITERS.clear()
+    run = invoke("fit", *tiny_cls, "--trainer.logger", given, "--runs_dir", tmp_path).run
+    (writer,) = WRITERS
+    assert writer.log_dir == str(run / "lightning_logs" / "version_0")
+    assert {("val/accuracy", 6), ("train/loss", 13), ("test/accuracy", 14)} <= set(writer.logged)
+
+
+@pytest.mark.parametrize("given", ["CSVLogger", "true"])
+def test_csv_files_lie_in_the_runs_directory(given, tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.tracking.setup.find_spec", lambda name: None)  # no tensorboard
+    run = invoke("fit", *tiny_cls, "--trainer.logger", given, "--runs_dir", tmp_path).run
+    found = read_metrics(run / "lightning_logs" / "version_0")
+    assert {row["val/accuracy"] for row in found} == {row["val/accuracy"] for row in read_metrics(run)}
+    other = invoke("fit", "--config", run / "config.yaml", "--runs_dir", tmp_path / "other").run  # not in the first's
+    assert (other / "lightning_logs" / "version_0" / "metrics.csv").is_file()
+    assert not (run / "lightning_logs" / "version_1").exists()
+
+
+def test_a_logger_of_ones_own_gets_the_metrics(tiny_cls, tmp_path, my_module):
+    my_module("""
+class Told(loggers.Logger):
+    name = version = ""
+    def __init__(self, save_dir: str | None = None):
+        super().__init__()
+        self.folder = save_dir
+    def log_hyperparams(self, params): pass
+    def log_metrics(self, metrics, step=None):
+        with open(f"{self.folder}/told.txt", "a") as file:
+            file.write(" ".join(metrics))
+""")
+    run = invoke("fit", *tiny_cls, "--trainer.logger", "my_module.Told", "--runs_dir", tmp_path).run
+    assert "val/accuracy" in (run / "told.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "package"), [("MLFlowLogger", "mlflow"), ("TensorBoardLogger", "tensorboard")])
+def test_a_logger_whose_package_is_missing_is_one_sentence(name, package, tiny_cls, work):
+    if find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    fails(["fit", *tiny_cls, "--trainer.logger", name], f"{name} cannot be made", package, "install")
+
+
+def test_mlflow_writes_to_the_runs_directory(tiny_cls, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    run = invoke("fit", *tiny_cls, "--trainer.logger", "MLFlowLogger", "--runs_dir", tmp_path).run
+    assert any(path.startswith("mlruns/") and path.endswith("val/accuracy") for path in files_below(run))

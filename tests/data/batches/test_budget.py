@@ -1,0 +1,174 @@
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lightning_nlp.data.batches import budget
+from lightning_nlp.data.batches.budget import TokenBudget, best_fit, cut, halve_largest
+from lightning_nlp.data.batches.collators import pad_sequences
+
+draw = np.random.default_rng(0)
+SENTENCES = draw.gamma(2.2, 20 / 2.2, size=30_000).round().clip(4, 120).astype(np.int32)
+REVIEWS = np.exp(draw.normal(5.45, 0.6, size=22_500)).round().clip(30, 512).astype(np.int32)
+FEW = REVIEWS[:150]
+
+
+def make(lengths, tokens, *, packed=True, window_batches=8, **settings):
+    return TokenBudget(
+        lengths, tokens, packed=packed, shuffle=settings.pop("shuffle", True), window_batches=window_batches, **settings
+    )
+
+
+def tokens_of(batch, lengths, packed):
+    """Tokens in a batch, by the collators themselves where it is padded."""
+    if packed:
+        return lengths[batch].sum()
+    return pad_sequences([np.zeros(length) for length in lengths[batch]], padding_value=0, max_length=512)[0].numel()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "tokens", "packed", "window_batches", "efficiency"),
+    [
+        (SENTENCES, 2048, True, 8, 0.99),
+        (SENTENCES, 2048, True, 0, 0.99),
+        (REVIEWS, 4096, True, 0, 0.97),
+        (REVIEWS, 4096, True, 8, 0.97),
+        (REVIEWS, 512, True, 0, 0.95),
+        (SENTENCES, 2048, False, 50, 0.82),  # 0.84 at most: rows of 20 tokens are padded to a multiple of 8
+        (REVIEWS, 4096, False, 50, 0.93),
+        (FEW, 4096, False, 50, 0.8),
+        (FEW, 4096, True, 0, 0.9),
+    ],
+)
+@pytest.mark.parametrize("processes", [1, 4])
+def test_full_batches_and_the_same_number_in_each_epoch(lengths, tokens, packed, window_batches, efficiency, processes):
+    plan = make(lengths, tokens, packed=packed, window_batches=window_batches, multiple_of=processes, seed=3)
+    for epoch in range(3):
+        batches = plan.batches(epoch)
+        assert len(batches) == plan.number
+        assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(len(lengths)))
+        assert min(map(len, batches)) > 0
+        assert max(tokens_of(batch, lengths, packed) for batch in batches) <= tokens
+        assert min(lengths[batch].sum() for batch in batches) > 0.15 * tokens, "a step on a crumb"
+    assert plan.number % processes == 0
+    if len(lengths) > 1000 or processes == 1:  # with few examples rounding up to the processes costs more
+        assert lengths.sum() / (plan.number * tokens) > efficiency
+
+
+@pytest.mark.parametrize(("packed", "window_batches"), [(True, 0), (True, 8), (False, 50)])
+def test_epochs_differ_and_depend_on_seed_and_epoch_alone(packed, window_batches):
+    def epochs(seed):
+        plan = make(REVIEWS, 4096, packed=packed, window_batches=window_batches, seed=seed)
+        return [[tuple(batch) for batch in plan.batches(epoch)] for epoch in (2, 0, 1)]
+
+    one, again, other = epochs(1), epochs(1), epochs(2)
+    assert one == again
+    assert one[0] != other[0]
+    partners = [{frozenset(batch) for batch in batches if len(batch) > 2} for batches in one]
+    assert len(partners[0] & partners[1]) < 3, "the same examples meet again and again"
+    assert len(partners[0] & partners[2]) < 3
+
+
+def test_epochs_that_need_more_or_fewer_batches_come_out_alike(monkeypatch):
+    monkeypatch.setattr(budget, "SLACK", 10**9)
+    lengths = REVIEWS[:3000]
+    plan = make(lengths, 512, window_batches=1, seed=1)
+    natural = [len(plan._fill(plan._permutation(epoch), plan.window)) for epoch in range(20)]
+    assert min(natural) < plan.number < max(natural), "both happen"
+    for epoch in range(20):
+        batches = plan.batches(epoch)
+        assert len(batches) == plan.number
+        assert sorted(np.concatenate(batches)) == list(range(3000))
+        assert max(lengths[batch].sum() for batch in batches) <= 512
+
+
+def test_random_order_gives_batches_of_equally_many_examples():
+    def spread(window_batches):
+        sizes = [len(batch) for batch in make(REVIEWS, 4096, window_batches=window_batches).batches(0)]
+        return np.std(sizes) / np.mean(sizes)
+
+    assert spread(0) < 0.2 < 0.4 < spread(8)
+
+
+def test_windows_bring_equal_lengths_together():
+    def lengths_in_a_batch(window_batches):
+        batches = make(SENTENCES, 2048, window_batches=window_batches).batches(0)
+        return np.mean([len(set(SENTENCES[batch])) for batch in batches])
+
+    assert 3 * lengths_in_a_batch(8) < lengths_in_a_batch(0)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_largest_comes_first_and_the_rest_in_random_order(packed):
+    batches = make(REVIEWS, 4096, packed=packed).batches(1)
+    padded = REVIEWS.astype(int) if packed else -(-REVIEWS.astype(int) // 8) * 8
+    sizes = [(padded[batch] ** 2).sum() for batch in batches]
+    assert sizes[0] == max(sizes)
+    heads = np.array([REVIEWS[batch].max() for batch in batches[1:]])
+    assert abs(np.corrcoef(heads, np.arange(len(heads)))[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_evaluation_is_longest_first_full_and_the_same_each_time(packed):
+    plan = make(REVIEWS, 8192, packed=packed, shuffle=False, multiple_of=4)
+    batches = plan.batches(0)
+    assert [batch.tolist() for batch in plan.batches(5)] == [batch.tolist() for batch in batches]
+    ordered = REVIEWS[np.concatenate(batches)] if packed else -(-REVIEWS[np.concatenate(batches)] // 8)
+    assert (np.diff(ordered) <= 0).all()
+    assert sorted(np.concatenate(batches)) == list(range(len(REVIEWS)))
+    assert len(batches) == plan.number
+    assert plan.number % 4 == 0
+    full = [batch for batch in batches if len(batch)]
+    assert len(batches) - len(full) < 4
+    sizes = [tokens_of(batch, REVIEWS, packed) for batch in full]
+    assert max(sizes) <= 8192
+    assert min(sizes[:-1]) > 8192 - 512
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_one_example_as_long_as_a_batch_that_is_no_multiple_of_eight(packed):
+    plan = make(np.array([500, 500, 3]), 500, packed=packed)
+    assert sorted(map(len, plan.batches(0))) == [1, 1, 1]
+
+
+def test_best_fit_against_a_plain_search():
+    lengths = np.random.default_rng(5).integers(3, 60, size=400)
+    order = np.random.default_rng(6).permutation(400)
+    rooms, expected = [], []
+    for row in order:
+        fitting = [i for i, room in enumerate(rooms) if room >= lengths[row]]
+        if not fitting:
+            rooms.append(100)
+            expected.append([])
+            fitting = [len(rooms) - 1]
+        best = min(fitting, key=lambda i: rooms[i])
+        rooms[best] -= lengths[row]
+        expected[best].append(row)
+    assert [batch.tolist() for batch in best_fit(lengths, order, 100)] == expected
+
+
+def test_halving_splits_no_example():
+    batches = [np.array([0]), np.array([1, 2, 3, 4]), np.array([5, 6])]
+    halved = halve_largest(batches, 4)
+    assert sorted(map(len, halved)) == [1, 2, 2, 2]
+    assert sorted(np.concatenate(halved)) == list(range(7))
+    assert [len(batch) for batch in halve_largest(batches, 10)] == [1] * 7
+    assert halve_largest(batches, 2) is batches
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("budget", [1, 12, 40, 1000])
+def test_a_cut_fills_each_batch_as_far_as_it_can(budget, padded):
+    lengths = random.Random(0).choices(range(1, 30), k=50)
+    order = sorted(range(50), key=lambda i: -lengths[i])
+    batches = [batch.tolist() for batch in cut(np.array(lengths), np.array(order), budget, packed=not padded)]
+    assert [row for batch in batches for row in batch] == order
+
+    def size(batch):
+        return len(batch) * lengths[batch[0]] if padded else sum(lengths[row] for row in batch)
+
+    assert all(len(batch) == 1 or size(batch) <= budget for batch in batches)
+    # none could have been larger: the next row would not have fitted
+    assert all(size([*batch, following[0]]) > budget for batch, following in pairwise(batches))
+    assert cut(np.array([]), np.array([]), budget, packed=not padded) == []

@@ -1,0 +1,103 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_nlp.data.batches.loader import Batches, ResumableLoader
+from lightning_nlp.data.batches.plan import BatchPlan
+from lightning_nlp.errors import UserError
+
+LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
+
+
+class Rows:
+    """Stands for a table of token ids."""
+
+    def __getitem__(self, numbers):
+        return {"value": [number * 10 for number in numbers], "label": [1] * len(numbers)}
+
+
+def collate(columns, epoch):
+    return {
+        "index": torch.tensor(columns["index"]),
+        "epoch": torch.tensor(epoch),
+        "labels": torch.tensor(columns["label"]),
+    }
+
+
+def make_loader(**kwargs):
+    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+    return ResumableLoader(Batches(Rows(), collate), plan, **kwargs)
+
+
+def indices(batches):
+    return [batch["index"].tolist() for batch in batches]
+
+
+def test_a_restored_loader_goes_on_where_the_other_stopped():
+    """With workers; properties/test_batches.py has the rest."""
+    loader = make_loader(num_workers=2)
+    loader.sampler.set_epoch(1)
+    whole = indices(loader)
+    number = len(whole)
+    assert number == len(loader) >= 6
+
+    iterator = iter(loader)
+    before = indices(next(iterator) for _ in range(3))
+    state = loader.state_dict()
+
+    resumed = make_loader()
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state, "a validation that comes first may be the best, and is saved"
+    resumed.sampler.set_epoch(1)  # as Lightning does
+    assert len(resumed) == number, "a progress bar counts the whole epoch"
+    after = indices(resumed)
+    assert before + after == whole
+
+    resumed.sampler.set_epoch(2)
+    loader.sampler.set_epoch(2)
+    assert indices(resumed) == indices(loader)
+    assert len(indices(resumed)) == number
+
+
+def test_a_resumed_loader_saves_its_true_position():
+    loader = make_loader()
+    iterator = iter(loader)
+    next(iterator), next(iterator)
+    second = make_loader()
+    second.load_state_dict(loader.state_dict())
+    next(iter(second))
+    assert second.state_dict() == {"epoch": 0, "handed_out": 3, "layout": {"examples": 8}}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_loader_leaves_the_global_generator_alone(num_workers):
+    before = torch.get_rng_state()
+    loader = make_loader(num_workers=num_workers)
+    for _ in range(2):
+        indices(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_fixed_epoch_repeats_itself_and_offers_no_sampler():
+    loader = make_loader(fixed_epoch=True)
+    assert not hasattr(loader, "sampler")
+    assert indices(loader) == indices(loader)
+
+
+class Deadly(Rows):
+    """Kills the process that reads the seventh row: as the kernel does where memory is short."""
+
+    def __getitem__(self, numbers):
+        if 7 in numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(numbers)
+
+
+def test_a_killed_worker_is_one_error():
+    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+    loader = ResumableLoader(Batches(Deadly(), collate), plan, num_workers=1)
+    with pytest.raises(UserError, match=r"prepares batches has ended \(.+\), .* smaller --data.num_workers"):
+        list(loader)

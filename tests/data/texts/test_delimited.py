@@ -1,0 +1,145 @@
+"""CSV and TSV as others write them; each message's advice is followed, and cures what it names."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.readers import read_table
+from lightning_nlp.errors import UserError
+
+ROWS = [(f"the {'warm' if i % 2 else 'cold'} lamp, number {i}", "pos" if i % 2 else "neg") for i in range(12)]
+SMART = [("it’s “fine” – 5€", "pos"), ("a plain one", "neg")]
+
+
+def read(path, label="label", **dialect):
+    return [(row.text, row.label) for row in read_table(path, "text", label, dialect=Dialect(**dialect))]
+
+
+def refused(path, **dialect):
+    with pytest.raises(UserError) as caught:
+        read(path, **dialect)
+    return str(caught.value)
+
+
+def quoted(rows, delimiter=","):
+    return "".join(f'"{text}"{delimiter}{label}\n' for text, label in [("text", "label"), *rows])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_utf_16_is_named_and_read(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes(quoted(SMART).encode(encoding))
+    named = re.search(r"give --data\.encoding (\S+)\.$", refused(tmp_path / "a.csv"))[1]
+    assert named == encoding
+    assert read(tmp_path / "a.csv", encoding=named) == SMART
+
+
+def test_what_is_not_utf_8_is_shown_as_western_text(tmp_path):
+    (tmp_path / "a.csv").write_bytes(quoted(SMART).encode("cp1252"))
+    message = refused(tmp_path / "a.csv")
+    assert "a.csv, line 2" in message
+    assert "such as cp1252" in message
+    assert "it’s “fine” – 5€" in message
+    assert read(tmp_path / "a.csv", encoding="cp1252") == SMART
+    assert "a.csv is not UTF-16" in refused(tmp_path / "a.csv", encoding="utf-16")
+
+
+@pytest.mark.parametrize("wrong", ["cp1252", "latin1", "koi8-r"])
+def test_utf_8_is_not_read_as_anything_else(tmp_path, wrong):
+    (tmp_path / "a.csv").write_text(quoted(SMART), encoding="utf-8")
+    message = refused(tmp_path / "a.csv", encoding=wrong)
+    assert f"a.csv, line 2 is UTF-8, not {wrong}: give --data.encoding utf-8." in message
+    assert read(tmp_path / "a.csv", encoding="utf-8") == SMART
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"encoding": "klingon"}, {"encoding": "base64"}, {"delimiter": ""}, {"delimiter": "::"}]
+)
+def test_dialects_that_cannot_be(wrong):
+    with pytest.raises(UserError, match=rf"--data\.{next(iter(wrong))}"):
+        Dialect(**wrong)
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ";"), ("a.csv", "tab"), ("a.csv", "|"), ("a.tsv", ",")])
+@pytest.mark.parametrize("marks", ['"', ""])
+def test_another_delimiter_is_named(tmp_path, name, delimiter, marks):
+    rows = [(text.replace(",", ""), label) for text, label in ROWS]
+    content = quoted(rows, "\t" if delimiter == "tab" else delimiter).replace('"', marks)
+    (tmp_path / name).write_text("\ufeff" + content.replace("label\n", f"{marks}label{marks}\n", 1))
+    assert re.search(r"give --data\.delimiter '(.*)'\.$", refused(tmp_path / name))[1] == delimiter
+    assert read(tmp_path / name, delimiter=delimiter) == rows
+
+
+def swallowing(delimiter, label_first):
+    rows = [list(row) for row in ROWS]
+    rows[3][0], rows[7][0] = f'"{rows[3][0]}', f'{rows[7][0]} "'  # a quotation goes over five rows
+    cells = [(label, text) if label_first else (text, label) for text, label in [("text", "label"), *rows]]
+    return "".join(delimiter.join(row) + "\n" for row in cells), [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("label_first", [False, True])
+def test_a_quotation_over_several_rows(tmp_path, label_first):
+    content, rows = swallowing("\t", label_first)
+    (tmp_path / "a.tsv").write_text(content)
+    message = refused(tmp_path / "a.tsv")
+    assert re.search(r"holds whole rows, up to line 9: .*a\.tsv, line 5; give --data\.quoting false", message), message
+    assert read(tmp_path / "a.tsv", quoting=False) == rows
+    (tmp_path / "b.csv").write_text(content.replace(",", "").replace("\t", ","))
+    assert "b.csv, line 5; give --data.quoting false" in refused(tmp_path / "b.csv")
+    with pytest.raises(UserError, match="holds whole rows"):
+        read(tmp_path / "a.tsv", label=None)
+
+
+def test_texts_of_several_lines_hold_no_rows(tmp_path):
+    verse = [("one, two\nthree, pos\r\nfour,\n", "pos"), ("a\tb\nc\td", "neg"), ("x\ny", None), ("z,\n", None)]
+    cells = [("text", "label"), *((text, label or "") for text, label in verse)]
+    for name, order in (("a.csv", 1), ("b.csv", -1)):
+        lines = [",".join((f'"{text}"', label)[::order]) for text, label in cells]
+        (tmp_path / name).write_text("\n".join(lines) + "\n", newline="")
+        assert read(tmp_path / name) == verse
+
+
+def test_a_file_without_quotes_that_has_one_mark(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"so" they say\tpos\nb\tneg\n')
+    assert "--data.quoting false" in refused(tmp_path / "a.tsv")
+    assert read(tmp_path / "a.tsv", quoting=False) == [('"so" they say', "pos"), ("b", "neg")]
+
+
+def follow(command, path):
+    """Run what a message advises."""
+    shutil.move(path, path.parent / "OLD")
+    subprocess.run(command, shell=True, cwd=path.parent, check=True)
+    shutil.move(path.parent / "NEW", path)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_in_the_middle(tmp_path, mark):
+    rows = [(text.replace(",", ""), label) for text, label in ROWS]
+    part = mark + quoted(rows).replace('"', "")
+    (tmp_path / "a.csv").write_text(part + part)
+    message = refused(tmp_path / "a.csv")
+    assert "The header stands again" in message
+    assert "a.csv, line 14;" in message
+    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv") == rows * 2
+
+
+def test_a_file_without_a_header(tmp_path):
+    (tmp_path / "a.csv").write_text("".join(f'"{i % 2}","{text}"\n' for i, (text, _) in enumerate(ROWS)))
+    message = refused(tmp_path / "a.csv")
+    assert "its first line looks like data: 0, the cold lamp, number 0" in message
+    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv") == [(text, i % 2) for i, (text, _) in enumerate(ROWS)]
+
+
+def test_a_header_of_numbers_is_one(tmp_path):
+    (tmp_path / "a.csv").write_text("0,1\na,b\n")
+    assert "only 0, 1: give --data.text_column" in refused(tmp_path / "a.csv")
+    assert [row.text for row in read_table(tmp_path / "a.csv", "0", "1")] == ["a"]
+
+
+def test_a_carriage_return_ends_a_line_where_nothing_else_does(tmp_path):
+    (tmp_path / "a.csv").write_bytes(quoted(ROWS).replace("\n", "\r").encode())
+    assert read(tmp_path / "a.csv") == ROWS

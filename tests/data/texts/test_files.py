@@ -1,0 +1,90 @@
+import os
+import re
+
+import datasets
+import pytest
+
+from lightning_nlp.data.texts.sources import labelled_source, text_source
+from lightning_nlp.errors import UserError
+from tests.data.texts.test_sources import make, texts
+
+
+def test_glob_is_train_in_the_order_of_names(tmp_path):
+    make(tmp_path, "b.csv", "a.jsonl", "c.csv.gz", "notes.md", "d.txt")
+    source = labelled_source(str(tmp_path / "*"))
+    assert texts(source) == {"train": ["a.jsonl", "b.csv", "c.csv.gz"]}
+    assert source.description == "a.jsonl (+2 files)"
+
+
+def test_glob_whose_names_tell_the_split(tmp_path):
+    make(tmp_path, "train-0.csv", "test-0.csv")
+    assert texts(labelled_source(str(tmp_path / "*.csv"))) == {"train": ["train-0.csv"], "test": ["test-0.csv"]}
+
+
+@pytest.mark.parametrize("subfolder", ["", "plain_text/", "data/"])
+def test_folder_as_on_the_hub(tmp_path, subfolder):
+    names = [f"{subfolder}{name}-00000-of-00001.parquet" for name in ("train", "test", "unsupervised")]
+    make(tmp_path / "imdb", *names, "README.md")
+    source = labelled_source(str(tmp_path / "imdb"))
+    assert texts(source) == {"train": [names[0]], "test": [names[1]]}
+    assert source.description == "imdb"
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    make(tmp_path, "elsewhere/a.csv", "data/test.csv")
+    (tmp_path / "data" / "train").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "data")
+    assert texts(labelled_source(str(tmp_path / "data"))) == {"train": ["elsewhere/a.csv"], "test": ["data/test.csv"]}
+
+
+@pytest.mark.parametrize("path", ["https://host/reviews.csv", "s3://bucket/*.parquet", "https://host/a.jsonl?x=1"])
+def test_an_address_that_is_not_read(tmp_path, path):
+    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
+        with pytest.raises(UserError, match=r"is an address;.*Leipzig tar\.gz.*--data\.streaming true.*`curl -LO`"):
+            find(path)
+
+
+def test_folder_without_data(tmp_path):
+    make(tmp_path, "README.md")
+    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} holds no data files \(.csv.*--data\.path"):
+        labelled_source(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "path", ["", "reviews", "none/reviews.csv", "./org/name", "/none/at/all", "a/b/c", "~/nothing"]
+)
+def test_neither_file_nor_hub_id(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail("asked the Hub"))
+    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
+        with pytest.raises(UserError, match=rf"'{re.escape(path)}' is neither a file, a folder nor .*--data\.path"):
+            find(path)
+
+
+def test_glob_without_match(tmp_path):
+    make(tmp_path, "a.txt")
+    with pytest.raises(UserError, match=r"\*\.csv holds no data files \(.csv.*--data\.path"):
+        labelled_source(str(tmp_path / "*.csv"))
+    with pytest.raises(UserError, match="holds no data files"):
+        labelled_source(str(tmp_path / "*.txt"))  # plain text has no labels
+
+
+def test_file_of_an_unknown_format(tmp_path):
+    make(tmp_path, "reviews.xlsx")
+    with pytest.raises(UserError, match=r"reviews\.xlsx is in no format .* \.csv, \.tsv, \.jsonl, \.parquet"):
+        labelled_source(str(tmp_path / "reviews.xlsx"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_that_may_not_be_read(tmp_path):
+    make(tmp_path, "a.csv")
+    (tmp_path / "a.csv").chmod(0)
+    with pytest.raises(UserError, match=r"a\.csv cannot be read \(Permission denied\)"):
+        labelled_source(str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-of-this-name/reviews.csv", "a\0b"])
+def test_names_that_no_file_can_have(tmp_path, path):
+    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
+        with pytest.raises(UserError, match=r"neither a file|File name too long"):
+            find(path)

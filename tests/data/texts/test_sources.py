@@ -1,0 +1,237 @@
+import gzip
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lightning_nlp.data.texts.demo import demo_reviews
+from lightning_nlp.data.texts.sources import labelled_source, text_source
+from lightning_nlp.errors import UserError
+from tests.data.texts.test_readers import PAIRS, write_table
+
+
+def rows(source, split="train"):
+    return [(row.text, row.label) for row in source.splits[split]()]
+
+
+def make(folder, *names, pairs=None):
+    """Files whose only text is the file's own name, so that a test sees which were read."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.name.removesuffix(".gz").endswith((".csv", ".tsv", ".jsonl", ".parquet")):
+            write_table(path, pairs or [(name, "a")])
+        else:
+            path.write_text(name + "\n")
+
+
+def texts(source):
+    return {split: [row.text for row in read()] for split, read in source.splits.items()}
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "test.tsv", "r.jsonl.gz", "r.parquet"])
+def test_single_file_is_train(tmp_path, name):
+    make(tmp_path, name, pairs=PAIRS)
+    source = labelled_source(str(tmp_path / name))
+    assert list(source.splits) == ["train"]
+    assert rows(source) == PAIRS
+    assert rows(source) == PAIRS  # a split can be read again
+    assert source.description == name
+    assert source.label_names is None
+    assert source.labelled
+
+
+def test_columns_are_handed_on(tmp_path):
+    (tmp_path / "a.csv").write_text("review,stars\ngood,5\n")
+    assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", 5)]
+    assert rows(text_source(str(tmp_path / "a.csv"), text_column="stars", cache_dir=tmp_path)) == [("5", None)]
+
+
+def groups(source, split="train"):
+    return [row.group for row in source.splits[split]()]
+
+
+def test_groups_come_from_a_column(tmp_path):
+    (tmp_path / "a.csv").write_text("text,who,label\na, eva ,1\nb,,2\nc,7,1\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "who": 7, "label": 1}\n{"text": "b", "who": null, "label": 2}\n')
+    pq.write_table(pa.table({"text": ["a", "b"], "who": [7.0, None], "label": [1, 2]}), tmp_path / "a.parquet")
+    found = {name: labelled_source(str(tmp_path / name), group_column="who") for name in ("a.csv", "a.jsonl")}
+    assert groups(found["a.csv"]) == ["eva", None, "7"]
+    assert groups(found["a.jsonl"]) == ["7", None]
+    assert rows(found["a.csv"]) == [("a", 1), ("b", 2), ("c", 1)]
+    assert groups(text_source(str(tmp_path / "a.parquet"), group_column="who", cache_dir=tmp_path)) == ["7", None]
+    without = labelled_source(str(tmp_path / "a.csv"))
+    assert groups(without) == [None] * 3
+    assert without.fingerprint != found["a.csv"].fingerprint
+
+
+def test_a_group_column_that_cannot_be(tmp_path):
+    (tmp_path / "a.csv").write_text("text,who,label\na,eva,1\n")
+    (tmp_path / "a.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match=r"no column 'author'.*text, who, label: give --data\.group_column"):
+        rows(labelled_source(str(tmp_path / "a.csv"), group_column="author"))
+    with pytest.raises(UserError, match=r"Label and group are both column 'label'.*--data\.group_column"):
+        rows(labelled_source(str(tmp_path / "a.csv"), group_column="label"))
+    for find in (
+        lambda: labelled_source("demo", group_column="who"),
+        lambda: text_source("demo", group_column="who", cache_dir=tmp_path),
+        lambda: labelled_source(str(acl_imdb(tmp_path / "aclImdb")), group_column="who"),
+        lambda: rows(text_source(str(tmp_path / "a.txt"), group_column="who", cache_dir=tmp_path)),
+    ):
+        with pytest.raises(UserError, match=r"no columns, so there is no 'who': leave out --data\.group_column"):
+            find()
+
+
+def acl_imdb(folder):
+    for name in ("train/pos/0_9", "train/pos/10_7", "train/pos/2_10", "train/neg/0_3", "test/pos/0_8", "test/neg/1_1"):
+        make(folder, name + ".txt")
+    make(folder, "train/unsup/0_0.txt", "imdb.vocab", "train/labeledBow.feat")
+    return folder
+
+
+def test_acl_imdb_tree(tmp_path):
+    source = labelled_source(str(acl_imdb(tmp_path / "aclImdb")))
+    assert list(source.splits) == ["train", "test"]
+    assert source.lines() == [
+        "train is read from train/neg, train/pos", "test is read from test/neg, test/pos",
+        "not used: train/unsup (no texts of a class)",
+    ]  # fmt: skip
+    assert source.description == "aclImdb"
+    train = list(source.splits["train"]())
+    assert [row.where for row in train] == [
+        "train/neg/0_3.txt", "train/pos/0_9.txt", "train/pos/2_10.txt", "train/pos/10_7.txt",
+    ]  # fmt: skip
+    assert [(row.text.strip(), row.label) for row in train] == [(r.where, r.where.split("/")[1]) for r in train]
+    assert [label for _, label in rows(source, "test")] == ["neg", "pos"]
+
+
+def test_a_text_of_a_class_that_is_not_utf8(tmp_path):
+    folder = acl_imdb(tmp_path / "aclImdb")
+    (folder / "train/pos/0_9.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match=r"train/pos/0_9\.txt cannot be read"):
+        rows(labelled_source(str(folder)))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
+def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
+    make(tmp_path, f"train.{suffix}", f"dev.{suffix}", f"test-0.{suffix}", f"test-1.{suffix}", f"sub.{suffix}")
+    for name in ("test-0", "test-1"):
+        (tmp_path / f"{name}.{suffix}").unlink()
+        without_labels(tmp_path / f"{name}.{suffix}", ["unseen"])
+    source = labelled_source(str(tmp_path))
+    assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
+    assert source.lines()[2:] == [
+        f"not used: sub.{suffix} (the name tells no split)",
+        f"not used: test-0.{suffix}, test-1.{suffix} (without labels it is left to `predict`)",
+    ]
+    assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]
+    with pytest.raises(UserError, match=r"no column 'target' in .*train.*--data\.label_column"):
+        rows(labelled_source(str(tmp_path), label_column="target"))
+
+
+def without_labels(path, texts):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({"text": texts}), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(f'{{"text": "{text}"}}\n' for text in texts))
+    else:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "wt") as file:
+            file.write("\n".join(["text", *texts, ""]))
+
+
+def test_a_test_whose_labels_are_empty_is_left_out_and_a_broken_one_is_not(tmp_path):
+    make(tmp_path, "train.csv")
+    (tmp_path / "test.csv").write_text("text,label\na,\nb,\n")
+    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
+    (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
+    assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
+    (tmp_path / "test.csv").write_text('text,label\n"a,\n')
+    with pytest.raises(UserError, match=r"test\.csv"):
+        texts(labelled_source(str(tmp_path)))
+
+
+def test_fingerprint_changes_with_contents_and_columns_only(tmp_path):
+    make(tmp_path / "one", "train.csv", "test.csv", pairs=PAIRS)
+    make(tmp_path / "two", "train.csv", "test.csv", pairs=PAIRS)
+    base = labelled_source(str(tmp_path / "one")).fingerprint
+    assert re.fullmatch("[0-9a-f]{64}", base)
+    assert labelled_source(str(tmp_path / "two")).fingerprint == base
+    make(tmp_path / "two", "unsupervised.csv")
+    assert labelled_source(str(tmp_path / "two")).fingerprint == base
+    others = [
+        labelled_source(str(tmp_path / "one"), text_column="id").fingerprint,
+        labelled_source(str(tmp_path / "one"), label_column="id").fingerprint,
+        labelled_source(str(tmp_path / "one"), drop_incomplete=True).fingerprint,
+        labelled_source(str(tmp_path / "one/train.csv")).fingerprint,
+    ]
+    make(tmp_path / "two", "test.csv", pairs=PAIRS[:2])
+    others.append(labelled_source(str(tmp_path / "two")).fingerprint)
+    (tmp_path / "two/test.csv").rename(tmp_path / "two/dev.csv")
+    others.append(labelled_source(str(tmp_path / "two")).fingerprint)
+    assert len({base, *others}) == 7
+
+
+def test_fingerprint_of_the_tree(tmp_path):
+    before = labelled_source(str(acl_imdb(tmp_path / "aclImdb"))).fingerprint
+    (tmp_path / "aclImdb/train/neg/0_3.txt").rename(tmp_path / "aclImdb/train/pos/0_3.txt")
+    make(tmp_path / "aclImdb", "train/neg/0_9.txt")
+    assert labelled_source(str(tmp_path / "aclImdb")).fingerprint != before
+
+
+def test_text_files_and_globs(tmp_path):
+    make(tmp_path, "a.txt", "b.txt", "c.md", "d.jsonl", "frazoj")
+    find = lambda name: text_source(str(tmp_path / name), cache_dir=tmp_path)  # noqa: E731
+    assert texts(find("frazoj")) == {"train": ["frazoj"]}  # any file can be plain text
+    assert texts(find("*.txt")) == {"train": ["a.txt", "b.txt"]}
+    assert texts(find("*.md")) == {"train": ["c.md"]}
+    assert texts(find("")) == {"train": ["a.txt", "b.txt", "d.jsonl"]}
+    assert rows(find("a.txt")) == [("a.txt", None)]
+    assert find("*.txt").label_names is None
+    assert not find("*.txt").labelled
+    assert find("*.txt").description == "a.txt (+1 files)"
+
+
+def test_text_folder_with_splits(tmp_path):
+    make(tmp_path, "train.txt", "valid.txt", "other.txt")
+    source = text_source(str(tmp_path), cache_dir=tmp_path)
+    assert texts(source) == {"train": ["train.txt"], "validation": ["valid.txt"]}
+
+
+def test_unpacked_leipzig_archive(tmp_path):
+    make(tmp_path, "epo_x-words.txt", "epo_x-sources.txt")
+    (tmp_path / "epo_x-sentences.txt").write_text("1\tUnua.\n2\tDua.\n")
+    assert texts(text_source(str(tmp_path), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
+
+
+def test_several_leipzig_files_are_told_apart_one_by_one(tmp_path):
+    (tmp_path / "a.txt").write_text("1\tUnua.\n")
+    (tmp_path / "b.txt").write_text("Dua.\n")
+    assert texts(text_source(str(tmp_path / "*.txt"), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
+
+
+def test_demo_reviews():
+    source = labelled_source("demo")
+    assert list(source.splits) == ["train", "test"]
+    assert rows(source) == list(demo_reviews(10_000, 0))
+    assert rows(source, "test") == list(demo_reviews(2_000, 1))
+    assert source.fingerprint == labelled_source("demo").fingerprint
+
+
+def test_demo_sentences(tmp_path):
+    source = text_source("demo", cache_dir=tmp_path)
+    assert list(source.splits) == ["train"]
+    sentences = rows(source)
+    assert len(sentences) == 20_000
+    assert all(text and label is None for text, label in sentences)
+    assert source.fingerprint not in ("", labelled_source("demo").fingerprint)
+
+
+@pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
+def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, tmp_path):
+    for split, labels in (("train", ["a", "b"]), ("test", [word, word])):
+        rows = "".join(f"{split} {number},{label}\n" for number, label in enumerate(labels))
+        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    source = labelled_source(str(tmp_path), missing_labels=missing)
+    assert [*source.splits] == ["train"]
+    assert "not used: test.csv (without labels it is left to `predict`)" in source.lines()

@@ -1,0 +1,421 @@
+import csv
+import random
+
+import numpy as np
+import pytest
+
+from lightning_nlp.data.texts.normalize import clean_text, text_digest
+from lightning_nlp.data.texts.sources import Row, Source, labelled_source, text_source
+from lightning_nlp.data.texts.splits import build_splits, draw
+from lightning_nlp.errors import UserError
+
+
+def make_source(label_names=None, drop_incomplete=False, **splits):
+    """A source of texts, (text, label) pairs or (text, label, group) triples."""
+
+    def reader(name, items):
+        triples = [(*(item if isinstance(item, tuple) else (item,)), None, None)[:3] for item in items]
+        return lambda: iter([Row(t, y, f"{name}.csv, line {i}", g) for i, (t, y, g) in enumerate(triples, start=2)])
+
+    readers = {name: reader(name, items) for name, items in splits.items()}
+    labelled = any(row.label is not None for row in readers["train"]())
+    return Source("made", "0", readers, labelled, label_names, drop_incomplete=drop_incomplete)
+
+
+def reviews(n, start=0, labels=("neg", "pos")):
+    return [(f"review {i}", labels[i % len(labels)]) for i in range(start, start + n)]
+
+
+def contents(splits, names=None):
+    rows = {split: list(data) for split, data in splits.items()}
+    return {
+        split: [(row["text"], names[row["label"]]) if names else row["text"] for row in part]
+        for split, part in rows.items()
+    }
+
+
+def test_given_splits_stay(tmp_path):
+    source = make_source(train=reviews(20), validation=reviews(6, 100), test=reviews(8, 200))
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "work")
+    assert list(splits) == ["train", "validation", "test"]
+    assert names == ["neg", "pos"]
+    assert contents(splits, names) == {
+        "train": reviews(20), "validation": reviews(6, 100), "test": reviews(8, 200)
+    }  # fmt: skip
+    assert splits["train"].features["text"].dtype == "string"
+    assert splits["train"].features["label"].dtype == "int64"
+    for split, data in splits.items():
+        assert data.cache_files == [{"filename": str(tmp_path / "work" / f"{split}.arrow")}]  # memory-mapped
+    assert (counts.train.read, counts.validation.kept, counts.test.kept) == (20, 6, 8)
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(f"{split}.arrow" for split in splits)
+
+
+def test_missing_splits_are_held_out_of_train(tmp_path):
+    source = make_source(train=reviews(3000))
+    splits, names, counts = build_splits(source, work_dir=tmp_path, test_fraction=0.2, val_fraction=0.1)
+    rows = contents(splits, names)
+    assert sorted(row for part in rows.values() for row in part) == sorted(reviews(3000))
+    # about so many: 600, and a tenth of the rest; five standard deviations are 110 and 75
+    assert len(rows["test"]) == pytest.approx(600, abs=110)
+    assert len(rows["validation"]) == pytest.approx(240, abs=75)
+    assert (counts.test.read, counts.test.kept, counts.train.kept) == (0, len(rows["test"]), len(rows["train"]))
+    assert counts.lines()[2] == f"test: held out from train; {len(rows['test'])} used"
+    order = [int(text.split()[1]) for text, _ in rows["train"]]
+    assert order == sorted(order)
+
+
+def parts(tmp_path, items, **settings):
+    """The part of each text."""
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    splits, _, _ = build_splits(make_source(train=items), work_dir=folder, **settings)
+    found = [(row["text"], split) for split, data in splits.items() for row in data]
+    assert len(dict(found)) == len(set(found)), "copies fall together"
+    return dict(found)
+
+
+def test_rows_that_come_go_or_change_places_move_no_other_text(tmp_path):
+    rng = random.Random(0)
+    rows = reviews(400)
+    before = parts(tmp_path, rows)
+    assert set(before.values()) == {"train", "validation", "test"}
+    for size in (40, 41, 200, 399):
+        fewer = rng.sample(rows, size)
+        assert parts(tmp_path, fewer) == {text: before[text] for text, _ in fewer}
+    more = [*rows, *reviews(300, 1000, ("neg", "new"))]
+    rng.shuffle(more)
+    assert before.items() < parts(tmp_path, more).items()
+
+
+@pytest.mark.parametrize("settings", [{"deduplicate": False}, {"clean": False}, {"deduplicate": False, "clean": False}])
+def test_a_text_stays_in_its_part_whatever_cleaning_does(tmp_path, settings):
+    rows = [(form.format(i), "ab"[i % 2]) for i in range(100) for form in ("Film {}<br />bona", " Film {}\n\tbona ")]
+    usual = {clean_text(text): part for text, part in parts(tmp_path, rows).items()}
+    assert set(usual.values()) == {"train", "validation", "test"}
+    other = parts(tmp_path, rows, **settings)
+    assert {clean_text(text): part for text, part in other.items()} == usual
+    assert all(part == usual[clean_text(text)] for text, part in other.items())
+
+
+def test_the_draws_are_those_of_all_versions_to_come():
+    """Of another cleaning or another hash, earlier runs would be tested on what they were trained on."""
+    odd = ["", "A  film<br/>of e\u0301 \x00and \u200b ...", "\u0301" * 40, "ĝis!"]
+    digests = b"".join(text_digest(clean_text(text)) for text in odd)
+    assert (draw(digests, 42) >> np.uint64(48)).tolist() == [
+        [59898, 19776, 41283],
+        [43499, 41697, 25881],
+        [18255, 44273, 27442],
+        [42451, 35367, 34832],
+    ]
+    assert (draw(digests, 43) != draw(digests, 42)).all()
+
+
+def test_draws_are_uniform_and_those_of_the_splits_independent():
+    digests = b"".join(text_digest(str(i)) for i in range(20_000))
+    drawn = draw(digests, 7) / 2**64
+    for column in drawn.T:
+        assert np.histogram(column, bins=10, range=(0, 1))[0] == pytest.approx(2000, abs=250)
+    assert np.corrcoef(drawn.T) == pytest.approx(np.eye(3), abs=0.04)
+
+
+def test_another_split_seed_draws_others(tmp_path):
+    one, again, two = (parts(tmp_path, reviews(200), split_seed=seed, max_train_samples=50) for seed in (0, 0, 1))
+    assert one == again
+    for split in ("train", "validation", "test"):
+        texts = [{text for text, part in found.items() if part == split} for found in (one, two)]
+        assert texts[0] != texts[1]
+
+
+def test_only_the_missing_split_is_held_out(tmp_path):
+    source = make_source(train=reviews(100), test=reviews(10, 500))
+    splits, _, _ = build_splits(source, work_dir=tmp_path)
+    rows = contents(splits)
+    assert sorted(rows["train"] + rows["validation"]) == sorted(text for text, _ in reviews(100))
+    assert rows["test"] == [text for text, _ in reviews(10, 500)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_that_chance_leaves_empty_takes_the_text_with_the_smallest_hash(tmp_path, seed):
+    """Rows that are added then take nothing out of train."""
+    trained, count = set(), 0
+    for size in range(3, 60):
+        found = parts(tmp_path, [f"frazo {i}" for i in range(size)], split_seed=seed, test_fraction=0.02)
+        held_out = [text for text, part in found.items() if part != "train"]
+        assert {found[text] for text in held_out} == {"validation", "test"}
+        assert not trained & set(held_out)
+        trained |= set(found) - set(held_out)
+        count += sum(part == "test" for part in found.values()) == 1
+    assert count > 10, "in most of these there was one test text"
+
+
+def triples(number, authors):
+    return [(f"review {i}", "neg" if i % 3 else "pos", f"author {i % authors}") for i in range(number)]
+
+
+def test_texts_of_one_group_are_held_out_together(tmp_path):
+    rows = [*triples(300, 40), *[(f"letter {i}", "neg", None) for i in range(100)]]
+    found = parts(tmp_path, rows)
+    authors = {}
+    for text, _, author in rows:
+        if author is not None:
+            authors.setdefault(author, set()).add(found[text])
+    assert all(len(part) == 1 for part in authors.values())
+    assert set.union(*authors.values()) == {"train", "validation", "test"}
+    assert len({found[text] for text, _, author in rows if author is None}) == 3, "each of these is its own group"
+    shuffled = random.Random(1).sample(rows, len(rows))
+    assert parts(tmp_path, shuffled[:250]).items() <= found.items()
+
+
+def test_of_copies_in_several_groups_one_counts_whatever_their_order(tmp_path):
+    rows = [*triples(300, 40), *[(text, label, f"again {author}") for text, label, author in triples(300, 40)]]
+    found = parts(tmp_path, rows)
+    assert parts(tmp_path, rows[::-1]) == found
+    assert parts(tmp_path, rows, deduplicate=False) == found
+
+
+def test_groups_in_a_split_of_the_data_are_dropped_from_the_others(tmp_path):
+    source = make_source(
+        test=[("t1", "a", "eva"), ("t2", "b", None)],
+        validation=[("v1", "a", "eva"), ("v2", "b", "ada"), ("v3", "a", None)],
+        train=[("x1", "a", "eva"), ("x2", "a", "ada"), ("x3", "b", "ann"), ("x4", "a", None), ("x5", "b", "ann")],
+    )
+    for deduplicate in (True, False):
+        splits, _, counts = build_splits(source, work_dir=tmp_path / str(deduplicate), deduplicate=deduplicate)
+        assert contents(splits) == {"train": ["x3", "x4", "x5"], "validation": ["v2", "v3"], "test": ["t1", "t2"]}
+        assert [counts.train.other_group, counts.validation.other_group] == [2, 1]
+        assert "2 of groups that stand in another split dropped" in counts.lines()[0]
+
+
+def test_one_group_cannot_be_shared(tmp_path):
+    with pytest.raises(
+        UserError, match=r"train has 30 rows of 2 different texts or groups, too few to share.*--data\.val_fraction"
+    ):
+        build_splits(make_source(train=triples(30, 2)), work_dir=tmp_path)
+
+
+def test_what_stands_in_two_splits(tmp_path):
+    source = make_source(
+        test=[("t1", "a"), ("t2", "b"), ("t1", "a"), ("  T ", "b")],
+        validation=[("v1", "a"), ("t2", "b"), ("v2", "b"), ("v1", "b")],
+        train=[
+            ("x", "a"),
+            ("x", "b"),
+            ("y<br />z", "b"),
+            ("y\nz", "b"),
+            ("t1 ", "a"),
+            ("v1", "a"),
+            ("t2", "a"),
+            ("w", "a"),
+        ],
+    )
+    splits, names, counts = build_splits(source, work_dir=tmp_path)
+    assert contents(splits, names) == {
+        "train": [("x", "a"), ("y\nz", "b"), ("w", "a")],
+        "validation": [("v1", "a"), ("v2", "b"), ("v1", "b")],
+        "test": [("t1", "a"), ("t2", "b"), ("t1", "a"), ("T", "b")],
+    }
+    train = counts.train
+    assert (train.read, train.in_test, train.in_validation, train.repeats, train.repeats_other_label, train.kept) == (
+        8, 2, 1, 2, 1, 3
+    )  # fmt: skip
+    assert (counts.validation.in_test, counts.validation.repeats, counts.validation.repeats_other_label) == (1, 1, 1)
+    assert (counts.test.repeats, counts.test.repeats_other_label, counts.test.kept) == (1, 0, 4)
+    assert counts.lines() == [
+        "train: 8 rows read, 2 that stand in test dropped, 1 that stand in validation dropped, "
+        "2 repeats (1 with another label) dropped; 3 used",
+        "validation: 4 rows read, 1 that stand in test dropped, 1 repeat (1 with another label) left in; 3 used",
+        "test: 4 rows read, 1 repeat left in; 4 used",
+    ]
+
+
+def test_without_deduplication(tmp_path):
+    pairs = [("x", "a"), ("x", "b"), ("t", "a"), ("y", "a")]
+    source = make_source(train=pairs, validation=[("t", "a")], test=[("t", "a")])
+    splits, names, counts = build_splits(source, work_dir=tmp_path, deduplicate=False)
+    assert contents(splits, names) == {"train": pairs, "validation": [("t", "a")], "test": [("t", "a")]}
+    train = counts.train
+    assert (train.in_test, train.in_validation, train.repeats, counts.validation.in_test) == (1, 0, 1, 1)
+    assert "left in" in counts.lines()[0]
+    assert "dropped" not in "".join(counts.lines())
+
+
+def test_without_cleaning(tmp_path):
+    source = make_source(
+        train=[("a<br /> b\x00", "1"), ("a\nb", "2"), ("cut \ud83d", "2")],
+        validation=reviews(2, labels="12"),
+        test=[(" t", "1")],
+    )
+    splits, _, counts = build_splits(source, work_dir=tmp_path, clean=False)
+    # The second row repeats the first one but for markup. UTF-8 cannot hold half a surrogate pair.
+    assert contents(splits)["train"] == ["a<br /> b\x00", "cut ?"]
+    assert contents(splits)["test"] == [" t"]
+    assert counts.train.repeats == 1
+
+
+def test_texts_without_labels(tmp_path):
+    source = make_source(train=[f"frazo {i}" for i in range(100)] + ["frazo 1", "", " \x00<br />"])
+    splits, names, counts = build_splits(source, work_dir=tmp_path)
+    assert names is None
+    assert splits["train"].column_names == ["text", "hash"]
+    assert sum(map(len, splits.values())) == 100
+    assert (counts.train.repeats, counts.train.empty, counts.train.incomplete) == (1, 2, 0)
+    assert "1 repeat dropped" in counts.lines()[0]
+
+
+def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):
+    rows = {"train": reviews(400), "validation": reviews(40, 1000), "test": reviews(40, 2000)}
+    source, digests = make_source(**rows), {}
+    for column, split in enumerate(rows):
+        drawn = draw(b"".join(text_digest(text) for text, _ in rows[split]), 3)[:, column]
+        digests[split] = [rows[split][i][0] for i in np.argsort(drawn)]
+    splits, _, counts = build_splits(
+        source, work_dir=tmp_path / "a", split_seed=3, max_train_samples=100, max_val_samples=10, max_test_samples=1000
+    )
+    found = contents(splits)
+    assert sorted(found["train"]) == sorted(digests["train"][:100])
+    assert sorted(found["validation"]) == sorted(digests["validation"][:10])
+    assert found["test"] == [text for text, _ in rows["test"]]
+    assert found["train"] == sorted(found["train"], key=lambda text: int(text.split()[1]))
+    assert (counts.train.kept, counts.validation.kept, counts.test.kept) == (100, 10, 40)
+    more, _, _ = build_splits(source, work_dir=tmp_path / "b", split_seed=3, max_train_samples=200)
+    assert set(found["train"]) < set(contents(more)["train"])
+
+
+@pytest.mark.parametrize(("labels", "expected"), [
+    ([10, 9, 2], ["2", "9", "10"]),
+    (["10", "9", "2"], ["2", "9", "10"]),
+    ([1, -1, -2], ["-2", "-1", "1"]),
+    (["pos", "Neg", "neutral"], ["Neg", "neutral", "pos"]),
+    (["10", "9", "x"], ["10", "9", "x"]),
+])  # fmt: skip
+def test_order_of_labels(tmp_path, labels, expected):
+    splits, names, _ = build_splits(make_source(train=reviews(60, labels=labels)), work_dir=tmp_path)
+    assert names == expected
+    assert set(contents(splits, names)["train"]) < {(text, str(label)) for text, label in reviews(60, labels=labels)}
+
+
+@pytest.mark.parametrize("labels", [(0, 1), ("pos", "neg")])
+def test_names_of_the_source_win(tmp_path, labels):
+    source = make_source(("pos", "neg", "unused"), train=reviews(60, labels=labels))
+    splits, names, _ = build_splits(source, work_dir=tmp_path)
+    assert names == ["pos", "neg", "unused"]
+    assert all(row["label"] == int(row["text"].split()[1]) % 2 for row in splits["train"])
+
+
+def test_label_unknown_to_the_source(tmp_path):
+    with pytest.raises(UserError, match=r"'2' is none of a, b: train\.csv, line 4.*--data\.label_column"):
+        build_splits(make_source(("a", "b"), train=[("x", 0), ("y", 1), ("z", 2)]), work_dir=tmp_path)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_label_that_train_lacks(tmp_path, split):
+    source = make_source(train=reviews(20), **{split: [*reviews(4, 100), ("x", "mixed"), ("y", "mixed")]})
+    with pytest.raises(UserError, match=rf"'mixed' stands in {split} \(first in {split}\.csv, line 6\) .*neg, pos"):
+        build_splits(source, work_dir=tmp_path)
+
+
+def test_one_class_only(tmp_path):
+    with pytest.raises(UserError, match=r"one label only, 'a' \(first in train\.csv, line 2\).*--data\.label_column"):
+        build_splits(make_source(train=reviews(20, labels="a")), work_dir=tmp_path)
+    source = make_source(train=[("x", "a"), ("y", "b"), ("z", "a")])
+    with pytest.raises(UserError, match="one label only after validation and test were held out of its 3 rows"):
+        build_splits(source, work_dir=tmp_path)
+    with pytest.raises(
+        UserError, match=r"one label only after samples were taken of its 20.*--data\.max_train_samples"
+    ):
+        build_splits(make_source(train=reviews(20)), work_dir=tmp_path, max_train_samples=1)
+
+
+@pytest.mark.parametrize("name", ["val_fraction", "test_fraction"])
+@pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, float("nan")])
+def test_fractions_out_of_range(tmp_path, name, value):
+    with pytest.raises(UserError, match=rf"--data\.{name} .*between 0 and 1, not {value}"):
+        build_splits(make_source(train=reviews(20)), work_dir=tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["max_train_samples", "max_val_samples", "max_test_samples"])
+def test_no_samples(tmp_path, name):
+    with pytest.raises(UserError, match=rf"--data\.{name} is 0, and must be at least 1"):
+        build_splits(make_source(train=["a", "b", "c"]), work_dir=tmp_path, **{name: 0})
+
+
+@pytest.mark.parametrize(("n", "left"), [(1, "1 row"), (2, "2 rows")])
+def test_too_few_rows(tmp_path, n, left):
+    texts = [f"frazo {i}" for i in range(n)] + ["frazo 0"] * 5
+    with pytest.raises(UserError, match=rf"train has {left}, too few.*--data\.path"):
+        build_splits(make_source(train=texts), work_dir=tmp_path)
+    splits, _, _ = build_splits(make_source(train=["a", "b", "c"]), work_dir=tmp_path)
+    assert [len(data) for data in splits.values()] == [1, 1, 1]
+
+
+def test_split_that_is_left_empty(tmp_path):
+    source = make_source(train=reviews(20), validation=reviews(2, 100), test=reviews(4, 100))
+    with pytest.raises(UserError, match="No row is left for validation after cleaning: all are empty"):
+        build_splits(source, work_dir=tmp_path)
+
+
+INCOMPLETE = [
+    ("a", "1"),
+    ("", "1"),
+    ("b", None),
+    ("c", "2"),
+    ("  ", "2"),
+    ("d", "2"),
+    ("e", "1"),
+    ("f", "2"),
+    ("g", "1"),
+]
+
+
+def test_incomplete_rows_are_listed_over_all_splits(tmp_path):
+    source = make_source(train=INCOMPLETE, test=[("t", None), ("u", "1")])
+    listed = r"^4 rows without text or label: test\.csv, line 2; train\.csv, lines 3, 4, 6; fill .*"
+    with pytest.raises(UserError, match=listed + r"--data\.drop_incomplete true"):
+        build_splits(source, work_dir=tmp_path)
+
+
+def test_many_incomplete_rows_are_cut_short(tmp_path):
+    source = make_source(train=[*reviews(4), *[("", "a")] * 1500])
+    with pytest.raises(UserError, match=r"1,500 rows .*lines 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 \(first 10\); fill"):
+        build_splits(source, work_dir=tmp_path)
+
+
+def test_incomplete_rows_are_dropped_on_request(tmp_path):
+    source = make_source(drop_incomplete=True, train=INCOMPLETE, test=[("t", None), ("u", "1")])
+    splits, names, counts = build_splits(source, work_dir=tmp_path)
+    rows = contents(splits, names)
+    complete = [("a", "1"), ("c", "2"), ("d", "2"), ("e", "1"), ("f", "2"), ("g", "1")]
+    assert sorted(rows["train"] + rows["validation"]) == complete
+    assert rows["test"] == [("u", "1")]
+    assert (counts.train.incomplete, counts.test.incomplete) == (3, 1)
+    assert "3 without text or label dropped" in counts.lines()[0]
+
+
+def test_labelled_rows_that_cleaning_empties(tmp_path):
+    pairs = [*reviews(20), ("<br />", "pos")]
+    splits, _, counts = build_splits(make_source(train=pairs, test=pairs[-3:]), work_dir=tmp_path)
+    assert (counts.train.empty, counts.test.empty) == (1, 1)
+    assert contents(splits)["test"] == ["review 18", "review 19", ""]  # a benchmark keeps its rows
+    assert "" not in contents(splits)["train"] + contents(splits)["validation"]
+
+
+def test_error_of_a_reader_comes_through(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\na,1\nb,2\nc\n")
+    with pytest.raises(UserError, match=r"1 fields where the header has 2: .*a\.csv, line 4"):
+        build_splits(labelled_source(str(tmp_path / "a.csv")), work_dir=tmp_path / "work")
+
+
+def test_from_files_to_splits(tmp_path):
+    with (tmp_path / "train.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *[(f"film {i}<br />bona", i % 2) for i in range(50)], ("", "1")])
+    with pytest.raises(UserError, match=r"1 row without text or label: train\.csv, line 52; fill"):
+        build_splits(labelled_source(str(tmp_path / "train.csv")), work_dir=tmp_path / "one")
+    source = labelled_source(str(tmp_path / "train.csv"), drop_incomplete=True)
+    splits, names, _ = build_splits(source, work_dir=tmp_path / "two")
+    assert names == ["0", "1"]
+    rows = [row for part in contents(splits, names).values() for row in part]
+    assert sorted(rows) == sorted((f"film {i}\nbona", str(i % 2)) for i in range(50))
+    source = text_source(str(tmp_path / "train.csv"), cache_dir=tmp_path)
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "three")
+    assert names is None
+    assert sum(map(len, splits.values())) == 50
+    assert counts.train.empty == 1

@@ -1,0 +1,240 @@
+"""An export gives what its checkpoint was chosen by, or `fit` fails and says what it found."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
+from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.proof import LEAST, ROUNDINGS, TEXTS, TOKENS, evidence, predictions, prove
+from tests.conftest import invoke
+
+AUTO_CLASSES = {"cls": AutoModelForSequenceClassification, "mlm": AutoModelForMaskedLM}
+
+
+def shake(module):
+    """Weights as a step or two of training could have made them."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.03 * torch.randn(parameter.shape, generator=generator).to(parameter)
+
+
+class AfterTheValidation(Callback):
+    """Changes the weights between a validation and its checkpoint."""
+
+    def on_validation_end(self, trainer, pl_module):
+        shake(pl_module)
+
+
+class InTheValidation(Callback):
+    """Validates other weights than those that are saved, as averages of weights do."""
+
+    def on_validation_start(self, trainer, pl_module):
+        self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        shake(pl_module)
+
+    def on_validation_end(self, trainer, pl_module):
+        pl_module.load_state_dict(self.kept)
+
+
+class InTheTest(Callback):
+    """Tests other weights than those that are exported."""
+
+    def on_test_start(self, trainer, pl_module):
+        self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        shake(pl_module)
+
+    def on_test_end(self, trainer, pl_module):
+        pl_module.load_state_dict(self.kept)
+
+
+class OverTheBest(Callback):
+    """Writes the last weights, which are bad, over the best ones, as other checkpoint callbacks may."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch:
+            with torch.no_grad():
+                for parameter in pl_module.parameters():
+                    parameter.normal_(std=10)
+
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(trainer.checkpoint_callback.best_model_path, weights_only=False)
+
+
+class AnotherFile(Callback):
+    """Puts weights of elsewhere, which say that they are of the same step, in the best checkpoint's place."""
+
+    def on_train_end(self, trainer, pl_module):
+        path = Path(trainer.checkpoint_callback.best_model_path)
+        content = torch.load(path, weights_only=True)
+        shake_state(content["state_dict"])
+        torch.save(content, path)
+
+
+def shake_state(state):
+    generator = torch.Generator().manual_seed(0)
+    for value in state.values():
+        value += 0.03 * torch.randn(value.shape, generator=generator)
+
+
+def failed(arguments, callback, root):
+    """The one sentence of a training with a hostile callback."""
+    outcome = invoke(
+        "fit", *arguments, "--runs_dir", root, "--trainer.callbacks", f"tests.evaluation.test_proof.{callback}"
+    )
+    assert outcome.code == 2, outcome.err
+    assert not list(root.glob("*/*/export*"))
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert f"train without {callback}" in line
+    return line
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_weights_that_change_after_their_validation(task, precision, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.precision", precision]
+    line = failed(arguments, "AfterTheValidation", tmp_path)
+    assert "texts of the validation after step" in line
+    assert ("other labels" in line) is (task == "cls")
+
+
+@pytest.mark.parametrize(
+    ("callback", "where"),
+    [
+        ("InTheValidation", "of the validation"),
+        ("InTheTest", "of the test"),
+        ("AnotherFile", "of the validation"),
+    ],
+)
+def test_other_weights_than_those_exported(callback, where, tiny_cls, tmp_path):
+    assert where in failed(tiny_cls, callback, tmp_path)
+
+
+def test_another_steps_checkpoint(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    line = failed(arguments, "OverTheBest", tmp_path)
+    assert "of step 14, and not of the best validation after step 7" in line
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_rounding_is_far_from_the_bound_and_other_weights_are_far_beyond(task, precision, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.precision", precision]
+    run = invoke("fit", *arguments, "--runs_dir", tmp_path).run
+    network = AUTO_CLASSES[task].from_pretrained(run / "export").eval()
+    (path,) = (run / "evaluation").glob("val-*.safetensors")
+    kept = {name.removeprefix("proof/"): value for name, value in load_file(path).items() if name.startswith("proof/")}
+    mixed = network.dtype == torch.float32
+    rounded = predictions(network, kept, autocast=mixed)
+    rounding = (rounded - predictions(network.float(), kept)).abs().mean()
+    bound = ROUNDINGS * rounding + LEAST
+    measured = kept["log_probabilities"]
+    assert (measured - predictions(network, kept)).abs().mean() < bound / 2
+    shake(network)
+    assert (measured - predictions(network, kept)).abs().mean() > 5 * bound
+
+
+def test_weights_that_are_no_numbers_are_a_difference(cls_run):
+    network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
+    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    prove(network, cls_run / "evaluation", step, chosen=True)
+    network.classifier.bias.data.fill_(float("nan"))
+    with pytest.raises(UserError, match="other labels, probabilities nan apart"):
+        prove(network, cls_run / "evaluation", step, chosen=True)
+
+
+def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
+    """The best stays that of the validation before."""
+    invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
+    more = ["--ckpt_path", "last", "--trainer.limit_val_batches", "0"]
+    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *more).run
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
+    assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
+
+
+def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
+    network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
+    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    name = f"val-{step:08d}.safetensors"
+    kept = load_file(cls_run / "evaluation" / name)
+    save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
+    shake(network)
+    prove(network, tmp_path, step, chosen=True)
+    with pytest.raises(UserError, match="train anew with the --checkpoint settings"):
+        prove(network, cls_run / "evaluation", step, chosen=True)
+
+
+@pytest.mark.parametrize("better", ["last", "first"])
+def test_the_best_value_told_is_that_of_the_best_checkpoint(better, tiny_cls, tmp_path):
+    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    rate = {"last": "0.01", "first": "9"}[better]
+    outcome = invoke("fit", *tiny_cls, *choice, "--model.lr", rate, "--runs_dir", tmp_path)
+    told = outcome.out.split("best val/loss")[1].split("│")[1].strip()
+    measured = invoke("validate", "--run", outcome.run).out.split("val/loss")[1].split("│")[1].strip()
+    assert told == measured
+
+
+# --- what is kept of an evaluation
+
+SPECIAL = {"special_ids": torch.tensor([0, 1, 2]), "word_ids": torch.arange(3, 50), "mask_token_id": 2}
+
+
+def texts(number, length):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(3, 50, (length + i % 5,), generator=generator).numpy() for i in range(number)]
+
+
+def classified(sequences, packed):
+    """A batch, and logits that tell of each text by its first tokens."""
+    examples = {"input_ids": sequences, "label": [0] * len(sequences), "index": range(len(sequences))}
+    batch = collate_classification(examples, 0, pad_token_id=0, max_length=600, packed=packed)
+    first = [sequences[row][:3] for row in batch["rows"]]
+    return batch, {"logits": torch.tensor([list(tokens) for tokens in first]).float(), "labels": batch["labels"]}
+
+
+def guessed(sequences, packed):
+    """A batch, and losses that tell of each masked token."""
+    examples = {"input_ids": sequences, "index": list(range(len(sequences)))}
+    batch = collate_mlm(examples, 0, pad_token_id=0, max_length=600, seed=1, packed=packed, **SPECIAL)
+    targets = batch["labels"].flatten()[batch["masked"]]
+    return batch, {"targets": targets, "loss": targets.float() / 100}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_each_text_has_its_own_prediction(packed):
+    sequences = texts(9, 6)
+    found = evidence([classified(sequences[:5], packed), classified(sequences[5:], packed)])
+    ids = found["input_ids"].split(found["lengths"].tolist())
+    assert sorted(map(tuple, map(torch.Tensor.tolist, ids))) == sorted(map(tuple, (list(s) for s in sequences)))
+    for tokens, log_probabilities in zip(ids, found["log_probabilities"], strict=True):
+        assert log_probabilities.equal(tokens[:3].float().log_softmax(-1))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_each_masked_token_has_its_own_prediction(packed):
+    sequences = texts(9, 30)
+    found = evidence([guessed(sequences[:5], packed), guessed(sequences[5:], packed)])
+    masked = found["targets"] >= 0
+    assert masked.sum() > 20
+    assert found["log_probabilities"].equal(-found["targets"][masked].float() / 100)
+    assert len(found["targets"]) == len(found["input_ids"]) == sum(map(len, sequences))
+    shown = ~masked & (found["input_ids"] != 2)
+    assert shown.sum() > 100
+
+
+@pytest.mark.parametrize(("number", "length"), [(700, 4), (90, 500)])
+def test_a_part_of_many_texts_is_spread_over_them(number, length):
+    sequences = texts(number, length)
+    found = evidence([classified(sequences[i : i + 30], True) for i in range(0, number, 30)])
+    count = len(found["lengths"])
+    assert min(TEXTS, number) / 3 <= count <= TEXTS
+    assert len(found["input_ids"]) < TOKENS * 1.05
+    ids = {tuple(part.tolist()) for part in found["input_ids"].split(found["lengths"].tolist())}
+    for third in range(3):
+        part = {tuple(s.tolist()) for s in sequences[third * number // 3 : (third + 1) * number // 3]}
+        assert len(ids & part) == pytest.approx(count / 3, rel=0.25)

@@ -1,0 +1,357 @@
+import json
+import re
+from copy import deepcopy
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    DistilBertConfig,
+)
+
+from lightning_nlp import __version__
+from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.tokens.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+from lightning_nlp.export.folder import export_run
+from lightning_nlp.models.encoder import from_config
+from tests.conftest import full_disk
+from tests.data.tokens.test_preparation import WORDS
+
+LABELS = ["bad", "neutral", "very good"]
+FACTS = {
+    "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",
+    "checkpoint": "checkpoints/best.ckpt",
+    "checkpoint_step": 1234,
+    "validation": {"val/loss": 0.25},
+    "test": {"test/loss": 0.375, "test/accuracy": 0.9125},
+    "epochs": 2,
+    "steps": 1234,
+    "since_step": 0,
+    "seconds": 61.4,
+    "tokens_per_s": 12345.6,
+    "mfu": 0.5,
+    "peak_memory_gib": 1.5,
+    "hardware": "CPU, 2 threads",
+    "precision": "32-true",
+    "parts": {},
+    "ema_decay": None,
+}
+TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
+
+
+def prepared(data):
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+@pytest.fixture(scope="module")
+def classification_data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cls")
+    lines = [f"{' '.join(WORDS[i % 9 : i % 9 + 8])} {i},{LABELS[i % 3]}\n" for i in range(60)]
+    (folder / "reviews.csv").write_text("text,label\n" + "".join(lines), encoding="utf-8")
+    return prepared(
+        TextClassificationDataModule(str(folder / "reviews.csv"), max_length=16, cache_dir=str(folder / "cache"))
+    )
+
+
+@pytest.fixture(scope="module")
+def mlm_data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlm")
+    lines = [f"{' '.join(WORDS[i % 9 : i % 9 + 8])} {i}\n" for i in range(100)]
+    (folder / "sentences.txt").write_text("".join(lines), encoding="utf-8")
+    return prepared(
+        MaskedLanguageModelingDataModule(
+            str(folder / "sentences.txt"), max_length=16, val_fraction=0.1, test_fraction=0.1, cache_dir=str(folder)
+        )
+    )
+
+
+def small_network(auto_class, data, **settings):
+    torch.manual_seed(0)
+    sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": data.max_length}
+    config = DistilBertConfig(**sizes, vocab_size=len(data.tokenizer), pad_token_id=data.tokenizer.pad_token_id)
+    network = from_config(auto_class, config, **settings)
+    for parameter in network.parameters():  # no zeros or ones that a fresh network would have too
+        torch.nn.init.normal_(parameter, std=0.5)
+    return network
+
+
+def classifier(data):
+    names = dict(enumerate(data.label_names))
+    return small_network(
+        AutoModelForSequenceClassification,
+        data,
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+        problem_type="single_label_classification",
+    )
+
+
+def export(network, data, run_dir, **facts):
+    return export_run(SimpleNamespace(network=network), data, run_dir, {**FACTS, **facts})
+
+
+def logits(network, tokenizer):
+    encoded = tokenizer(TEXTS, return_tensors="pt", padding=True, truncation=True)
+    with torch.inference_mode():  # a copy lies at the start of its memory, where equal weights give equal bits
+        return deepcopy(network).eval()(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+
+
+def test_a_classifier_opens_as_any_hugging_face_folder(tmp_path, classification_data):
+    network = classifier(classification_data)
+    folder = export(network, classification_data, tmp_path)
+    assert folder == tmp_path / "export"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= {p.name for p in folder.iterdir()}
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert logits(reloaded, tokenizer).equal(logits(network, classification_data.tokenizer))
+    assert reloaded.config.id2label == {0: "bad", 1: "neutral", 2: "very good"}
+    assert reloaded.config.label2id == {"bad": 0, "neutral": 1, "very good": 2}
+    assert reloaded.config.problem_type == "single_label_classification"
+    assert type(reloaded).__name__ == "DistilBertForSequenceClassification"
+
+
+def test_older_versions_and_other_users_can_open_it(tmp_path, classification_data):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config["tokenizer_class"] == "PreTrainedTokenizerFast", "transformers 4 has no TokenizersBackend"
+    assert config["model_input_names"] == ["input_ids", "attention_mask"], "else it hands token types to a DistilBERT"
+    assert not {"backend", "is_local", "local_files_only"} & set(config)
+    (tmp_path / "usual").touch()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {(tmp_path / "usual").stat().st_mode & 0o777}
+
+
+def test_a_masked_language_model_keeps_its_tied_weights(tmp_path, mlm_data):
+    network = small_network(AutoModelForMaskedLM, mlm_data)
+    folder = export(network, mlm_data, tmp_path)
+    reloaded = AutoModelForMaskedLM.from_pretrained(folder)
+    embeddings, head = reloaded.get_input_embeddings().weight, reloaded.get_output_embeddings().weight
+    assert head.data_ptr() == embeddings.data_ptr()
+    assert head.equal(network.get_input_embeddings().weight)
+    written = load_file(folder / "model.safetensors")
+    assert sum(tensor.numel() for tensor in written.values()) == sum(p.numel() for p in network.parameters())
+    assert logits(reloaded, AutoTokenizer.from_pretrained(folder)).equal(logits(network, mlm_data.tokenizer))
+
+
+def test_accents_survive_the_way_through_the_export(tmp_path, classification_data):
+    folder = export(classifier(classification_data), classification_data, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.tokenize("Ŝi Reĝo") == ["ŝi", "reĝo"]
+    assert tokenizer("Ŝi")["input_ids"] == classification_data.tokenizer("Ŝi")["input_ids"]
+    assert tokenizer.model_max_length == 16
+
+
+def test_a_network_of_few_positions_can_be_compared(tmp_path, classification_data):
+    # The text that the two networks are compared on has more tokens than this one has positions.
+    known = {"tokenizer": classification_data.tokenizer, "facts": classification_data.facts}
+    data = SimpleNamespace(**known, max_length=4, reading=classification_data.reading)
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    assert export(small_network(AutoModelForSequenceClassification, data, **names), data, tmp_path).is_dir()
+
+
+def test_another_architecture(tmp_path, classification_data):
+    config = BertConfig(
+        vocab_size=len(classification_data.tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    network = from_config(AutoModelForSequenceClassification, config, id2label=dict(enumerate(LABELS)))
+    folder = export(network, classification_data, tmp_path)
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert type(reloaded).__name__ == "BertForSequenceClassification"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert logits(reloaded, tokenizer).equal(logits(network, classification_data.tokenizer))
+
+
+def test_the_model_card(tmp_path, classification_data):
+    network = classifier(classification_data)
+    card = (export(network, classification_data, tmp_path) / "README.md").read_text(encoding="utf-8")
+    front, body = card.removeprefix("---\n").split("\n---\n", 1)
+    assert "pipeline_tag: text-classification" in front
+    facts = classification_data.facts
+    for part in (
+        "Trained with lightning_nlp on reviews.csv. Labels: bad, neutral, very good.\n\n|",
+        "| val/loss | 0.2500 |\n| test/loss | 0.3750 |\n| test/accuracy | 0.9125 |\n",
+        f"| train | {facts['train']['texts']} | {facts['train']['tokens']} |",
+        f"| test | {facts['test']['texts']} | {facts['test']['tokens']} |",
+        "- train: 60 rows read",
+        "2 epochs, 1234 steps in 61 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
+        "```\npython train.py fit --config configs/cls.yaml --model.lr 3e-5\n```",
+        f"lightning_nlp {__version__}",
+        f"transformers {transformers.__version__}",
+        f"torch {torch.__version__}",
+    ):
+        assert part in body
+    sizes = json.loads(re.search("Sizes: `(.*)`", body)[1])
+    assert sizes["hidden_size"] == 16
+    assert sizes["vocab_size"] == len(classification_data.tokenizer)
+    assert "\n\n\n" not in card
+    assert not re.search(r"\S  |[ \t]\n", card)
+
+
+@pytest.mark.parametrize("how", ["a bit", "lost"])
+def test_an_altered_write_is_no_export(how, tmp_path, classification_data, monkeypatch):
+    network = classifier(classification_data)
+    save = type(network).save_pretrained
+
+    def save_altered(self, folder, **kwargs):
+        weights = {name: value.clone() for name, value in self.state_dict().items()}
+        bias = weights.pop("classifier.bias")
+        bias[0] = torch.nextafter(bias[0], torch.tensor(10.0))
+        save(self, folder, state_dict=weights | ({"classifier.bias": bias} if how == "a bit" else {}), **kwargs)
+
+    monkeypatch.setattr(type(network), "save_pretrained", save_altered)
+    with pytest.raises(RuntimeError, match=r"does not give back the weights classifier\.bias"):
+        export(network, classification_data, tmp_path)
+    assert not (tmp_path / "export").exists()
+
+
+def test_another_tokenizer_is_no_export(tmp_path, classification_data, monkeypatch):
+    network = classifier(classification_data)
+    other = train_wordpiece(["Other words, with other ids."] * 2, vocab_size=60)
+    save = type(other).save_pretrained
+    monkeypatch.setattr(type(other), "save_pretrained", lambda self, folder: save(other, folder))
+    with pytest.raises(RuntimeError, match=r"The tokenizer in the export .* gives other tokens"):
+        export(network, classification_data, tmp_path)
+    assert not (tmp_path / "export").exists()
+
+
+def test_weights_that_lie_anywhere_in_memory_can_be_compared(tmp_path, mlm_data):
+    # CPU kernels round otherwise for weights that are not aligned, as those out of a file are.
+    torch.manual_seed(0)
+    ids = mlm_data.tokenizer.pad_token_id
+    for dim in (32, 64, 128, 256):
+        sizes = {"n_layers": 2, "n_heads": 2, "dim": dim, "hidden_dim": 4 * dim, "max_position_embeddings": 16}
+        config = DistilBertConfig(**sizes, vocab_size=len(mlm_data.tokenizer), pad_token_id=ids)
+        folder = export(from_config(AutoModelForMaskedLM, config), mlm_data, tmp_path / str(dim))
+        again = AutoModelForMaskedLM.from_pretrained(folder)
+        assert export(again, mlm_data, tmp_path / f"{dim} again").is_dir()
+
+
+def test_a_second_export_replaces_the_first(tmp_path, classification_data):
+    first, second = classifier(classification_data), classifier(classification_data)
+    with torch.no_grad():
+        second.classifier.bias += 1
+    export(first, classification_data, tmp_path)
+    (tmp_path / "export" / "stale.txt").write_text("of the first")
+    (tmp_path / "export.unfinished").mkdir()  # left behind by a killed process
+    (tmp_path / "export.unfinished" / "half.txt").write_text("half")
+    folder = export(second, classification_data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert not {"stale.txt", "half.txt"} & {path.name for path in folder.iterdir()}
+    reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert reloaded.classifier.bias.equal(second.classifier.bias)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, classification_data):
+    model = classifier(classification_data)
+
+    def fails():
+        with pytest.raises(UserError, match=r"export cannot be written to .*--ckpt_path last"), full_disk():
+            export(model, classification_data, tmp_path)
+
+    fails()
+    assert list(tmp_path.iterdir()) == []
+    folder = export(model, classification_data, tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for killed_between_its_renames in (False, True):
+        if killed_between_its_renames:
+            folder.rename(tmp_path / "export.replaced")
+            (tmp_path / "export.unfinished").mkdir()
+        fails()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    folder.rename(tmp_path / "export.replaced")
+    export(classifier(classification_data), classification_data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+
+
+def evaluated(run_dir, temperature, step=1234):
+    """What a training leaves of its validations and of its test."""
+    point = {"threshold": 0.4, "precision": 0.9, "recall": 0.8, "f1": 0.85}
+    curve = {"recall": [0.0, 1.0], "precision": [1.0, 0.5], "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}
+    part = {"best_f1": point, "wanted": None, "precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 20}
+    part |= {"pr": curve, "roc": curve, "average_precision": 0.75, "auc": 0.5}
+    figures = {"temperature": temperature, "ece_before": 0.2, "ece_after": 0.1, "loss_before": 0.5, "loss_after": 0.4}
+    record = {
+        "examples": 60,
+        "metrics": {"loss": 0.5, "ece": 0.2},
+        "by_class": [{"label": label, **part} for label in LABELS],
+        "reliability": [{"low": 0.4, "high": 0.6, "examples": 60, "confidence": 0.5, "accuracy": 0.5}],
+        "calibration": figures,
+    }
+    record["reliability_calibrated"] = record["reliability"]
+    (run_dir / "evaluation").mkdir(parents=True)
+    for name in (f"val-{step:08d}", "test"):
+        (run_dir / "evaluation" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_a_calibrated_export_needs_no_more_than_a_pipeline(tmp_path, classification_data):
+    network = classifier(classification_data)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    evaluated(tmp_path, temperature=2.5)
+    folder = export(network, classification_data, tmp_path)
+    pipeline = transformers.pipeline("text-classification", model=str(folder), device="cpu")
+    raw = logits(network, classification_data.tokenizer)
+    for text, expected in zip(TEXTS, (raw / 2.5).softmax(-1), strict=True):
+        found = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert found == pytest.approx(dict(zip(LABELS, expected.tolist(), strict=True)), abs=1e-6)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert (config["calibration"]["temperature"], config["calibration"]["fitted_on"]) == (2.5, "validation")
+    assert list(config["thresholds"]) == LABELS
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "T = 2.5000" in card
+    assert re.findall(r"\]\((\w+\.svg)\)", card) == ["precision_recall.svg", "roc.svg", "reliability.svg"]
+    assert "<style>" in (folder / "roc.svg").read_text(encoding="utf-8")
+    # the module is as it was
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+    assert not hasattr(network.config, "calibration")
+    # and who trains on from the export does not take its thresholds along
+    again = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert again.config.calibration["temperature"] == 2.5
+    folder = export(again, classification_data, tmp_path / "second")
+    assert not {"calibration", "thresholds"} & json.loads((folder / "config.json").read_text()).keys()
+
+
+def test_calibration_can_be_switched_off(tmp_path, classification_data):
+    network = classifier(classification_data)
+    evaluated(tmp_path, temperature=2.5)
+    folder = export_run(
+        SimpleNamespace(network=network), classification_data, tmp_path, deepcopy(FACTS), calibrated=False
+    )
+    written = load_file(folder / "model.safetensors")
+    assert all(written[name].equal(value) for name, value in network.state_dict().items())
+    assert "calibration" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert "switched off (`--calibrate false`)" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_checkpoint_of_elsewhere_is_not_calibrated(tmp_path, classification_data, caplog):
+    # resumed into a new run, and nothing was validated since: the record is of another step
+    evaluated(tmp_path, temperature=2.5, step=7)
+    with caplog.at_level("INFO"):
+        folder = export(classifier(classification_data), classification_data, tmp_path, checkpoint_step=9)
+    assert "not calibrated: the run has no record of its best checkpoint" in caplog.text
+    assert "the run has no record of its best checkpoint" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "named"), [("org/name", True), ("/scratch/mallory/name", False), ("FOLDER", False), (None, False)]
+)
+def test_a_base_model_is_named_if_it_is_the_hubs(tmp_path, classification_data, pretrained, named):
+    pretrained = str(tmp_path) if pretrained == "FOLDER" else pretrained
+    module = SimpleNamespace(network=classifier(classification_data), hparams={"pretrained": pretrained})
+    card = (export_run(module, classification_data, tmp_path, FACTS) / "README.md").read_text(encoding="utf-8")
+    assert ("base_model: org/name" in card) is named
+    assert named or "base_model" not in card

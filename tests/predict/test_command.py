@@ -1,0 +1,463 @@
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+import yaml
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    DistilBertConfig,
+)
+
+from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.tokenizer import train_wordpiece
+from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation.words import driving_words
+from lightning_nlp.models.encoder import from_config
+from lightning_nlp.predict import command as inference
+from lightning_nlp.predict.calibration import layer_digest
+from lightning_nlp.predict.command import predict
+from tests.conftest import invoke
+from tests.data.tokens.test_preparation import WORDS, roberta_like
+
+LABELS = ("bad", "neutral", "very good")
+# Of all lengths, so that the order by length is not the order of the texts.
+TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(i * 7 % 12 + 1)) for i in range(23)]
+MASKED = ["la [MASK] diris", "[MASK] estas bona tago kaj poste ŝi [MASK] hejmen", "bona [MASK]", "ĝi estas [MASK] ."]
+
+
+def wordpiece():
+    return train_wordpiece([" ".join(WORDS)] * 3, vocab_size=200, max_length=16)
+
+
+def byte_level():
+    """A tokenizer of RoBERTa's kind, without a mask token."""
+    tokenizer = roberta_like()
+    tokenizer.mask_token, tokenizer.model_max_length = None, 16
+    return tokenizer
+
+
+def make_run(folder, auto_class, tokenizer, **settings):
+    """A run's directory as `fit` leaves it, with random weights large enough that no two outputs are alike."""
+    torch.manual_seed(3)
+    config = DistilBertConfig(
+        n_layers=2,
+        n_heads=2,
+        dim=16,
+        hidden_dim=32,
+        max_position_embeddings=16,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    names = {}
+    if auto_class is AutoModelForSequenceClassification:
+        names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    network = from_config(auto_class, config, **names)
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    network.eval().save_pretrained(folder / "export")
+    tokenizer.save_pretrained(folder / "export")
+    config_yaml = {"data": {"class_path": "IMDBDataModule", "init_args": {"max_length": 16, **settings}}}
+    (folder / "config.yaml").write_text("# python train.py fit\n" + yaml.safe_dump(config_yaml))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("cls"), AutoModelForSequenceClassification, wordpiece())
+
+
+@pytest.fixture(scope="module")
+def mlm_run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("mlm"), AutoModelForMaskedLM, wordpiece())
+
+
+def write_lines(path, texts):
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return str(path)
+
+
+def read_records(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def predicted(run, tmp_path, texts, **settings):
+    output = tmp_path / "predicted.jsonl"
+    predict(str(run), write_lines(tmp_path / "input.txt", texts), str(output), overwrite=True, **settings)
+    return read_records(output)
+
+
+def left_over(folder):
+    return [path.name for path in folder.iterdir() if "unfinished" in path.name or path.name.startswith("out")]
+
+
+@pytest.mark.parametrize("packing", ["auto", False])
+@pytest.mark.parametrize("tokens_per_batch", [1, 40, 4096])
+def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(tmp_path, tokens_per_batch, packing):
+    classifier_run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), packing=packing)
+    records = predicted(classifier_run, tmp_path, TEXTS, tokens_per_batch=tokens_per_batch)
+    pipeline = transformers.pipeline("text-classification", model=str(classifier_run / "export"), device="cpu")
+    assert [record["index"] for record in records] == list(range(len(TEXTS)))
+    for record, text in zip(records, TEXTS, strict=True):
+        expected = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        assert record["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert list(record["probabilities"]) == list(LABELS)
+        assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+        assert record["label"] == max(expected, key=expected.get)
+    assert len({record["label"] for record in records}) > 1
+    assert len({json.dumps(record["probabilities"]) for record in records}) > 15
+
+
+def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "WINDOW", 5)
+    events = []
+
+    def endless_file(path, encoding):
+        for i in range(12):
+            events.append("read")
+            yield i + 1, TEXTS[i] + "\n"
+
+    load = inference.make_predictor
+
+    def load_noting(*args, **kwargs):
+        predictor = load(*args, **kwargs)
+
+        def noting(texts):
+            events.append("predict")
+            return predictor(texts)
+
+        return noting
+
+    monkeypatch.setattr(inference, "read_lines", endless_file)
+    monkeypatch.setattr(inference, "make_predictor", load_noting)
+    assert len(predicted(classifier_run, tmp_path, ["replaced by the endless file"])) == 12
+    assert events == [*["read"] * 5, "predict", *["read"] * 5, "predict", *["read"] * 2, "predict"]
+
+
+def test_a_run_remembers_how_its_tables_were_written(classifier_run, tmp_path):
+    run = shutil.copytree(classifier_run, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["init_args"] |= {"text_column": "body", "encoding": "utf-16", "delimiter": ";", "quoting": False}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    expected = [record["label"] for record in predicted(classifier_run, tmp_path, [f'"{text}' for text in TEXTS[:4]])]
+    (tmp_path / "a.csv").write_bytes(("id;body\n" + "".join(f'5€;"{text}\n' for text in TEXTS[:4])).encode("utf-16"))
+    predict(str(run), str(tmp_path / "a.csv"), str(tmp_path / "a.out"))
+    assert [record["label"] for record in read_records(tmp_path / "a.out")] == expected
+    (tmp_path / "b.csv").write_text("id,text\n" + "".join(f'5€,"""{text}"\n' for text in TEXTS[:4]), encoding="utf-8")
+    given = {"text_column": "text", "encoding": "utf-8", "delimiter": ",", "quoting": True}
+    predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "b.out"), **given)
+    assert [record["label"] for record in read_records(tmp_path / "b.out")] == expected
+    with pytest.raises(UserError, match=r"give --delimiter ','"):
+        predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"), encoding="utf-8", text_column="text")
+    with pytest.raises(UserError, match=r"b\.csv is not UTF-16.*give the --encoding"):
+        predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"))
+
+
+def test_formats_of_the_input(classifier_run, tmp_path):
+    expected = [record["label"] for record in predicted(classifier_run, tmp_path, TEXTS[:4])]
+    quoted = [f'"{text}"' for text in TEXTS[:4]]
+    tables = {
+        "a.csv": "id,body\n" + "".join(f"{i},{text}\n" for i, text in enumerate(quoted)),
+        "a.tsv": "body\tid\n" + "".join(f"{text}\t{i}\n" for i, text in enumerate(quoted)),
+        "a.jsonl": "".join(json.dumps({"body": text}) + "\n" for text in TEXTS[:4]),
+    }
+    for name, content in tables.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        predict(str(classifier_run), str(tmp_path / name), str(tmp_path / f"{name}.out"), text_column="body")
+        assert [record["label"] for record in read_records(tmp_path / f"{name}.out")] == expected
+    with pytest.raises(UserError, match=r"'text'.*id, body.*give --text_column"):
+        predict(str(classifier_run), str(tmp_path / "a.csv"), str(tmp_path / "b.out"))
+
+
+class Stdin(io.TextIOWrapper):
+    """Standard input under a locale that is not UTF-8."""
+
+    def __init__(self, content):
+        super().__init__(io.BytesIO(content), encoding="latin1")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_without_an_output_a_terminal_gets_a_table_and_a_pipe_gets_lines(classifier_run, tmp_path, monkeypatch, capsys):
+    expected = predicted(classifier_run, tmp_path, [*TEXTS[:3], ""])
+    source = write_lines(tmp_path / "input.txt", [*TEXTS[:3], ""])
+    predict(str(classifier_run), source)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(inference, "WINDOW", 2)
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        predict(str(classifier_run), source)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
+    assert shown.count("probability") == 1
+    for record, text in zip(expected[:3], TEXTS, strict=False):
+        (line,) = [line for line in shown.splitlines() if line.split()[:1] == [str(record["index"])]]
+        assert text[:40] in line
+        assert line.rstrip().endswith(f"{record['probabilities'][record['label']]:.3f}")
+        assert f" {record['label']} " in line
+    assert "the text has no words" in shown
+    assert "4 texts: " in shown
+    with contextlib.redirect_stdout(Terminal()) as terminal:  # who asks for lines gets them there too
+        predict(str(classifier_run), source, "-")
+    assert [json.loads(line)["label"] for line in terminal.getvalue().splitlines()] == [r["label"] for r in expected]
+
+
+@pytest.mark.parametrize("packing", ["auto", False])
+def test_the_words_that_drove_a_prediction(tmp_path, packing):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), packing=packing)
+    plain = predicted(run, tmp_path, [*TEXTS[:6], ""])
+    explained = predicted(run, tmp_path, [*TEXTS[:6], ""], explain=True, tokens_per_batch=30)
+    network, tokenizer = AutoModelForSequenceClassification.from_pretrained(run / "export"), wordpiece()
+    for record, expected, text in zip(explained[:6], plain, TEXTS, strict=False):
+        assert (record["label"], [word for word, _ in record["words"]]) == (expected["label"], text.split())
+        assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+        ids = [encode([text], tokenizer, max_length=16, truncation="head")[0][0]]
+        ((*words,),) = driving_words(network, tokenizer, ids, torch.tensor([LABELS.index(record["label"])]))
+        assert [score for _, score in record["words"]] == pytest.approx([score for _, score in words], abs=1e-3)
+        assert max(abs(score) for _, score in record["words"]) == 1
+    assert explained[6] == {"index": 6, "label": None, "reason": "the text has no words"}
+
+
+def test_fillings_are_not_explained(mlm_run, tmp_path):
+    with pytest.raises(UserError, match=r"--explain is for a classifier"):
+        predicted(mlm_run, tmp_path, MASKED, explain=True)
+
+
+def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece())
+    with pytest.raises(UserError, match=r"no thresholds for --thresholds wanted: its model card says why"):
+        predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
+    path = run / "export" / "config.json"
+    config = json.loads(path.read_text())
+    limits = {"bad": {"wanted": {"threshold": 0.0}}, "neutral": {"wanted": {"threshold": 0.5}}, "very good": {}}
+    path.write_text(json.dumps(config | {"thresholds": limits}))
+    records = predicted(run, tmp_path, TEXTS, thresholds="wanted")
+    for record in records:
+        assert record["reached"] == ["bad", "neutral"][: 1 + (record["probabilities"]["neutral"] >= 0.5)]
+    assert {len(record["reached"]) for record in records} == {1, 2}
+    weights = load_file(run / "export" / "model.safetensors")
+    digest = layer_digest(SimpleNamespace(weight=weights["classifier.weight"]))
+    known = {"thresholds": limits, "fitted_for_last_layer": digest}
+    path.write_text(json.dumps(config | known))
+    assert predicted(run, tmp_path, TEXTS, thresholds="wanted") == records
+    path.write_text(json.dumps(config | known | {"fitted_for_last_layer": "of other weights"}))
+    assert "reached" not in predicted(run, tmp_path, TEXTS, thresholds="wanted")[0]
+    assert "was trained further since its thresholds were chosen" in caplog.text
+    path.write_text(json.dumps(config | {"thresholds": {"bad": {"wanted": "high"}}}))  # a stranger's
+    with pytest.raises(UserError, match="no thresholds"):
+        predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
+
+
+def test_stdin_that_is_not_utf8(classifier_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Stdin(b"bona tago\n\xe9\n"))
+    with pytest.raises(UserError, match=r"stdin is not UTF-8 \(byte 0xe9\).*--encoding"):
+        predict(str(classifier_run), "-", str(tmp_path / "out.jsonl"))
+    assert left_over(tmp_path) == []
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(classifier_run, tmp_path, monkeypatch, capsys):
+    expected = predicted(classifier_run, tmp_path, TEXTS[:2])
+    content = b"\xef\xbb\xbf" + "\r\n".join(TEXTS[:2]).encode()
+    (tmp_path / "windows.txt").write_bytes(content)
+    predict(str(classifier_run), str(tmp_path / "windows.txt"), str(tmp_path / "out.jsonl"))
+    assert read_records(tmp_path / "out.jsonl") == expected
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+    predict(str(classifier_run), "-", "-")
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+
+
+def test_a_reader_of_stdout_may_leave_early(classifier_run, tmp_path, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        predict(str(classifier_run), write_lines(tmp_path / "input.txt", TEXTS), "-")
+        stdout.write("as Python does when it exits")  # and flushes, without an error
+
+
+def test_blank_lines_keep_their_place(classifier_run, tmp_path):
+    records = predicted(classifier_run, tmp_path, ["", TEXTS[0], "   ", TEXTS[1], "<br />"])
+    for i in (0, 2, 4):
+        assert records[i] == {"index": i, "label": None, "reason": "the text has no words"}
+    assert [records[i]["label"] in LABELS for i in (1, 3)] == [True, True]
+    assert predicted(classifier_run, tmp_path, []) == []
+
+
+def test_texts_are_cleaned_as_those_of_the_training(classifier_run, tmp_path):
+    raw, clean = "bona<br /><br />tago\x07 kaj   poste", "bona\ntago kaj poste"
+    assert (
+        predicted(classifier_run, tmp_path, [raw])[0]
+        == predicted(classifier_run, tmp_path, [clean.replace("\n", " ")])[0]
+    )
+    uncleaned = make_run(tmp_path / "uncleaned", AutoModelForSequenceClassification, wordpiece(), clean=False)
+    assert predicted(uncleaned, tmp_path, [raw]) != predicted(uncleaned, tmp_path, [clean.replace("\n", " ")])
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_half_of_a_surrogate_pair_is_no_reason_to_stop(tmp_path, clean):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), clean=clean)
+    (tmp_path / "a.jsonl").write_text('{"text": "bona \\ud83d tago"}\n')
+    predict(str(run), str(tmp_path / "a.jsonl"), str(tmp_path / "out.jsonl"))
+    assert read_records(tmp_path / "out.jsonl")[0]["label"] in LABELS
+
+
+@pytest.mark.parametrize("truncation", ["head", "head_tail"])
+def test_long_texts_are_cut_as_in_the_training(tmp_path, truncation):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), truncation=truncation)
+    text = " ".join(WORDS * 3)
+    (record,) = predicted(run, tmp_path, [text])
+    ids, _, _ = encode([text], wordpiece(), max_length=16, truncation=truncation)
+    network = AutoModelForSequenceClassification.from_pretrained(run / "export")
+    with torch.inference_mode():
+        expected = network(torch.tensor(ids)).logits[0].softmax(-1).tolist()
+    assert list(record["probabilities"].values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_tokenizer_without_mask_token_classifies(tmp_path):
+    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, byte_level())
+    records = predicted(run, tmp_path, ["bona tago", "ŝi iris"])
+    pipeline = transformers.pipeline("text-classification", model=str(run / "export"), device="cpu")
+    for record, text in zip(records, ["bona tago", "ŝi iris"], strict=True):
+        assert record["probabilities"] == pytest.approx(
+            {item["label"]: item["score"] for item in pipeline(text, top_k=None)}, abs=1e-5
+        )
+
+
+def same_fillings(record, pipeline, text, top_k):
+    expected = pipeline(text, top_k=top_k + 1)  # one more, to see whether the last place was a close race
+    expected = expected if isinstance(expected[0], list) else [expected]
+    assert len(record["fillings"]) == len(expected) == text.count(pipeline.tokenizer.mask_token)
+    for ours, theirs in zip(record["fillings"], expected, strict=True):
+        assert len(ours) == top_k
+        scores = [item["score"] for item in theirs]
+        assert [filling["probability"] for filling in ours] == pytest.approx(scores[:top_k], abs=1e-5)
+        # A network without training has near ties, whose order is a matter of the last bit.
+        gaps = [1.0, *(a - b for a, b in pairwise(scores))]
+        clear = [rank for rank in range(top_k) if min(gaps[rank], gaps[rank + 1]) > 1e-7]
+        assert [ours[rank]["token"] for rank in clear] == [theirs[rank]["token_str"] for rank in clear]
+        assert len(clear) > 0.5 * top_k
+
+
+@pytest.mark.parametrize(("top_k", "tokens_per_batch"), [(1, 4096), (7, 1), (7, 25)])
+@pytest.mark.parametrize("packing", ["auto", False])
+def test_masks_are_filled_as_the_pipeline_does(tmp_path, top_k, tokens_per_batch, packing):
+    mlm_run = make_run(tmp_path / "run", AutoModelForMaskedLM, wordpiece(), packing=packing)
+    records = predicted(mlm_run, tmp_path, MASKED, top_k=top_k, tokens_per_batch=tokens_per_batch)
+    pipeline = transformers.pipeline("fill-mask", model=str(mlm_run / "export"), device="cpu")
+    assert [record["index"] for record in records] == [0, 1, 2, 3]
+    for record, text in zip(records, MASKED, strict=True):
+        same_fillings(record, pipeline, text, top_k)
+
+
+def test_fillings_of_a_byte_level_vocabulary_are_readable(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.mask_token = "<mask>"
+    run = make_run(tmp_path / "run", AutoModelForMaskedLM, tokenizer)
+    (record,) = predicted(run, tmp_path, ["la<mask> diris"], top_k=280)
+    same_fillings(record, transformers.pipeline("fill-mask", model=str(run / "export")), "la<mask> diris", 280)
+    assert " la" in [filling["token"] for filling in record["fillings"][0]]
+
+
+def test_more_fillings_than_words(mlm_run, tmp_path):
+    (record,) = predicted(mlm_run, tmp_path, MASKED[:1], top_k=10_000)
+    assert len(record["fillings"][0]) == len(wordpiece())
+    assert sum(filling["probability"] for filling in record["fillings"][0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_blank_line_among_masks(mlm_run, tmp_path):
+    records = predicted(mlm_run, tmp_path, [MASKED[0], "", MASKED[2]])
+    assert records[1] == {"index": 1, "label": None, "reason": "the text has no words"}
+    assert len(records[2]["fillings"]) == 1
+
+
+def test_a_line_without_mask(mlm_run, tmp_path):
+    with pytest.raises(UserError, match=r"index 2, 'bona tago', has no \[MASK\]: write \[MASK\]"):
+        predicted(mlm_run, tmp_path, [*MASKED[:2], "bona tago", MASKED[3]])
+    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
+
+
+@pytest.mark.parametrize("text", ["la " * 20 + "[MASK]", "[MASK] " + "la " * 20 + "[MASK]"])
+def test_a_mask_beyond_the_longest_text(mlm_run, tmp_path, text):
+    with pytest.raises(UserError, match=r"index 1, .* is cut off before its last \[MASK\], after 16 tokens"):
+        predicted(mlm_run, tmp_path, [MASKED[0], text])
+
+
+def test_an_output_that_exists(classifier_run, tmp_path):
+    source = write_lines(tmp_path / "input.txt", TEXTS[:2])
+    (tmp_path / "out.jsonl").write_text("precious")
+    with pytest.raises(UserError, match=r"out\.jsonl exists already.*--overwrite true"):
+        predict(str(classifier_run), source, str(tmp_path / "out.jsonl"))
+    assert (tmp_path / "out.jsonl").read_text() == "precious"
+    predict(str(classifier_run), source, str(tmp_path / "out.jsonl"), overwrite=True)
+    assert len(read_records(tmp_path / "out.jsonl")) == 2
+    with pytest.raises(UserError, match=r"--output .* is no file"):  # it must never be replaced by one
+        predict(str(classifier_run), source, os.devnull, overwrite=True)
+    assert left_over(tmp_path) == ["out.jsonl"]
+
+
+@pytest.mark.parametrize("existing", [None, "precious"])
+def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp_path, monkeypatch, existing):
+    monkeypatch.setattr(inference, "WINDOW", 4)
+    output = tmp_path / "out.jsonl"
+    if existing:
+        output.write_text(existing)
+    lines = [json.dumps({"text": text}) for text in TEXTS]
+    lines[9] = '{"text": '
+    source = write_lines(tmp_path / "broken.jsonl", lines)
+    with pytest.raises(UserError, match=r"broken\.jsonl, line 10"):
+        predict(str(classifier_run), source, str(output), overwrite=True)
+    assert left_over(tmp_path) == (["out.jsonl"] if existing else [])
+    assert not existing or output.read_text() == existing
+
+
+def test_a_run_without_an_export(tmp_path):
+    (tmp_path / "config.yaml").write_text("data: {}\n")
+    with pytest.raises(UserError, match=r"has no export.*--ckpt_path last"):
+        predict(str(tmp_path), write_lines(tmp_path / "input.txt", TEXTS[:2]))
+
+
+def test_the_precision_is_that_of_the_training_where_the_machine_has_it(monkeypatch):
+    for machine, trained, asked, expected in (
+        ("bf16-mixed", "bf16-mixed", None, "bf16-mixed"),
+        ("32-true", "bf16-mixed", None, "32-true"),
+        ("bf16-mixed", "32-true", None, "32-true"),
+        ("bf16-mixed", None, None, "32-true"),
+        ("32-true", "32-true", "bf16-mixed", "bf16-mixed"),
+        ("bf16-mixed", "bf16-mixed", "32-true", "32-true"),
+    ):
+        monkeypatch.setattr(inference, "default_precision", lambda machine=machine: machine)
+        assert inference.prediction_precision(asked, trained) == expected
+
+
+def test_bf16_gives_about_the_same_probabilities(classifier_run, tmp_path):
+    exact = predicted(classifier_run, tmp_path, TEXTS)
+    rounded = predicted(classifier_run, tmp_path, TEXTS, precision="bf16-mixed")
+    differences = [
+        abs(a["probabilities"][LABELS[0]] - b["probabilities"][LABELS[0]]) for a, b in zip(exact, rounded, strict=True)
+    ]
+    assert 0 < max(differences) < 0.1
+
+
+def test_a_pipe_is_read_as_a_file(classifier_run, tmp_path):
+    """As `--input <(zcat reviews.gz)` gives one."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("a good film\na bad one\n",))
+    writer.start()
+    outcome = invoke("predict", "--run", classifier_run, "--input", tmp_path / "pipe", "--output", "-")
+    writer.join()
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 2

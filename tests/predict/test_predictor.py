@@ -1,0 +1,59 @@
+import json
+import re
+
+import pytest
+import torch
+
+from lightning_nlp import load_predictor
+from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
+from lightning_nlp.errors import UserError
+from lightning_nlp.predict.predictor import owners
+from tests.conftest import invoke
+
+
+def test_owners():
+    sequences = [torch.arange(n).numpy() for n in (7, 4, 4, 1)]
+    packed = packed_batch(sequences)
+    assert owners(packed, torch.tensor([0, 6, 7, 11, 14, 15])) == [0, 0, 1, 2, 2, 3]
+    padded = {"input_ids": pad_sequences(sequences, padding_value=0)[0]}
+    assert owners(padded, torch.tensor([0, 6, 8, 16, 31])) == [0, 0, 1, 2, 3]
+
+
+TEXTS = ["good<br />film", "", "  ", "bad film with a plot " * 40 + "good", "a &amp; b\u00a0film"]
+
+
+@pytest.mark.parametrize("truncation", ["head", "head_tail"])
+def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--data.truncation", truncation, "--runs_dir", tmp_path).run
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    outcome = invoke("predict", "--run", run, "--input", tmp_path / "texts.jsonl", "--output", "-")
+    expected = [json.loads(line) for line in outcome.out.splitlines()]
+    moved = (run / "export").rename(tmp_path / "elsewhere")
+    found = load_predictor(moved)(TEXTS)
+    assert found == expected
+    assert [record["label"] is None for record in found] == [False, True, True, False, False]
+    for wrong in ("one text", [None]):  # a string is a list of letters
+        with pytest.raises(UserError, match=r"takes a list of texts: give \[text\]"):
+            load_predictor(moved)(wrong)
+
+
+@pytest.mark.parametrize("task", ["cls", "mlm"])
+def test_the_calls_that_the_card_shows_run(task, request, capsys, monkeypatch):
+    run = request.getfixturevalue(f"{task}_run")
+    monkeypatch.chdir(run)
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    codes = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(codes) == 2
+    for code in codes:
+        exec(code, {})
+    first, second = capsys.readouterr().out.splitlines()
+    best = second.split("'label': '")[1].split("'")[0] if task == "cls" else second.split("'token': '")[1].split("'")[0]
+    assert f"'{best}'" in first
+
+
+def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
+    with pytest.raises(UserError, match="does not say how texts are read"):
+        load_predictor(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="export it anew"):
+        load_predictor(tmp_path)

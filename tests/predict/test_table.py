@@ -1,0 +1,99 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from lightning_nlp.predict.table import PredictionTable, printable
+
+REVIEW = "A superb film, with a lovely cast and one dull scene. " * 5
+RECORD = {"index": 0, "label": "pos", "probabilities": {"neg": 0.1, "pos": 0.9}}
+WORDS = [["a", 0.01], ["superb", 1.0], ["film", -0.02], ["dull", -0.4]]
+
+
+def printed(*windows, width=80, colour=False):
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour, no_color=not colour)
+    table = PredictionTable(console)
+    for window in windows:
+        table.add([(record["index"], text) for text, record in window], [record for _, record in window])
+    table.close()
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_texts_are_cut_to_the_width(width):
+    lines = printed([(REVIEW, RECORD)], width=width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert [word in lines[0] for word in ("text", "label", "probability")] == [True] * 3
+    assert "A superb"[: width - 35] in lines[2]
+    assert "…" in lines[2]
+    assert lines[2].rstrip().endswith("0.900")
+    assert len(lines) == 5
+    assert lines[-1] == "1 text: pos (1)."
+
+
+def test_columns_stay_where_they_are_from_window_to_window():
+    second = {"index": 123456, "label": "neg", "probabilities": {"neg": 0.8, "pos": 0.2}}
+    lines = printed([(REVIEW, RECORD)], [("short", second)]).splitlines()
+    assert lines[3].startswith("123456 ")
+    assert lines[2].index("pos") == lines[3].index("neg") == lines[0].index("label")
+    assert lines[2].index("A superb") == lines[3].index("short") == lines[0].index("text")
+    assert lines[-1] == "2 texts: pos (1), neg (1)."
+
+
+def test_driving_words_are_named_with_their_sign_and_marked_with_more_than_colour():
+    record = RECORD | {"words": WORDS}
+    lines = printed([(REVIEW, record)]).splitlines()
+    assert "a superb film dull" in lines[2]
+    assert "+superb  -dull" in lines[3]
+    assert "film" not in lines[3]  # too little
+    coloured = printed([(REVIEW, record)], colour=True)
+    assert "\x1b[1;4;32msuperb" in coloured  # underlined
+    assert "\x1b[3;31mdull" in coloured  # in italics
+
+
+def test_a_long_text_is_shown_where_its_strongest_word_stands():
+    words = [["word", 0.0]] * 100 + [["awful", -1.0]] + [["after", 0.0]] * 20
+    shown = printed([("", RECORD | {"words": words})], width=100).splitlines()[2]
+    assert "… word word" in shown
+    assert "word awful after" in shown
+    assert len(shown) <= 100
+
+
+def test_the_labels_that_reach_their_threshold():
+    lines = printed([("x", RECORD | {"reached": ["neg", "pos"]}), ("y", RECORD | {"reached": []})]).splitlines()
+    assert lines[0].rstrip().endswith("reached")
+    assert lines[2].rstrip().endswith("neg")
+    assert lines[3].rstrip().endswith("pos")
+    assert lines[4].rstrip().endswith("none")
+
+
+def test_a_text_without_words():
+    record = {"index": 0, "label": None, "reason": "the text has no words"}
+    assert "the text has no words" in printed([("", record)])
+    assert "none" in printed([("", record)])
+
+
+def test_fillings_stand_in_a_line_for_each_mask():
+    fillings = [[{"token": "granda", "probability": 0.5}], [{"token": "bela", "probability": 0.25}]]
+    lines = printed([("la [MASK] estas [MASK]", {"index": 0, "fillings": fillings})]).splitlines()
+    assert "fillings" in lines[0]
+    assert "[MASK] estas" in lines[2]
+    assert "granda 0.500" in lines[2]
+    assert "bela 0.250" in lines[3]
+
+
+def test_a_filling_is_not_parted_from_its_probability():
+    fillings = [[{"token": f"word{i}", "probability": 0.125} for i in range(9)]]
+    shown = printed([("la [MASK]", {"index": 0, "fillings": fillings})], width=70)
+    assert [f"word{i} 0.125" in shown for i in range(9)] == [True] * 9
+
+
+def test_a_text_cannot_steer_the_terminal_nor_the_table():
+    assert printable("a\x1b[31mb\x07\n\tc\u202ed") == "a [31mb c d"
+    out = printed([("[bold]x[/bold] \x1b]0;title\x07", RECORD)])
+    assert "[bold]x[/bold]" in out
+    assert "\x1b" not in out
+
+
+def test_nothing_to_predict():
+    assert printed() == "\n0 texts: nothing to predict.\n"

@@ -1,0 +1,100 @@
+import pytest
+
+from lightning_nlp.report.summary import print_metrics, print_summary
+
+FACTS = {
+    "command": "python train.py fit",
+    "checkpoint": "checkpoints/best.ckpt",
+    "checkpoint_step": 1234,
+    "validation": {"val/accuracy": 0.91239},
+    "test": {"test/loss": 0.375, "test/accuracy": 0.9},
+    "epochs": 2,
+    "steps": 1234,
+    "since_step": 0,
+    "seconds": 61.4,
+    "tokens_per_s": 12345.6,
+    "mfu": 0.5,
+    "peak_memory_gib": 1.504,
+    "hardware": "CPU, 2 threads",
+    "precision": "bf16-mixed",
+    "parts": {"test": "30 of 120 texts"},
+}
+
+
+@pytest.fixture
+def table(capsys, monkeypatch):
+    """The rows printed, as (name, value), and the line above them."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def read():
+        lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+        cells = [[cell.strip() for cell in line.strip("│┃|").split("│")] for line in lines]
+        return lines[0], {row[0]: row[1] for row in cells if len(row) == 2}
+
+    return read
+
+
+def test_summary(table, tmp_path):
+    print_summary(tmp_path / "cls" / "3", FACTS)
+    title, rows = table()
+    assert title == "cls"
+    assert rows == {
+        "test/loss": "0.3750",
+        "test/accuracy": "0.9000",
+        "best val/accuracy": "0.9124",
+        "test read": "30 of 120 texts",
+        "epochs, steps": "2, 1234",
+        "time": "1 min 01 s",
+        "tokens/s": "12,346",
+        "model FLOPs utilisation": "50.0%",
+        "peak memory": "1.50 GiB",
+        "hardware": "CPU, 2 threads, bf16-mixed",
+        "checkpoint of step 1234": str(tmp_path / "cls" / "3" / "checkpoints" / "best.ckpt"),
+        "export": str(tmp_path / "cls" / "3" / "export"),
+        "report": str(tmp_path / "cls" / "3" / "report.html"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 min 00 s"),
+        (59.6, "1 min 00 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 00 min"),
+        (93_784, "26 h 03 min"),
+    ],
+)
+def test_time(table, tmp_path, seconds, text):
+    print_summary(tmp_path / "cls" / "0", FACTS | {"seconds": seconds})
+    assert table()[1]["time"] == text
+
+
+def test_a_run_without_validation_and_speed(table, tmp_path):
+    print_summary(tmp_path / "cls" / "0", FACTS | {"validation": {}, "tokens_per_s": None, "mfu": None})
+    rows = table()[1]
+    assert rows["tokens/s"] == "too short to tell"
+    assert rows["model FLOPs utilisation"] == "not known"
+    assert not any(name.startswith("best val") for name in rows)
+
+
+def test_a_resume_did_not_train_all_of_it(table, tmp_path):
+    print_summary(tmp_path / "cls" / "0", FACTS | {"since_step": 1000})
+    assert table()[1]["time"] == "1 min 01 s since step 1000"
+
+
+def test_brackets_in_a_name_are_no_markup(table, tmp_path):
+    print_summary(tmp_path / "sweep[" / "b]x[red]:smile:" / "0", FACTS)  # rich would raise on [/b]
+    title, rows = table()
+    assert title == "b]x[red]:smile:"
+    assert rows["export"] == str(tmp_path / "sweep[" / "b]x[red]:smile:" / "0" / "export")
+    print_metrics("test: [/b]", {"test/loss": float("nan"), "test/accuracy": 1})
+    assert table() == ("test: [/b]", {"test/loss": "nan", "test/accuracy": "1.0000"})
+
+
+def test_nothing_is_lost_where_there_is_no_room(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "60")
+    print_summary(tmp_path / ("long" * 30) / "0", FACTS)
+    printed = "".join(character for character in capsys.readouterr().out if character not in "│ \n")
+    assert ("long" * 30) in printed
+    assert "best.ckpt" in printed

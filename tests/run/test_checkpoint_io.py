@@ -1,0 +1,173 @@
+import contextlib
+import errno
+import random
+import re
+
+import pytest
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.run import checkpoint_io
+from lightning_nlp.run.checkpoint_io import WholeFiles, damage
+from tests.conftest import full_disk, invoke
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    monkeypatch.setattr(checkpoint_io, "RETRY_AFTER_S", ())
+
+
+def checkpoint(value):
+    return {"state_dict": {"weight": torch.full((64, 64), value)}, "global_step": 3}
+
+
+def test_a_checkpoint_comes_back_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    for value in (1.0, 2.0):
+        WholeFiles().save_checkpoint(checkpoint(value), path)
+    loaded = WholeFiles().load_checkpoint(path, weights_only=True)
+    assert loaded["global_step"] == 3
+    assert loaded["state_dict"]["weight"].eq(2).all()
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.usefixtures("no_patience")
+def test_a_full_disk_costs_no_checkpoint(tmp_path, before):
+    path = tmp_path / "last.ckpt"
+    if before:
+        WholeFiles().save_checkpoint(checkpoint(1.0), path)
+    with pytest.raises(UserError, match=r"take 0.0 MiB, and .* MiB are free there"), full_disk():
+        WholeFiles().save_checkpoint(checkpoint(2.0), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"] * before
+    if before:
+        assert torch.load(path, weights_only=True)["state_dict"]["weight"].eq(1).all()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written \((File exists|Not a directory)\)"):
+        WholeFiles().save_checkpoint(checkpoint(1.0), tmp_path / "file" / "last.ckpt")
+
+
+def test_what_is_no_folder_of_this_machine_is_left_to_lightning(monkeypatch):
+    calls = []
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", lambda self, *args: calls.append(args))
+    WholeFiles().save_checkpoint({}, "s3://bucket/last.ckpt")
+    assert calls == [({}, "s3://bucket/last.ckpt", None)]
+
+
+def test_the_user_may_bring_another_writer(tiny_cls, tmp_path, monkeypatch):
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", lambda *args: pytest.fail("not the user's"))
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path]
+    theirs = "[{class_path: lightning.pytorch.plugins.TorchCheckpointIO}]"
+    assert (invoke(*arguments, "--trainer.plugins", theirs).run / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("file write failed")])
+def test_a_training_waits_for_room(tiny_cls, cls_run, tmp_path, monkeypatch, error):
+    usual, waited, tries = torch.save, [], []
+
+    def save(content, file):
+        tries.append(file.name)
+        if 3 <= len(tries) <= 5:  # the second validation's, thrice
+            raise error
+        usual(content, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    monkeypatch.setattr(checkpoint_io.time, "sleep", waited.append)
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    assert waited == [5.0, 15.0, 40.0]
+    said = [line for line in outcome.err.splitlines() if "cannot be written" in line]
+    assert len(said) == 1
+    assert "MiB are free there. Free some space: the training waits, and tries again for 10 minutes" in said[0]
+    for name in ("best", "last"):
+        one, other = (
+            torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for run in (cls_run, outcome.run)
+        )
+        assert all(weight.equal(other["state_dict"][key]) for key, weight in one["state_dict"].items())
+
+
+def test_a_directory_that_vanished_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_io.time, "sleep", lambda seconds: pytest.fail("waited"))
+    with pytest.raises(UserError, match="No such file or directory"):
+        WholeFiles().save_checkpoint(checkpoint(1.0), tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(tiny_cls, cls_run, tmp_path, monkeypatch):
+    arguments = ["fit", *tiny_cls, "--runs_dir", tmp_path]
+    usual, written = torch.save, []
+
+    def save(content, file):
+        written.append(file.name)
+        with full_disk() if len(written) > 2 else contextlib.nullcontext():
+            usual(content, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save)
+        outcome = invoke(*arguments)
+    assert outcome.code == 2
+    message = outcome.err.splitlines()[-1]
+    assert re.search(r"take \d+\.\d MiB, and [\d,]+ MiB are free there\. Free some space.* --ckpt_path last", message)
+    (checkpoints,) = tmp_path.glob("*/0/checkpoints")
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert [damage(path) for path in checkpoints.iterdir()] == [None, None]
+
+    resumed = invoke(*arguments, "--ckpt_path", "last").run
+    ends = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (cls_run, resumed)]
+    assert ends[0]["global_step"] == ends[1]["global_step"]
+    for name, weight in ends[0]["state_dict"].items():
+        assert weight.equal(ends[1]["state_dict"][name]), name
+
+
+def whole_checkpoint(path):
+    generator = torch.Generator().manual_seed(0)
+    content = {"state_dict": {name: torch.randn(16, 16, generator=generator) for name in "abc"}, "global_step": 3}
+    WholeFiles().save_checkpoint(content, path)
+    assert damage(path) is None
+    return content
+
+
+def test_a_checkpoint_cut_short_is_always_found_out(tmp_path):
+    path = tmp_path / "last.ckpt"
+    whole_checkpoint(path)
+    data = path.read_bytes()
+    lengths = [0, 1, len(data) - 1, *random.Random(0).sample(range(2, len(data) - 1), 40)]
+    for length in lengths:
+        path.write_bytes(data[:length])
+        assert damage(path), f"cut to {length} of {len(data)} bytes"
+
+
+def test_a_flipped_bit_is_found_out_or_changes_nothing(tmp_path):
+    path = tmp_path / "last.ckpt"
+    content = whole_checkpoint(path)
+    data = path.read_bytes()
+    generator = random.Random(1)
+    ends = [*range(200), *range(len(data) - 1500, len(data))]  # the headers: few bytes, and the ones that zipfile skips
+    places = generator.sample(range(len(data)), 150) + generator.sample(ends, 150)
+    flips = [(29, 5), *((place, generator.randrange(8)) for place in places)]  # the first: data beyond the file's end
+    found = 0
+    for place, bit in flips:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(flipped)
+        if damage(path) is not None:
+            found += 1
+            continue
+        loaded = torch.load(path, weights_only=True, mmap=True)
+        assert loaded["global_step"] == content["global_step"], f"byte {place}"
+        assert loaded["state_dict"].keys() == content["state_dict"].keys(), f"byte {place}"
+        for name, tensor in content["state_dict"].items():
+            assert loaded["state_dict"][name].equal(tensor), f"byte {place}"
+    assert found > 100
+
+
+def test_what_is_no_checkpoint_at_all(tmp_path):
+    (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "text.ckpt").write_text("not a checkpoint\n" * 100)
+    (tmp_path / "folder.ckpt").mkdir()
+    for name in ("empty.ckpt", "text.ckpt", "folder.ckpt", "missing.ckpt"):
+        assert damage(tmp_path / name), name

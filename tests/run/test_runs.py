@@ -1,0 +1,243 @@
+"""A run's directory, and a training that goes on in it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.run import runs
+from tests.conftest import ctrl_c, files_below, invoke, read_metrics, write_reviews
+
+NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
+
+
+def test_new_runs_count_up_and_never_share(tmp_path):
+    made = [runs.new_run(tmp_path, "cls")[0] for _ in range(3)]
+    assert made == [tmp_path / "cls" / str(n) for n in range(3)]
+    (tmp_path / "cls" / "7").mkdir()
+    (tmp_path / "cls" / "notes").mkdir()
+    assert runs.new_run(tmp_path, "cls")[0] == tmp_path / "cls" / "8"
+    assert runs.new_run(tmp_path, "other")[0] == tmp_path / "other" / "0"
+
+
+def test_two_processes_at_once_get_two_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "numbers", lambda parent: [])  # both looked before either made its own
+    assert [runs.new_run(tmp_path, "cls")[0].name for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_discard_leaves_other_runs(tmp_path):
+    (first, _), (second, _) = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
+    (second / "config.yaml").touch()
+    runs.discard(second)
+    assert first.is_dir()
+    assert not second.exists()
+    runs.discard(first)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_latest_run_skips_runs_without_a_checkpoint(tmp_path):
+    for number in (2, 10, 11):
+        (tmp_path / "cls" / str(number) / "checkpoints").mkdir(parents=True)
+    for number in (2, 10):
+        (tmp_path / "cls" / str(number) / "checkpoints" / "last.ckpt").touch()
+    assert runs.latest_run(tmp_path, "cls", runs.LAST) == tmp_path / "cls" / "10"
+    with pytest.raises(UserError, match=r"No run under .*cls has a best checkpoint"):
+        runs.latest_run(tmp_path, "cls", runs.BEST)
+
+
+def test_existing_run_names_the_numbers(tmp_path):
+    (tmp_path / "cls" / "3").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"did you mean .*cls/3\?"):
+        runs.existing_run(str(tmp_path / "cls"))
+    with pytest.raises(UserError, match="no such directory"):
+        runs.existing_run(str(tmp_path / "cls" / "4"))
+
+
+def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tmp_path):
+    killed = tmp_path / "cls" / "0"
+    killed.mkdir(parents=True)
+    for name in (runs.LOCK, "config.unfinished"):
+        (killed / name).touch()
+    assert runs.unfinished_run(tmp_path, "cls", "checkpoint: {}\nearly_stopping: {}\ntrainer: {}") == killed
+
+
+def final_weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def same_training(one: Path, other: Path) -> None:
+    """Both runs logged the same metrics in the same steps and have the same weights, to the bit."""
+    tables = []
+    for run in (one, other):
+        kept = [{k: v for k, v in row.items() if not k.startswith("perf/")} for row in read_metrics(run)]
+        tables.append(kept)
+    assert [row["step"] for row in tables[1]] == [row["step"] for row in tables[0]]
+    assert tables[1] == tables[0]
+    ours, theirs = final_weights(one), final_weights(other)
+    assert len(ours) > 10
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    best = [torch.load(run / "checkpoints" / "best.ckpt", weights_only=True) for run in (one, other)]
+    assert best[0]["global_step"] == best[1]["global_step"]
+
+
+@pytest.mark.parametrize(("task", "accumulate"), [("cls", "2"), ("mlm", "1")])
+def test_an_interrupted_training_ends_as_if_it_had_not_been(task, accumulate, request, tmp_path):
+    arguments = [*request.getfixturevalue(f"tiny_{task}"), *NO_DROPOUT]
+    arguments += ["--trainer.accumulate_grad_batches", accumulate]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    broken = [*arguments, "--runs_dir", tmp_path / "broken"]
+    for call in (2, 2):  # in the first epoch, and again a few steps later
+        with ctrl_c("on_train_batch_start", [call]):
+            outcome = invoke("fit", *broken, *(["--ckpt_path", "last"] if (tmp_path / "broken").exists() else []))
+        assert outcome.code == 130, outcome.err
+    resumed = invoke("fit", *broken, "--ckpt_path", "last")
+    assert resumed.run.parent == tmp_path / "broken" / whole.parent.name
+    assert resumed.run.name == "0"
+    same_training(whole, resumed.run)
+
+
+@pytest.fixture(scope="module")
+def validated_often(tiny_cls, tmp_path_factory):
+    """A training with a validation in the middle of each epoch and one at its end: its arguments, and its run."""
+    arguments = [*tiny_cls, *NO_DROPOUT, "--trainer.val_check_interval", "3"]
+    arguments += ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--early_stopping.patience", "9"]
+    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
+
+
+@pytest.mark.parametrize(
+    ("hook", "call"), [("on_validation_start", 0), ("on_validation_start", 2), ("on_train_batch_end", 6)]
+)
+def test_interrupts_around_validations_lose_none(hook, call, validated_often, tmp_path):
+    arguments, whole = validated_often  # whose best checkpoint comes from all validations
+    with ctrl_c(hook, [call]):
+        assert invoke("fit", *arguments, "--runs_dir", tmp_path).code == 130
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
+
+
+@pytest.fixture(scope="module")
+def constant(tiny_cls, tmp_path_factory):
+    """A training whose learning rate does not depend on its length: its arguments, and its run."""
+    arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
+    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
+
+
+@pytest.mark.parametrize(("limit", "steps"), [(["--trainer.max_steps", "10"], 10), (["--trainer.max_epochs", "1"], 7)])
+def test_a_training_goes_on_after_its_end(limit, steps, constant, tmp_path):
+    arguments, whole = constant
+    stopped = invoke("fit", *arguments, "--runs_dir", tmp_path, *limit).run
+    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == steps
+    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
+
+
+def test_the_command_line_beats_the_checkpoint(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.schedule", "constant", "--model.warmup_ratio", "0", "--runs_dir", tmp_path]
+    assert invoke("fit", *arguments, "--model.lr", "0.01", "--trainer.max_steps", "5").code == 0
+    run = invoke("fit", *arguments, "--model.lr", "0.002", "--ckpt_path", "last").run
+    rates = [float(row["train/lr"]) for row in read_metrics(run) if row["train/lr"]]
+    assert rates == pytest.approx([0.01] * 5 + [0.002] * 9)
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["model"]["init_args"]["lr"] == 0.002
+
+
+def test_other_checkpoints_start_a_run_of_their_own(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--runs_dir", tmp_path]
+    first = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
+    before = {name: (first / name).stat().st_mtime_ns for name in files_below(first)}
+    copy = tmp_path / "copy.ckpt"
+    copy.write_bytes((first / "checkpoints" / "last.ckpt").read_bytes())
+    for number, given in enumerate(("best", copy), start=1):
+        outcome = invoke("fit", *arguments, "--ckpt_path", given)
+        assert outcome.run == first.parent / str(number), outcome.err
+        steps = [int(row["step"]) for row in read_metrics(outcome.run)]
+        assert steps == list(range(7, 15))
+    assert {name: (first / name).stat().st_mtime_ns for name in files_below(first)} == before
+    # a foreign best_model_path in the checkpoint must not be taken for this run's
+    stopped = invoke("fit", *arguments, "--ckpt_path", copy, "--trainer.max_steps", "8")
+    assert stopped.code == 0, stopped.err
+    assert (stopped.run / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_a_resume_that_fails_leaves_the_run_as_it_was(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1").run
+    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+    for mistake in (["--data.path", "nowhere.csv"], ["--data.vocab_size", "100"], ["--model.lr", "0"]):
+        outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last", *mistake)
+        assert outcome.code == 2, outcome.err
+        assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
+
+
+def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path, "--resume", "auto"]
+    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [4]):
+        assert invoke("fit", *arguments).code == 130
+    other = invoke("fit", *arguments, "--model.lr", "0.02")
+    assert other.run.name == "1", "another configuration"
+    resumed = invoke("fit", *arguments, "--save_minutes", "5", "--trainer.max_time", "01:00:00:00")
+    assert resumed.code == 0, resumed.err
+    assert resumed.run.name == "0"
+    same_training(whole, resumed.run)
+    assert invoke("fit", *arguments).run.name == "2", "the one before is complete"
+
+
+def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
+    data = write_reviews(tmp_path / "reviews.csv")
+    arguments = [*tiny_cls, *NO_DROPOUT, "--data.path", data, "--data.cache_dir", tmp_path / "cache"]
+    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [4]):
+        assert invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto").code == 130
+    lines = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")  # fewer texts than steps would need
+    told = ["--trainer.enable_progress_bar", "true"]
+    resumed = invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto", *told)
+    assert resumed.run == tmp_path / "quickstart" / "0", resumed.err
+    assert "reviews.csv has changed since this run began: its own texts are used" in resumed.err
+    assert "49 examples" in resumed.err
+    assert "at most 14 steps in 2 epochs, 5 of them done" in resumed.err
+    same_training(whole, resumed.run)
+
+
+def test_resume_auto_takes_no_checkpoint_besides(tiny_cls, tmp_path):
+    outcome = invoke("fit", *tiny_cls, "--resume", "auto", "--ckpt_path", "last", "--runs_dir", tmp_path)
+    assert (outcome.code, "leave out --ckpt_path last" in outcome.err) == (2, True)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tiny_cls, tmp_path):
+    with ctrl_c("on_train_batch_end", [4]):
+        invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    run = tmp_path / "quickstart" / "0"
+    held = runs.lock(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto")
+    assert (outcome.code, "is being trained by another process" in outcome.err) == (2, True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    runs.unlock(held)
+    assert invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto").code == 0
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path):
+    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path]
+    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
+    with ctrl_c("on_train_batch_end", [10]):  # the validation of step 7 was the best so far
+        assert invoke("fit", *arguments).code == 130
+    last = tmp_path / "quickstart" / "0" / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    resumed = invoke("fit", *arguments, "--ckpt_path", "last")
+    assert resumed.code == 0, resumed.err
+    assert "last.ckpt is damaged" in resumed.err
+    assert "going on from best.ckpt after step 7, so that 4 steps are trained again" in resumed.err
+    same_training(whole, resumed.run)
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_changed(tiny_cls, tmp_path):
+    invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
+    folder = tmp_path / "quickstart" / "0" / "checkpoints"
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last")
+    assert (outcome.code, "there is no other to go on from" in outcome.err) == (2, True)
+    assert (tmp_path / "quickstart" / "0" / "export").is_dir()

@@ -1,0 +1,115 @@
+"""The export as an artifact: opt-in, online, never waited for without an end."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from lightning_nlp.tracking import artifact as wandb_export
+from lightning_nlp.tracking.artifact import is_best, send_export
+
+
+class Run:
+    """W&B's run as far as an export needs it."""
+
+    project, entity = "p", "e"
+
+    def __init__(self, offline=False):
+        self.settings = SimpleNamespace(_offline=offline)
+        self.summary = {"val/accuracy": {"max": 0.9, "last": 0.5}}  # of a step whose checkpoint is gone
+        self.used, self.logged = [], []
+        data = {"fingerprint": "f" * 40, "source": "demo"}
+        settings = {"facts": {"data": data}, "checkpoint": {"monitor": "val/accuracy", "mode": "max"}}
+        self.config = SimpleNamespace(as_dict=lambda: settings)
+
+    def use_artifact(self, artifact):
+        self.used.append(artifact)
+
+    def log_artifact(self, artifact, aliases):
+        self.logged.append((artifact, aliases))
+
+
+@pytest.fixture
+def said(monkeypatch):
+    spoken = []
+    monkeypatch.setattr(wandb_export, "rank_zero_info", spoken.append)
+    return spoken
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """W&B's server with this metadata of the best export so far, or this failure."""
+    import wandb
+
+    def set_best(best):
+        def artifact(address, type):
+            assert (address, type) == ("e/p/cls:best", "model")
+            if isinstance(best, Exception):
+                raise best
+            return SimpleNamespace(metadata=best)
+
+        monkeypatch.setattr(wandb, "Api", lambda timeout: SimpleNamespace(artifact=artifact))
+
+    return set_best
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    export = tmp_path / "cls" / "0" / "export"
+    export.mkdir(parents=True)
+    (export / "config.json").write_text("{}")
+    (export.parent / "facts.json").write_text('{"validation": {"val/accuracy": 0.75}}')
+    return export.parent
+
+
+@pytest.mark.parametrize(("best", "aliases"), [(0.8, ["last"]), (0.75, ["last", "best"]), (0.5, ["last", "best"])])
+def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_dir, tmp_path):
+    server({"monitor": "val/accuracy", "score": best})
+    run = Run()
+    send_export(run, run_dir, str(tmp_path / "staging"))
+    ((artifact, found),) = run.logged
+    assert found == aliases
+    assert artifact.name == "cls"
+    assert artifact.type == "model"
+    assert artifact.metadata["data_fingerprint"] == "f" * 40
+    assert artifact.metadata["score"] == 0.75
+    assert list(artifact.manifest.entries) == ["config.json"]
+    assert all(str(tmp_path / "staging") in entry.local_path for entry in artifact.manifest.entries.values())
+    assert [used.name for used in run.used] == ["data-" + "f" * 16]
+    assert said == []
+
+
+def test_without_another_export_this_is_the_best(server):
+    import wandb
+
+    server(wandb.errors.CommError("not found"))
+    assert is_best("e/p/cls:best", "val/accuracy", "max", 0.5)
+    server({"monitor": "val/loss", "score": 0.1})
+    assert is_best("e/p/cls:best", "val/accuracy", "max", 0.5)
+    assert not is_best("e/p/cls:best", None, "max", None)
+
+
+def test_an_offline_run_has_no_artifact_and_says_how_to_send_it(said, run_dir, tmp_path):
+    run = Run(offline=True)
+    send_export(run, run_dir, str(tmp_path))
+    assert run.logged == []
+    (line,) = said
+    assert f"wandb artifact put --type model --name p/cls --alias last {run_dir}/export" in line
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(said, run_dir, tmp_path, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(wandb_export, "SECONDS", 0.2)
+    monkeypatch.setattr(wandb_export, "log_export", lambda run, run_dir: over.wait())
+    send_export(Run(), run_dir, str(tmp_path))
+    over.set()
+    assert "does not answer" in said[0]
+
+
+def test_a_server_that_refuses_stops_nothing(said, run_dir, tmp_path, monkeypatch):
+    def refuse(run, run_dir):
+        raise RuntimeError("no\nroom")
+
+    monkeypatch.setattr(wandb_export, "log_export", refuse)
+    send_export(Run(), run_dir, str(tmp_path))
+    assert "the export was not sent (no room)" in said[0]

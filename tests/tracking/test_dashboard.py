@@ -1,0 +1,137 @@
+"""Workspaces show what a training logs; they are made once and updated after that.
+
+The real clients speak to a server that keeps views in a dict.
+"""
+
+import json
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("wandb_workspaces")
+
+from lightning_nlp.tracking import dashboard
+from lightning_nlp.tracking.charts import figures
+from lightning_nlp.tracking.dashboard import COMPARED, NAMES, OF_BOTH, PLOTS, workspace
+from lightning_nlp.tracking.logger import MAXIMIZED, MINIMIZED
+from tests.conftest import cls_record, mlm_record, read_metrics
+
+
+@pytest.mark.parametrize(("task", "record"), [("classification", cls_record), ("mlm", mlm_record)])
+def test_what_is_shown_is_logged(task, record, cls_run, mlm_run):
+    logged = set(read_metrics(cls_run if task == "classification" else mlm_run)[0])
+    logged |= set(figures(record(1))) | {"perf/packing_efficiency"}  # that one only with data.tokens_per_batch
+    shown = [name for plots in (PLOTS[task] | OF_BOTH).values() for names in plots.values() for name in names]
+    for name in shown:
+        pattern = name.removeprefix("re:") if name.startswith("re:") else re.escape(name)
+        assert any(re.fullmatch(pattern, one) for one in logged), name
+    best = {f"val/{name}.min" for name in MINIMIZED} | {f"val/{name}.max" for name in MAXIMIZED}
+    assert set(COMPARED[task]) <= best | logged
+    spec = workspace("e", "p", task)._to_model().spec.model_dump_json(by_alias=True)
+    assert f'"{task}"' in spec  # the tag of its runs
+    assert '"xAxis":"trainer/global_step"' in spec
+    assert all(name.removeprefix("re:") in spec for name in [*shown, *COMPARED[task]])
+
+
+class Server:
+    """Keeps views as W&B's server does, and hands them out one a page."""
+
+    app_url = "https://w"
+
+    def __init__(self):
+        self.views, self.projects = {}, ["other"]
+
+    def execute_graphql(self, query, variables, parse=lambda text: json.loads(text), **options):
+        return parse(json.dumps(self.answer(query, variables)))
+
+    def answer(self, query, variables):
+        if "allViews" in query:
+            kept = [view for view in self.views.values() if view["type"] == variables["viewType"]]
+            at = int(variables["reportCursor"] or 0)
+            edges = [{"cursor": str(at + 1), "node": view} for view in kept[at : at + 1]]
+            page = {"endCursor": str(at + 1), "hasNextPage": at + 1 < len(kept)}
+            return {"project": {"allViews": {"edges": edges, "pageInfo": page}}}
+        if "nternalId" in query:
+            return {"project": {"id": "1", "internalId": "1"}}
+        assert "upsertView" in query
+        view = {key: variables.get(key) for key in ("id", "name", "displayName", "type", "spec")}
+        assert variables["projectName"] in self.projects
+        assert view["id"] is None or view["id"] in self.views
+        view["id"] = view["id"] or f"id{len(self.views)}"
+        self.views[view["id"]] = view
+        return {"upsertView": {"view": view, "inserted": True}}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    import wandb
+    from wandb.apis import public
+
+    kept = Server()
+
+    class Api:
+        default_entity = "team"
+
+        def __init__(self, **kwargs):
+            self._service_api = kept
+
+        def projects(self, entity):
+            return [SimpleNamespace(name=name) for name in kept.projects]
+
+        def create_project(self, project, entity):
+            kept.projects.append(project)
+
+        def reports(self, path):
+            return public.Reports(kept, public.Project(kept, *path.split("/"), {}))
+
+    monkeypatch.setattr(wandb, "login", lambda **kwargs: True)
+    monkeypatch.setattr(wandb, "Api", Api)
+    return kept
+
+
+def test_two_calls_leave_one_workspace_a_task(server, capsys):
+    dashboard.main(["--project", "p"])
+    first = {view["displayName"]: (key, view["name"]) for key, view in server.views.items()}
+    assert set(first) == set(NAMES.values())
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2
+    assert all(line.startswith("https://w/team/p?nw=") for line in printed)
+    for view in server.views.values():
+        view["spec"] = "{}"  # as if someone had emptied them
+    dashboard.main(["--project", "p"])
+    assert {view["displayName"]: (key, view["name"]) for key, view in server.views.items()} == first
+    assert all(view["spec"] != "{}" for view in server.views.values())
+    assert capsys.readouterr().out.splitlines() == printed
+    assert server.projects == ["other", "p"]
+
+
+def test_a_workspace_of_another_name_is_left_alone(server):
+    server.views["mine"] = {"id": "mine", "name": "nw-a-v", "displayName": "mine", "type": "project-view", "spec": "{}"}
+    dashboard.update("p", "other")
+    assert server.views["mine"]["spec"] == "{}"
+    assert len(server.views) == 3
+    spec = json.loads(next(view["spec"] for view in server.views.values() if view["displayName"] == NAMES["mlm"]))
+    shown = spec["section"]["panelBankConfig"]["sections"]
+    assert [section["name"] for section in shown][:5] == ["Runs compared", "Quality", "Mistakes", "Speed", "Optimizer"]
+
+
+def test_without_a_login_there_is_one_sentence(server, monkeypatch, capsys):
+    import wandb
+
+    monkeypatch.setattr(wandb, "login", lambda **kwargs: False)
+    with pytest.raises(SystemExit, match="2"):
+        dashboard.main(["--project", "p"])
+    assert "wandb login" in capsys.readouterr().err
+    monkeypatch.setattr(wandb, "login", lambda **kwargs: (_ for _ in ()).throw(RuntimeError("not\nthere")))
+    with pytest.raises(SystemExit, match="2"):
+        dashboard.main(["--project", "p"])
+    assert "error: W&B did not take the dashboards of p (not there)." in capsys.readouterr().err
+
+
+def test_the_command_explains_itself_without_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    with pytest.raises(SystemExit, match="2"):
+        dashboard.main(["--project", "p"])
+    assert "pip install -e '.[dashboard]'" in capsys.readouterr().err

@@ -1,0 +1,321 @@
+"""W&B's server away, or failing, at the login, at the start and at the end: the training goes on and all is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from jsonargparse import Namespace
+
+from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.errors import UserError
+from lightning_nlp.run.metrics_csv import MetricsCSV
+from lightning_nlp.tracking import logger as wandb_logger
+from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
+from lightning_nlp.tracking.setup import prepare_loggers
+from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, wandb_records
+
+ROOT = Path(__file__).parents[1]
+KEY = "f" * 40
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is printed for the user."""
+    spoken = []
+    monkeypatch.setattr(wandb_logger, "rank_zero_info", spoken.append)
+    return spoken
+
+
+class Login(BaseHTTPRequestHandler):
+    """Answers the login with the server's status, and fails at each other request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace").lower()
+        viewer = {"id": "v", "entity": "e", "username": "e", "email": "", "flags": "{}", "teams": {"edges": []}}
+        status = self.server.status if "viewer" in asked and "upsert" not in asked else 500
+        body = json.dumps({"data": {"viewer": viewer}} if status == 200 else {}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Login)
+    server.status = 200
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def online(server, monkeypatch, tmp_path):
+    """W&B's own client in this process, which has a key for the server."""
+    import wandb
+
+    wandb.teardown()
+    monkeypatch.delenv("WANDB_MODE")
+    own = {"HOME": tmp_path, "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url, "WANDB_HTTP_TIMEOUT": 1}
+    for name, value in (own | {"no_proxy": "*", "WANDB_SILENT": "true"}).items():
+        monkeypatch.setenv(name, str(value))
+    yield server
+    wandb.teardown()
+
+
+def test_a_server_that_knows_the_key_has_the_run_online(online, said, tmp_path):
+    assert configure_wandb({}, tmp_path / "cls" / "0")["mode"] == "online"
+    assert said == []
+
+
+def test_a_server_that_does_not_answer_leaves_the_run_offline(online, said, tmp_path):
+    online.status = 503
+    assert configure_wandb({}, tmp_path / "cls" / "0")["mode"] == "offline"
+    (line,) = said
+    assert f"{online.url} does not answer, so this run is kept offline" in line
+    assert f"wandb sync {tmp_path}/cls/0/wandb/offline-run-*" in line
+
+
+@pytest.mark.parametrize(("key", "status", "words"), [(KEY, 401, "returned error 401"), ("short", 200, "characters")])
+def test_a_refused_key_is_an_error(key, status, words, online, said, tmp_path, monkeypatch):
+    online.status = status
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    with pytest.raises(UserError, match=rf"refused the login .*{words}.*WANDB_API_KEY.*--offline"):
+        configure_wandb({}, tmp_path / "cls" / "0")
+    assert said == []
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets variables for W&B's own client, which reads them anew."""
+    import wandb
+
+    wandb.teardown()
+    yield lambda **variables: [monkeypatch.setenv(name, value) for name, value in variables.items()]
+    wandb.teardown()
+
+
+def test_a_project_and_a_name_in_the_environment_stand_for_the_shipped_ones(environment, tmp_path):
+    environment(WANDB_PROJECT="mine", WANDB_NAME="trial")
+    shipped = configure_wandb({"project": "lightning_nlp"}, tmp_path / "cls" / "0")
+    assert (shipped["project"], shipped["name"]) == ("mine", "trial")
+    given = configure_wandb({"project": "another", "name": "own"}, tmp_path / "cls" / "0")
+    assert (given["project"], given["name"]) == ("another", "own")
+
+
+@pytest.mark.parametrize("mode", ["", "dryrun", "disabled"])
+def test_modes_that_wandb_takes(mode, environment, tmp_path):
+    environment(WANDB_MODE=mode, WANDB_API_KEY="")
+    found = configure_wandb({}, tmp_path / "cls" / "0")["mode"]
+    assert found == {"disabled": "disabled"}.get(mode, "offline")
+    WandbLogger(save_dir=tmp_path, mode=found)
+
+
+@pytest.mark.parametrize("variable", ["WANDB_MODE=disable", "WANDB_BASE_URL=localhost:8080"])
+def test_what_wandb_does_not_take_is_one_sentence(variable, environment, tmp_path):
+    name, _, value = variable.partition("=")
+    environment(**{name: value})
+    with pytest.raises(UserError, match=f"does not take {variable} .*unset it"):
+        configure_wandb({}, tmp_path / "cls" / "0")
+
+
+def test_arguments_that_are_none_are_left_out(tmp_path):
+    arguments = configure_wandb({"project": "p", "resume": None, "anonymous": None, "id": None}, tmp_path / "cls" / "4")
+    assert arguments.pop("id")
+    assert arguments == {
+        "project": "p",
+        "name": "cls-4",
+        "resume": "allow",
+        "save_dir": str(tmp_path / "cls" / "4"),
+        "mode": "offline",
+    }
+
+
+def test_an_end_that_takes_too_long_says_how_to_send_the_rest(said, tmp_path):
+    class Stuck:
+        def finish(self, exit_code):
+            raise TimeoutError("Timed out finishing run.")
+
+    logger = WandbLogger(save_dir=tmp_path, experiment=Stuck())
+    logger.finish()
+    (line,) = said
+    assert f"wandb sync --no-skip-online {tmp_path}/wandb/run-*" in line
+    WandbLogger(save_dir=tmp_path).finish()  # never begun: nothing to say
+    assert len(said) == 1
+
+
+def test_the_users_settings_go_over_ours(tmp_path):
+    settings = WandbLogger(save_dir=tmp_path, settings={"console": "auto"})._wandb_init["settings"]
+    assert settings["console"] == "auto"
+    assert 0 < settings["finish_timeout"] <= 60
+    assert settings["x_disable_meta"] is True
+
+
+def test_a_server_that_fails_after_the_login_does_not_stop_the_training(server, tiny_cls, tmp_path):
+    (tmp_path / "home").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment |= {"HOME": str(tmp_path / "home"), "WANDB_API_KEY": KEY, "OMP_NUM_THREADS": "1", "no_proxy": "*"}
+    environment |= {"WANDB_BASE_URL": server.url, "PYTHONPATH": str(ROOT)}
+    at = tiny_cls.index("--trainer.logger")
+    code = (
+        "import sys; from lightning_nlp.tracking import logger; logger.WANDB_SETTINGS['init_timeout'] = 3.0;"
+        "from lightning_nlp.cli.main import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "fit", *tiny_cls[:at], *tiny_cls[at + 2 :], "--trainer.max_epochs", "1"]
+    child = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240)
+    assert child.returncode == 0, child.stderr
+    spoken = [line for line in child.stderr.splitlines() if "W&B" in line]
+    assert len(spoken) == 1, child.stderr
+    assert "the server failed" in spoken[0]
+    run = tmp_path / child.stdout.splitlines()[-1]
+    assert len([row for row in read_metrics(run) if row["train/loss"]]) == 7
+    (kept,) = (run / "wandb").glob("offline-run-*/*.wandb")
+    assert kept.stat().st_size > 1000
+
+
+def test_a_resumed_run_does_not_repeat_the_steps_that_a_killed_one_had_sent(tmp_path):
+    class Run:
+        def __init__(self):
+            self.steps = []
+
+        def log(self, metrics):
+            self.steps.append(metrics.get("trainer/global_step"))
+
+    metrics = MetricsCSV(tmp_path / "metrics.csv")
+    for step in range(6):  # the checkpoint is of step 3
+        metrics.log_metrics({"train/loss": 1.0}, step=step)
+    (tmp_path / "config.yaml").write_text(
+        "trainer: {logger: [{class_path: WandbLogger, init_args: {id: abc}}]}", encoding="utf-8"
+    )
+    entry = Namespace(class_path="WandbLogger", init_args=Namespace(offline=True))
+    config = Namespace(trainer=Namespace(logger=[entry]))
+    prepare_loggers(config, tmp_path, resumed=True)
+    arguments = config.trainer.logger[0].init_args.as_dict()
+    assert arguments["id"] == "abc"
+    logger = WandbLogger(**arguments)
+    logger._experiment = Run()
+    for step in range(3, 8):
+        logger.log_metrics({"train/loss": 1.0}, step=step)
+    assert logger._experiment.steps == [5, 6, 7]
+
+
+def with_wandb(tiny):
+    at = tiny.index("--trainer.logger")
+    return [*tiny[:at], *tiny[at + 2 :], "--offline"]
+
+
+def history(records):
+    """What was logged, by (step, name); a value that came twice is there twice."""
+    values = {}
+    for record in records:
+        if record["type"] == "history":
+            item = record["history"]["item"]
+            for name, value in item.items():
+                values.setdefault((item.get("trainer/global_step"), name), []).append(value)
+    return values
+
+
+def exits(records):
+    return [record["exit"].get("exit_code", 0) for record in records if record["type"] == "exit"]
+
+
+def updated(records):
+    config = {}
+    for record in records:
+        if record["type"] == "config":
+            config |= record["config"].get("update", {})
+    return config
+
+
+def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny_cls, tmp_path):
+    import torch
+
+    outcome = invoke("fit", *with_wandb(tiny_cls), "--upload_export", "--runs_dir", tmp_path)
+    run = outcome.run
+    notice, later = [line for line in outcome.err.splitlines() if "W&B: " in line]
+    assert f"wandb leet {run}/wandb" in notice
+    assert "export is not in this offline run" in later
+    records = wandb_records(run)
+    logged = history(records)
+    rows = [(int(row["step"]), name, float(row[name])) for row in read_metrics(run) for name in row if row[name]]
+    wanted = [entry for entry in rows if entry[1] not in ("step", "epoch")]  # a step has one epoch, in several rows
+    assert len(wanted) > 100
+    assert all(logged[step, name] == [pytest.approx(value, rel=1e-6)] for step, name, value in wanted)
+    assert {"train/grad_norm", "train/lr", "perf/tokens_per_s", "val/f1"} <= {name for _, name, _ in wanted}
+    accuracies = [value for _, name, value in wanted if name == "val/accuracy"]
+    assert [logged[key][0] for key in sorted(logged) if key[1] == "val/best"] == [accuracies[0], max(accuracies)]
+    config = updated(records)
+    assert config["model"]["init_args"]["lr"] == 0.01
+    assert config["data"]["init_args"]["max_length"] == 32
+    assert config["facts"]["versions"]["torch"] == torch.__version__
+    assert config["facts"]["data"]["fingerprint"]
+    assert config["facts"]["data"]["tokenizer"]["vocab_size"] > 0
+    assert config["facts"]["hardware"]["cores"] >= 1
+    steps = {name: [step for step, found in sorted(logged) if found == name] for name in ("val/ece", "val/accuracy")}
+    assert steps["val/ece"] == steps["val/accuracy"]
+    assert (14, "test/mistakes.path") in logged
+    assert "_wandb.visualize.val/roc" in config
+    assert exits(records) == [0]
+    assert "artifact" not in {record["type"] for record in records}
+
+
+@pytest.mark.parametrize(
+    ("number", "preempted"), [(signal.SIGTERM, True), (signal.SIGINT, False)], ids=["SIGTERM", "SIGINT"]
+)
+def test_an_interrupted_training_is_not_finished(number, preempted, tiny_cls, tmp_path):
+    with ctrl_c("on_train_batch_end", [2], number):
+        outcome = invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+    assert outcome.code == 128 + number
+    records = wandb_records(tmp_path / "quickstart" / "0")
+    assert exits(records) == [128 + number]
+    assert ("preempting" in {record["type"] for record in records}) is preempted
+
+
+def test_a_training_that_fails_has_failed(tiny_cls, tmp_path, monkeypatch):
+    from lightning_nlp.callbacks.throughput import Throughput
+
+    def fail(*arguments):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Throughput, "on_validation_start", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+    assert exits(wandb_records(tmp_path / "quickstart" / "0")) == [1]
+
+
+def test_evaluations_become_charts_and_tables_without_artifacts(tmp_path):
+    logger = WandbLogger(save_dir=tmp_path, project="p", mode="offline", skip_before=7)
+    for record in (mlm_record(6), cls_record(8), mlm_record(8), mlm_record(10), cls_record(9, "test")):
+        if record["task"] == "mlm":
+            write_whole(tmp_path / "evaluation" / f"val-{record['step']:08}.json", json.dumps(record))
+        logger.log_evaluation(record)
+    logger.finish()
+    records = wandb_records(tmp_path)
+    logged = history(records)
+    assert (5, "val/probes.path") not in logged  # sent before a resume
+    assert logged[7, "val/ece"] == [0.0625]
+    assert logged[7, "val/top1/word"] == [0.25]
+    (probes,) = logged[9, "val/probes.path"]
+    (files,) = (tmp_path / "wandb").glob("offline-run-*/files")
+    shown = json.loads((files / probes).read_text(encoding="utf-8"))
+    assert [row[0] for row in shown["data"]] == [6, 8, 10]
+    (mistakes,) = logged[9, "test/mistakes.path"]
+    assert json.loads((files / mistakes).read_text(encoding="utf-8"))["data"][0][0] == "the film"
+    assert "_wandb.visualize.val/confusion_matrix" in updated(records)
+    assert "artifact" not in {record["type"] for record in records}
