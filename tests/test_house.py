@@ -62,8 +62,8 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 15_874, 5_211, 19_495  # lines
-MODULES_AT_THE_TOP = 36
+PACKAGE, CORE, TESTS = 15_896, 5_873, 19_497  # lines
+MODULES_AT_THE_TOP = 4
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
     "cli/main.py": 452,
@@ -71,13 +71,13 @@ LONGER_FILES = {  # as long as they are, until each becomes two rooms
     "data/datamodules.py": 415,
     "data/tokens/preparation.py": 298,
     "data/texts/sources.py": 272,
-    "models/classification.py": 273,
+    "models/classification.py": 280,
     "models/encoder.py": 325,
     "training/optimizer.py": 293,
-    "tracking/logger.py": 259,
+    "tracking/logger.py": 261,
 }
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
-STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_704, 4_423, 14_616  # lines
+STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_714, 4_433, 14_638  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
 CORE_ROOMS = "models callbacks training data/batches data/tokens data/base.py data/datamodules.py".split()
 

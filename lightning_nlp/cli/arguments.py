@@ -41,7 +41,7 @@ def find_configs(arguments: list[str]) -> list[str]:
 
 
 def _find_config(name: str) -> str:
-    shipped = Path(__file__).parent.parent / "configs"
+    shipped = Path(__file__).parents[2] / "configs"
     places = [Path(name), Path("configs") / name, shipped / name]
     path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
     if path is None:

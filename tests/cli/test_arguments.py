@@ -10,7 +10,7 @@ from lightning_nlp.errors import UserError
 
 def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shipped = Path(__file__).parent.parent / "configs" / "cls.yaml"
+    shipped = Path(__file__).parents[2] / "configs" / "cls.yaml"
     assert find_configs(["fit", "--config", "cls.yaml"]) == ["fit", "--config", str(shipped)]
     assert find_configs(["fit", "--config=cls.yaml", "-c", "mlm.yaml"])[1] == f"--config={shipped}"
     (tmp_path / "configs").mkdir()

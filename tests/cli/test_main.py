@@ -13,7 +13,7 @@ import yaml
 
 from tests.conftest import SIZES, TRAINER, files_below, invoke, read_metrics
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 RUN_FILES = {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "export/model.safetensors"}
 
 

@@ -68,7 +68,7 @@ def test_torchruns_processes_wait_for_the_first(tmp_path):
     processes = []
     for rank, local, node in ((0, 0, 0), (1, 1, 0), (2, 0, 1)):
         own = {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
-        environment = os.environ | together | own | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = os.environ | together | own | {"PYTHONPATH": str(Path(__file__).parents[2])}
         command = [sys.executable, "-c", SCRIPT, str(rank)]
         pipes = {"stdin": subprocess.DEVNULL if rank else subprocess.PIPE, "stdout": subprocess.PIPE}
         processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))

@@ -20,7 +20,7 @@ from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 from lightning_nlp.tracking.setup import prepare_loggers
 from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, wandb_records
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KEY = "f" * 40
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from tests.conftest import files_below, invoke, read_metrics
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def without_false_logger(arguments: list[str]) -> list[str]:
