@@ -18,6 +18,7 @@ import yaml
 
 from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.predict.predictor import make_predictor
@@ -166,9 +167,13 @@ def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterat
         if input == "-":
             _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
-        elif not os.path.exists(input) or os.path.isdir(input):  # a pipe, as `<(...)` gives, is as good as a file
+            return
+        if os.path.isdir(input):
+            raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
+        if not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
-        elif file_format(Path(input)) in TABLES:
+        refuse_format(Path(input))
+        if file_format(Path(input)) in TABLES:
             yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
         else:
             yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))

@@ -24,7 +24,8 @@ PREDICT = [  # option, value, words of the message
     ("input", "nowhere.txt", "nowhere.txt", "no such file"),
     ("input", "x" * 300, "no such file"),
     ("input", "a\0b", "no such file"),
-    ("input", "..", "no such file"),
+    ("input", "..", "is a folder", "a text in each line"),
+    ("input", "../in.xlsx", "in no format that is read here", ".csv"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),
     ("top_k", "nan", "nan", "int"),
@@ -41,6 +42,7 @@ PREDICT = [  # option, value, words of the message
 )
 def test_predict(option, value, words, cls_run, tmp_path):
     (tmp_path / "in.txt").write_text("a good film\n", encoding="utf-8")
+    (tmp_path / "in.xlsx").write_text("a good film\n", encoding="utf-8")
     (tmp_path / "twice.csv").write_text("text,text\na,b\n", encoding="utf-8")
     given = {"run": str(cls_run), "input": "../twice.csv" if option == "text_column" else "../in.txt"}
     given |= {"output": "out.jsonl", option: value}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.data.texts.layout import HIDDEN, Files, decide
+from lightning_nlp.data.texts.layout import HIDDEN, NO_TEXT, Files, decide
 from lightning_nlp.data.texts.readers import TABLES, file_format, unreadable
 from lightning_nlp.errors import UserError
 
@@ -24,7 +24,8 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
     The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation,
     val, eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a
     folder that are parts of one table or texts without labels. Of several data sets in a folder the uppermost
-    is taken. Hidden and temporary files are no data.
+    is taken, of a split's files there those with its plain name (`train.csv` before `train_old.csv`), and of a name
+    in several formats the first of CSV, TSV, JSON, parquet. Hidden and temporary files are no data.
 
     Args:
         labelled: Whether texts have labels: they stand in tables, or in folders of one class each.
@@ -33,12 +34,11 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
         UserError: If `path` names nothing that is read here, or several data sets.
     """
     local = local_path(path)
-    suffixes: tuple[str, ...] = TABLES if labelled else (*TABLES, ".txt")
+    suffixes: tuple[str, ...] = TABLES if labelled else (".txt", *TABLES)
     known = ", ".join(suffixes)
     try:
         if path and local.is_file():
-            if labelled and file_format(local) not in suffixes:
-                raise UserError(f"{path} is in no format that is read here: give --data.path one of {known}.")
+            refuse_format(local, suffixes if labelled else ())
             return Files({"train": [local]}, {"train": [local.name]}, {})
         if path and (local.is_dir() or (glob.has_magic(path) and "://" not in path)):
             root, matches, given = local, [Path()], not local.is_dir()
@@ -52,6 +52,7 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
                 suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
             if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
                 return found
+            known += ", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else ""
             raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
     except OSError as error:
         raise unreadable(path, error) from error
@@ -62,6 +63,16 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
             "correct --data.path."
         )
     return None
+
+
+def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
+    """Raise a UserError if a file is in none of the formats given, or if none are, holds no plain text."""
+    suffix = file_format(path)
+    if suffix in NO_TEXT or (suffixes and suffix not in suffixes):
+        raise UserError(
+            f"{path} is in no format that is read here: save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, "
+            "and give that as --data.path."
+        )
 
 
 def local_path(path: str) -> Path:

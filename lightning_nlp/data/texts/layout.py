@@ -13,10 +13,18 @@ from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
+FIRST_ROWS = 10_000  # tell whether a split has labels
+UNLABELLED = f"without labels beside its (first {FIRST_ROWS:,}) texts it is left to `predict`"
+NO_TEXT = (  # what nobody means as lines of text, whatever bytes it holds
+    *(".xlsx", ".xls", ".ods", ".docx", ".doc", ".odt", ".rtf", ".pptx", ".pdf", ".epub", ".zip", ".tar", ".7z"),
+    *(".png", ".jpg", ".jpeg", ".gif", ".mp3", ".wav", ".mp4", ".pkl", ".npy", ".npz", ".pt", ".db", ".sqlite"),
+)
+HIDDEN = (".", "_", "~")
 
 _SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|uation|elopment|set|data|split)?")
+_PLAIN = re.compile("train|valid|validation|val|dev|development|eval|evaluation|test")
 _NO_CLASS = ("unsup", "unsupervised", "unlabeled", "unlabelled")  # folders of texts without labels
-HIDDEN = (".", "_", "~")
+_TEXTS = ("", ".txt", ".md")  # what a text in the folder of its class may be called
 _PART = re.compile(r"^part-\d.*|\d+")  # what differs between the names of a table's parts
 
 
@@ -47,7 +55,7 @@ def tell_split(names: Iterable[str]) -> str | None:
 def name_splits(names: Collection[str]) -> Files[str]:
     """Which of a data set's splits are which: the one named "dev", or else all such as "dev_r1", "dev_r2"."""
     told = {split: [name for name in names if tell_split([name]) == split] for split in SPLITS}
-    found = {split: [name for name in part if _SPLIT_WORD.fullmatch(name)] or part for split, part in told.items()}
+    found = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
         "another has the plain name": [name for split in SPLITS for name in told[split] if name not in found[split]],
         "the name tells no split": [name for name in names if not tell_split([name])],
@@ -60,48 +68,95 @@ def name_splits(names: Collection[str]) -> Files[str]:
 def decide(
     path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, given: bool
 ) -> Files[Path] | None:
-    """Sort the names of files below `root`; `given` says that a pattern named them."""
-    hidden = {name for name in names if any(part.startswith(HIDDEN) for part in name.parts)}
-    visible = [name for name in names if name not in hidden]
+    """Sort the names of files below `root`; None where nothing can be read.
+
+    Args:
+        suffixes: The formats that are read; the first ones win where a name has several.
+        given: Whether a pattern named the files.
+    """
+    visible = [name for name in names if not _is_hidden(name)]
     data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
-    if given and not labelled:
-        data = data or visible  # any file can be plain text
+    if given and not labelled:  # any file can be plain text
+        data = data or [name for name in visible if file_format(name) not in NO_TEXT]
     # An unpacked Leipzig archive also holds lists of words and of sources.
-    sentences = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")]
-    places = {name: name.parts for name in sentences or data}  # what may tell a split
+    data = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")] or data
+    places = {name: name.parts for name in data}  # what may tell a split
     classes = {}
     if labelled and not any(map(tell_split, places.values())):
         classes = _texts_of_classes(root, visible, beside=bool(data))
     if not (places := classes or places):
         return None
-    told = any(map(tell_split, places.values()))
     parts = _assign_splits(path, places, given=given, pool=bool(classes) or not labelled)
-    used = {split: [*dict.fromkeys(name.parent if classes else name for name in part)] for split, part in parts.items()}
-    taken = {name for part in used.values() for name in part}
-    left_out: dict[str, list[str]] = {}
+    reasons = dict[Path, str]()
+    if not classes and not given:
+        for split, part in parts.items():
+            reasons |= _not_first_choice(part, suffixes)
+            parts[split] = [name for name in part if name not in reasons]
+    taken = {name for part in parts.values() for name in part}
+    told = any(map(tell_split, places.values()))
     for name in names:
-        known = file_format(name) in suffixes
-        if name in taken or not (known or (not classes and name not in hidden and tell_split(name.parts))):
-            continue
-        why = "the name tells no split" if told else "not beside the others"
-        why = "of another data set" if tell_split(name.parts) else why
-        why = "hidden or temporary" if name in hidden else why if known else "in no format that is read here"
-        left_out.setdefault(why, []).append(str(name))
+        if name not in taken and name not in reasons and file_format(name) in suffixes:
+            why = "the name tells no split" if told else "not beside the others"
+            why = "of another data set" if tell_split(name.parts) else why
+            reasons[name] = "hidden or temporary" if _is_hidden(name) else why
+    others = [name for name in visible if name not in taken and name not in reasons and tell_split(name.parts)]
     if classes:
-        tops = {root / folder.parent for folder in taken}
-        beside = {folder.relative_to(root) for top in tops for folder in top.iterdir() if folder.is_dir()} - taken
-        left_out["no texts of a class"] = [str(name) for name in sorted(beside) if not name.name.startswith(HIDDEN)]
+        reasons |= _beside_classes(root, taken, [name for name in others if name.suffix in _TEXTS], parts)
+    else:
+        reasons |= dict.fromkeys(others, "in no format that is read here")
+    left_out = dict[str, list[str]]()
+    for name, why in reasons.items():
+        left_out.setdefault(why, []).append(str(name))
+    shown = {s: dict.fromkeys(name.parent if classes else name for name in part) for s, part in parts.items()}
     return Files(
         {split: [root / name for name in part] for split, part in parts.items()},
-        {split: [*map(str, part)] for split, part in used.items()},
+        {split: [*map(str, part)] for split, part in shown.items()},
         left_out,
         classes=bool(classes),
     )
 
 
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(HIDDEN) for part in name.parts)
+
+
+def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path, str]:
+    """Why files of a split are not read: another one of their folder has the split's plain name, or theirs."""
+    stems = {name: Path(name.name.lower().removesuffix(".gz").removesuffix(".zst")).stem for name in part}
+    by_format = sorted(part, key=lambda name: suffixes.index(file_format(name)))
+    first = {(name.parent, stems[name]): name for name in reversed(by_format)}
+    plain = {folder for folder, stem in first if _PLAIN.fullmatch(stem)}
+    reasons = dict[Path, str]()
+    for name, stem in stems.items():
+        if name.parent in plain and not _PLAIN.fullmatch(stem):
+            reasons[name] = "another file has the plain name; a pattern as --data.path reads both"
+        elif first[name.parent, stem] != name:
+            reasons[name] = "the same name in another format"
+    return reasons
+
+
+def _beside_classes(
+    root: Path, texts: Collection[Path], others: list[Path], splits: Collection[str]
+) -> dict[Path, str]:
+    """Why texts and folders beside those of the classes are not read."""
+    reasons = dict[Path, str]()
+    for name in others:
+        if not tell_split([name.parent.name]):
+            reasons[name.parent] = "no texts of a class"
+        elif tell_split([name.parent.name]) in splits:
+            reasons[name] = "in no folder of a class"
+        else:
+            reasons[name.parent] = UNLABELLED
+    classes = {name.parent for name in texts}
+    tops = {root / folder.parent for folder in classes}
+    folders = {folder.relative_to(root) for top in tops for folder in top.iterdir() if folder.is_dir()}
+    empty = sorted(folder for folder in folders - classes if not folder.name.startswith(HIDDEN))
+    return dict.fromkeys(empty, "no texts of a class") | reasons
+
+
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
     """Texts in folders of one class, with what may tell their split; `beside` tables only if it is told."""
-    names = [name for name in names if name.suffix in ("", ".txt") and name.parent.name.lower() not in _NO_CLASS]
+    names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:
         texts = [name for name in names if len(name.parts) == 2 and not tell_split(name.parts[:1])]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
 from lightning_nlp.data.texts.labels import is_missing
-from lightning_nlp.data.texts.layout import SPLITS, Files, name_splits
+from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
 from lightning_nlp.errors import UserError, printable
 
@@ -42,6 +42,7 @@ class Source:
     drop_incomplete: bool = False  # rows without text or label are dropped and counted, or else an error
     files: Files[Any] | None = None  # what they are read from
     missing_labels: tuple[str, ...] | None = None  # what stands for one, in any case; None for `MISSING`
+    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # what leaves more to train
 
     def lines(self) -> list[str]:
         """Which files are read as which split, and what is left out, a printable line each."""
@@ -197,12 +198,12 @@ def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...
     for split in SPLITS[1:]:
         if split in splits and not _has_labels(splits[split], missing):
             del splits[split]
-            files.left_out.setdefault("without labels it is left to `predict`", []).extend(files.names.pop(split))
+            files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
 
 
 def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
     try:
-        return not all(is_missing(row.label, missing) for row in read())  # no further than the first label
+        return not all(is_missing(row.label, missing) for row in islice(read(), FIRST_ROWS))
     except NoLabelColumn:
         return False
     except UserError:

@@ -102,7 +102,7 @@ def build_splits(
             columns[split]["label"] = np.array([ids[label] for label in reading.labels[split]], dtype=np.int64)
     drawn = {split: draw(bytes(reading.kept[split]), split_seed) for split in source.splits}
     owners = draw(_owners(reading), split_seed) if reading.group_of else drawn["train"]
-    parts = _hold_out(drawn, owners, {"test": test_fraction, "validation": val_fraction})
+    parts = _hold_out(drawn, owners, {"test": test_fraction, "validation": val_fraction}, source.hold_out_by)
     for split, size in samples.items():
         origin, rows = parts[split]
         order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
@@ -123,7 +123,7 @@ def build_splits(
     return splits, label_names, counts
 
 
-def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[str, float]) -> Parts:
+def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[str, float], by: str) -> Parts:
     """All rows of the data's own splits, and those of train that are held out for the others."""
     parts = {split: (split, np.arange(len(drawn[split]))) for split in drawn}
     for split, fraction in fractions.items():
@@ -146,8 +146,7 @@ def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[
         raise UserError(
             f"No row is left for {split} after cleaning: "
             f"{'all are empty or stand in another split' if empty else f'train has {found}, too few to share'}; give "
-            "more data with --data.path, hold out less with --data.val_fraction and --data.test_fraction, or keep "
-            "repeats with --data.deduplicate false."
+            f"more data with --data.path, hold out less with {by}, or keep repeats with --data.deduplicate false."
         )
     return {split: parts[split] for split in SPLITS}
 

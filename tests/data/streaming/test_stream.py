@@ -145,7 +145,10 @@ def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
         (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1, not 0"),
         (["--data.max_tokens", "0"], "--data.max_tokens must be at least 1, not 0"),
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
-        (["--data.max_val_samples", "900"], "No row is left for"),
+        (
+            ["--data.max_val_samples", "900"],
+            "hold out less with --data.max_val_samples and --data.max_test_samples (now 900",
+        ),
     ],
 )
 def test_what_a_stream_cannot_do_is_one_error(streaming, more, what, tmp_path):

@@ -71,8 +71,11 @@ def test_glob_without_match(tmp_path):
 
 def test_file_of_an_unknown_format(tmp_path):
     make(tmp_path, "reviews.xlsx")
-    with pytest.raises(UserError, match=r"reviews\.xlsx is in no format .* \.csv, \.tsv, \.jsonl, \.parquet"):
-        labelled_source(str(tmp_path / "reviews.xlsx"))
+    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
+        with pytest.raises(UserError, match=r"reviews\.xlsx is in no format .* \.csv, \.tsv, \.jsonl, \.parquet"):
+            find(str(tmp_path / "reviews.xlsx"))
+    with pytest.raises(UserError, match="holds no data files"):
+        text_source(str(tmp_path / "*"), cache_dir=tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -9,6 +9,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
+from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS
@@ -90,7 +91,7 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
     assert source.label_names == ("neg", "pos")
     assert [rows(source, split) for split in source.splits] == [[("a", "neg"), ("b", "pos")], [("c", "pos")]]
     assert source.description == "all"
-    assert source.lines()[2] == "not used: the split test (without labels it is left to `predict`)"
+    assert source.lines()[2] == f"not used: the split test ({UNLABELLED})"
     assert rows(text_source(str(tmp_path / "all"), cache_dir=tmp_path), "test") == [("d", None)]
     assert rows(labelled_source(str(tmp_path / "one"))) == [("a", "neg"), ("b", "pos")]
     make(tmp_path, "other/train.csv", "other/state.json")  # somebody else's state

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from lightning_nlp.data.texts.files import find_files
+from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_sources import make, rows, texts
@@ -39,6 +40,12 @@ def test_names_that_tell_the_split(tmp_path, name, split):
         "the name tells no split": ["notes.csv"], "in no format that is read here": ["test.xlsx"]}),
     (["train.csv", "old/train.csv", "old/test.csv"], 1, {}, {"of another data set": ["old/test.csv", "old/train.csv"]}),
     (["data.csv", "old/data.csv"], 1, {}, {"not beside the others": ["old/data.csv"]}),
+    (["train_0.csv", "train_1.csv", "test-00000-of-00002.parquet", "test-00001-of-00002.parquet"], 2, {"test": 2}, {}),
+    (["train.csv", "train (copy).csv", "train_old.csv", "test.csv", "test_predictions.csv"], 1, {"test": 1}, {
+        "another file has the plain name; a pattern as --data.path reads both":
+        ["train (copy).csv", "train_old.csv", "test_predictions.csv"]}),
+    (["train.csv", "test.csv", "test.csv.gz", "test.jsonl"], 1, {"test": 1}, {
+        "the same name in another format": ["test.csv.gz", "test.jsonl"]}),
 ])  # fmt: skip
 @pytest.mark.parametrize("labelled", [True, False])
 def test_which_file_is_which_split(tmp_path, names, train, others, left_out, labelled):
@@ -88,7 +95,7 @@ def test_folder_without_split_words(tmp_path):
 @pytest.mark.parametrize(("names", "train"), [
     # three classes, one of them without texts, and what an editor leaves behind
     (["train/neg/0.txt", "train/neu/0.txt", "train/pos/0.txt", "train/mixed/0.jpg", "train/pos/._0.txt",
-      "train/.ipynb_checkpoints/0.txt", "dev/neu/0.txt", "test/pos/0.txt", "stray.csv"], ["neg", "neu", "pos"]),
+      "train/.ipynb_checkpoints/0.txt", "dev/neu/0.md", "test/pos/0.txt", "stray.csv"], ["neg", "neu", "pos"]),
     # as 20 newsgroups come
     (["20news-bydate-train/sci.med/1", "20news-bydate-train/sci.space/2", "20news-bydate-test/sci.med/3"],
      ["sci.med", "sci.space"]),
@@ -108,7 +115,18 @@ def test_folders_of_one_class_each(tmp_path, names, train):
     ] if "stray.csv" in names else [])  # fmt: skip
 
 
-def test_a_folder_of_texts_that_are_in_no_class_is_refused(tmp_path):
-    make(tmp_path, "train/1.txt", "test/2.txt", "only/3.txt")
-    with pytest.raises(UserError, match="holds no data files"):
+def test_texts_beside_folders_of_classes_are_named(tmp_path):
+    make(tmp_path, "train/neg/0.txt", "train/pos/1.txt", "train/urls.txt", "test/2.txt", "test/3.txt", "README")
+    assert labelled_source(str(tmp_path)).lines() == [
+        "train is read from train/neg, train/pos", f"not used: test ({UNLABELLED})",
+        "not used: train/urls.txt (in no folder of a class)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [
+    ["train/1.txt", "test/2.txt", "only/3.txt"], ["neg/train/1.txt", "pos/train/2.txt", "pos/test/3.txt"],
+])  # fmt: skip
+def test_folders_of_texts_that_tell_no_class_are_refused(tmp_path, names):
+    make(tmp_path, *names)
+    with pytest.raises(UserError, match=r"holds no data files \(.*, or texts as train/CLASS/1\.txt, CLASS/1\.txt\)"):
         labelled_source(str(tmp_path))

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightning_nlp.data.texts.demo import demo_reviews
+from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS, write_table
@@ -123,7 +124,7 @@ def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
     assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
     assert source.lines()[2:] == [
         f"not used: sub.{suffix} (the name tells no split)",
-        f"not used: test-0.{suffix}, test-1.{suffix} (without labels it is left to `predict`)",
+        f"not used: test-0.{suffix}, test-1.{suffix} ({UNLABELLED})",
     ]
     assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]
     with pytest.raises(UserError, match=r"no column 'target' in .*train.*--data\.label_column"):
@@ -146,6 +147,8 @@ def test_a_test_whose_labels_are_empty_is_left_out_and_a_broken_one_is_not(tmp_p
     assert list(labelled_source(str(tmp_path)).splits) == ["train"]
     (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
     assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
+    (tmp_path / "test.csv").write_text("text,label\n" + "a,\n" * FIRST_ROWS + '"never read')  # not to its end each time
+    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
     (tmp_path / "test.csv").write_text('text,label\n"a,\n')
     with pytest.raises(UserError, match=r"test\.csv"):
         texts(labelled_source(str(tmp_path)))
@@ -234,4 +237,4 @@ def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, t
         (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
     source = labelled_source(str(tmp_path), missing_labels=missing)
     assert [*source.splits] == ["train"]
-    assert "not used: test.csv (without labels it is left to `predict`)" in source.lines()
+    assert f"not used: test.csv ({UNLABELLED})" in source.lines()
