@@ -30,6 +30,14 @@ def printable(message: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
+def how_to_go_on(message: str, resume: str | None) -> str:
+    """A message whose `--ckpt_path last` fits `--resume`: auto finds the checkpoint, but of equal settings only."""
+    if resume != "auto":
+        return message
+    message = message.replace("the same command and --ckpt_path last", "the same command")
+    return message.replace("--ckpt_path last", "--ckpt_path last in place of --resume auto")
+
+
 def warn_user(message: str) -> None:
     """Tell the user what went wrong without an end to the training; `--quiet` does not hide it."""
     from lightning.pytorch.utilities.rank_zero import rank_zero_only

@@ -89,8 +89,10 @@ def test_a_limit_that_leaves_nothing_to_test_on_is_found_before_the_training(tin
 
 
 def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--trainer.fast_dev_run", "true", "--runs_dir", tmp_path / "r")
+    arguments = ["fit", *tiny_cls, "--trainer.fast_dev_run", "true", "--data.eval_batch_size", "2"]
+    outcome = invoke(*arguments, "--runs_dir", tmp_path / "r")
     assert outcome.code == 0, outcome.err
+    assert " of 5 texts, drawn at random (--trainer.fast_dev_run)" in outcome.err
     assert not (tmp_path / "r").exists()
 
 
@@ -131,8 +133,9 @@ def test_a_batch_that_does_not_fit_is_one_sentence_and_its_advice_goes_on(tokens
         arguments += ["--data.packing", "false"]  # packed batches of 64 places are those of 128 after rounding
     largest = {False: 70, True: 64}[tokens]
     Memory(monkeypatch, largest, after=8)
-    outcome = invoke(*arguments)
-    (name, half), (_, accumulated), (_, last) = advised(outcome)
+    outcome = invoke(*arguments, *(["--resume", "auto"] if tokens else []))
+    (name, half), (_, accumulated), (_, last), *instead = advised(outcome)
+    assert instead == [("--resume", "auto")] * tokens, "which looks for the same settings"
     assert (name, int(half)) == ("--data.tokens_per_batch", 64) if tokens else ("--data.batch_size", 4)
     assert (accumulated, last) == ("2", "last")
     outcome = invoke(*arguments, name, half, "--trainer.accumulate_grad_batches", accumulated, "--ckpt_path", last)

@@ -32,8 +32,9 @@ class Interrupted(Exception):
     """
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
-        super().__init__(f"interrupted after step {step}, saved as {checkpoint}")
-        self.found_again = False  # by the same command, as `--resume auto` has it
+        reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
+        saved = f"{reason} after step {step}; saved {checkpoint}"
+        super().__init__(f"{saved}. Go on with the same command and --ckpt_path last.")
         self.checkpoint = checkpoint
         self.step = step
         self.number = number

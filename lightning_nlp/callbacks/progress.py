@@ -67,10 +67,10 @@ class Plan(Callback):
             part = data.part("train")
             parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens")
             parts[-1] += f" ({part})" if part else " an epoch"
-        steps = "" if self._pace.total is None else f"at most {self._pace.total:,} steps"
+        ends = [] if self._pace.total is None else [f"at most {self._pace.total:,} steps"]
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
-            steps += f" in {trainer.max_epochs} epochs" if steps else f"{trainer.max_epochs} epochs"
-        parts += [steps] if steps else []
+            ends.append(f"{trainer.max_epochs} epoch{'' if trainer.max_epochs == 1 else 's'}")
+        parts += [" in ".join(ends)] if ends else []
         if self._first and self._pace.total is not None:
             parts.append(f"{self._first:,} of them done")
         rank_zero_info(f"Training: {', '.join(parts)}.")

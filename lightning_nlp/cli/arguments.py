@@ -137,7 +137,8 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         return f"Unknown configuration key {key!r}.{hint} {all_of_them}"
     if keys and (value := re.search(r"Got value: (.*)", message)):
         types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
-        names = [name for name in dict.fromkeys(plain or literal for plain, literal in types) if name != "NoneType"]
+        names = [plain or re.sub(r"[\[\]']", "", literal) for plain, literal in types if plain != "NoneType"]
+        names = ["a list such as '[A, B]'" if name == "list" else name for name in dict.fromkeys(names)]
         return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
     if "subcommand" in message:  # it names them all
         return f"{message}."

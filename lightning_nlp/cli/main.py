@@ -35,7 +35,7 @@ from lightning_nlp.cli.arguments import class_help, explain_parse_error, find_co
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.cli.options import OWN, add_own_arguments, check_options, options_help, place_in_run
 from lightning_nlp.cli.output import quiet_libraries, silence_notices
-from lightning_nlp.errors import TIME_LIMIT, UserError, lightning_errors, memory_errors, one_line, printable
+from lightning_nlp.errors import UserError, how_to_go_on, lightning_errors, memory_errors, one_line, printable
 from lightning_nlp.fitting import Training, parts_read, smaller_batches
 from lightning_nlp.hub.pretrained import fetch_pretrained
 from lightning_nlp.inspection.command import inspect_data
@@ -333,8 +333,8 @@ class CLI(LightningCLI):
         with ended_loggers(self.trainer):
             try:
                 training.fit(model, datamodule, **kwargs)
-            except Interrupted as stop:
-                stop.found_again = self.config.fit.resume == "auto"
+            except (Interrupted, UserError) as error:
+                error.args = (how_to_go_on(str(error), self.config.fit.resume),)
                 raise
 
     def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
@@ -435,12 +435,7 @@ def main(args: Sequence[str] | None = None) -> None:
             sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
         if not processes.is_first():
             sys.exit(128 + stop.number)
-        reason = "The time limit is reached" if stop.number == TIME_LIMIT else "Interrupted"
-        more = "" if stop.found_again else " and --ckpt_path last"
-        print(
-            f"{reason} after step {stop.step}; saved {stop.checkpoint}. Go on with the same command{more}.",
-            file=sys.stderr,
-        )
+        print(stop, file=sys.stderr)
         sys.exit(128 + stop.number)
     except SystemExit as stop:
         if stop.code in {128 + number for number in SIGNALS}:

@@ -292,8 +292,8 @@ class TextDataModule(LightningDataModule):
     def _loader(self, split: str) -> ResumableLoader:
         plan = self.plan(split)
         if plan.drawn is not None:
-            how = f"drawn at random (--trainer.{self._limit(split)})"
-            rank_zero_info(f"{split}: measured on {self.part(split)}, {how}.")
+            limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
+            rank_zero_info(f"{split}: measured on {self.part(split)}, drawn at random (--trainer.{limit}).")
         # With --trainer.overfit_batches the same batches must come back in each epoch.
         fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
         # Runs with different seeds are measured on the same masks.

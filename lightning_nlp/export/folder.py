@@ -107,8 +107,8 @@ def export_run(
             put_in_place(unfinished, target)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"The export cannot be written to {run_dir} ({error}): free some space there and repeat the command with "
-            "--ckpt_path last."
+            f"The export cannot be written to {run_dir} ({error}): free some space there, and go on with the same "
+            "command and --ckpt_path last."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -157,7 +157,7 @@ def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibr
         return "it was switched off (`--calibrate false`)"
     found = calibrate(run_dir, step, network)
     if isinstance(found, str) or found.temperature == 1:
-        reason = found if isinstance(found, str) else f"{found.examples} validation examples give no temperature"
+        reason = found if isinstance(found, str) else found.why_none()
         rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
     return found
 

@@ -103,7 +103,7 @@ def model_card(
     resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
     config = network.config
     parts = [
-        f"# {config.architectures[0]}, {parameters / 1e6:.1f}M parameters",
+        f"# {config.architectures[0]}, {parameters:,} parameters",
         trained,
         _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
         _checkpoint(facts),
@@ -181,8 +181,7 @@ def _calibration(found: Calibration | str) -> list[str]:
     if isinstance(found, str):
         return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
     if found.temperature == 1:
-        counted = _counted(found.examples, "validation example")
-        parts = ["## Probabilities", f"They are as the network gives them: {counted} gave no temperature."]
+        parts = ["## Probabilities", f"They are as the network gives them, not calibrated: {found.why_none()}."]
     else:
         said = (
             f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from lightning_nlp.evaluation.temperature import FEWEST
 from lightning_nlp.models.heads import last_layer
 
 WHICH = ("best_f1", "wanted")
@@ -37,6 +39,16 @@ class Calibration:
     validation: dict[str, float]
     test: dict[str, float] | None
     thresholds: dict[str, dict[str, Any]]
+
+    def why_none(self) -> str:
+        """Why the temperature is 1: `fit_temperature` found none."""
+        if self.examples < FEWEST:
+            return f"{self.examples} validation examples are fewer than {FEWEST}"
+        chance = self.validation["loss_before"] >= math.log(max(len(self.thresholds), 1))
+        how = (
+            "no better than by chance" if chance else "without a mistake, or nearly, so that the best temperature is 0"
+        )
+        return f"the {self.examples:,} validation examples are told apart {how}"
 
     def for_config(self) -> dict[str, Any]:
         """What an export's config.json says of it."""

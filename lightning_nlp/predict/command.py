@@ -20,7 +20,7 @@ from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.data.texts.delimited import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
-from lightning_nlp.errors import UserError, memory_errors, one_line
+from lightning_nlp.errors import UserError, how_to_go_on, memory_errors, one_line
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
@@ -104,12 +104,10 @@ def predict(
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
     """
-    folder = runs.existing_run(run) / "export"
+    folder, config = runs.existing_run(run) / "export", read_config(Path(run))
     if not folder.is_dir():
-        raise UserError(
-            f"The run {run} has no export ({folder}): its training did not end. Go on with its fit command and "
-            "--ckpt_path last."
-        )
+        missing = f"The run {run} has no export ({folder}): its training did not end; go on with "
+        raise UserError(how_to_go_on(f"{missing}the same command and --ckpt_path last.", config.get("resume")))
     for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
@@ -122,7 +120,6 @@ def predict(
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
         if os.path.exists(input) and os.path.samefile(input, output):
             raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
-    config = read_config(Path(run))
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     how = {} if input == "-" else config["data"]["init_args"]  # what comes by a pipe is UTF-8, as the terminal is
     how = {name: how.get(name) if value is None else value for name, value in given.items()}

@@ -48,7 +48,10 @@ def load_predictor(
     Raises:
         UserError: If it is no export, or one of an earlier version.
     """
-    config = Path(folder) / "config.json"
+    config, of_run = Path(folder) / "config.json", Path(folder) / "export"
+    if not config.exists():
+        cure = f"give its {of_run}" if of_run.is_dir() else "give a run's export, such as runs/cls/0/export"
+        raise UserError(f"{folder} is {'no export' if config.parent.is_dir() else 'no folder'}: {cure}.")
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))[READING]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -144,7 +144,8 @@ def test_a_card_says_how_its_weights_came_about(facts, said):
 def test_a_temperature_of_1_is_none():
     found = Calibration(1.0, 7, 6, FOUND.validation, None, {})
     text = card(calibrated=found)
-    assert "6 validation examples gave no temperature" in text
+    assert "DistilBertForSequenceClassification, 10 parameters\n" in text
+    assert "not calibrated: 6 validation examples are fewer than 50." in text
     assert "before" not in text
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lightning_nlp.evaluation.temperature import calibration_error, fit_temperature, probabilities
+from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from lightning_nlp.predict.calibration import Calibration, calibrate, layer_digest, scaled
 from tests.conftest import invoke, write_reviews
@@ -112,6 +113,19 @@ def test_the_best_checkpoints_record_counts(tmp_path):
 def test_without_a_temperature_there_is_none_in_the_configuration(tmp_path):
     write_record(tmp_path, "val-00000007", record(calibration={"temperature": 1.0}))
     assert calibrate(tmp_path, 7, network_of("distilbert")).for_config().keys() == {"thresholds"}
+
+
+@pytest.mark.parametrize(
+    ("number", "sign", "why"),
+    [(40, 1, "40 .* fewer than 50"), (60, 1, "the 60 .* without a mistake"), (60, -1, "the 60 .* no better than by")],
+)
+def test_why_there_is_no_temperature(number, sign, why, tmp_path):
+    labels = np.arange(number) % 3
+    logits = sign * np.eye(3)[labels]
+    measured = calibration(logits, labels, fit_temperature(logits, labels))
+    assert measured["temperature"] == 1
+    write_record(tmp_path, "val-00000007", record(calibration=measured, examples=number))
+    assert re.match(why, calibrate(tmp_path, 7, network_of("distilbert")).why_none())
 
 
 def test_no_record_and_no_known_layer_are_said(tmp_path):
