@@ -32,10 +32,10 @@ def printable(message: str) -> str:
 
 def how_to_go_on(message: str, resume: str | None) -> str:
     """A message whose `--ckpt_path last` fits `--resume`: auto finds the checkpoint, but of equal settings only."""
-    if resume != "auto":
-        return message
-    message = message.replace("the same command and --ckpt_path last", "the same command")
-    return message.replace("--ckpt_path last", "--ckpt_path last in place of --resume auto")
+    if resume == "auto":
+        message = message.replace("the same command and --ckpt_path last", "the same command")
+        message = message.replace("--ckpt_path last", "--ckpt_path last in place of --resume auto")
+    return message
 
 
 def warn_user(message: str) -> None:

@@ -33,8 +33,9 @@ class Interrupted(Exception):
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
-        saved = f"{reason} after step {step}; saved {checkpoint}"
-        super().__init__(f"{saved}. Go on with the same command and --ckpt_path last.")
+        super().__init__(
+            f"{reason} after step {step}; saved {checkpoint}. Go on with the same command and --ckpt_path last."
+        )
         self.checkpoint = checkpoint
         self.step = step
         self.number = number

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import os
 import re
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -134,7 +133,7 @@ def predict(
         explain=explain,
         thresholds=thresholds,
     )
-    windows = itertools.chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
+    windows = chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
     with memory_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
         if output is None and sys.stdout.isatty():
             _make_utf8(sys.stdout, "utf-8")
@@ -164,15 +163,14 @@ def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterat
         if input == "-":
             _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
-            return
-        if os.path.isdir(input):
+        elif os.path.isdir(input):
             raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
-        if not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
+        elif not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
-        refuse_format(Path(input))
-        if file_format(Path(input)) in TABLES:
+        elif file_format(Path(input)) in TABLES:
             yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
         else:
+            refuse_format(Path(input))
             yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
     except UnicodeDecodeError as error:  # of stdin; the readers have their own message
         raise UserError(
@@ -203,9 +201,7 @@ def prediction_precision(asked: str | None, trained: str | None) -> str:
     """
     if asked not in (None, "bf16-mixed", "32-true"):
         raise UserError(f"--precision must be bf16-mixed or 32-true, not {asked}.")
-    if asked is not None:
-        return asked
-    return "bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true"
+    return asked or ("bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true")
 
 
 @contextlib.contextmanager

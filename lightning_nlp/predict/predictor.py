@@ -49,14 +49,12 @@ def load_predictor(
         UserError: If it is no export, or one of an earlier version.
     """
     config, of_run = Path(folder) / "config.json", Path(folder) / "export"
-    if not config.exists():
-        cure = f"give its {of_run}" if of_run.is_dir() else "give a run's export, such as runs/cls/0/export"
-        raise UserError(f"{folder} is {'no export' if config.parent.is_dir() else 'no folder'}: {cure}.")
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))[READING]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export, or export it anew"
         raise UserError(
-            f"{config} does not say how texts are read, as an export's does ({one_line(error)}): export it anew."
+            f"{folder} does not say how texts are read, as an export does ({one_line(error)}): {cure}."
         ) from error
     predictor = make_predictor(
         Path(folder), settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k

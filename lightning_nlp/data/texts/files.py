@@ -35,7 +35,6 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
     """
     local = local_path(path)
     suffixes: tuple[str, ...] = TABLES if labelled else (".txt", *TABLES)
-    known = ", ".join(suffixes)
     try:
         if path and local.is_file():
             refuse_format(local, suffixes if labelled else ())
@@ -52,7 +51,7 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
                 suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
             if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
                 return found
-            known += ", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else ""
+            known = ", ".join(suffixes) + (", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else "")
             raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
     except OSError as error:
         raise unreadable(path, error) from error
@@ -67,12 +66,9 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
 
 def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
     """Raise a UserError if a file is in none of the formats given, or if none are, holds no plain text."""
-    suffix = file_format(path)
-    if suffix in NO_TEXT or (suffixes and suffix not in suffixes):
-        raise UserError(
-            f"{path} is in no format that is read here: save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, "
-            "and give that as --data.path."
-        )
+    if file_format(path) in NO_TEXT or (suffixes and file_format(path) not in suffixes):
+        cure = f"save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, and give that as --data.path"
+        raise UserError(f"{path} is in no format that is read here: {cure}.")
 
 
 def local_path(path: str) -> Path:

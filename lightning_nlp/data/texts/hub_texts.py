@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lightning_nlp.data.texts.lines import unreadable
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
 
 if TYPE_CHECKING:
@@ -48,15 +48,11 @@ def from_hub(name: str, get: Callable[[str], T]) -> T:
         ) from error
     except (OSError, httpx2.HTTPError, DatasetsError) as error:
         raise UserError(
-            f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({_first_line(error)}): check "
-            "the network, or give a local file or folder with --data.path."
+            f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({type(error).__name__}: "
+            f"{one_line(error)[:200]}): check the network, or give a local file or folder with --data.path."
         ) from error
     except (ValueError, RuntimeError) as error:  # several configurations, or a script of its own
         raise UserError(
-            f"The data set {name!r} cannot be loaded by its id alone ({_first_line(error)}): save it to files and "
-            "give them with --data.path."
+            f"The data set {name!r} cannot be loaded by its id alone ({type(error).__name__}: "
+            f"{one_line(error)[:200]}): save it to files and give them with --data.path."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

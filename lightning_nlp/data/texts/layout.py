@@ -15,10 +15,8 @@ T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 FIRST_ROWS = 10_000  # tell whether a split has labels
 UNLABELLED = f"without labels beside its (first {FIRST_ROWS:,}) texts it is left to `predict`"
-NO_TEXT = (  # what nobody means as lines of text, whatever bytes it holds
-    *(".xlsx", ".xls", ".ods", ".docx", ".doc", ".odt", ".rtf", ".pptx", ".pdf", ".epub", ".zip", ".tar", ".7z"),
-    *(".png", ".jpg", ".jpeg", ".gif", ".mp3", ".wav", ".mp4", ".pkl", ".npy", ".npz", ".pt", ".db", ".sqlite"),
-)
+# what nobody means as lines of text, whatever bytes it holds
+NO_TEXT = (*".xlsx .xls .ods .docx .doc .odt .rtf .pptx .pdf .epub .zip .tar .7z .png .jpg .gif .pkl .npy .db".split(),)
 HIDDEN = (".", "_", "~")
 
 _SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|uation|elopment|set|data|split)?")
@@ -70,20 +68,18 @@ def decide(
 ) -> Files[Path] | None:
     """Sort the names of files below `root`; None where nothing can be read.
 
-    Args:
-        suffixes: The formats that are read; the first ones win where a name has several.
-        given: Whether a pattern named the files.
+    `given` says that a pattern named them; of a name in several formats that of the first of `suffixes` is read.
     """
-    visible = [name for name in names if not _is_hidden(name)]
+    hidden = {name for name in names if any(part.startswith(HIDDEN) for part in name.parts)}
+    visible = [name for name in names if name not in hidden]
     data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
     if given and not labelled:  # any file can be plain text
         data = data or [name for name in visible if file_format(name) not in NO_TEXT]
     # An unpacked Leipzig archive also holds lists of words and of sources.
     data = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")] or data
     places = {name: name.parts for name in data}  # what may tell a split
-    classes = {}
-    if labelled and not any(map(tell_split, places.values())):
-        classes = _texts_of_classes(root, visible, beside=bool(data))
+    in_classes = labelled and not any(map(tell_split, places.values()))
+    classes = _texts_of_classes(root, visible, beside=bool(data)) if in_classes else {}
     if not (places := classes or places):
         return None
     parts = _assign_splits(path, places, given=given, pool=bool(classes) or not labelled)
@@ -95,15 +91,16 @@ def decide(
     taken = {name for part in parts.values() for name in part}
     told = any(map(tell_split, places.values()))
     for name in names:
-        if name not in taken and name not in reasons and file_format(name) in suffixes:
+        if name in taken or name in reasons:
+            continue
+        if file_format(name) in suffixes:
             why = "the name tells no split" if told else "not beside the others"
             why = "of another data set" if tell_split(name.parts) else why
-            reasons[name] = "hidden or temporary" if _is_hidden(name) else why
-    others = [name for name in visible if name not in taken and name not in reasons and tell_split(name.parts)]
+            reasons[name] = "hidden or temporary" if name in hidden else why
+        elif name not in hidden and tell_split(name.parts) and not classes:
+            reasons[name] = "in no format that is read here"
     if classes:
-        reasons |= _beside_classes(root, taken, [name for name in others if name.suffix in _TEXTS], parts)
-    else:
-        reasons |= dict.fromkeys(others, "in no format that is read here")
+        reasons |= _beside_classes(taken, visible)
     left_out = dict[str, list[str]]()
     for name, why in reasons.items():
         left_out.setdefault(why, []).append(str(name))
@@ -114,10 +111,6 @@ def decide(
         left_out,
         classes=bool(classes),
     )
-
-
-def _is_hidden(name: Path) -> bool:
-    return any(part.startswith(HIDDEN) for part in name.parts)
 
 
 def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path, str]:
@@ -135,23 +128,17 @@ def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path,
     return reasons
 
 
-def _beside_classes(
-    root: Path, texts: Collection[Path], others: list[Path], splits: Collection[str]
-) -> dict[Path, str]:
+def _beside_classes(taken: set[Path], names: list[Path]) -> dict[Path, str]:
     """Why texts and folders beside those of the classes are not read."""
-    reasons = dict[Path, str]()
-    for name in others:
-        if not tell_split([name.parent.name]):
-            reasons[name.parent] = "no texts of a class"
-        elif tell_split([name.parent.name]) in splits:
+    reasons, classes = dict[Path, str](), {name.parent for name in taken}
+    tops = {folder.parent for folder in classes}
+    for name in names:
+        folder, split, text = name.parent, tell_split([name.parent.name]), name.suffix in _TEXTS
+        if folder in tops and split and text:
             reasons[name] = "in no folder of a class"
-        else:
-            reasons[name.parent] = UNLABELLED
-    classes = {name.parent for name in texts}
-    tops = {root / folder.parent for folder in classes}
-    folders = {folder.relative_to(root) for top in tops for folder in top.iterdir() if folder.is_dir()}
-    empty = sorted(folder for folder in folders - classes if not folder.name.startswith(HIDDEN))
-    return dict.fromkeys(empty, "no texts of a class") | reasons
+        elif folder not in tops | classes and (folder.parent in tops or tell_split(folder.parts)):
+            reasons[folder] = UNLABELLED if split and text else "no texts of a class"
+    return reasons
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
@@ -162,9 +149,8 @@ def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Pa
         texts = [name for name in names if len(name.parts) == 2 and not tell_split(name.parts[:1])]
     if len({name.parent.name for name in texts}) < 2:
         return {}
-    inside = root.resolve()
-    odd = [root / folder for folder in {name.parent for name in texts}]
-    odd = [folder for folder in odd if not folder.resolve().is_relative_to(inside)]
+    folders = {root / name.parent for name in texts}
+    odd = [folder for folder in folders if not folder.resolve().is_relative_to(root.resolve())]
     odd += [root / name for name in texts if (root / name).is_symlink() or not (root / name).is_file()]
     if odd:  # a stranger's tree must not show what lies elsewhere
         raise UserError(

@@ -147,7 +147,7 @@ def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
         (
             ["--data.max_val_samples", "900"],
-            "hold out less with --data.max_val_samples and --data.max_test_samples (now 900",
+            "hold out less with --data.max_val_samples and --data.max_test_samples (null: 2,000",
         ),
     ],
 )

@@ -187,7 +187,7 @@ def test_a_hub_that_fails_is_named(monkeypatch, tmp_path, error):
 
 @pytest.mark.parametrize(("error", "message"), [
     (DatasetNotFoundError("Dataset 'org/films' doesn't exist"), r"neither a local file.* nor a public data set"),
-    (ValueError("Config name is missing.\nPick one"), r"id alone \(ValueError: Config name is missing\.\).*files"),
+    (ValueError("Config name is missing.\nPick one"), r"id alone \(ValueError: .* missing\. Pick one\).*files"),
     (RuntimeError("Dataset scripts are no longer supported"), r"by its id alone .*scripts"),
 ])  # fmt: skip
 def test_a_data_set_that_cannot_be_had(monkeypatch, tmp_path, error, message):
