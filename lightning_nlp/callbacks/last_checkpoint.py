@@ -36,8 +36,6 @@ class Interrupted(Exception):
         super().__init__(
             f"{reason} after step {step}; saved {checkpoint}. Go on with the same command and --ckpt_path last."
         )
-        self.checkpoint = checkpoint
-        self.step = step
         self.number = number
 
 
