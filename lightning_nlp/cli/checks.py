@@ -143,7 +143,7 @@ def check_settings(config: Namespace) -> None:
 
 def _check_stream(config: Namespace) -> None:
     if config.get("trainer.overfit_batches"):
-        raise UserError("--trainer.overfit_batches is not for a stream: give --data another class.")
+        raise UserError("--trainer.overfit_batches is not for a stream: give --data MaskedLanguageModelingDataModule.")
     ends = config.get("trainer.max_steps", -1) > 0 or config.data.init_args.get("max_tokens") is not None
     if not ends and not config.get("trainer.fast_dev_run"):
         raise UserError("A stream has no end: give --trainer.max_steps or --data.max_tokens.")
