@@ -1,4 +1,4 @@
-"""Folders that are either complete or not there: the token cache."""
+"""Folders that are either complete or do not exist: the token cache."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
-    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that
-    could be taken for a cache; a lock lets a second process wait for the first one's result.
+    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that looks like
+    a cache; a lock lets a second process wait for the first one's result.
 
     Args:
         key: All that decides the content; any JSON values.
         build: Fills the empty folder that it is given.
-        own: A folder of another key, which is taken in the place of that one if it is complete.
+        own: A folder of another key, which is taken instead if it is complete.
 
     Raises:
-        UserError: If the place cannot be written.
+        UserError: If the cache cannot be written.
     """
     from filelock import FileLock
 
@@ -48,8 +48,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
                 warn_user(f"The cache {folder} is damaged ({broken}): it is made anew.")
                 shutil.rmtree(folder)
             unfinished = cache_dir / f"{digest}.unfinished"
-            # Left behind by a killed run, if it is there: the lock says that nobody builds.
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a killed run: with the lock, nobody else builds
             unfinished.mkdir()
             try:
                 build(unfinished)
@@ -69,12 +68,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
 
 def sizes_file(folder: Path) -> Path:
-    """Where sizes and checksums are noted: beside a folder, so that it holds only what was built."""
+    """The file of sizes and checksums, beside a folder, so that it holds only what was built."""
     return folder.with_name(f"{folder.name}.sizes")
 
 
 def checksum(path: Path) -> int:
-    """The CRC-32 of a file, which no flipped bit leaves as it was; 1 GiB takes 0.4 s if it is in memory."""
+    """The CRC-32 of a file, which any flipped bit changes; 1 GiB takes 0.4 s if it is in memory."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -83,7 +82,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What a cleaner, a copy broken off or a bad disk did to a `cached_folder`; None if all is there."""
+    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk); None if nothing is."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -102,6 +101,6 @@ def broken_part(folder: Path) -> str | None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Force a folder's files to the disk, so that a rename afterwards cannot name files without their content."""
+    """Force a folder's files to the disk, so that a rename afterwards cannot leave files without their content."""
     for path in [*folder.rglob("*"), folder]:
         sync(path)

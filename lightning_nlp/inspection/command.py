@@ -43,7 +43,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         )
     if getattr(datamodule, "streaming", False):
         raise UserError(
-            "`inspect` reads all texts, and a stream has no end: give --data.streaming false, and some files."
+            "`inspect` reads all texts, and a stream has no end: give --data MaskedLanguageModelingDataModule."
         )
     datamodule.prepare_data()
     datamodule.setup()

@@ -16,7 +16,7 @@ from torch import Tensor
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
 from lightning_nlp.data.texts.normalize import clean_text
-from lightning_nlp.data.tokens.preparation import Truncation, encode
+from lightning_nlp.data.tokens.encoding import Truncation, encode
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words

@@ -127,7 +127,8 @@ def stream(data, tmp_path_factory):
     for shard in range(3):
         (folder / f"part-{shard}.txt").write_text("".join(lines[shard::3]), encoding="utf-8")
     arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True})
-    arguments += ["--data.path", f"{folder}/*.txt", "--data.streaming", "true", "--trainer.max_steps", "30"]
+    arguments += ["--data", "lightning_nlp.StreamingDataModule", "--data.path", f"{folder}/*.txt"]
+    arguments += ["--trainer.max_steps", "30"]
     return [*arguments, *"--data.max_val_samples 20 --data.max_test_samples 20 --data.shuffle_rows 40".split()]
 
 

@@ -20,7 +20,7 @@ from transformers import (
     DistilBertConfig,
 )
 
-from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.words import driving_words

@@ -21,7 +21,7 @@ from lightning_nlp.data.texts.columns import Row, as_label
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.texts.readers import read_sentences, read_table
 from lightning_nlp.data.texts.sources import Source, labelled_source
-from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from tests.properties.strategies import any_texts, labels, texts
