@@ -153,15 +153,16 @@ def _explain_header(path: Path, columns: dict[str, str], head: list[str], header
     numbers = [re.fullmatch(r"[\d.,+-]*\d", field) is not None for field in header]
     longest = max(header, key=len, default="")
     if (any(numbers) and not all(numbers)) or len(longest.split()) > 3:
-        other = columns.get("label") if len(header) == 2 else None  # of several any may be the label
+        known = columns.get("label") if len(header) == 2 else None  # of several others any may be the label
         names = [
-            columns["text"] if field == longest else other or f"column{place}" for place, field in enumerate(header, 1)
+            columns["text"] if field == longest else known or f"column{place}" for place, field in enumerate(header, 1)
         ]
-        label = ", and the name of the labels as --data.label_column" if "label" in columns and not other else ""
+        label = ", and the name of the labels as --data.label_column" if "label" in columns and not known else ""
         raise UserError(
             f"There is no column {columns['text']!r} in {path}, and its first line looks like data: "
             f"{', '.join(header)[:80]}. Put a line with names first, for example with "
-            f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`{label}; if these are names, give --data.text_column."
+            f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`{label}; if these are names, give "
+            "--data.text_column."
         )
 
 
