@@ -98,8 +98,10 @@ class Reading:
         kept, labels = self.kept[split], self.labels[split] = bytearray(), []
         groups = self.groups[split] = set()
         places = self.first_places[split] = {}
+        quoted = 0
         for row in self.source.splits[split]():
             counts.read += 1
+            quoted += row.text[:1] == '"' == row.text[1:][-1:]
             label = self.source.label_name(row) if self.source.labelled else None
             if self.source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
@@ -138,6 +140,11 @@ class Reading:
                 labels.append(label)
                 places.setdefault(label, row.where)
             yield text
+        if quoted == counts.read > 1:
+            self.warnings.append(
+                f"Each text of {split} begins and ends with a quotation mark, which is read as a part of it: give "
+                "--data.quoting true, or take the marks out."
+            )
         if counts.read == 1 == len(self.source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
                 f"{self.source.description} is one line of {len(row.text):,} characters, and a line is one text: "
@@ -205,6 +212,9 @@ class Reading:
             )
         if self.missing and self.source.missing_labels is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
+        unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
+        if unknown:
+            notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
         given = self.source.label_names is not None
         return notes if given else notes + label_notes(Counter(chain.from_iterable(self.labels.values())))
 

@@ -72,9 +72,10 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
     labels = set[str]()
     for line, last, fields in rows:
         if len(fields) != len(header):
+            cure = 'put texts that hold the separator between ".' if dialect.quoting else "give --data.quoting true."
             raise UserError(
                 f"The row has {len(fields)} fields where the header has {len(header)}: {path}, line {line}; correct "
-                'it, and put texts that hold the separator between ".'
+                f"it, or {cure}"
             )
         if len(header) > 1 and [field.strip("\ufeff ") for field in fields] == header:
             raise UserError(

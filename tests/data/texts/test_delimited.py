@@ -198,6 +198,8 @@ def test_a_quoted_header_read_without_quoting(tmp_path):
     (tmp_path / "a.csv").write_text('"text","label"\n"a","pos"\n')
     assert "between quotation marks" in refused(tmp_path / "a.csv", quoting=False)
     assert read(tmp_path / "a.csv", quoting=True) == [("a", "pos")]
+    (tmp_path / "a.csv").write_text('text,label\n"a, b",pos\n')
+    assert re.search("line 2;.*give --data.quoting true", refused(tmp_path / "a.csv", quoting=False))
 
 
 def test_a_header_of_numbers_is_one(tmp_path):
