@@ -59,7 +59,7 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
             "their ends too with --data.truncation head_tail.",
         )
     for split, part in splits.items():
-        rate = part["unknown_rate"] or 0.0
+        rate = part.get("unknown_rate") or 0.0
         if rate > UNKNOWN[0]:
             yield finding(
                 _graded(rate, UNKNOWN),
