@@ -18,7 +18,7 @@ from lightning_nlp.data.batches.limited import draw
 from lightning_nlp.data.batches.loader import Batch, Batches, ResumableLoader
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.texts.cleaning import WARNING
-from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.labels import numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source

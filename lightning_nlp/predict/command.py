@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import yaml
 
 from lightning_nlp.atomic_files import whole_file
-from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.predict.predictor import make_predictor

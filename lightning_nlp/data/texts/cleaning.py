@@ -170,7 +170,7 @@ class Reading:
         words = f" ({numbered(self.missing)} stand for missing ones)" if self.missing else ""
         classes = "; if such words are classes, give --data.missing_labels '[]'" if self.missing else ""
         return UserError(
-            f"{rows} without text or label{words}: {_list_places(self.incomplete_places)}{shown}; fill them in, or "
+            f"{rows} without text or label{words}: {'; '.join(self.incomplete_places)}{shown}; fill them in, or "
             f"drop them with --data.drop_incomplete true{classes}."
         )
 
@@ -217,15 +217,3 @@ class Reading:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
         given = self.source.label_names is not None
         return notes if given else notes + label_notes(Counter(chain.from_iterable(self.labels.values())))
-
-
-def _list_places(places: list[str]) -> str:
-    """One "a.csv, lines 4, 9" for the places "a.csv, line 4" and "a.csv, line 9"."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for place in places:
-        match = re.fullmatch(r"(.*, (?:line|row)) (\d+)(.*)", place)
-        groups.setdefault((match[1], match[3]) if match else (place, ""), []).append(match[2] if match else "")
-    return "; ".join(
-        f"{before}{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{after}".strip()
-        for (before, after), numbers in groups.items()
-    )

@@ -97,10 +97,8 @@ def as_label(value: Any, where: str) -> str | int | None:
     """A cell as a label, the same in all formats; raises a UserError for what is no class.
 
     Returns:
-        None where it is empty; an int for a whole number, be it 1, 1.0, "1.0" or "１", with any minus sign;
-        else a string in one form, without what nobody sees. "50%" and "1/2" are names; "1,5" and "1e3" may be
-        scores or names, which only the user can tell. What else may mean that a label is missing is told from
-        all labels.
+        None where it is empty; an int for a whole number, be it 1, 1.0, "1.0" or "\uff11", with any minus sign;
+        else a string in one form, without what nobody sees. "50%" and "1/2" are names; "1,5" and "1e3" are errors.
     """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):

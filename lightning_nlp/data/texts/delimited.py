@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from lightning_nlp.data.texts.columns import check_columns
+from lightning_nlp.data.texts.dialect import DELIMITERS, Dialect
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 
@@ -18,32 +18,6 @@ Cells = Iterator[tuple[str, list[Any]]]  # where a row stands, and its cells
 HEAD_LINES = 100  # that are looked at before the first row
 MOST_LABELS = 1000  # remembered, to know a row by
 _EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
-DELIMITERS = {",": ",", "tab": "\t", ";": ";", "|": "|"}  # by the names that the command line knows
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How files of text are written."""
-
-    encoding: str = "utf-8"  # of all but parquet, as Python names it
-    delimiter: str | None = None  # of CSV and TSV: a character, or "tab"; None tells it by the suffix
-    quoting: bool = True  # whether fields may stand between quotation marks; else these are plain characters
-
-    def __post_init__(self) -> None:
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError) as error:
-            raise UserError(
-                f"--data.encoding {self.encoding!r} is none that Python knows: give utf-8, cp1252, utf-16, ..."
-            ) from error
-        if self.delimiter is not None:
-            delimiter = DELIMITERS.get(self.delimiter.replace("\\t", "tab"), self.delimiter)
-            if len(delimiter) != 1 or delimiter in '"\r\n':
-                raise UserError(f"--data.delimiter {self.delimiter!r} is not one character: give ; | , or tab.")
-            object.__setattr__(self, "delimiter", delimiter)
-
-
-UTF8 = Dialect()
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
@@ -57,7 +31,11 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
     told = _EXCEL.fullmatch(head[0].strip()) if head else None
     before = 1 if told else 0
     delimiter = dialect.delimiter or (told[1] if told else delimiter)
-    rows = _rows(path, chain(head[before:], lines), delimiter, before, _csv_options(head, delimiter, dialect.quoting))
+    # Within quoted fields a mark is doubled, so a single one after a space can only open a field.
+    spaced = dialect.quoting and any(re.search(re.escape(delimiter) + ' +"(?!")', line) for line in head)
+    quoting = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
+    options = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": spaced}
+    rows = _rows(path, chain(head[before:], lines), before, options)
     try:
         header = [name.strip() for name in next(rows, (0, 0, []))[2]]
     except UserError:
@@ -92,21 +70,13 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
         yield f"line {line}", [fields[place] for place in places.values()]
 
 
-def _csv_options(head: list[str], delimiter: str, quoting: bool) -> dict[str, Any]:
-    if not quoting:
-        return {"quoting": csv.QUOTE_NONE}
-    # Within quoted fields a mark is doubled, so a single one after a space can only open a field.
-    spaced = re.compile(re.escape(delimiter) + ' +"(?!")')
-    return {"skipinitialspace": any(map(spaced.search, head))}
-
-
 def _rows(
-    path: Path, lines: Iterable[str], delimiter: str, before: int, options: dict[str, Any]
+    path: Path, lines: Iterable[str], before: int, options: dict[str, Any]
 ) -> Iterator[tuple[int, int, list[str]]]:
     """The first and last line of each row, after so many lines before them, and its fields."""
     csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
     # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
-    reader = csv.reader(lines, delimiter=delimiter, strict=True, **options)
+    reader = csv.reader(lines, strict=True, **options)
     while True:
         line = before + reader.line_num + 1  # a quoted text may go over several lines
         try:

@@ -23,12 +23,6 @@ RATIO_COUNTS_FROM = 256 << 20
 
 START = 1 << 16  # bytes that are looked at before a file is decoded
 LEAST_ZEROS = 8  # among them, and one in 20: spaces alone give so many
-_MARKS = {  # with the encodings that read them; those of UTF-32 first, which begin like those of UTF-16
-    codecs.BOM_UTF32_LE: ("utf-32", "utf-32-le"),
-    codecs.BOM_UTF32_BE: ("utf-32", "utf-32-be"),
-    codecs.BOM_UTF16_LE: ("utf-16", "utf-16-le"),
-    codecs.BOM_UTF16_BE: ("utf-16", "utf-16-be"),
-}
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -85,15 +79,16 @@ def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
 
 def _wide_encodings(start: bytes) -> tuple[str, ...]:
     """The names of UTF-16 or UTF-32 if bytes are that, told by their mark or by where zeros are; else none."""
-    for mark, names in _MARKS.items():
-        if start.startswith(mark):
-            return names
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins like that of UTF-16
+        if start.startswith("\ufeff".encode(name)):
+            return name[:6], name
     zeros = [start[place::4].count(0) for place in range(4)]
-    characters, even, odd = len(start) // 4, zeros[0] + zeros[2], zeros[1] + zeros[3]
-    for name, high, low in (("utf-32-le", zeros[2:], zeros[0]), ("utf-32-be", zeros[:2], zeros[3])):
-        if min(high) >= characters > low:
-            return (name,)
-    if max(even, odd) < max(LEAST_ZEROS, len(start) / 20) or min(even, odd) > max(even, odd) / 10:
+    if min(zeros[2:]) >= len(start) // 4 > zeros[0]:
+        return ("utf-32-le",)
+    if min(zeros[:2]) >= len(start) // 4 > zeros[3]:
+        return ("utf-32-be",)
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    if max(even, odd) < max(LEAST_ZEROS, len(start) / 20, 10 * min(even, odd)):
         return ()
     return ("utf-16-le" if odd > even else "utf-16-be",)
 

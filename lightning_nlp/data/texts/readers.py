@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
-from lightning_nlp.data.texts.delimited import UTF8, Cells, Dialect, delimited_cells
+from lightning_nlp.data.texts.delimited import Cells, delimited_cells
+from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 
@@ -115,7 +116,8 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
     """The records of a file with one value a line, or with one value over as many as it likes."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
     head = list(islice(lines, 2))
-    if len(head) > 1 and not _is_json(head[0][1]):
+    first = head[0][1].strip() if head else ""
+    if len(head) > 1 and first[-1] != {"{": "}", "[": "]"}.get(first[0], first[-1]):
         head = [("its content", "".join(line for _, line in chain(head, lines)))]
     whole = len(head) == 1
     names: list[str] | None = None
@@ -146,14 +148,6 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
                 )
             else:
                 yield where, record
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _json_table(value: Any, text: str) -> list[Any]:
