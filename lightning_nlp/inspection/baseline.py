@@ -73,11 +73,8 @@ def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The rows whose label is doubtful, most doubtful first; a hard or ironic text is among them too.
 
     By confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"):
-    another class is at least as probable as it is on average for the texts of that class.
-
-    Args:
-        probabilities: (rows, classes), from models that have not seen the row.
-        labels: (rows,) the given classes; each class occurs.
+    another class is at least as probable as it is on average for the texts of that class. The probabilities
+    (rows, classes) come from models that have not seen the row; each class occurs among the labels (rows,).
     """
     rows = np.arange(len(labels))
     usual = np.array([probabilities[labels == label, label].mean() for label in range(probabilities.shape[1])])

@@ -21,14 +21,10 @@ _EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, in the order of the columns; see `read_table`.
-
-    Args:
-        delimiter: Of a file for which neither the dialect nor a first line such as Excel's `sep=;` says it.
-    """
+    """The cells of a CSV or TSV file, in the order of the columns; Excel's `sep=;` or the dialect tells a delimiter."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
     head = list(islice(lines, HEAD_LINES))
-    told = _EXCEL.fullmatch(head[0].strip()) if head else None
+    told = _EXCEL.fullmatch(head[0].rstrip("\r\n")) if head else None
     before = 1 if told else 0
     delimiter = dialect.delimiter or (told[1] if told else delimiter)
     # Within quoted fields a mark is doubled, so a single one after a space can only open a field.
@@ -111,7 +107,7 @@ def _explain_header(path: Path, columns: dict[str, str], head: list[str], header
             f"The names of the columns stand in line {number + 1} of {path}, not in its first: take out what is above "
             f"them, for example with `tail -n +{number + 1} OLD > NEW`."
         )
-    if wanted <= {*names_of(head[0], delimiter)}:
+    if wanted <= {name.strip('" ') for name in header}:
         raise UserError(f"The names of the columns stand between quotation marks in {path}: give --data.quoting true.")
     for name, other in DELIMITERS.items():
         names = names_of(head[0], other)

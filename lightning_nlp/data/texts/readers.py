@@ -136,18 +136,14 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
                 names = record
             elif isinstance(record, list) and names is not None and len(record) == len(names):
                 yield where, dict(zip(names, record, strict=True))
-            elif isinstance(record, list):
-                raise UserError(
-                    f"The row is a list of {len(record)} without {'as many ' if names else ''}names: {path}, {where}; "
-                    f'put one with the names of the columns first, such as ["{text}", ...].'
-                )
-            elif not isinstance(record, dict):
+            elif isinstance(record, dict):
+                yield where, record
+            else:
                 raise UserError(
                     f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
-                    f'object such as {{"{text}": "..."}}.'
+                    f'object such as {{"{text}": "..."}}, or the first a list of names such as ["{text}", ...] and '
+                    "each other a list as long."
                 )
-            else:
-                yield where, record
 
 
 def _json_table(value: Any, text: str) -> list[Any]:

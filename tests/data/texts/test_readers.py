@@ -96,8 +96,8 @@ def test_json_in_the_shapes_that_others_write(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    ('["a film", "pos"]\n["a book", "neg"]', r'list of 2 without names.*a\.json, line 1; .*such as \["text", \.\.\.\]'),
-    ('[["text", "label"], ["a", "pos"], ["b"]]', r"list of 1 without as many names: .*a\.json, row 2"),
+    ('["a film", "pos"]\n["a book", "neg"]', r'JSON list.*a\.json, line 1; .*a list of names such as \["text", \.'),
+    ('[["text", "label"], ["a", "pos"], ["b"]]', r"JSON list, not an object: .*a\.json, row 2"),
     ('{"text": ["a", "b"], "label": ["pos"]}', "its columns have different rows"),
     ('{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "it holds train, test: write each to a file of its own"),
     ('{"meta": {"text": "a"}, "n": 1}', "no column 'text' in .*only meta, n"),
