@@ -16,7 +16,7 @@ from lightning_nlp.data.batches.limited import draw
 from lightning_nlp.data.batches.loader import Batch, Batches, ResumableLoader
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan
 from lightning_nlp.data.prepared import PreparedTexts
-from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining
 from lightning_nlp.errors import UserError
 

@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.texts.cleaning import WARNING
-from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.labels import numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1000  # texts tokenized at a time: many for each core, and few enough to stay in the CPU's caches
 MOST_UNKNOWN = 0.4  # of the words of train: with more, a model learns how often a word is unknown
-TOKEN_FORMAT = 4  # raise it when the content of the folders changes: old ones are then used by their own runs alone
+TOKEN_FORMAT = 5  # raise it when the content of the folders changes: old ones are then used by their own runs alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def prepare_tokens(
             facts[name] = write_tokens(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
                 facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
-        facts["cleaning"] += list(odd_texts(used, folder, facts, given=tokenizer is not None))
+        facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
@@ -123,53 +123,57 @@ def _train(texts: TextColumn, training: TokenizerTraining, max_length: int) -> P
     return train_bpe(texts, **options)
 
 
-def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> Iterator[str]:
-    """Lines about what a tokenizer makes of the texts that their owner would not expect.
-
-    Args:
-        facts: The counts of `write_tokens`, by split.
-        given: Whether the tokenizer was given, or trained on these texts.
+def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
+    """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what nobody would expect.
 
     Raises:
-        UserError: If so many words of train are unknown to it that there is nothing to learn from.
+        UserError: If so many words of train are unknown to the tokenizer, be it given or trained on them, that
+            there is nothing to learn from.
     """
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    unknown, lines = tokenizer.unk_token_id, list[str]()
+    special = sorted({*tokenizer.all_special_ids} - {unknown})
     framing = Counter(chain(*special_frame(tokenizer)))
+    total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
         found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
-        unknown = 0 if tokenizer.unk_token_id is None else found[tokenizer.unk_token_id] / max(counts["tokens"], 1)
-        if split == "train" and unknown > MOST_UNKNOWN:
-            cure = "give another --data.tokenizer, or null to train one on them"
-            trained = "give more of them, a larger --data.vocab_size, or a larger --data.limit_alphabet"
-            raise UserError(
-                f"{unknown:.0%} of the words of train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
-                f"cannot read these texts; {cure if given else trained}."
-            )
+        within = {token: int(found[token]) - counts["rows"] * framing[token] for token in special}
+        found[special] = 0  # from here on words alone
+        total += found
+        rate = counts["unknown_rate"] = _unknown_rate(found, unknown)
+        if split == "train":
+            facts["tokenizer"] = {"used": int(np.count_nonzero(found))}
+            if rate is not None and rate > MOST_UNKNOWN:
+                cure = "give another --data.tokenizer, or null to train one on them"
+                trained = "give more of them, a larger --data.vocab_size, or a larger --data.limit_alphabet"
+                raise UserError(
+                    f"{rate:.0%} of the words of train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
+                    f"cannot read these texts; {cure if given else trained}."
+                )
         if number := counts["without_tokens"]:
-            yield f"{split}: {number:,} texts of which the tokenizer leaves nothing, which say nothing of a label"
-        within = {
-            token: number
-            for token in sorted(special)
-            if (number := int(found[token]) - counts["rows"] * framing[token]) > 0
-        }
-        if within:
-            names = ", ".join(
-                f"{tokenizer.convert_ids_to_tokens(token)} {number:,}" for token, number in within.items()
+            lines.append(
+                f"{split}: {number:,} texts of which the tokenizer leaves nothing, which say nothing of a label"
             )
-            yield f"{split}: special tokens stand in the texts themselves, and act as such: {names}"
+        if names := [f"{tokenizer.convert_ids_to_tokens(t)} {number:,}" for t, number in within.items() if number > 0]:
+            lines.append(f"{split}: special tokens stand in the texts themselves, and act as such: {', '.join(names)}")
+    facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
+    return lines
+
+
+def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
+    return None if unknown is None else round(int(words[unknown]) / max(int(words.sum()), 1), 6)
 
 
 def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
     """Batches of a split with their encodings; the next one is tokenized, without Python's lock, in the meantime."""
     with ThreadPoolExecutor(1) as pool:
-        waiting: tuple[dict[str, list[Any]], Future[list[Encoding]]] | None = None
-        for batch in split.iter(BATCH_ROWS):
-            future = pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = batch, future
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+        batches = (
+            (batch, pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False))
+            for batch in split.iter(BATCH_ROWS)
+        )
+        waiting = next(batches, None)
+        while waiting:
+            (batch, encodings), waiting = waiting, next(batches, None)
+            yield batch, encodings.result()
 
 
 def write_tokens(
