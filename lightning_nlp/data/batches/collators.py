@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IGNORE_INDEX = -100  # PyTorch's cross_entropy leaves such labels out
+from lightning_nlp.evaluation import IGNORE_INDEX
+
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
 

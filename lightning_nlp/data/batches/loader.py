@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_nlp.data.batches.collators import IGNORE_INDEX
 from lightning_nlp.data.batches.plan import BatchKey, BatchPlan
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 
