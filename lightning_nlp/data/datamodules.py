@@ -343,8 +343,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         if self.streaming:  # as the sample tells
             lengths = lengths[: self._shuffle_rows].astype(np.int64)
             return float(lengths.sum()) / len(block_batches(lengths, self._layout, 0, 0))
-        plan = self.plan("train")
-        return float(lengths.sum()) / (len(plan) * plan.world_size)
+        batching = self.training_plan().batching
+        return float(lengths.sum()) / (batching.steps * batching.world_size)
 
     @property
     def _layout(self) -> dict[str, Any]:
@@ -360,7 +360,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         if not self.streaming:
             return super().train_dataloader()
         assert self.trainer is not None
-        self.plan("test")  # as `super` does
+        self.evaluation_batches("test")  # as `super` does
         held_out = (self.token_rows[split].digests() for split in ("validation", "test"))
         clean, deduplicate = self._cleaning["clean"], self._cleaning["deduplicate"]
         blocks = Blocks(

@@ -34,8 +34,7 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
         return []
     if "budget" not in layout:
         return training_batches(lengths, layout["batch_size"], seed=seed, epoch=block)
-    budget = TokenBudget(lengths, **layout["budget"], shuffle=True, seed=seed)
-    return budget.part(np.arange(len(lengths)), block, most=len(lengths))
+    return TokenBudget(lengths, **layout["budget"], seed=seed).block(block)
 
 
 @dataclass(frozen=True)

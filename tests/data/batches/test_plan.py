@@ -1,8 +1,11 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.plan import BatchPlan, evaluation_batches, training_batches
+from lightning_nlp.data.batches.plan import BatchPlan, FixedSize, training_batches
+from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 
@@ -37,35 +40,33 @@ def test_batches_hold_similar_lengths_and_the_longest_comes_first():
     assert heads != sorted(heads, reverse=True), "training batches must not come sorted"
 
 
-def test_evaluation_is_longest_first_and_complete():
-    batches = evaluation_batches(LENGTHS, 32)
-    assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
-    ordered = LENGTHS[np.concatenate(batches)]
-    assert (np.diff(ordered) <= 0).all()
+def plans(size, world_size=1, seed=3):
+    """Of all processes, for `size` examples a process and step."""
+    made = FixedSize(LENGTHS, size * world_size, world_size=world_size, seed=seed)
+    return [BatchPlan(made, rank) for rank in range(world_size)]
 
 
 def test_one_process_and_several_take_the_same_steps():
-    whole = [set(numbers) for _, numbers in BatchPlan(LENGTHS, 16, shuffle=True, seed=3)]
-    parts = [list(BatchPlan(LENGTHS, 4, shuffle=True, seed=3, rank=rank, world_size=4)) for rank in range(4)]
+    (whole,), parts = plans(16), plans(4, 4)
     assert len(whole) == len(parts[0]) > 10
-    for step, expected in enumerate(whole):
-        assert {number for part in parts for number in part[step][1]} == expected
+    for expected, *keys in zip(whole, *parts, strict=True):
+        assert sorted(row for _, rows in keys for row in rows) == sorted(expected[1])
 
 
-def layouts(lengths, world_size, accumulate=1, tokens=None, packed=True, size=3, **options):
+def layouts(lengths, world_size, accumulate=1, tokens=None, packed=True, size=3):
     """The plans of all processes."""
-    budget = None
-    if tokens is not None:
-        options_of_it = {"packed": packed, "shuffle": True, "window_batches": 0 if packed else 50, "seed": 3}
-        budget = TokenBudget(lengths, tokens, multiple_of=world_size, **options_of_it)
-    options = {"shuffle": True, "seed": 3, "world_size": world_size, "budget": budget, "accumulate": accumulate}
-    return [BatchPlan(lengths, size, rank=rank, **options) for rank in range(world_size)]
+    shared = {"world_size": world_size, "accumulate": accumulate, "seed": 3}
+    if tokens is None:
+        made = FixedSize(lengths, size * world_size, **shared)
+    else:
+        made = TokenBudget(lengths, tokens, packed=packed, window_batches=0 if packed else 50, **shared)
+    return [BatchPlan(made, rank) for rank in range(world_size)]
 
 
 def hand_out(plans, number):
     """Each process takes so many more batches; the rows of all, and the position of the first, as it is saved."""
     number = min(number, len(plans[0]) - plans[0].start)
-    rows = [row for plan in plans for row in np.concatenate([*plan.batches()[plan.start :][:number], []])]
+    rows = [row for plan in plans for _, key in islice(plan, number) for row in key]
     return rows, plans[0].position(plans[0].start + number)
 
 
@@ -90,46 +91,54 @@ def test_going_on_in_another_layout_sees_the_rest_of_the_epoch_once(first, secon
         for plan in plans:
             plan.set_epoch(5)
             if position is not None:
-                start = plan.go_on(position)
+                start = plan.resume(position)
                 assert start == plan.start
                 assert start % options.get("accumulate", 1) == 0
         rows, position = hand_out(plans, number)
         seen += rows
     assert sorted(seen) == list(range(200))
-    assert plans[0].start + len(list(plans[0])) == len(plans[0])
+    assert {plan.start + len(list(plan)) for plan in plans} == {len(plans[0])}
     for plan in plans:
         plan.set_epoch(6)  # whole again
     assert sorted(hand_out(plans, 10**6)[0]) == list(range(200))
-    assert "earlier" not in plans[0].position(3)
+    assert plans[0].position(3)["layouts"] == [(plans[0].batching.layout, 3)]
 
 
 @pytest.mark.parametrize("tokens", [None, 900])
 def test_the_same_layout_goes_on_with_the_same_batches(tokens):
     whole, later = (layouts(LENGTHS, 2, tokens=tokens)[1] for _ in range(2))
-    assert later.go_on(whole.position(7)) == 7
+    assert later.resume(whole.position(7)) == 7
     assert list(later) == list(whole)[7:]
 
 
 def test_as_many_examples_a_step_are_the_same_layout():
-    one, *_ = layouts(LENGTHS, 1, size=8)
-    several = layouts(LENGTHS, 4, size=2)
+    (one,), several = plans(8), plans(2, 4)
     for plan in several:
-        assert plan.go_on(one.position(9)) == 9
-    for step, wanted in zip(range(9, len(one)), one.batches()[9:], strict=True):
-        assert sorted(np.concatenate([plan.batches()[step] for plan in several])) == sorted(wanted)
+        assert plan.resume(one.position(9)) == 9
+    for expected, *keys in zip(list(one)[9:], *several, strict=True):
+        assert sorted(row for _, rows in keys for row in rows) == sorted(expected[1])
 
 
 @pytest.mark.parametrize("tokens", [None, 900])
 def test_a_second_resume_in_the_same_new_layout_is_exact(tokens):
     first, *_ = layouts(LENGTHS, 1, tokens=tokens)
     once, twice = (layouts(LENGTHS, 2, tokens=tokens)[0] for _ in range(2))
-    start = once.go_on(first.position(20))
-    assert twice.go_on(once.position(start + 5)) == start + 5
+    start = once.resume(first.position(20))
+    assert twice.resume(once.position(start + 5)) == start + 5
     assert list(twice) == list(once)[5:]
 
 
-def test_an_epoch_that_was_done_is_done_in_any_layout():
-    first, *_ = layouts(LENGTHS, 1)
-    other, *_ = layouts(LENGTHS, 2, accumulate=4)
-    assert other.go_on(first.position(len(first))) == len(other)
-    assert list(other) == []
+@pytest.mark.parametrize("tokens", [None, 900])
+def test_an_epoch_that_was_done_is_done_in_any_layout(tokens):
+    first, *_ = layouts(LENGTHS, 1, tokens=tokens)
+    position = first.position(len(first))
+    for options in ({"world_size": 2, "accumulate": 4}, {"world_size": 1, "tokens": 1000}, {"world_size": 3}):
+        other, *_ = layouts(LENGTHS, **options)
+        assert other.resume(position) == len(other)
+        assert list(other) == []
+        position = other.position(len(other))
+
+
+def test_a_position_of_an_earlier_version_is_refused():
+    with pytest.raises(UserError, match=r"of an earlier version.*begin a new run"):
+        plans(8)[0].resume({"epoch": 1, "handed_out": 3, "layout": {"examples": 8}})
