@@ -74,7 +74,7 @@ class TokenBudget:
         needed, share = math.ceil(len(batches) / self.world_size), len(rows) / len(self.lengths)
         number = last_steps(self.steps, needed, share, self.accumulate) * self.world_size
         batches = self._shuffled(halve_largest(batches, number), epoch, 1)
-        # Attention's memory grows with the square. If memory is short, the run fails in its first step.
+        # Attention's memory grows with the square of a length. If it is short, the run fails in its first step.
         largest = int(np.argmax([(self._padded[batch].astype(np.int64) ** 2).sum() for batch in batches]))
         batches[0], batches[largest] = batches[largest], batches[0]
         return batches + [rows[:0]] * (number - len(batches))
@@ -92,14 +92,14 @@ class TokenBudget:
     def _fill(self, order: np.ndarray, window: int) -> list[np.ndarray]:
         if window > 1:
             windows = sort_windows(self._padded, order, window)
-            # Every second one backwards: where two meet their lengths agree, and a batch may span both.
+            # Every second one is reversed: where two windows meet their lengths agree, and a batch may span both.
             windows[1::2] = [part[::-1] for part in windows[1::2]]
             order = np.concatenate(windows)
         if self.packed:
             batches = best_fit(self._padded, order, self.tokens)
         else:
             batches = cut(self._padded, order, self.tokens, packed=False)
-        if len(batches) > 1:  # the last may be a crumb, too little for a step: let it share with its neighbour
+        if len(batches) > 1:  # the last may be a crumb, too small for a step: level it with the one before
             last_two = np.concatenate(batches[-2:])
             halves = [last_two[::2], last_two[1::2]]
             if max(map(self._size, halves)) <= self.tokens:
@@ -112,10 +112,9 @@ class TokenBudget:
 
 
 def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
-    """How many of an epoch's steps a share of its examples gets.
+    """How many of an epoch's steps a share of its examples gets: that share of them, or more if needed.
 
-    At least as many as they need; and so many that the steps before are a multiple of `accumulate`, which lets
-    the optimizer begin with a whole step of its own.
+    The steps before are a multiple of `accumulate`, so that no optimizer step begins in the middle.
     """
     number = max(needed, math.ceil(share * steps))
     return number + (steps - number) % accumulate
@@ -163,7 +162,7 @@ def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> l
 
     Args:
         lengths: (examples,) lengths in tokens, as padded if they are.
-        room: The most tokens in a batch; a single example may have more through its padding.
+        room: The most tokens in a batch; only a single example may exceed it, by its padding.
         packed: Whether a batch holds the sum of its lengths, or its rows times the longest.
     """
     if not len(order):

@@ -19,11 +19,11 @@ Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a p
 
 
 class Batches(Dataset[Batch]):
-    """Map a `BatchKey` to a batch, in whichever process it is asked for.
+    """Maps a `BatchKey` to a batch, in whichever process it is asked for.
 
     Args:
         rows: A table that gives a dict of columns for a list of row numbers.
-        collate: Makes the batch of (columns, epoch); must not draw on global randomness.
+        collate: Makes the batch of (columns, epoch); must not use global random numbers.
     """
 
     def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:
@@ -41,14 +41,14 @@ class Batches(Dataset[Batch]):
 
 
 def ignore_ctrl_c(worker: int) -> None:
-    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is whole."""
+    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def lost_workers() -> Iterator[None]:
-    """Turn what torch raises once a loader's process is gone into a UserError; mostly, memory was short."""
+    """Turn what torch raises when a worker of a loader has died into a UserError; usually, memory was short."""
     try:
         yield
     except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
@@ -64,12 +64,9 @@ def lost_workers() -> Iterator[None]:
 
 
 class BatchLoader:
-    """A `DataLoader` over keys of batches that Lightning takes as it is.
+    """A `DataLoader` over keys of batches, `num_workers` processes of which prepare them ahead (0: none).
 
     It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
-
-    Args:
-        num_workers: Processes that prepare batches; 0 prepares them in the training process.
     """
 
     def __init__(self, batches: Batches, keys: BatchPlan | list[BatchKey], *, num_workers: int = 0) -> None:
@@ -80,8 +77,8 @@ class BatchLoader:
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would
-            # depend on how often one was made: after a resume, or with another number of validations.
+            # Otherwise each iterator draws a seed for its workers from torch's global generator, and dropout would
+            # depend on how many iterators were made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
@@ -95,13 +92,10 @@ class BatchLoader:
 
 
 class ResumableLoader(BatchLoader):
-    """A loader of a training's batches, which goes on in the middle of an epoch after a resume.
+    """A loader of a training's batches that goes on in the middle of an epoch after a resume.
 
-    Lightning saves and restores it with `state_dict` and `load_state_dict`; with a plain DataLoader the epoch
-    would begin anew, and batches repeat in silence.
-
-    Args:
-        fixed_epoch: Yield the batches of epoch 0 each time (`overfit_batches`).
+    Lightning saves and restores it with `state_dict` and `load_state_dict`. With a plain DataLoader the epoch
+    would begin again, and batches would repeat silently. With `fixed_epoch` it yields those of epoch 0 each time.
     """
 
     def __init__(self, batches: Batches, plan: BatchPlan, *, num_workers: int = 0, fixed_epoch: bool = False) -> None:
@@ -118,8 +112,8 @@ class ResumableLoader(BatchLoader):
             yield batch
 
     def batch(self, number: int) -> tuple[list[int], Batch]:
-        """The rows and the batch at a place of the present epoch (from 0), made once more from its key."""
-        rows = self.plan.batches()[number - len(self.plan)].tolist()  # counted from the end: see `BatchPlan.batches`
+        """The rows of the present epoch's `number`-th batch, and the batch itself, made once more."""
+        rows = self.plan.batches()[number - len(self.plan)].tolist()  # from the end: the first may be another layout's
         return rows, self._loader.dataset[self.plan.epoch, rows]
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,5 +121,5 @@ class ResumableLoader(BatchLoader):
         return self.plan.position(self.handed_out)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from a `state_dict`."""
         self.handed_out = self.plan.resume(state)  # a validation may come before the next batch, and be saved

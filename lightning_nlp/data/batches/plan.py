@@ -19,35 +19,12 @@ BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker need
 WINDOW_BATCHES = 50
 
 
-def training_batches(
-    lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, number: int | None = None
-) -> list[np.ndarray]:
-    """The row numbers of batches of similar length, each example in exactly one, differently in each epoch.
-
-    The examples are shuffled, sorted by length within windows, and cut into batches whose sizes differ by at
-    most one, so that no step is taken on a crumb. The batches come in random order, but the longest first: if
-    memory is short, the run fails in its first step and not after an hour.
-
-    Args:
-        lengths: (examples,) lengths in tokens.
-        batch_size: The most examples in a batch.
-        number: How many batches, if more than they need.
-    """
-    rng = np.random.default_rng([seed, epoch])
-    windows = sort_windows(lengths, rng.permutation(len(lengths)), batch_size * WINDOW_BATCHES)
-    order = np.concatenate(windows)
-    batches = np.array_split(order, number or math.ceil(len(order) / batch_size))
-    rng.shuffle(batches)
-    longest = max(range(len(batches)), key=lambda i: lengths[batches[i]].max(initial=0))
-    batches[0], batches[longest] = batches[longest], batches[0]
-    return batches
-
-
 @dataclass
 class FixedSize:
-    """Training batches of a fixed number of examples: `examples` a step, dealt out to `world_size` processes.
+    """Training batches of at most `examples` examples a step, dealt out to `world_size` processes.
 
-    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Arguments and methods are otherwise those of `TokenBudget`.
+    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Sizes differ by at most one, so that no step is taken on a
+    crumb. Arguments, attributes and methods are otherwise those of `TokenBudget`.
     """
 
     lengths: np.ndarray
@@ -68,10 +45,15 @@ class FixedSize:
         return math.ceil(len(self.lengths) / self.examples)
 
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
-        """The batches for these rows as the last steps of an epoch, `world_size` for each step."""
+        """The batches for these rows as the last steps of an epoch, in random order but the longest first."""
+        lengths, rng = self.lengths[rows], np.random.default_rng([self.seed, epoch])
+        windows = sort_windows(lengths, rng.permutation(len(rows)), self.examples * WINDOW_BATCHES)
         needed, share = math.ceil(len(rows) / self.examples), len(rows) / len(self.lengths)
-        number = last_steps(self.steps, needed, share, self.accumulate)
-        steps = training_batches(self.lengths[rows], self.examples, seed=self.seed, epoch=epoch, number=number)
+        steps = np.array_split(np.concatenate(windows), last_steps(self.steps, needed, share, self.accumulate))
+        rng.shuffle(steps)
+        # If memory is short, the run fails in its first step and not after an hour.
+        longest = max(range(len(steps)), key=lambda i: lengths[steps[i]].max(initial=0))
+        steps[0], steps[longest] = steps[longest], steps[0]
         return [rows[step[rank :: self.world_size]] for step in steps for rank in range(self.world_size)]
 
 
@@ -81,15 +63,12 @@ class BatchPlan:
     Each process has the same number of batches, and no example is seen twice. Where a step has too few examples
     for all processes, some get an empty key; `Batches` turns it into a filler without labels.
 
-    The batches follow from the seed, the epoch and the layout, which is their size and the number of processes.
-    A training that goes on in another layout has the examples that are left of its epoch in new batches, the
-    last of that epoch, so each is still seen exactly once. A position therefore lists the layouts that the epoch
-    has had, each with the number of the epoch's steps that were done when it ended.
+    The batches follow from the seed, the epoch and the layout: their size and the number of processes. If a
+    training goes on in another layout, the examples that are left of its epoch become new batches, the last of
+    that epoch, so each is still seen exactly once. Its position is therefore the list of the layouts that the
+    epoch has had, each with the number of the epoch's steps that were done when it ended.
 
     Lightning finds the plan as `loader.sampler` and calls `set_epoch`.
-
-    Args:
-        batching: Makes the batches of all processes.
     """
 
     def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:
@@ -105,14 +84,13 @@ class BatchPlan:
             self.epoch, self.start, self._earlier = epoch, 0, []
 
     def position(self, done: int) -> dict[str, Any]:
-        """What a checkpoint keeps when this many batches of the epoch are done, those before a resume counted."""
+        """What a checkpoint keeps after this many batches of the epoch, those before a resume counted."""
         return {"epoch": self.epoch, "layouts": [*self._earlier, (self.batching.layout, done)]}
 
     def resume(self, position: dict[str, Any]) -> int:
-        """Go on from a `position`.
+        """Go on from a `position`; return how many batches of its epoch now count as done.
 
-        Returns:
-            How many batches of its epoch count as done: not as many as were, if the rest is laid out anew.
+        They are as many as were done, or as the rest lacks to a whole epoch if it is laid out anew.
 
         Raises:
             UserError: If an earlier version wrote it.
@@ -139,9 +117,8 @@ class BatchPlan:
         for layout, done in self._earlier:
             make = FixedSize if "examples" in layout else TokenBudget
             before = make(self.batching.lengths, seed=self.batching.seed, **layout)
-            batches = before.batches(self.epoch, rows)
-            undone = (before.steps - done) * before.world_size
-            rows = np.sort(np.concatenate([rows[:0], *batches[len(batches) - undone :]]))
+            batches, left = before.batches(self.epoch, rows), before.steps - done
+            rows = np.sort(np.concatenate([rows[:0], *batches[len(batches) - left * before.world_size :]]))
             if not len(rows):
                 return []
         return self.batching.batches(self.epoch, rows)[self.rank :: self.batching.world_size]

@@ -12,7 +12,7 @@ import numpy as np
 
 from lightning_nlp.data.batches.budget import TokenBudget
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.data.batches.plan import training_batches
+from lightning_nlp.data.batches.plan import FixedSize
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.data.streaming.turns import Position, Turns
 from lightning_nlp.errors import UserError
@@ -33,7 +33,7 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
     if not len(lengths):
         return []
     if "budget" not in layout:
-        return training_batches(lengths, layout["batch_size"], seed=seed, epoch=block)
+        return FixedSize(lengths, layout["batch_size"], seed=seed).batches(block, np.arange(len(lengths)))
     return TokenBudget(lengths, **layout["budget"], seed=seed).block(block)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.plan import BatchPlan, FixedSize, training_batches
+from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
 from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
@@ -14,8 +14,12 @@ def padding_efficiency(batches):
     return sum(LENGTHS[b].sum() for b in batches) / sum(LENGTHS[b].max() * len(b) for b in batches)
 
 
+def training_batches(seed, epoch):
+    return FixedSize(LENGTHS, 16, seed=seed).batches(epoch, np.arange(len(LENGTHS)))
+
+
 def test_each_example_once_an_epoch_and_each_epoch_differently():
-    epochs = [training_batches(LENGTHS, 16, seed=1, epoch=epoch) for epoch in range(3)]
+    epochs = [training_batches(1, epoch) for epoch in range(3)]
     for batches in epochs:
         assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
         assert {len(batch) for batch in batches} <= {15, 16}
@@ -25,14 +29,14 @@ def test_each_example_once_an_epoch_and_each_epoch_differently():
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    first, again = (training_batches(LENGTHS, 16, seed=1, epoch=2) for _ in range(2))
+    first, again = (training_batches(1, 2) for _ in range(2))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
-    other = training_batches(LENGTHS, 16, seed=2, epoch=2)
+    other = training_batches(2, 2)
     assert any((a != b).any() for a, b in zip(first, other, strict=True) if len(a) == len(b))
 
 
 def test_batches_hold_similar_lengths_and_the_longest_comes_first():
-    batches = training_batches(LENGTHS, 16, seed=1, epoch=0)
+    batches = training_batches(1, 0)
     assert padding_efficiency(batches) > 0.9
     assert padding_efficiency(np.array_split(np.random.default_rng(0).permutation(len(LENGTHS)), len(batches))) < 0.6
     assert LENGTHS[batches[0]].max() == LENGTHS.max()
