@@ -19,12 +19,14 @@ SPECIALS = torch.arange(5)
 MASK, WORDS = 4, 60
 
 
-def plans(sizes: np.ndarray, tokens: int | None, packed: bool, seed: int, world_size: int):
+def plans(sizes: np.ndarray, tokens: int | None, packed: bool, seed: int, world_size: int, accumulate: int = 1):
+    """Of all processes."""
+    shared = {"world_size": world_size, "accumulate": accumulate}
     if tokens is None:
-        made = FixedSize(sizes, 3 * world_size, world_size=world_size, seed=seed)
+        made = FixedSize(sizes, 3 * world_size, seed=seed, **shared)
     else:
         window = 2 if not packed else seed % 3
-        made = TokenBudget(sizes, tokens, packed=packed, window_batches=window, world_size=world_size, seed=seed)
+        made = TokenBudget(sizes, tokens, packed=packed, window_batches=window, seed=seed, **shared)
     return [BatchPlan(made, rank) for rank in range(world_size)]
 
 
@@ -59,6 +61,30 @@ def test_each_example_once_in_as_many_batches_for_each_process_and_epoch(sizes, 
     batches = evaluation_batches(sizes, np.arange(len(sizes)), **shape)
     assert len(batches) % world == 0
     assert within_bounds([rows.tolist() for rows in batches], sizes, tokens, packed)
+
+
+layouts = st.tuples(budgets, st.booleans(), st.just(5), st.integers(1, 3), st.integers(1, 3))
+parts = st.lists(st.tuples(layouts, st.integers(0, 5)), min_size=1, max_size=4)
+
+
+@given(st.lists(st.integers(1, 40), min_size=40, max_size=60), parts, layouts, st.integers(0, 3))
+def test_each_example_once_in_an_epoch_that_had_several_layouts(sizes, earlier, last, epoch):
+    position, seen = None, []
+    for layout, taken in [*earlier, (last, 10**6)]:
+        ranks = plans(np.array(sizes), *layout)
+        for plan in ranks:
+            plan.set_epoch(epoch)
+            if position is not None:
+                plan.resume(position)
+        keys = [list(plan) for plan in ranks]
+        assert {len(own) for own in keys} == {len(ranks[0]) - ranks[0].start}
+        new = position is not None and position["layouts"][-1][0] != ranks[0].batching.layout
+        assert not (new and keys[0] and ranks[0].start % layout[-1]), "an optimizer step would begin in the middle"
+        seen += [row for own in keys for _, rows in own[:taken] for row in rows]
+        position = ranks[0].position(ranks[0].start + len(keys[0][:taken]))
+    assert sorted(seen) == list(range(len(sizes)))
+    ranks[0].set_epoch(epoch + 1)
+    assert len(list(ranks[0])) == len(ranks[0]), "the next is whole again"
 
 
 class Rows:
