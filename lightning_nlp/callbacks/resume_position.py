@@ -1,4 +1,4 @@
-"""Where in its epoch a training goes on that now has another number of processes, or batches of other sizes."""
+"""Resuming in the middle of an epoch with another number of processes, or batches of other sizes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 
 class ResumePosition(Callback):
-    """Counts the batches of a checkpoint's epoch anew if they are laid out anew, before Lightning reads their number.
+    """Renumbers the batches done of a checkpoint's epoch, before Lightning reads it, if the rest is laid out anew.
 
-    What was done counts as the batches that the rest lacks to a whole epoch (see `BatchPlan`): Lightning asks
-    once how many an epoch has. The optimizer's steps are not changed.
+    The rest becomes the epoch's last batches (see `BatchPlan`), so the batches before those count as done: the
+    length of an epoch, which Lightning asks for once, stays as it is. Optimizer steps are not renumbered.
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Change the number of batches done, if they are of another layout."""
         data: Any = getattr(trainer, "datamodule", None)
+        if trainer.state.fn != "fit" or not hasattr(data, "training_plan"):  # or it is the user's own
+            return
         loops = checkpoint["loops"]["fit_loop"]
-        (position,) = loops["state_dict"].get("combined_loader") or [None]  # none before the first batch
-        ours = hasattr(data, "training_plan") and data.train_batches is not None  # a stream counts by itself
-        if trainer.state.fn != "fit" or position is None or not ours:
+        (position,) = loops["state_dict"].get("combined_loader") or [None]
+        if position is None or data.train_batches is None:  # before the first batch; or a stream, which has no epochs
             return
         plan = data.training_plan()
         start, done = plan.resume(position), position["layouts"][-1][1]
@@ -29,8 +30,8 @@ class ResumePosition(Callback):
             return
         if start < len(plan):
             rank_zero_info(
-                f"The batches are other ones now: {done} of epoch {position['epoch'] + 1} were done, "
-                f"{len(plan) - start} of the others are left."
+                f"The batches have changed: {done} of the old ones were done in epoch {position['epoch'] + 1}, and "
+                f"{len(plan) - start} of the new ones are left."
             )
         progress = loops["epoch_loop.batch_progress"]["current"]
         for name in progress:
