@@ -14,13 +14,13 @@ from torch import Tensor
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.nonfinite import write_tensors
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
 
-IGNORE_INDEX = -100
 SAMPLED = 64  # batches at least, if there are so many, that the evidence is taken from
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.limited import draw
-from lightning_nlp.data.batches.loader import Batch, Batches, ResumableLoader
-from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan
+from lightning_nlp.data.batches.eval_batches import evaluation_batches, limited_batches
+from lightning_nlp.data.batches.loader import Batch, Batches, BatchLoader, ResumableLoader
+from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan, FixedSize
 from lightning_nlp.data.prepared import PreparedTexts
 from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining
@@ -135,7 +135,7 @@ class TextDataModule(PreparedTexts):
         self.num_workers = num_workers
         self.split_seed = split_seed
         self.seed = split_seed if seed is None else seed
-        self._budgets: dict[tuple[str, bool, int], TokenBudget] = {}
+        self._budgets: dict[str, TokenBudget] = {}
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Makes a batch of (columns, epoch), with `seed` for what is drawn."""
@@ -144,7 +144,7 @@ class TextDataModule(PreparedTexts):
     @property
     def train_batches(self) -> int | None:
         """Batches of an epoch for this process; None where there is no end to them."""
-        return len(self.plan("train"))
+        return len(self.training_plan())
 
     @property
     def packs(self) -> bool:
@@ -153,23 +153,36 @@ class TextDataModule(PreparedTexts):
             return self.packing is True
         return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
 
-    def plan(self, split: str) -> BatchPlan:
-        """Which examples of train, validation or test go together, for this process."""
-        lengths, training = self.token_rows[split].lengths, split == "train"
-        world_size = self.trainer.world_size if self.trainer else 1
-        plan = BatchPlan(
+    @property
+    def _process(self) -> tuple[int, int]:
+        """Rank and world size."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def training_plan(self) -> BatchPlan:
+        """Which training texts go together, for this process."""
+        lengths, (rank, world_size) = self.token_rows["train"].lengths, self._process
+        shared = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1), "seed": self.seed}
+        if (tokens := self.tokens_per_batch) is None:
+            return BatchPlan(FixedSize(lengths, self.batch_size * world_size, world_size=world_size, **shared), rank)
+        packed = self.packs
+        windows = self.packed_window_batches if packed else WINDOW_BATCHES
+        budget = TokenBudget(lengths, tokens, packed=packed, window_batches=windows, world_size=world_size, **shared)
+        # The first one is kept: it takes a while to count its steps.
+        return BatchPlan(self._budgets.setdefault(str(budget.layout), budget), rank)
+
+    def evaluation_batches(self, split: str) -> list[np.ndarray]:
+        """Which texts of validation or test go together: one batch after the other for each process in turn."""
+        lengths, (_, world_size), limit = self.token_rows[split].lengths, self._process, self._limit(split)
+        lay_out = partial(
+            evaluation_batches,
             lengths,
-            self.batch_size if training else self.eval_batch_size,
-            shuffle=training,
-            seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
+            batch_size=self.eval_batch_size,
+            tokens=self.tokens_per_batch and 2 * self.tokens_per_batch,  # no gradients: twice the room
+            packed=self.packs,
             world_size=world_size,
-            budget=self._budget(split, lengths, world_size),
-            accumulate=getattr(self.trainer, "accumulate_grad_batches", 1),
         )
-        if not training and self.trainer:
-            draw(plan, getattr(self.trainer, self._limit(split)), self._limit(split), seed=self.split_seed)
-        return plan
+        share = getattr(self.trainer, limit, 1.0)
+        return limited_batches(lay_out, len(lengths), share, limit, seed=self.split_seed, world_size=world_size)
 
     def _limit(self, split: str) -> str:
         """The argument of the Trainer that may cut an evaluation short."""
@@ -183,55 +196,35 @@ class TextDataModule(PreparedTexts):
             number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
             what = "batches an epoch"
         else:
-            number, whole, what = self.plan(split).examples, len(self.token_rows[split].lengths), "texts"
+            number, whole = sum(map(len, self.evaluation_batches(split))), len(self.token_rows[split].lengths)
+            what = "texts"
         return None if number is None or whole is None or number >= whole else f"{number:,} of {whole:,} {what}"
-
-    def _budget(self, split: str, lengths: np.ndarray, world_size: int) -> TokenBudget | None:
-        """Kept for the next time: the number of its batches takes a while to find."""
-        if self.tokens_per_batch is None:
-            return None
-        training, packed = split == "train", self.packs
-        if (split, packed, world_size) not in self._budgets:
-            self._budgets[split, packed, world_size] = TokenBudget(
-                lengths,
-                self.tokens_per_batch * (1 if training else 2),  # no gradients: twice the room
-                packed=packed,
-                shuffle=training,
-                window_batches=self.packed_window_batches if packed else WINDOW_BATCHES,
-                multiple_of=world_size,
-                seed=self.seed,
-            )
-        return self._budgets[split, packed, world_size]
-
-    def _loader(self, split: str) -> ResumableLoader:
-        plan = self.plan(split)
-        if plan.drawn is not None:
-            limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
-            rank_zero_info(f"{split}: measured on {self.part(split)}, drawn at random (--trainer.{limit}).")
-        # With --trainer.overfit_batches the same batches must come back in each epoch.
-        fixed = split != "train" or bool(getattr(self.trainer, "overfit_batches", 0))
-        # Runs with different seeds are measured on the same masks.
-        collate = self.collate_function(self.seed if split == "train" else self.split_seed)
-        return ResumableLoader(
-            Batches(self.token_rows[split], collate),
-            plan,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
-            fixed_epoch=fixed,
-        )
 
     def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
-        self.plan("test")  # a limit that leaves nothing of it is not found after the training
-        return self._loader("train")
+        self.evaluation_batches("test")  # a limit that leaves nothing of it is found before the training
+        batches = Batches(self.token_rows["train"], self.collate_function(self.seed))
+        # With --trainer.overfit_batches the same batches must come back in each epoch.
+        fixed = bool(getattr(self.trainer, "overfit_batches", 0))
+        return ResumableLoader(batches, self.training_plan(), num_workers=self.num_workers, fixed_epoch=fixed)
 
-    def val_dataloader(self) -> ResumableLoader:
+    def _evaluation_loader(self, split: str) -> BatchLoader:
+        if (part := self.part(split)) is not None:
+            limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
+            rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{limit}).")
+        # Runs with different seeds are measured on the same masks.
+        batches = Batches(self.token_rows[split], self.collate_function(self.split_seed))
+        rank, world_size = self._process
+        keys = [(0, rows.tolist()) for rows in self.evaluation_batches(split)[rank::world_size]]
+        return BatchLoader(batches, keys, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> BatchLoader:
         """The validation split, longest first; with a limit, a random part of it."""
-        return self._loader("validation")
+        return self._evaluation_loader("validation")
 
-    def test_dataloader(self) -> ResumableLoader:
+    def test_dataloader(self) -> BatchLoader:
         """The test split, likewise."""
-        return self._loader("test")
+        return self._evaluation_loader("test")
 
 
 def check_numbers(least: int, most: int = MOST, **numbers: int | None) -> None:

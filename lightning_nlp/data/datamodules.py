@@ -189,8 +189,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     @property
     def tokens_in_batch(self) -> float:
         """The mean number of tokens in a training batch of a process, padding not counted."""
-        plan = self.plan("train")
-        return float(self.token_rows["train"].lengths.sum()) / (len(plan) * plan.world_size)
+        batching = self.training_plan().batching
+        return float(batching.lengths.sum()) / (batching.steps * batching.world_size)
 
     def predict_dataloader(self) -> Any:
         """There is none: the test measures the masks of its texts."""

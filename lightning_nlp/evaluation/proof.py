@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 TEXTS, TOKENS = 256, 16_384  # that are kept of an evaluation, at most
 PLACES = 2048  # in a batch: of 50,000 words these are 400 MB of logits
@@ -100,13 +101,13 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
     """
     lengths, device = kept["lengths"].tolist(), network.device
     temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)
-    targets = kept["targets"].long() if "targets" in kept else torch.full_like(kept["input_ids"], -100).long()
+    targets = kept["targets"].long() if "targets" in kept else torch.full_like(kept["input_ids"], IGNORE_INDEX).long()
     columns = [part.split(lengths) for part in (kept["input_ids"].long(), torch.ones_like(targets), targets)]
     size, found = max(1, PLACES // max(lengths)), []
     for start in range(0, len(lengths), size):
         input_ids, mask, labels = (
             pad_sequence(column[start : start + size], batch_first=True, padding_value=padding).to(device)
-            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, -100), strict=True)
+            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, IGNORE_INDEX), strict=True)
         )
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(input_ids=input_ids, attention_mask=mask).logits.float()

@@ -13,7 +13,7 @@ import numpy as np
 
 from lightning_nlp.data.batches.budget import TokenBudget
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.data.batches.plan import training_batches
+from lightning_nlp.data.batches.plan import FixedSize
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.errors import UserError
 
@@ -102,9 +102,8 @@ def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block:
     if not len(lengths):
         return []
     if "budget" not in layout:
-        return training_batches(lengths, layout["batch_size"], seed=seed, epoch=block)
-    budget = TokenBudget(lengths, **layout["budget"], shuffle=True, seed=seed)
-    return budget.part(np.arange(len(lengths)), block, most=len(lengths))
+        return FixedSize(lengths, layout["batch_size"], seed=seed).batches(block, np.arange(len(lengths)))
+    return TokenBudget(lengths, **layout["budget"], seed=seed).block(block)
 
 
 @dataclass(frozen=True)

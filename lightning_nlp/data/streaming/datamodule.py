@@ -123,7 +123,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
     def train_dataloader(self) -> StreamLoader:
         """The batches of the whole training."""
         assert self.trainer is not None
-        self.plan("test")  # a limit that leaves nothing of it is found before the training
+        self.evaluation_batches("test")  # a limit that leaves nothing of it is found before the training
         hidden = chain.from_iterable(self.token_rows[split].digests() for split in ("validation", "test"))
         blocks = Blocks(
             self.corpus,
