@@ -12,8 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
 
-from lightning_nlp.atomic_files import put_in_place
-from lightning_nlp.data.cache import sync_tree
+from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
@@ -56,11 +55,6 @@ def export_run(
     from lightning_nlp.evaluation.figures import figures_of
 
     disable_progress_bar()  # of the seconds that writing and reading take
-    target, unfinished, replaced = (run_dir / name for name in ("export", "export.unfinished", "export.replaced"))
-    if replaced.is_dir() and not target.exists():  # killed between the two renames below
-        replaced.rename(target)
-    shutil.rmtree(replaced, ignore_errors=True)
-    shutil.rmtree(unfinished, ignore_errors=True)
     network = module.network.to("cpu").eval()
     task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
     step = facts["checkpoint_step"]
@@ -69,9 +63,10 @@ def export_run(
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
+    setattr(network.config, READING, datamodule.reading)
+    temperature = None if isinstance(found, str) else found
     try:
-        setattr(network.config, READING, datamodule.reading)
-        with scaled(network, None if isinstance(found, str) else found):
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, temperature):
             network.save_pretrained(unfinished)
             clean = datamodule.reading["clean"]
             write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=task == "classification")
@@ -93,26 +88,13 @@ def export_run(
             reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
             chosen = bool(facts["validation"])
             prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
-        _let_others_read(unfinished)
-        sync_tree(unfinished)
-        if target.exists():  # a resumed training exports anew
-            target.rename(replaced)
-            try:
-                put_in_place(unfinished, target)
-            except OSError:
-                replaced.rename(target)
-                raise
-            shutil.rmtree(replaced)
-        else:
-            put_in_place(unfinished, target)
+            _let_others_read(unfinished)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"The export cannot be written to {run_dir} ({error}): free some space there and repeat the command with "
             "--ckpt_path last."
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+    return run_dir / "export"
 
 
 def compare_reloaded(
