@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import signal
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -171,10 +170,9 @@ class RunWandbLogger(loggers.WandbLogger):
         try:
             if exit_code in PREEMPTED:
                 run.mark_preempting()
-            with tempfile.TemporaryDirectory(prefix="wandb-") as staging:
-                if exit_code == 0 and self._upload_export:
-                    send_export(run, self._run_dir, staging)
-                run.finish(exit_code=exit_code)
+            if exit_code == 0 and self._upload_export:
+                send_export(run, self._run_dir)
+            run.finish(exit_code=exit_code)
         except TimeoutError:
             rank_zero_info(
                 "W&B: the server did not take all of this run. To send it later: "
