@@ -20,6 +20,7 @@ from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
+from lightning_nlp.tasks import task_of_network
 
 FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -56,9 +57,9 @@ def export_run(
 
     disable_progress_bar()  # of the seconds that writing and reading take
     network = module.network.to("cpu").eval()
-    task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
+    task = task_of_network(type(network).__name__)
     step = facts["checkpoint_step"]
-    found = _calibration(network, run_dir, step, calibrated) if task == "classification" else ""
+    found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
@@ -69,7 +70,7 @@ def export_run(
         with atomic_path(run_dir / "export") as unfinished, scaled(network, temperature):
             network.save_pretrained(unfinished)
             clean = datamodule.reading["clean"]
-            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=task == "classification")
+            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=not task.fills_masks)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(

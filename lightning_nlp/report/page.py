@@ -15,12 +15,10 @@ from lightning_nlp.report import figures
 from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.files import RunFiles, read_run
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
+from lightning_nlp.tasks import CLASSIFICATION, METRICS, TASKS, Task, task_of_module
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
-
-# What stands large on top: the first of these that was measured, and how it is written.
-HEADLINES = (("accuracy", "accuracy", "{:.1%}"), ("top1", "top-1 accuracy", "{:.1%}"), ("loss", "loss", "{:.4f}"))
 
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
@@ -50,13 +48,13 @@ def page(run: RunFiles) -> dict[str, Any]:
     """What the page of one run shows."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
     record = run.test or (run.validations[-1] if run.validations else {})
-    task = record.get("task") or ("mlm" if "MaskedLanguage" in str(run.config["model"]) else "classification")
-    classifier = record if record.get("task") == "classification" else None
+    task = TASKS.get(record.get("task", "")) or task_of_module(run.config["model"]["class_path"]) or CLASSIFICATION
+    classifier = record if "confusion" in record else None
     return {
         "run": run,
-        "task": "masked language model" if task == "mlm" else "text classification",
+        "task": task.title,
         "state": run.facts.get("state", "interrupted"),
-        "headline": headline(run, record),
+        "headline": headline(run, record, task),
         "summary": summary(run),
         "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
@@ -74,10 +72,10 @@ def page(run: RunFiles) -> dict[str, Any]:
     }
 
 
-def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
+def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str] | None:
     """The result in large letters, and how sure it is, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
-    for name, words, form in HEADLINES:
+    for name in task.headlines:
         value = metrics.get(name)
         if value is None:
             continue
@@ -94,7 +92,7 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
         elif name == "top1":
             text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
             text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
-        return {"value": form.format(value), "name": words, "text": text}
+        return {"value": METRICS[name].form.format(value), "name": METRICS[name].title.lower(), "text": text}
     return None
 
 

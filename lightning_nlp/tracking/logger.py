@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
+from lightning_nlp.tasks import METRICS, task_of_module
 from lightning_nlp.tracking.artifact import send_export
 
 # W&B waits for 90 s at the start, and without end at the finish. What it collects beside the metrics (command
@@ -33,10 +34,6 @@ WANDB_SETTINGS = {
 }
 
 STEP = "trainer/global_step"  # the x axis that Lightning's logger gives to all
-# of which the run's summary keeps the best value
-MINIMIZED = ("loss", "perplexity", "bits_per_char", "ece", "brier")
-MAXIMIZED = ("accuracy", "precision", "recall", "f1", "top1", "top5")
-TASKS = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}
 # A server's refusal, in W&B's words and its own; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
 SHIPPED_PROJECT = "lightning_nlp"  # of the yaml files, for which WANDB_PROJECT may stand
@@ -89,10 +86,8 @@ class RunWandbLogger(loggers.WandbLogger):
                 self._wandb_init["mode"] = "offline"
                 rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
         run = super().experiment
-        for name in MINIMIZED:
-            run.define_metric(f"val/{name}", step_metric=STEP, summary="min,last")
-        for name in MAXIMIZED:
-            run.define_metric(f"val/{name}", step_metric=STEP, summary="max,last")
+        for metric in METRICS.values():  # the run's summary keeps the best value
+            run.define_metric(f"val/{metric.name}", step_metric=STEP, summary=f"{metric.better},last")
         return run
 
     @property
@@ -114,9 +109,9 @@ class RunWandbLogger(loggers.WandbLogger):
             run.config.update(config, allow_val_change=True)
             if config["checkpoint"]["monitor"] is not None:
                 self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-            task = TASKS.get(config["model"]["class_path"].rsplit(".", 1)[-1])
-            if task is not None and task not in run.tags:  # by which the dashboards choose their runs
-                run.tags = (*run.tags, task)
+            task = task_of_module(config["model"]["class_path"])
+            if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
+                run.tags = (*run.tags, task.name)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -11,6 +11,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration
+from lightning_nlp.tasks import TASKS
 from tests.export.test_folder import FACTS
 
 POINT = {"threshold": 0.4, "precision": 0.9, "recall": 0.8, "f1": 0.85}
@@ -40,11 +41,11 @@ FOUND = Calibration(
 )
 
 
-def data_facts(source):
+def data_facts(source, labels):
     sizes = {"texts": 1000, "tokens": 20000}
     return {
         "source": source,
-        "label_names": ["a|b", "<c>"],
+        "label_names": labels,
         "cleaning": ["train: 1000 rows read"],
         **dict.fromkeys(("train", "validation", "test"), sizes),
     }
@@ -56,9 +57,8 @@ def card(task="classification", source="reviews.csv", facts=None, **settings):
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
     reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
-    return model_card(
-        network, data_facts(source), task, FACTS | (facts or {}), name="my run", reading=reading, **settings
-    )
+    data = data_facts(source, None if task == "mlm" else ["a|b", "<c>"])
+    return model_card(network, data, TASKS[task], FACTS | (facts or {}), name="my run", reading=reading, **settings)
 
 
 def results_of(text):
