@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.predict.calibration import WHICH, Calibration
 from lightning_nlp.privacy import public_command
 from lightning_nlp.run.environment import versions
@@ -106,8 +107,8 @@ def model_card(
         "## Training",
         _table(("split", "texts", "tokens"), split_sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
-        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
-        f"s on {facts['hardware']} in {facts['precision']}{speed}.",
+        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in "
+        f"{duration(facts['seconds'])} on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "Sizes: `" + json.dumps({name: getattr(config, name) for name in SIZES if hasattr(config, name)}) + "`",

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from lightning_nlp.evaluation.figures import Figure, Line
-from lightning_nlp.report.figures import LEARNING, MACHINE, by_step
-from lightning_nlp.report.files import RunFiles
+from lightning_nlp.report.run_figures import LEARNING, MACHINE, by_step
+from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import METRICS
 
 # What two runs never have in common: where they write.

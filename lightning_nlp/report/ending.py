@@ -9,7 +9,7 @@ from typing import Any
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.report.files import FACTS
+from lightning_nlp.report.run_files import FACTS
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:

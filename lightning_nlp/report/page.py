@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.drawing import STYLE, draw
 from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.privacy import home_as_tilde
-from lightning_nlp.report import figures
+from lightning_nlp.report import run_figures
 from lightning_nlp.report.compare import comparison
-from lightning_nlp.report.files import RunFiles, read_run
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
+from lightning_nlp.report.run_files import RunFiles, read_run
 from lightning_nlp.tasks import CLASSIFICATION, METRICS, TASKS, Task, task_of_module
 
 NAME = "report.html"
@@ -58,7 +59,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "summary": summary(run),
         "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
-        "learning": figures.learning(run, monitor),
+        "learning": run_figures.learning(run, monitor),
         "curves": figures_of(record),
         "classifier": classifier,
         "thresholds": any(part["best_f1"] or part["wanted"] for part in record.get("by_class", ())),
@@ -66,8 +67,8 @@ def page(run: RunFiles) -> dict[str, Any]:
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "probes": probes(run),
-        "machine": figures.measured(run),
-        "lengths": figures.lengths(run.data),
+        "machine": run_figures.measured(run),
+        "lengths": run_figures.lengths(run.data),
         "data": run.data,
     }
 
@@ -116,7 +117,7 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     if facts.get("steps") is not None:
         length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"
         since = f" since step {facts['since_step']:,}" if facts.get("since_step") else ""
-        rows.append(("training", f"{length}, {_duration(facts['seconds'])}{since}"))
+        rows.append(("training", f"{length}, {duration(facts['seconds'])}{since}"))
     if facts.get("checkpoint"):
         of_step = f" of step {facts['checkpoint_step']:,}" if "checkpoint_step" in facts else ""
         chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
@@ -173,9 +174,3 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
 
 def _counted(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

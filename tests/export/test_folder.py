@@ -186,7 +186,7 @@ def test_the_model_card(tmp_path, classification_data):
         f"| train | {facts['train']['texts']} | {facts['train']['tokens']} |",
         f"| test | {facts['test']['texts']} | {facts['test']['tokens']} |",
         "- train: 60 rows read",
-        "2 epochs, 1234 steps in 61 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
+        "2 epochs, 1234 steps in 1 min 01 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
         "```\npython train.py fit --config configs/cls.yaml --model.lr 3e-5\n```",
         f"lightning_nlp {__version__}",
         f"transformers {transformers.__version__}",

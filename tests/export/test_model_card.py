@@ -134,7 +134,7 @@ def test_a_card_without_calibration_says_why(reason):
         ({}, "The weights are those of step 1,234, the best of the validations by val/loss."),
         ({"validation": {}}, "The weights are those of step 1,234, the last; no validation chose them."),
         ({"ema_decay": 0.98}, "the best of the validations by val/loss, as a moving average (`ema_decay 0.98`)."),
-        ({"since_step": 1000}, "2 epochs, 1234 steps, the last 234 of them in 61 s on CPU"),
+        ({"since_step": 1000}, "2 epochs, 1234 steps, the last 234 of them in 1 min 01 s on CPU"),
     ],
 )
 def test_a_card_says_how_its_weights_came_about(facts, said):
@@ -153,7 +153,7 @@ def test_a_masked_language_model():
     record = {"metrics": {"loss": 2.5, "perplexity": math.inf, "top1": 0.4}, "probes": [probe]}
     short = {"epochs": 1, "steps": 1, "tokens_per_s": None, "validation": {}}
     text = card(task="mlm", record=record, facts={"test": {"test/loss": 2.5, "test/perplexity": math.inf}} | short)
-    assert "1 epoch, 1 step in 61 s on CPU, 2 threads in 32-true.\n" in text
+    assert "1 epoch, 1 step in 1 min 01 s on CPU, 2 threads in 32-true.\n" in text
     assert "\n\n\n" not in text
     data, results = results_of(text)
     assert data.pipeline_tag == "fill-mask"

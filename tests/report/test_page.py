@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
-from lightning_nlp.report.files import read_run
 from lightning_nlp.report.page import headline, wilson, write_report
+from lightning_nlp.report.run_files import read_run
 from lightning_nlp.tasks import CLASSIFICATION
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)> & "quotes" \'s'

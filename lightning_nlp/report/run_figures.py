@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
-from lightning_nlp.report.files import RunFiles
+from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import TASKS
 
 Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
