@@ -14,21 +14,18 @@ from lightning_nlp.evaluation.temperature import probabilities
 
 NUMBER = 50
 TEXTS_AT_A_TIME = 8
-STEPS = 16  # on the way
+STEPS = 16  # along the line
 
 
 def mistakes(
     network: Any, tokenizer: Any, rows: Any, found: dict[str, NDArray[Any]], label_names: list[str]
 ) -> list[dict[str, Any]]:
-    """The wrong predictions with the highest probability, the surest first.
+    """At most `NUMBER` wrong predictions, those with the highest probability first.
 
     Args:
         network: The classifier, in evaluation mode.
         rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
         found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
-
-    Returns:
-        Of at most `NUMBER` texts `row`, `text` as the network saw it, `label`, `prediction`, `probability`, `words`.
     """
     chances = probabilities(found["logits"])
     predicted = chances.argmax(axis=1)
@@ -54,8 +51,9 @@ def mistakes(
 def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
-    The gradient of the class's logit is averaged on the way from a text of masks to this one, and multiplied by the
-    way; a word's pieces are summed. Of a sure prediction the gradient at its end alone has mostly the wrong sign.
+    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied by
+    their difference; a word's pieces are summed. The gradient at the text itself mostly has the wrong sign where a
+    prediction is sure.
 
     Args:
         network: The classifier, in evaluation mode, in float32.
@@ -76,7 +74,7 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
 
 
 def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
-    """Integrated gradients of each token; special tokens stay as they are, and have none."""
+    """Integrated gradients of each token; special tokens are not masked, and score 0."""
     table = network.get_input_embeddings()
     device, width, padding = table.weight.device, max(map(len, ids)), tokenizer.pad_token_id
     place: Tensor | None = None
@@ -106,7 +104,6 @@ def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor)
 
 
 def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[str, float]]:
-    """Pieces joined to words."""
     special = set(tokenizer.all_special_ids)
     pieces = tokenizer.convert_ids_to_tokens(ids)
     continues = continues_a_word(pieces, set(tokenizer.all_special_tokens))

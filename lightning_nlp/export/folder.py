@@ -22,7 +22,7 @@ from lightning_nlp.predict.calibration import Calibration, calibrate, read_recor
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import task_of_network
 
-FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
+FEWEST = 50  # texts, or masked tokens, in a test whose charts are worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -35,16 +35,13 @@ def export_run(
     calibrated: bool = True,
     suspects: Sequence[str] = (),
 ) -> Path:
-    """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card with its curves.
+    """Write `run_dir/export`, which `transformers.pipeline` opens, with a model card and its charts.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
-        datamodule: The data it was trained on: its `tokenizer` and `facts`.
-        calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
-            itself stays as it is.
-
-    Returns:
-        The folder; `transformers.pipeline` opens it.
+        datamodule: The data it was trained on.
+        calibrated: Divide a classifier's logits by the temperature that was fitted on validation.
+        suspects: Callbacks that may have changed the weights, for the message of a failed proof.
 
     Raises:
         RuntimeError: If what was written does not give back the same weights and tokens.
@@ -55,7 +52,7 @@ def export_run(
     from lightning_nlp.evaluation.drawing import draw
     from lightning_nlp.evaluation.figures import figures_of
 
-    disable_progress_bar()  # of the seconds that writing and reading take
+    disable_progress_bar()
     network = module.network.to("cpu").eval()
     task = task_of_network(type(network).__name__)
     step = facts["checkpoint_step"]
@@ -101,10 +98,9 @@ def export_run(
 def compare_reloaded(
     folder: Path, network: Any, tokenizer: Any, *, max_length: int, clean: bool = True, **others: Any
 ) -> Any:
-    """Load an export with the Auto classes and compare it with the network it was made from.
+    """Load an export with transformers alone and compare it with the network (on the CPU) it was made from.
 
     Args:
-        network: The trained network, on the CPU and in evaluation mode.
         clean: Whether the export's own tokenizer cleans.
         **others: What else the data module's `reading` holds.
 
@@ -128,14 +124,14 @@ def compare_reloaded(
 
 
 def _let_others_read(folder: Path) -> None:
-    """Safetensors lets nobody but the user read its file, whatever the umask says."""
+    """Give weights the mode of the other files: safetensors makes them private, whatever the umask says."""
     for path in folder.iterdir():
         if path.suffix == ".safetensors":
             shutil.copymode(folder / "config.json", path)
 
 
 def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
-    """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
+    """What to apply to a classifier's probabilities, or why nothing, which the user is told if it was wanted."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
     found = calibrate(run_dir, step, network)
@@ -146,6 +142,6 @@ def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibr
 
 
 def _base_model(module: Any) -> str | None:
-    """The model on the Hub that was fine-tuned; a folder's name is nobody's business."""
+    """The model on the Hub that was fine-tuned; a local folder's name is private."""
     name = getattr(module, "hparams", {}).get("pretrained")
     return name if name and not Path(name).exists() and HUB_ID.fullmatch(name) else None

@@ -1,4 +1,4 @@
-"""The export's README.md: what the Hub shows of a model, with the figures where the Hub looks for them."""
+"""The export's README.md: a model card, with the metrics where the Hub looks for them."""
 
 from __future__ import annotations
 
@@ -52,14 +52,12 @@ def model_card(
     calibrated: Calibration | str = "",
     figures: Sequence[Figure] = (),
 ) -> str:
-    """The export's README.md, Markdown with the Hub's front matter, from the run's own facts.
-
-    No text of the data stands in it, but for a masked language model's probes, which the user chose.
+    """Markdown with the Hub's front matter. It quotes no text of the data, only probes, which the user chose.
 
     Args:
         record: The evaluation on the test split.
         calibrated: What was done to the probabilities, or why nothing was.
-        figures: What the test came to; each is drawn in `<name>.svg` beside the card.
+        figures: The test's charts, drawn in `<name>.svg` beside the card.
     """
     from huggingface_hub import ModelCardData
 
@@ -74,7 +72,7 @@ def model_card(
         datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
         metrics=sorted(name for name in test if name in METRICS and METRICS[name].known) or None,
         model_name=name,
-        # who reads them there takes them for those of the whole split
+        # readers there would take them for results on the whole split
         eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
     )
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -128,18 +126,17 @@ def _how_to_use(task: Task, reading: dict[str, Any]) -> str:
 
 
 def _checkpoint(facts: dict[str, Any]) -> str:
-    """Of which step the weights are, and why of that."""
     why = "".join(f"the best of the validations by {_cell(name)}" for name in facts["validation"])
     said = f"The weights are those of step {facts['checkpoint_step']:,}, {why or 'the last; no validation chose them'}"
     return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
 
 
 def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[EvalResult]:
-    """The test split's figures of the network as it is exported."""
+    """The test split's metrics for the network as it is exported."""
     from huggingface_hub import EvalResult
 
     if isinstance(calibrated, Calibration) and calibrated.test is not None:
-        test = {name: value for name, value in test.items() if name != "brier"}  # known for the network as it was
+        test = {name: value for name, value in test.items() if name != "brier"}  # measured before
         test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
     return [
         EvalResult(
@@ -228,7 +225,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """Text of somebody's data as Markdown that shows it, and does nothing else."""
+    """Any text as inert Markdown, in one line."""
     line = html.escape(" ".join(str(text).split()), quote=False)
     return "".join(f"\\{c}" if c in "\\`*_[]|~#" else c for c in line)
 

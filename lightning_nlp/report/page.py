@@ -23,10 +23,7 @@ MOST_ROWS = 12  # of a table over time
 
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
-    """Write a run's page from its files, or the page that compares several.
-
-    Args:
-        output: The page; by default report.html in the run's directory, and comparison.html here.
+    """Write a run's page, by default as report.html in its directory, or of several runs comparison.html here.
 
     Raises:
         UserError: If one of them is no run, or is given twice, or if the page cannot be written.

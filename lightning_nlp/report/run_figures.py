@@ -41,11 +41,7 @@ def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None =
 
 
 def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = None) -> list[Figure]:
-    """A figure of what was logged during a training; none if no line has a second point.
-
-    Args:
-        lines: Curves by step; those without points are left out, and those that a chart has no room for.
-    """
+    """A figure of the curves that have points, as many as a chart has room for; none if no curve has two points."""
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
     if not any(len(line.x) > 1 for line in lines):

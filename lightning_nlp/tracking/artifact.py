@@ -34,7 +34,7 @@ def send_export(run: Any, run_dir: Path) -> None:
         try:
             log_export(run, run_dir)
             failed.clear()
-        except Exception as error:  # whatever the server makes of it
+        except Exception as error:  # the server may fail in any way
             failed[:] = [one_line(error)[:200]]
 
     # W&B asks the server several times, without a limit. A thread that is given up may go on: it reads the run's own
@@ -47,7 +47,7 @@ def send_export(run: Any, run_dir: Path) -> None:
 
 
 def log_export(run: Any, run_dir: Path) -> None:
-    """Log the export with the run's score, and the data's fingerprint as what it was made of."""
+    """Log the export with the run's score, and the data's fingerprint as its input."""
     import wandb
 
     name, config = run_dir.parent.name, run.config.as_dict()
@@ -71,7 +71,7 @@ def log_export(run: Any, run_dir: Path) -> None:
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:
-    """Whether a score is no worse than that of the export which has the alias `best`."""
+    """Whether a score is no worse than that of the export with the alias `best`."""
     import wandb
 
     if score is None:

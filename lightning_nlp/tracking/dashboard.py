@@ -2,9 +2,8 @@
 
     python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
 
-It needs `pip install -e '.[dashboard]'`. On top is what one looks at first; W&B itself adds a panel for each other
-metric, chart and table that a run logs. A workspace is found again by its name, and then overwritten: keep changes of
-your own under another name.
+It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table that a run
+logs. A workspace is found by its name and overwritten: keep changes of your own under another name.
 """
 
 from __future__ import annotations
@@ -61,11 +60,7 @@ def workspace(entity: str, project: str, task: Task) -> Any:
 
 
 def update(project: str, entity: str | None = None) -> list[str]:
-    """Make the workspaces of a project, or bring those that it has up to date.
-
-    Args:
-        project: The W&B project, made if there is none.
-        entity: The user or team; None takes the login's own.
+    """Make or update the workspaces of a project, which is made if need be; returns their addresses.
 
     Raises:
         UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.
