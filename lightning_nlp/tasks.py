@@ -10,62 +10,35 @@ Plots = Mapping[str, Sequence[str]]  # by title, the metrics in a plot of W&B; "
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of an evaluation.
-
-    Attributes:
-        name: As in `val/<name>`.
-        title: As people write it.
-        better: "min" or "max", whichever is the best value.
-        form: How a report's headline writes it.
-        average: How it averages over the classes, as the Hub names that.
-        known: Whether the Hub has a page about it, to which a model card refers.
-    """
+    """A metric of an evaluation, logged as `val/<name>`."""
 
     name: str
-    title: str
-    better: str = "max"
-    form: str = "{:.1%}"
-    average: str | None = None
-    known: bool = False
+    title: str  # as people write it
+    better: str = "max"  # or "min"
+    form: str = "{:.1%}"  # in a report's headline
+    average: str | None = None  # over the classes, as the Hub names it
+    known: bool = False  # to the Hub, which has a page about it
 
 
 @dataclass(frozen=True)
 class Task:
-    """A row of the table.
+    """A row of the table."""
 
-    Attributes:
-        name: In checkpoints and evaluation records, and the tag of its runs in W&B.
-        title: As a report names it.
-        module: The class name of its LightningModule.
-        head: How the names of its transformers classes end.
-        pipeline_tag: The Hub's name for it.
-        hub_title: The same for people.
-        metrics: Those of its evaluations, and of its test.
-        headlines: Which of them a report has on top: the first that was measured.
-        curves: A report's charts of the validations: heading, y axis, and the metrics with their names.
-        workspace: The name of its dashboard in W&B.
-        compared: The metrics by which W&B compares runs: `.min` or `.max` is the best value of each.
-        quality: Plots of W&B.
-        mistakes: More plots, of parts of the data.
-        calibrated: Whether an export's probabilities can be calibrated.
-        fills_masks: Whether its texts hold [MASK].
-    """
-
-    name: str
-    title: str
-    module: str
-    head: str
-    pipeline_tag: str
+    name: str  # in checkpoints and evaluation records, and the tag of its runs in W&B
+    title: str  # in a report
+    module: str  # the class name of its LightningModule
+    head: str  # the end of its class names in transformers
+    pipeline_tag: str  # the Hub's name for it
     hub_title: str
     metrics: Sequence[Metric]
-    headlines: Sequence[str]
-    curves: Sequence[tuple[str, str, Mapping[str, str]]]
-    workspace: str
-    compared: Sequence[str]
+    headlines: Sequence[str]  # a report shows the first of these metrics that was measured on top
+    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, metrics with their labels
+    workspace: str  # the name of its dashboard in W&B, which has these plots:
+    compared: Sequence[str]  # of the runs' metrics; `.min` or `.max` is the best value of a run
     quality: Plots
     mistakes: Plots
-    calibrated: bool = False
-    fills_masks: bool = False
+    calibrated: bool = False  # whether an export's probabilities can be calibrated
+    fills_masks: bool = False  # whether its texts have [MASK]
 
 
 LOSS = Metric("loss", "Loss", "min", "{:.4f}")

@@ -35,6 +35,15 @@ def test_a_folder_replaces_a_folder_and_never_a_part_of_it(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/1"]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    """It was killed between the two renames that replace a folder, and the next one left a half."""
+    for name in ("a.replaced/old", "a.unfinished/half"):
+        (tmp_path / name).mkdir(parents=True)
+    with contextlib.suppress(KeyboardInterrupt), atomic_path(tmp_path / "a"):
+        raise KeyboardInterrupt
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old"]
+
+
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").touch()

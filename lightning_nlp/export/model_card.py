@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.predict.calibration import WHICH, Calibration
 from lightning_nlp.privacy import public_command
+from lightning_nlp.report.summary import counted
 from lightning_nlp.run.environment import versions
 from lightning_nlp.tasks import METRICS, Task
 
@@ -105,7 +106,7 @@ def model_card(
         "## Training",
         _table(("split", "texts", "tokens"), split_sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
-        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in "
+        f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}{resumed} in "
         f"{duration(facts['seconds'])} on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
@@ -169,8 +170,8 @@ def _calibration(found: Calibration | str) -> list[str]:
     if isinstance(found, str):
         return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
     if found.temperature == 1:
-        counted = _counted(found.examples, "validation example")
-        parts = ["## Probabilities", f"They are as the network gives them: {counted} gave no temperature."]
+        examples = counted(found.examples, "validation example")
+        parts = ["## Probabilities", f"They are as the network gives them: {examples} gave no temperature."]
     else:
         said = (
             f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "
@@ -232,7 +233,3 @@ def _cell(text: Any) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

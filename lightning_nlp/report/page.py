@@ -16,6 +16,7 @@ from lightning_nlp.report import run_figures
 from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.report.run_files import RunFiles, read_run
+from lightning_nlp.report.summary import counted
 from lightning_nlp.tasks import CLASSIFICATION, METRICS, TASKS, Task, task_of_module
 
 NAME = "report.html"
@@ -112,7 +113,7 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     rows += [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
-        length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"
+        length = f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}"
         since = f" since step {facts['since_step']:,}" if facts.get("since_step") else ""
         rows.append(("training", f"{length}, {duration(facts['seconds'])}{since}"))
     if facts.get("checkpoint"):
@@ -167,7 +168,3 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
     )
     environment.filters |= {"number": number, "draw": draw}
     return environment.get_template(template).render(values, chart_style=STYLE)
-
-
-def _counted(value: int, noun: str) -> str:
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"

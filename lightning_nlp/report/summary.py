@@ -1,4 +1,4 @@
-"""The table at the end."""
+"""The table at the end of a training."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
 def print_metrics(title: str, metrics: dict[str, float]) -> None:
     """Print a table of metrics."""
     _print_table(title, [(name, _number(value)) for name, value in metrics.items()])
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with its noun: "1 step", "1,234 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:

@@ -134,7 +134,7 @@ def test_a_card_without_calibration_says_why(reason):
         ({}, "The weights are those of step 1,234, the best of the validations by val/loss."),
         ({"validation": {}}, "The weights are those of step 1,234, the last; no validation chose them."),
         ({"ema_decay": 0.98}, "the best of the validations by val/loss, as a moving average (`ema_decay 0.98`)."),
-        ({"since_step": 1000}, "2 epochs, 1234 steps, the last 234 of them in 1 min 01 s on CPU"),
+        ({"since_step": 1000}, "2 epochs, 1,234 steps, the last 234 of them in 1 min 01 s on CPU"),
     ],
 )
 def test_a_card_says_how_its_weights_came_about(facts, said):
