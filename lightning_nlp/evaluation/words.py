@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
@@ -75,30 +76,21 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
 
 def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
     """Integrated gradients of each token; special tokens are not masked, and score 0."""
-    table = network.get_input_embeddings()
-    device, width, padding = table.weight.device, max(map(len, ids)), tokenizer.pad_token_id
-    place: Tensor | None = None
-
-    def give_place(module: Any, inputs: Any, output: Tensor) -> Tensor | None:
-        return place
-
-    hook = table.register_forward_hook(give_place)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
-            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-            special = torch.isin(tokens, torch.tensor(sorted(set(tokenizer.all_special_ids)), device=device))
-            words = table.weight.detach()
-            ends, hidden = words[tokens], tokenizer.mask_token_id
-            starts = torch.where(special[..., None], ends, 0 if hidden is None else words[hidden])
-            total = torch.zeros_like(ends)
-            for step in range(STEPS):
-                place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
-                logits = network(input_ids=tokens, attention_mask=mask).logits
-                chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
-                total = total + torch.autograd.grad(chosen, [place])[0]
-    finally:
-        hook.remove()
+    words = network.get_input_embeddings().weight.detach()
+    device, mask_id = words.device, tokenizer.mask_token_id
+    with torch.inference_mode(False), torch.enable_grad():
+        texts = [torch.tensor(row, device=device) for row in ids]
+        tokens = pad_sequence(texts, batch_first=True, padding_value=tokenizer.pad_token_id)
+        attention_mask = pad_sequence([torch.ones_like(row) for row in texts], batch_first=True)
+        special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids, device=device))
+        ends = words[tokens]
+        starts = torch.where(special[..., None], ends, 0 if mask_id is None else words[mask_id])
+        total = torch.zeros_like(ends)
+        for step in range(STEPS):
+            place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
+            logits = network(inputs_embeds=place, attention_mask=attention_mask).logits
+            chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
+            total = total + torch.autograd.grad(chosen, [place])[0]
     products = (total / STEPS * (ends - starts)).sum(-1).float().cpu()
     return [row[: len(text)].tolist() for row, text in zip(products, ids, strict=True)]
 
