@@ -25,6 +25,7 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
 from lightning_nlp.models.heads import head_on_positions, last_layer
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+from lightning_nlp.tasks import task_of_network
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: how texts are read
@@ -87,23 +88,24 @@ def make_predictor(
     Raises:
         UserError: If the export cannot be used, or cannot be explained.
     """
-    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of the second that reading the weights takes
+    disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         fetch_pretrained(str(folder), "tokenizer")
         fetch_pretrained(str(folder), "model")
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
-    fills_masks = config.architectures[0].endswith("ForMaskedLM")
+    task = task_of_network(config.architectures[0])
+    fills_masks = task.fills_masks
     if explain and fills_masks:
         raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)
-    auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
+    auto_class = getattr(transformers, f"AutoModel{task.head}")
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
     realign(network)
     layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
