@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.atomic_files import put_in_place, sync
+from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.errors import UserError, warn_user
 
 CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then made anew
@@ -47,18 +47,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
                     return folder
                 warn_user(f"The cache {folder} is damaged ({broken}): it is made anew.")
                 shutil.rmtree(folder)
-            unfinished = cache_dir / f"{digest}.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)  # of a killed run: with the lock, nobody else builds
-            unfinished.mkdir()
-            try:
+            with atomic_path(folder) as unfinished:  # the lock says that nobody else builds
+                unfinished.mkdir()
                 build(unfinished)
                 files = [path for path in unfinished.rglob("*") if path.is_file()]
                 sizes = {str(path.relative_to(unfinished)): [path.stat().st_size, checksum(path)] for path in files}
                 sizes_file(folder).write_text(json.dumps(sizes), encoding="utf-8")
-                sync_tree(unfinished)
-                put_in_place(unfinished, folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"The token cache cannot be written ({error.strerror or error}: {error.filename or cache_dir}): "
@@ -98,9 +92,3 @@ def broken_part(folder: Path) -> str | None:
         if crc is not None and checksum(folder / name) != crc:
             return f"the checksum of {name} is wrong"
     return None
-
-
-def sync_tree(folder: Path) -> None:
-    """Force a folder's files to the disk, so that a rename afterwards cannot leave files without their content."""
-    for path in [*folder.rglob("*"), folder]:
-        sync(path)
