@@ -45,7 +45,7 @@ class HeldOut:
             return
         from transformers import AutoTokenizer
 
-        from lightning_nlp.data.tokens.preparation import encode
+        from lightning_nlp.data.tokens.encoding import encode
 
         tokenizer = AutoTokenizer.from_pretrained(Path(self.job["prepared"]) / "model")
         texts = [row["text"] for row in rows]

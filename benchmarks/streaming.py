@@ -77,13 +77,12 @@ def write_corpus(args: argparse.Namespace) -> None:
 
 def one_pass(args: argparse.Namespace) -> None:
     """All shards once through the loader that a training would have."""
-    from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+    from lightning_nlp import StreamingDataModule
 
     memory = Memory()
     with tempfile.TemporaryDirectory() as folder:
-        data = MaskedLanguageModelingDataModule(
+        data = StreamingDataModule(
             args.path,
-            streaming=True,
             tokens_per_batch=args.tokens_per_batch,
             num_workers=args.num_workers,
             max_length=128,
@@ -151,7 +150,8 @@ def compare_speed(args: argparse.Namespace) -> None:
         common = ["fit", "--config", args.config, "--data.path", args.path, "--trainer.max_steps", str(args.steps)]
         common += ["--data.cache_dir", f"{folder}/cache", "--trainer.logger", "false", "--trainer.max_epochs", "1000"]
         common += ["--trainer.limit_val_batches", "1", "--trainer.limit_test_batches", "1", *args.more.split()]
-        streaming = ["--data.streaming", "true", "--data.max_val_samples", "500", "--data.max_test_samples", "500"]
+        streaming = ["--data", "lightning_nlp.StreamingDataModule"]
+        streaming += ["--data.max_val_samples", "500", "--data.max_test_samples", "500"]
         # The next block is prepared while this one is trained on: with the default, a short run would prepare twice the
         # texts that it sees.
         streaming += ["--data.shuffle_rows", "5000"]

@@ -10,7 +10,8 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lightning_nlp.data.batches.collators import IGNORE_INDEX, packed_batch, pad_sequences
+from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.training.hardware import default_precision
 

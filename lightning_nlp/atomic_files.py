@@ -1,52 +1,70 @@
-"""Files that are there whole or not at all, also after a power cut."""
+"""Files and folders that are complete or not there at all, also after a power cut."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
-    """A file that has its name only when all of it is written and on the disk; an earlier one stays until then.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path for a file or folder, renamed to `path` once all of it is on the disk.
+
+    What is at `path` stays until then, and stays if the block raises.
 
     Args:
-        path: Where it is to be; its folder is there.
-        mode: "wb", or "w" for UTF-8.
-
-    Raises:
-        OSError: If it cannot be written.
+        path: The final place; its parent must exist.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished, replaced = (path.with_name(path.name + suffix) for suffix in (".unfinished", ".replaced"))
+    if replaced.is_dir() and not path.exists():  # an earlier process was killed between the two renames below
+        replaced.rename(path)
+    _remove(unfinished)
     try:
-        encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
-        with unfinished.open(mode, encoding=encoding, newline=newline) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(unfinished, path)
+        yield unfinished
+        for part in [*unfinished.rglob("*"), unfinished]:
+            _sync(part)
+        if unfinished.is_dir() and path.is_dir():  # a rename replaces a file, but not a folder
+            _remove(replaced)
+            path.rename(replaced)
+        try:
+            unfinished.replace(path)
+        except OSError:
+            if replaced.is_dir():
+                replaced.rename(path)
+            raise
+        _sync(path.parent)
     finally:
-        with contextlib.suppress(OSError):  # there is none, or its name is too long
-            unfinished.unlink()
+        _remove(unfinished)
+    _remove(replaced)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
+    """An open file that gets its name as `atomic_path` says; mode "w" is UTF-8 with line ends as they are."""
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    with atomic_path(path) as unfinished, unfinished.open(mode, encoding=encoding, newline=newline) as file:
+        yield file
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, and its folder, as `whole_file` does; text becomes UTF-8."""
+    """Write a file, and make its folder if need be; text becomes UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def put_in_place(unfinished: Path, target: Path) -> None:
-    """Rename a file or folder whose content is on the disk, and force the new name to the disk too."""
-    unfinished.replace(target)
-    sync(target.parent)
+def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, with `metadata` in its header, and make its folder if need be."""
+    from safetensors.torch import save
+
+    write_whole(path, save(tensors, metadata))
 
 
-def sync(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Force a file's content, or a folder's names, to the disk."""
     if os.name == "nt":  # opens no folders, and syncs only what is open for writing
         return
@@ -55,3 +73,9 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is a folder, not there, or its name is too long
+        path.unlink()

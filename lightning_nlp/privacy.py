@@ -1,4 +1,4 @@
-"""What is the user's alone, the home folder and keys, and so is kept out of all that a run writes."""
+"""Keys and the home folder's name are private, and kept out of all that a run writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 
 
 def check_secrets(config: dict[str, Any]) -> None:
-    """Refuse a password, a token or a key, without repeating it: config.yaml and W&B would have it."""
+    """Refuse a password, a token or a key in the configuration, without repeating it."""
     known = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= 8]
     for key, value in leaves(config):
         if not isinstance(value, str) or not value:
@@ -35,7 +35,7 @@ def check_secrets(config: dict[str, Any]) -> None:
 
 
 def leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    """All values of nested dicts and lists, each with its dotted key; what lies in a list has the list's."""
+    """All values of nested dicts and lists, each with its dotted key; items of a list have the list's key."""
     if isinstance(value, Namespace):
         value = value.as_dict()
     if isinstance(value, dict):
@@ -67,7 +67,7 @@ def paths_with_tilde(state: Any) -> Any:
 
 
 def paths_expanded(state: Any) -> Any:
-    """What `paths_with_tilde` was given, links to the home folder resolved."""
+    """Undo `paths_with_tilde`; links to the home folder come back resolved."""
     home = os.path.realpath(os.path.expanduser("~"))
     return _on_strings(state, lambda text: home + text[1:] if text == "~" or text.startswith("~/") else text)
 

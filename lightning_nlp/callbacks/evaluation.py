@@ -11,16 +11,15 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.atomic_files import write_tensors, write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.nonfinite import write_tensors
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
 
-IGNORE_INDEX = -100
 SAMPLED = 64  # batches at least, if there are so many, that the evidence is taken from
 
 
@@ -136,7 +135,7 @@ class Evaluation(Callback):
         """Write them; of validations, in the place of an earlier one's."""
         tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items()}
         tensors |= {f"proof/{key}": values for key, values in proof.items()}
-        write_tensors(self.folder / f"{name}.safetensors", tensors, {})
+        write_tensors(self.folder / f"{name}.safetensors", tensors)
         for path in self.folder.glob("val-*.safetensors"):
             if name.startswith("val-") and path.stem != name:
                 path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.atomic_files import write_tensors
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.training.optimizer import is_log_step
 
@@ -187,13 +187,6 @@ class Finite(Callback):
             f"loss {', '.join(f'{loss:.4g}' for loss in losses)}; gradients not finite: {gradients}; "
             f"rows of train in it: {texts}; {saved}"
         )
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file as `write_whole` does; `metadata` goes into its header."""
-    from safetensors.torch import save
-
-    write_whole(path, save(tensors, metadata))
 
 
 def some(items: list[str]) -> str:

@@ -202,9 +202,9 @@ def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]
 
 
 def duration(seconds: float) -> str:
-    """A time in the two units that matter: "3 min 20 s"; of much, only the first."""
+    """A time in the two units that matter: "3 min 20 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -131,6 +131,11 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
     if unknown := re.search(r"unrecognized arguments: --?([\w.]+)|[Oo]ption '([\w.]+)'", message):
         key = ".".join([*keys, unknown[1] or unknown[2]])
+        if key == "data.streaming":
+            return (
+                "--data.streaming is no setting any more: for a stream give --data lightning_nlp.StreamingDataModule; "
+                "in a yaml file delete `streaming`, and for cached texts `shuffle_rows` and `tokenizer_samples` too."
+            )
         last = key.rpartition(".")[2]
         near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", shown_help())), n=1)
         hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
@@ -147,6 +152,7 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
 
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
+    from lightning_nlp import StreamingDataModule
     from lightning_nlp.data.datamodules import EsperantoDataModule, IMDBDataModule
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
@@ -157,6 +163,7 @@ def class_help() -> str:
         ("model", MaskedLanguageModel),
         ("data", IMDBDataModule),
         ("data", EsperantoDataModule),
+        ("data", StreamingDataModule),
     ):
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         parser.add_class_arguments(cls, key)

@@ -67,7 +67,7 @@ def fill_in(config: Namespace) -> None:
     config.runs_dir = os.path.expanduser(config.runs_dir)
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
-    if data.get("streaming"):  # the budget is the only end, and one epoch long
+    if "shuffle_rows" in data:  # a stream: the budget is the only end, and one epoch long
         config.trainer.max_epochs = -1
         if config.trainer.val_check_interval is None:
             config.trainer.val_check_interval = STREAM_VALIDATION
@@ -86,7 +86,7 @@ def check_settings(config: Namespace) -> None:
     for name, why in NOT_ZERO.items():
         if config.get(name) == 0:
             raise UserError(f"--{name} 0 {why}.")
-    if config.get("data.init_args.streaming"):
+    if "data.init_args.shuffle_rows" in config:
         _check_stream(config)
     devices, cores = config.get("trainer.devices"), os.cpu_count() or 1
     if config.get("trainer.accelerator") == "cpu" and str(devices).isdecimal() and int(devices) > 2 * cores:
@@ -143,7 +143,7 @@ def check_settings(config: Namespace) -> None:
 
 def _check_stream(config: Namespace) -> None:
     if config.get("trainer.overfit_batches"):
-        raise UserError("--trainer.overfit_batches is not for a stream: give --data.streaming false.")
+        raise UserError("--trainer.overfit_batches is not for a stream: give --data MaskedLanguageModelingDataModule.")
     ends = config.get("trainer.max_steps", -1) > 0 or config.data.init_args.get("max_tokens") is not None
     if not ends and not config.get("trainer.fast_dev_run"):
         raise UserError("A stream has no end: give --trainer.max_steps or --data.max_tokens.")

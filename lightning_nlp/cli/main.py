@@ -29,7 +29,7 @@ from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, LastCh
 from lightning_nlp.callbacks.nonfinite import Finite
 from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
-from lightning_nlp.callbacks.resume_position import Position
+from lightning_nlp.callbacks.resume_position import ResumePosition
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.cli.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
@@ -285,7 +285,7 @@ class CLI(LightningCLI):
         own = [
             early_stop,
             self.best,
-            Position(),
+            ResumePosition(),
             DataFacts(self.run_dir),
             finite,
             Divergence(),

@@ -1,4 +1,4 @@
-"""Folders that are either complete or not there: the token cache."""
+"""Folders that are either complete or do not exist: the token cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.atomic_files import put_in_place, sync
+from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.errors import UserError, warn_user
 
 CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then made anew
@@ -19,16 +19,16 @@ CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
-    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that
-    could be taken for a cache; a lock lets a second process wait for the first one's result.
+    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that looks like
+    a cache; a lock lets a second process wait for the first one's result.
 
     Args:
         key: All that decides the content; any JSON values.
         build: Fills the empty folder that it is given.
-        own: A folder of another key, which is taken in the place of that one if it is complete.
+        own: A folder of another key, which is taken instead if it is complete.
 
     Raises:
-        UserError: If the place cannot be written.
+        UserError: If the cache cannot be written.
     """
     from filelock import FileLock
 
@@ -47,19 +47,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
                     return folder
                 warn_user(f"The cache {folder} is damaged ({broken}): it is made anew.")
                 shutil.rmtree(folder)
-            unfinished = cache_dir / f"{digest}.unfinished"
-            # Left behind by a killed run, if it is there: the lock says that nobody builds.
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            try:
+            with atomic_path(folder) as unfinished:  # the lock says that nobody else builds
+                unfinished.mkdir()
                 build(unfinished)
                 files = [path for path in unfinished.rglob("*") if path.is_file()]
                 sizes = {str(path.relative_to(unfinished)): [path.stat().st_size, checksum(path)] for path in files}
                 sizes_file(folder).write_text(json.dumps(sizes), encoding="utf-8")
-                sync_tree(unfinished)
-                put_in_place(unfinished, folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"The token cache cannot be written ({error.strerror or error}: {error.filename or cache_dir}): "
@@ -69,12 +62,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
 
 def sizes_file(folder: Path) -> Path:
-    """Where sizes and checksums are noted: beside a folder, so that it holds only what was built."""
+    """The file of sizes and checksums, beside a folder, so that it holds only what was built."""
     return folder.with_name(f"{folder.name}.sizes")
 
 
 def checksum(path: Path) -> int:
-    """The CRC-32 of a file, which no flipped bit leaves as it was; 1 GiB takes 0.4 s if it is in memory."""
+    """The CRC-32 of a file, which any flipped bit changes; 1 GiB takes 0.4 s if it is in memory."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -83,7 +76,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What a cleaner, a copy broken off or a bad disk did to a `cached_folder`; None if all is there."""
+    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk); None if nothing is."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -99,9 +92,3 @@ def broken_part(folder: Path) -> str | None:
         if crc is not None and checksum(folder / name) != crc:
             return f"the checksum of {name} is wrong"
     return None
-
-
-def sync_tree(folder: Path) -> None:
-    """Force a folder's files to the disk, so that a rename afterwards cannot name files without their content."""
-    for path in [*folder.rglob("*"), folder]:
-        sync(path)

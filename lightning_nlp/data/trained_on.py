@@ -13,32 +13,32 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
-# What `TextDataModule.record` gives: `folder` (the token cache's name), `settings` (the data module's),
-# `source`, `label_names`, `streamed`, and `texts` by split, or None where they are not known.
-Record = dict[str, Any]
+Record = dict[str, Any]  # what `record` of a data module gives
 
 MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
 NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN/export)"
 
 
 def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
-    """The token cache that a checkpoint was trained on, if the settings of now ask for the same."""
+    """The token cache that a checkpoint was trained on, if the settings are still the same."""
     if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
         return None
-    if settings.get("streaming") and not settings["deduplicate"]:
-        return None  # in changed shards, held-out texts may be read in training, and copies are not hidden
+    streamed = settings.get("streaming", False)
+    # in changed shards, held-out texts may be read in training; `deduplicate` hides their copies
+    if streamed != bool(then.get("streamed")) or (streamed and not settings["deduplicate"]):
+        return None
     return None if _other_settings(then, settings) else cache_dir / then["folder"]
 
 
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
-    """Refuse data that a checkpoint must not meet; with other data than its own, say what has changed.
+    """Refuse data that a checkpoint must not meet; say what has changed if they are not its own.
 
-    A training goes on with the same training texts alone, in the same order: its place, schedule and steps
-    are theirs. Nothing is measured on what was trained on, and no test on what was chosen by.
+    A training goes on only with the same training texts in the same order, to which its position and schedule belong.
+    Nothing is measured on texts that were trained on, and no test on texts that the checkpoint was chosen by.
 
     Args:
-        then: What the checkpoint was trained on; None if it does not say so.
-        stage: "fit", "validate" or "test"; nothing else measures.
+        then: What the checkpoint was trained on; None if it does not tell.
+        stage: "fit", "validate" or "test"; others measure nothing.
 
     Raises:
         UserError: If they do not fit together; it says what has changed.
@@ -50,7 +50,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
             "The checkpoint is from before checkpoints recorded their data, and the token cache that it was trained on "
             f"is not there any more, or the --data settings are not its run's: {NEW_RUN}."
         )
-    if not (found := changes(then, now)):  # made anew by another version of this program
+    if not (found := changes(then, now)):  # the same texts, prepared by another version of this program
         return
     what = f"{now['source']} is not what the checkpoint was trained on ({found})"
     if then["label_names"] != now["label_names"]:
@@ -60,7 +60,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     for split in MEASURED[stage]:
         strangers = np.setdiff1d(_column(now, split), _column(then, split))
         used = _column(then, "train", "validation" if split == "test" else "train")
-        # of a stream the record has a sample alone
+        # of a stream the record has only a sample
         number = len(strangers) if then["streamed"] else np.isin(strangers, used).sum()
         if number:
             raise UserError(
@@ -72,7 +72,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
 
 
 def changes(then: Record, now: Record) -> str:
-    """What has become of data, in one line; empty where nothing has. Both records need texts."""
+    """What has changed between two records with texts, in one line; empty if nothing has."""
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     for number, what in ((len(np.setdiff1d(after, before)), "added"), (len(np.setdiff1d(before, after)), "removed")):
@@ -87,7 +87,7 @@ def changes(then: Record, now: Record) -> str:
 
 def _other_settings(then: Record, settings: dict[str, Any]) -> list[str]:
     earlier, settings = then["settings"], paths_with_tilde(settings)
-    # what only one of them has is an option that the other's version does not know
+    # a setting that only one of them has is unknown to the other's version
     names = [name for name in settings if name in earlier and earlier[name] != settings[name]]
     return [f"--data.{name} was {earlier[name]!r} and is {settings[name]!r}" for name in names]
 

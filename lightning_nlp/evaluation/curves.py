@@ -13,17 +13,13 @@ POINTS = 200  # of a curve that is drawn: more than a screen shows
 
 
 def class_curves(scores: Array, positive: Array) -> dict[str, Any]:
-    """The curves of one class, and the areas below them.
+    """The curves of one class, thinned to `POINTS`, and the areas below the whole curves.
 
-    A text counts as of the class if its score is at least the threshold.
+    All are None where all texts are of the class, or none is.
 
     Args:
         scores: The probability of the class, (N,).
         positive: Whether a text is of the class, (N,).
-
-    Returns:
-        `pr` (recall, precision, threshold), `roc` (fpr, tpr, threshold), each thinned to `POINTS`; `average_precision`
-        and `auc` of the whole curves. All are None where all texts are of the class, or none is.
     """
     if positive.all() or not positive.any():
         return dict.fromkeys(("pr", "roc", "average_precision", "auc"))
@@ -52,15 +48,7 @@ def class_curves(scores: Array, positive: Array) -> dict[str, Any]:
 
 
 def thinned(x: Array, y: Array) -> NDArray[np.intp]:
-    """Which points of a curve to draw: evenly spread along it, with both ends.
-
-    Args:
-        x: (n,).
-        y: (n,).
-
-    Returns:
-        At most `POINTS` indices, rising.
-    """
+    """The indices of the points of a curve to draw: at most `POINTS`, evenly spread along it, with both ends."""
     if len(x) <= POINTS:
         return np.arange(len(x))
     way = np.concatenate([[0.0], (np.abs(np.diff(x)) + np.abs(np.diff(y))).cumsum()])

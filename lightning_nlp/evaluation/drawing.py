@@ -10,8 +10,8 @@ from unicodedata import east_asian_width
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Dot, Figure, Line, Row
 
-WIDTH, HEIGHT = 400, 250  # about a phone's width: letters of 12 are readable on one
-LETTER, WIDE_LETTER = 7.7, 12.5  # the width of most letters and digits in a wide face, and of Chinese ones
+WIDTH, HEIGHT = 400, 250  # about a phone's width: text of 12 px is readable on one
+LETTER, WIDE_LETTER = 7.7, 12.5  # the width of most letters and digits in a wide font, and of Chinese ones
 LINE = 15
 MOST_POINTS = 300
 ROW = 26
@@ -31,14 +31,11 @@ svg .ground { fill: var(--panel); }
 
 
 def draw(figure: Figure, *, alone: bool = False) -> str:
-    """Draw a figure.
+    """A figure as an `<svg>` element in strict XML, for a page that has `STYLE`.
 
     Args:
-        alone: Whether it is to be a file that needs nothing else: in light colours on white, since a page
-            that shows the file does not tell it whether it is dark.
-
-    Returns:
-        An `<svg>` element, which is strict XML; if it is not alone, the page around it must have `STYLE`.
+        alone: Make it a file of its own: in light colours on white, since a page does not tell an image file whether
+            the page is dark.
     """
     height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
     parts = _rows(figure.rows) if figure.rows else _plot(figure)
@@ -62,7 +59,6 @@ def ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _plot(figure: Figure) -> list[str]:
-    """Lines, dots and bars on axes."""
     bars = figure.bars
     lines = [Line(line.name, _thinned(line.x), _thinned(line.y)) for line in figure.lines[:MOST_LINES]]
     xs = [x for line in lines for x in line.x] + [x for bar in bars for x in (bar.low, bar.high)]
@@ -108,7 +104,6 @@ def _plot(figure: Figure) -> list[str]:
 
 
 def _rows(rows: Sequence[Row]) -> list[str]:
-    """Shares as bars, one below the other."""
     left = 10 + max(len(row.name) for row in rows) * LETTER
     right = WIDTH - 10 - max(len(row.note) for row in rows) * LETTER
     parts = []
@@ -122,20 +117,19 @@ def _rows(rows: Sequence[Row]) -> list[str]:
 
 
 def _thinned(values: Sequence[float]) -> list[float]:
-    """A long curve as the means of its parts: no screen shows more."""
+    """The means of the parts of a long curve."""
     size = math.ceil(len(values) / MOST_POINTS)
     return [fmean(values[i : i + size]) for i in range(0, len(values), size)]
 
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
-    """From the least to the greatest with a margin, which does not reach from above 0 to below it; never empty."""
+    """The range of an axis: never empty, and below 0 only if a value is."""
     low, high = min(values), max(values)
     margin = margin * (high - low) if high > low else 0.1 * max(abs(low), 1e-9)
     return (low - margin if low < 0 else max(low - margin, 0.0)), high + margin
 
 
 def _key(names: Sequence[str], left: float) -> list[str]:
-    """The lines' names in a row above the axes."""
     room = (WIDTH - left) / len(names)
     parts = []
     for number, name in enumerate(names):
@@ -146,7 +140,6 @@ def _key(names: Sequence[str], left: float) -> list[str]:
 
 
 def _cut(text: str, room: float) -> str:
-    """As much of a text as there is room for."""
     widths = [WIDE_LETTER if east_asian_width(letter) in "FW" else LETTER for letter in text]
     if sum(widths) <= room:
         return text
@@ -169,5 +162,5 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """A text as XML has it, which knows no control characters; a label may hold some."""
+    """Escaped for XML, which allows no control characters; a label may hold some."""
     return escape("".join(letter if letter.isprintable() else " " for letter in text))

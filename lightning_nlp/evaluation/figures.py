@@ -18,7 +18,7 @@ GROUPS = {
 
 
 class Line(NamedTuple):
-    """A curve with its name."""
+    """A curve."""
 
     name: str
     x: Sequence[float]
@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A marked point of the curve with this number."""
+    """A marked point of the curve with the number `series`."""
 
     series: int
     x: float
@@ -36,7 +36,7 @@ class Dot(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar from one x to another."""
+    """A bar from x = `low` to `high`."""
 
     low: float
     high: float
@@ -44,7 +44,7 @@ class Bar(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A share from 0 to 1 with its name, and what is written beside it."""
+    """A share from 0 to 1, and what is written beside it."""
 
     name: str
     share: float
@@ -53,43 +53,24 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, and what it shows in words.
+    """A chart, and what it shows in words."""
 
-    Attributes:
-        name: Of letters, dashes and underscores, different for each figure of a page.
-        heading: What the chart shows.
-        text: The same in sentences, with numbers.
-        across: What x is, or what the rows are.
-        up: What y is, or what the shares are.
-        lines: Curves; the first `MOST_LINES` are drawn.
-        dots: Points to mark.
-        bars: Bars, which stand on 0.
-        rows: Shares, in place of all that stands on axes.
-        best: The x to mark as the best.
-        square: Whether both axes go from 0 to 1.
-        diagonal: What a line where x equals y means; none without.
-    """
-
-    name: str
+    name: str  # letters, dashes and underscores, unique on a page
     heading: str
-    text: str
-    across: str
-    up: str
-    lines: Sequence[Line] = ()
+    text: str  # what it shows in sentences, with numbers
+    across: str  # what x is, or what the rows are
+    up: str  # what y is, or what the shares are
+    lines: Sequence[Line] = ()  # the first `MOST_LINES` are drawn
     dots: Sequence[Dot] = ()
     bars: Sequence[Bar] = ()
-    rows: Sequence[Row] = ()
-    best: float | None = None
-    square: bool = False
-    diagonal: str = ""
+    rows: Sequence[Row] = ()  # if there are any, the chart has no axes
+    best: float | None = None  # the x to mark as the best
+    square: bool = False  # both axes go from 0 to 1
+    diagonal: str = ""  # what the line where x equals y means
 
 
 def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
-    """Precision and recall, ROC, reliability, and the accuracy of groups: whatever an evaluation has measured.
-
-    Args:
-        most: The most classes with curves of their own.
-    """
+    """All charts that a record has the numbers for, with curves of at most `most` classes."""
     classes = sorted((part for part in record.get("by_class", ()) if part["pr"]), key=lambda part: -part["support"])
     found = _class_curves(classes[:most], len(classes)) if classes else []
     if record.get("reliability"):

@@ -1,4 +1,4 @@
-"""Where a model is good: by length, by confidence, by a token's frequency, by word and subword."""
+"""Where a model is good: by the length of a text, by the frequency of a token, on words and on subwords."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_nlp.evaluation.temperature import BINS
-
 Array = NDArray[Any]
 
 LENGTH_GROUPS = 8
@@ -18,19 +16,15 @@ CONTINUES, BEGINS = "##", ("Ġ", "▁")
 
 
 def by_length(lengths: Array, right: Array) -> list[dict[str, float]]:
-    """Accuracy by length, in groups of about equal size.
-
-    Args:
-        lengths: In tokens, (N,).
-        right: Whether the prediction is right, (N,).
+    """Accuracy by length in tokens, in at most `LENGTH_GROUPS` groups of about equal size; (N,) each.
 
     Returns:
-        Of each group `low` and `high` (both within it), `examples` and `accuracy`; at most `LENGTH_GROUPS`.
+        For each group `low` and `high` (both inclusive), `examples` and `accuracy`.
     """
     if not len(lengths):
         return []
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))
-    group = np.searchsorted(edges[1:-1], lengths, side="right")  # the last group holds its upper edge too
+    group = np.searchsorted(edges[1:-1], lengths, side="right")  # the last group includes its upper edge
     return [
         {
             "low": int(lengths[group == number].min()),
@@ -42,40 +36,16 @@ def by_length(lengths: Array, right: Array) -> list[dict[str, float]]:
     ]
 
 
-def reliability(confidence: Array, right: Array) -> list[dict[str, float]]:
-    """What a reliability diagram shows (Guo et al. 2017): how often the predictions of each confidence are right.
-
-    Args:
-        confidence: The probability of the predicted class, (N,).
-        right: Whether the prediction is right, (N,).
-
-    Returns:
-        Of each bin that holds anything `low` (outside of it), `high` (within), `examples`, the mean `confidence`, and
-        `accuracy`.
-    """
-    bins = np.ceil(confidence * BINS).astype(int)
-    return [
-        {
-            "low": (number - 1) / BINS,
-            "high": number / BINS,
-            "examples": int((bins == number).sum()),
-            "confidence": float(confidence[bins == number].mean()),
-            "accuracy": float(right[bins == number].mean()),
-        }
-        for number in np.unique(bins).tolist()
-    ]
-
-
 def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> list[dict[str, float]]:
-    """A masked language model by how often the wanted token stands in train: 0, 1 to 9, 10 to 99, and so on.
+    """A masked language model by how often the masked token occurs in train: 0, 1 to 9, 10 to 99, and so on.
 
     Args:
-        targets: The wanted tokens' ids, (n,).
-        counts: How often each token of the vocabulary stands in train, (vocabulary,).
-        figures: By name, a figure for each target, (n,).
+        targets: The masked tokens' ids, (n,).
+        counts: How often each token occurs in train, (vocabulary,).
+        figures: By name, a number for each target, (n,).
 
     Returns:
-        Of each group that holds anything `low`, `high` (both within it), `tokens`, and the mean of each figure.
+        For each group with tokens `low`, `high` (both inclusive), `tokens`, and the mean of each figure.
     """
     often = counts[targets]
     groups = []
@@ -89,13 +59,10 @@ def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> li
 
 
 def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dict[str, dict[str, float]]:
-    """A masked language model on tokens that begin a word, and on those that continue one.
+    """The same for tokens that begin a word (`word`) and that continue one (`subword`).
 
     Args:
-        continues: Whether each token of the vocabulary continues a word, (vocabulary,).
-
-    Returns:
-        Of `word` and `subword`, if there are any, `tokens` and the mean of each figure.
+        continues: Whether each token continues a word, (vocabulary,).
     """
     subword = continues[targets]
     groups = {"word": ~subword, "subword": subword}

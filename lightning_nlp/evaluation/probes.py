@@ -11,14 +11,7 @@ MASK = "[MASK]"  # as a user writes it, whatever the tokenizer's own is
 
 
 def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = 5) -> list[dict[str, Any]]:
-    """The best tokens for each hole.
-
-    Args:
-        network: A masked language model of transformers, in evaluation mode.
-
-    Returns:
-        Of each sentence its `text` and `fillings`: for each hole a list of `token` and `probability`.
-    """
+    """For each probe its `text` and the `fillings` of each hole; `network` is a masked LM in evaluation mode."""
     found = []
     for text in probes:
         encoded = tokenizer(text.replace(MASK, tokenizer.mask_token), truncation=True, return_tensors="pt")

@@ -1,4 +1,4 @@
-"""The proof of an export: it gives what was measured when its checkpoint was chosen, and in the test."""
+"""The proof of an export: it predicts what was measured when its checkpoint was chosen, and in the test."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 
-TEXTS, TOKENS = 256, 16_384  # that are kept of an evaluation, at most
-PLACES = 2048  # in a batch: of 50,000 words these are 400 MB of logits
-# How far log-probabilities may be apart on average: so many times what 16 bits change in this very network, plus 0.2%
-# of a probability. Measured: once that for what was validated in bfloat16, and 50 times for the weights of one
-# step before, or of the next epoch where all labels are the same.
+TEXTS, TOKENS = 256, 16_384  # kept of an evaluation, at most
+PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of logits
+# How far log-probabilities may be apart on average: ROUNDINGS times what 16 bits change in this very network, plus 0.2%
+# of a probability. Measured: once for what was validated in bfloat16, and 50 times for the weights of one step
+# before, or of the next epoch where all labels are the same.
 ROUNDINGS, LEAST = 5, 0.002
 
 
 def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, Tensor]:
-    """At most `TEXTS` texts, of about `TOKENS` tokens at most, evenly spread over some batches.
+    """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
         kept: Batches, padded or packed, each with what a module's validation_step returned for it: `logits`, or `loss`
             of the masked tokens.
 
     Returns:
-        `input_ids` (tokens,) of the texts one after the other, `lengths` (texts,), and `log_probabilities`: of the
-        classes (texts, classes), or of the true tokens (masked tokens,), which `targets` (tokens,) has, and else -100.
+        `input_ids` (tokens,) of all texts, `lengths` (texts,), and `log_probabilities`: of the classes
+        (texts, classes), or of the true tokens (masked tokens,), with `targets` (tokens,), -100 where not masked.
     """
     ids: list[Tensor] = []
     targets: list[Tensor] = []
@@ -52,13 +53,13 @@ def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, 
 
 
 def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects: Sequence[str] = ()) -> None:
-    """Raise a UserError if an export is further from its evidence than by rounding, or that is of another step.
+    """Raise a UserError if an export differs from its evidence by more than rounding.
 
     Args:
         network: As transformers alone opens it.
-        evaluations: Where the evidence of the best validation and of the test lies.
+        evaluations: The folder with the evidence of the best validation and of the test.
         step: After which the exported checkpoint was saved.
-        chosen: Whether a validation chose that.
+        chosen: Whether a validation chose it; the best validation's evidence must then be of the same step.
         suspects: Callbacks that may have changed the weights, for the message.
     """
     from safetensors.torch import load_file
@@ -92,21 +93,16 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
 
 
 def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False) -> Tensor:
-    """The `log_probabilities` that a network gives now, in plain padded batches and without its temperature.
-
-    Args:
-        kept: What `evidence` gave.
-        autocast: Whether to compute in bfloat16, as `bf16-mixed` does.
-    """
+    """The `log_probabilities` of a network on the evidence, in plain padded batches and without its temperature."""
     lengths, device = kept["lengths"].tolist(), network.device
     temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)
-    targets = kept["targets"].long() if "targets" in kept else torch.full_like(kept["input_ids"], -100).long()
+    targets = kept["targets"].long() if "targets" in kept else torch.full_like(kept["input_ids"], IGNORE_INDEX).long()
     columns = [part.split(lengths) for part in (kept["input_ids"].long(), torch.ones_like(targets), targets)]
     size, found = max(1, PLACES // max(lengths)), []
     for start in range(0, len(lengths), size):
         input_ids, mask, labels = (
             pad_sequence(column[start : start + size], batch_first=True, padding_value=padding).to(device)
-            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, -100), strict=True)
+            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, IGNORE_INDEX), strict=True)
         )
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(input_ids=input_ids, attention_mask=mask).logits.float()

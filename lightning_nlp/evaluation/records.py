@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_nlp.evaluation.curves import class_curves
-from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece, reliability
-from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
-from lightning_nlp.evaluation.thresholds import choose_thresholds, figures_at
+from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece
+from lightning_nlp.evaluation.temperature import (
+    calibration,
+    calibration_error,
+    fit_temperature,
+    probabilities,
+    reliability,
+)
+from lightning_nlp.evaluation.thresholds import choose_thresholds, figures, figures_at
 
 Array = NDArray[Any]
 DIGITS = 6
@@ -20,7 +26,10 @@ DIGITS = 6
 def classification_record(
     logits: Array, labels: Array, lengths: Array, label_names: list[str], validated: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a split's predictions are worth.
+    """What a split's predictions are worth, as plain lists and numbers.
+
+    `reliability_calibrated` and the thresholds of `by_class` are for calibrated probabilities, as the export gives
+    them; all else is of the network as it is. In `confusion`, rows are labels and columns are predictions.
 
     Args:
         logits: (N, classes).
@@ -28,11 +37,6 @@ def classification_record(
         lengths: In tokens, (N,).
         validated: The validation split's record, whose temperature and thresholds are tried on this split; None finds
             them here.
-
-    Returns:
-        `examples`, `labels`, `ece` and `brier`, `confusion` (rows: the label, columns: the prediction), `by_class`,
-        `reliability`, `by_length`, `calibration` and `reliability_calibrated`. That, and the thresholds of `by_class`,
-        are for calibrated probabilities, as the export gives them; all else is of the network as it is.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), len(label_names)
@@ -53,7 +57,13 @@ def classification_record(
             "brier": float(((chances - np.eye(classes)[labels]) ** 2).sum(axis=1).mean()) if len(labels) else 0.0,
             "confusion": confusion,
             "by_class": [
-                {"label": name, **_counted(confusion, i), **class_curves(chances[:, i], labels == i), **chosen[i]}
+                {
+                    "label": name,
+                    **figures(int(confusion[i, i]), int(confusion[:, i].sum()), int(confusion[i].sum())),
+                    "support": int(confusion[i].sum()),
+                    **class_curves(chances[:, i], labels == i),
+                    **chosen[i],
+                }
                 for i, name in enumerate(label_names)
             ],
             "reliability": reliability(chances.max(axis=1), right),
@@ -65,21 +75,12 @@ def classification_record(
 
 
 def mlm_record(targets: Array, figures: dict[str, Array], counts: Array, continues: Array) -> dict[str, Any]:
-    """What a masked language model's guesses are worth.
-
-    Args:
-        figures: `top1`, `top5` and `loss` of each, (n,).
-
-    Returns:
-        `masked_tokens`, `by_frequency` and `by_piece`.
-    """
-    return plain(
-        {
-            "masked_tokens": len(targets),
-            "by_frequency": by_frequency(targets, counts, figures),
-            "by_piece": by_piece(targets, continues, figures),
-        }
-    )
+    """What a masked language model's guesses are worth: `top1`, `top5` and `loss` of each, (n,), by groups."""
+    groups = {
+        "by_frequency": by_frequency(targets, counts, figures),
+        "by_piece": by_piece(targets, continues, figures),
+    }
+    return plain({"masked_tokens": len(targets)} | groups)
 
 
 def plain(value: Any) -> Any:
@@ -95,26 +96,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _counted(confusion: Array, i: int) -> dict[str, float]:
-    """A class's figures by its row and its column; 0 where it is never predicted, or never meant."""
-    hits, support, stated = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
-    return {
-        "precision": hits / max(stated, 1),
-        "recall": hits / max(support, 1),
-        "f1": 2 * hits / max(support + stated, 1),
-        "support": support,
-    }
-
-
 def _tried(thresholds: list[dict[str, Any]], chances: Array, labels: Array) -> list[dict[str, Any]]:
     """What thresholds of another split give on this one."""
-    found = []
+    found: list[dict[str, Any]] = []
     for i, entry in enumerate(thresholds):
-        tried = {}
-        for name in ("best_f1", "wanted"):
-            limit = (entry.get(name) or {}).get("threshold")
-            tried[name] = (
-                None if limit is None else {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
-            )
-        found.append(tried)
+        limits = {name: (entry.get(name) or {}).get("threshold") for name in ("best_f1", "wanted")}
+        found.append(
+            {
+                name: None if limit is None else {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
+                for name, limit in limits.items()
+            }
+        )
     return found

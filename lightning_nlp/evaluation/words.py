@@ -8,27 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
 
 NUMBER = 50
 TEXTS_AT_A_TIME = 8
-STEPS = 16  # on the way
+STEPS = 16  # along the line
 
 
 def mistakes(
     network: Any, tokenizer: Any, rows: Any, found: dict[str, NDArray[Any]], label_names: list[str]
 ) -> list[dict[str, Any]]:
-    """The wrong predictions with the highest probability, the surest first.
+    """At most `NUMBER` wrong predictions, those with the highest probability first.
 
     Args:
         network: The classifier, in evaluation mode.
         rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
         found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
-
-    Returns:
-        Of at most `NUMBER` texts `row`, `text` as the network saw it, `label`, `prediction`, `probability`, `words`.
     """
     chances = probabilities(found["logits"])
     predicted = chances.argmax(axis=1)
@@ -54,8 +52,9 @@ def mistakes(
 def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
-    The gradient of the class's logit is averaged on the way from a text of masks to this one, and multiplied by the
-    way; a word's pieces are summed. Of a sure prediction the gradient at its end alone has mostly the wrong sign.
+    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied by
+    their difference; a word's pieces are summed. The gradient at the text itself mostly has the wrong sign where a
+    prediction is sure.
 
     Args:
         network: The classifier, in evaluation mode, in float32.
@@ -76,37 +75,27 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
 
 
 def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
-    """Integrated gradients of each token; special tokens stay as they are, and have none."""
-    table = network.get_input_embeddings()
-    device, width, padding = table.weight.device, max(map(len, ids)), tokenizer.pad_token_id
-    place: Tensor | None = None
-
-    def give_place(module: Any, inputs: Any, output: Tensor) -> Tensor | None:
-        return place
-
-    hook = table.register_forward_hook(give_place)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            tokens = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=device)
-            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-            special = torch.isin(tokens, torch.tensor(sorted(set(tokenizer.all_special_ids)), device=device))
-            words = table.weight.detach()
-            ends, hidden = words[tokens], tokenizer.mask_token_id
-            starts = torch.where(special[..., None], ends, 0 if hidden is None else words[hidden])
-            total = torch.zeros_like(ends)
-            for step in range(STEPS):
-                place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
-                logits = network(input_ids=tokens, attention_mask=mask).logits
-                chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
-                total = total + torch.autograd.grad(chosen, [place])[0]
-    finally:
-        hook.remove()
+    """Integrated gradients of each token; special tokens are not masked, and score 0."""
+    words = network.get_input_embeddings().weight.detach()
+    device, mask_id = words.device, tokenizer.mask_token_id
+    with torch.inference_mode(False), torch.enable_grad():
+        texts = [torch.tensor(row, device=device) for row in ids]
+        tokens = pad_sequence(texts, batch_first=True, padding_value=tokenizer.pad_token_id)
+        attention_mask = pad_sequence([torch.ones_like(row) for row in texts], batch_first=True)
+        special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids, device=device))
+        ends = words[tokens]
+        starts = torch.where(special[..., None], ends, 0 if mask_id is None else words[mask_id])
+        total = torch.zeros_like(ends)
+        for step in range(STEPS):
+            place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
+            logits = network(inputs_embeds=place, attention_mask=attention_mask).logits
+            chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
+            total = total + torch.autograd.grad(chosen, [place])[0]
     products = (total / STEPS * (ends - starts)).sum(-1).float().cpu()
     return [row[: len(text)].tolist() for row, text in zip(products, ids, strict=True)]
 
 
 def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[str, float]]:
-    """Pieces joined to words."""
     special = set(tokenizer.all_special_ids)
     pieces = tokenizer.convert_ids_to_tokens(ids)
     continues = continues_a_word(pieces, set(tokenizer.all_special_tokens))

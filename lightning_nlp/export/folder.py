@@ -12,8 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
 
-from lightning_nlp.atomic_files import put_in_place
-from lightning_nlp.data.cache import sync_tree
+from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
@@ -21,8 +20,9 @@ from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
+from lightning_nlp.tasks import task_of_network
 
-FEWEST = 50  # texts, or masked tokens, of a test whose figures say anything
+FEWEST = 50  # texts, or masked tokens, in a test whose charts are worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -35,16 +35,13 @@ def export_run(
     calibrated: bool = True,
     suspects: Sequence[str] = (),
 ) -> Path:
-    """Write `run_dir/export`: config, safetensors, tokenizer, label names and a model card with its curves.
+    """Write `run_dir/export`, which `transformers.pipeline` opens, with a model card and its charts.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
-        datamodule: The data it was trained on: its `tokenizer` and `facts`.
-        calibrated: Whether a classifier's logits are divided by the temperature that validation gives; the module
-            itself stays as it is.
-
-    Returns:
-        The folder; `transformers.pipeline` opens it.
+        datamodule: The data it was trained on.
+        calibrated: Divide a classifier's logits by the temperature that was fitted on validation.
+        suspects: Callbacks that may have changed the weights, for the message of a failed proof.
 
     Raises:
         RuntimeError: If what was written does not give back the same weights and tokens.
@@ -55,26 +52,22 @@ def export_run(
     from lightning_nlp.evaluation.drawing import draw
     from lightning_nlp.evaluation.figures import figures_of
 
-    disable_progress_bar()  # of the seconds that writing and reading take
-    target, unfinished, replaced = (run_dir / name for name in ("export", "export.unfinished", "export.replaced"))
-    if replaced.is_dir() and not target.exists():  # killed between the two renames below
-        replaced.rename(target)
-    shutil.rmtree(replaced, ignore_errors=True)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    disable_progress_bar()
     network = module.network.to("cpu").eval()
-    task = "mlm" if type(network).__name__.endswith("ForMaskedLM") else "classification"
+    task = task_of_network(type(network).__name__)
     step = facts["checkpoint_step"]
-    found = _calibration(network, run_dir, step, calibrated) if task == "classification" else ""
+    found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
+    setattr(network.config, READING, datamodule.reading)
+    temperature = None if isinstance(found, str) else found
     try:
-        setattr(network.config, READING, datamodule.reading)
-        with scaled(network, None if isinstance(found, str) else found):
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, temperature):
             network.save_pretrained(unfinished)
             clean = datamodule.reading["clean"]
-            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=task == "classification")
+            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=not task.fills_masks)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
@@ -93,35 +86,21 @@ def export_run(
             reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
             chosen = bool(facts["validation"])
             prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
-        _let_others_read(unfinished)
-        sync_tree(unfinished)
-        if target.exists():  # a resumed training exports anew
-            target.rename(replaced)
-            try:
-                put_in_place(unfinished, target)
-            except OSError:
-                replaced.rename(target)
-                raise
-            shutil.rmtree(replaced)
-        else:
-            put_in_place(unfinished, target)
+            _let_others_read(unfinished)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"The export cannot be written to {run_dir} ({error}): free some space there, and go on with the same "
             "command and --ckpt_path last."
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+    return run_dir / "export"
 
 
 def compare_reloaded(
     folder: Path, network: Any, tokenizer: Any, *, max_length: int, clean: bool = True, **others: Any
 ) -> Any:
-    """Load an export with the Auto classes and compare it with the network it was made from.
+    """Load an export with transformers alone and compare it with the network (on the CPU) it was made from.
 
     Args:
-        network: The trained network, on the CPU and in evaluation mode.
         clean: Whether the export's own tokenizer cleans.
         **others: What else the data module's `reading` holds.
 
@@ -145,14 +124,14 @@ def compare_reloaded(
 
 
 def _let_others_read(folder: Path) -> None:
-    """Safetensors lets nobody but the user read its file, whatever the umask says."""
+    """Give weights the mode of the other files: safetensors makes them private, whatever the umask says."""
     for path in folder.iterdir():
         if path.suffix == ".safetensors":
             shutil.copymode(folder / "config.json", path)
 
 
 def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
-    """What to make of a classifier's probabilities, or why nothing; says so if nothing was meant."""
+    """What to apply to a classifier's probabilities, or why nothing, which the user is told if it was wanted."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
     found = calibrate(run_dir, step, network)
@@ -163,6 +142,6 @@ def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibr
 
 
 def _base_model(module: Any) -> str | None:
-    """The model on the Hub that was fine-tuned; a folder's name is nobody's business."""
+    """The model on the Hub that was fine-tuned; a local folder's name is private."""
     name = getattr(module, "hparams", {}).get("pretrained")
     return name if name and not Path(name).exists() and HUB_ID.fullmatch(name) else None

@@ -1,4 +1,4 @@
-"""The export's README.md: what the Hub shows of a model, with the figures where the Hub looks for them."""
+"""The export's README.md: a model card, with the metrics where the Hub looks for them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.predict.calibration import WHICH, Calibration
 from lightning_nlp.privacy import public_command
+from lightning_nlp.report.summary import counted
 from lightning_nlp.run.environment import versions
+from lightning_nlp.tasks import METRICS, Task
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
     from lightning_nlp.evaluation.figures import Figure
 
-PIPELINE_TAGS = {"classification": "text-classification", "mlm": "fill-mask"}
-TASK_NAMES = {"classification": "Text Classification", "mlm": "Masked Language Modeling"}
 USAGE = """```python
 from transformers import pipeline
 
@@ -37,21 +38,12 @@ print(model(["{text}"]))
 ```"""
 SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
 NO_ID = re.compile(r"[^\w./-]+")
-MACRO = ("precision", "recall", "f1")  # averages over the classes, each counting alike
-METRIC_NAMES = {
-    **{name: f"{name.title()} (macro)" for name in MACRO},
-    "brier": "Brier score",
-    "ece": "Expected calibration error",
-    "bits_per_char": "Bits per character",
-    "top1": "Top-1 accuracy",
-    "top5": "Top-5 accuracy",
-}
 
 
 def model_card(
     network: Any,
     data_facts: dict[str, Any],
-    task: str,
+    task: Task,
     facts: dict[str, Any],
     *,
     name: str,
@@ -61,14 +53,12 @@ def model_card(
     calibrated: Calibration | str = "",
     figures: Sequence[Figure] = (),
 ) -> str:
-    """The export's README.md, Markdown with the Hub's front matter, from the run's own facts.
-
-    No text of the data stands in it, but for a masked language model's probes, which the user chose.
+    """Markdown with the Hub's front matter. It quotes no text of the data, only probes, which the user chose.
 
     Args:
         record: The evaluation on the test split.
         calibrated: What was done to the probabilities, or why nothing was.
-        figures: What the test came to; each is drawn in `<name>.svg` beside the card.
+        figures: The test's charts, drawn in `<name>.svg` beside the card.
     """
     from huggingface_hub import ModelCardData
 
@@ -77,18 +67,18 @@ def model_card(
     source = str(data_facts["source"])
     front = ModelCardData(
         library_name="transformers",
-        pipeline_tag=PIPELINE_TAGS[task],
+        pipeline_tag=task.pipeline_tag,
         tags=["lightning_nlp"],
         base_model=base_model,
         datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
-        metrics=sorted(set(test) & {"accuracy", "perplexity", *MACRO}) or None,
+        metrics=sorted(name for name in test if name in METRICS and METRICS[name].known) or None,
         model_name=name,
-        # who reads them there takes them for those of the whole split
+        # readers there would take them for results on the whole split
         eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
     )
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trained = f"Trained with lightning_nlp on {_cell(source)}."
-    if task == "classification":
+    if data_facts.get("label_names"):
         trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
     split_sizes = [
         (
@@ -107,17 +97,17 @@ def model_card(
         trained,
         _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
         _checkpoint(facts),
-        *(_classes(record) if task == "classification" and record else ()),
+        *(_classes(record) if record and "by_class" in record else ()),
         *_drawn(figures),
-        *(_calibration(calibrated) if task == "classification" else ()),
-        *(_fillings(record) if task == "mlm" and record else ()),
+        *_calibration(calibrated),
+        *(_fillings(record) if record else ()),
         "## How to use",
         _how_to_use(task, reading),
         "## Training",
         _table(("split", "texts", "tokens"), split_sizes),
         "\n".join(f"- {line}" for line in data_facts["cleaning"]),
-        f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}{resumed} in {facts['seconds']:.0f} "
-        f"s on {facts['hardware']} in {facts['precision']}{speed}.",
+        f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}{resumed} in "
+        f"{duration(facts['seconds'])} on {facts['hardware']} in {facts['precision']}{speed}.",
         f"```\n{public_command(facts['command'])}\n```",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "Sizes: `" + json.dumps({name: getattr(config, name) for name in SIZES if hasattr(config, name)}) + "`",
@@ -125,44 +115,43 @@ def model_card(
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _how_to_use(task: str, reading: dict[str, Any]) -> str:
+def _how_to_use(task: Task, reading: dict[str, Any]) -> str:
     length = reading["max_length"]
     options = f"truncation=True, max_length={length}"
-    if task == "mlm":
+    if task.fills_masks:
         options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
     cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
     cut = cut if reading.get("truncation") == "head_tail" else ""
-    text = "A text." if task == "classification" else "A [MASK]."
-    return USAGE.format(tag=PIPELINE_TAGS[task], options=options, cut=cut, text=text)
+    text = "A [MASK]." if task.fills_masks else "A text."
+    return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=text)
 
 
 def _checkpoint(facts: dict[str, Any]) -> str:
-    """Of which step the weights are, and why of that."""
     why = "".join(f"the best of the validations by {_cell(name)}" for name in facts["validation"])
     said = f"The weights are those of step {facts['checkpoint_step']:,}, {why or 'the last; no validation chose them'}"
     return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
 
 
-def _eval_results(test: dict[str, float], task: str, source: str, calibrated: Calibration | str) -> list[EvalResult]:
-    """The test split's figures of the network as it is exported."""
+def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[EvalResult]:
+    """The test split's metrics for the network as it is exported."""
     from huggingface_hub import EvalResult
 
     if isinstance(calibrated, Calibration) and calibrated.test is not None:
-        test = {name: value for name, value in test.items() if name != "brier"}  # known for the network as it was
+        test = {name: value for name, value in test.items() if name != "brier"}  # measured before
         test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
     return [
         EvalResult(
-            task_type=PIPELINE_TAGS[task],
-            task_name=TASK_NAMES[task],
+            task_type=task.pipeline_tag,
+            task_name=task.hub_title,
             dataset_type=NO_ID.sub("-", source).strip("-") or "data",
             dataset_name=source,
             dataset_split="test",
-            metric_type=metric,
-            metric_name=METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize()),
+            metric_type=name,
+            metric_name=METRICS[name].title if name in METRICS else name.replace("_", " ").capitalize(),
             metric_value=round(value, 6),
-            metric_args={"average": "macro"} if metric in MACRO else None,
+            metric_args={"average": METRICS[name].average} if name in METRICS and METRICS[name].average else None,
         )
-        for metric, value in test.items()
+        for name, value in test.items()
         if math.isfinite(value)
     ]
 
@@ -236,14 +225,10 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """Text of somebody's data as Markdown that shows it, and does nothing else."""
+    """Any text as inert Markdown, in one line."""
     line = html.escape(" ".join(str(text).split()), quote=False)
     return "".join(f"\\{c}" if c in "\\`*_[]|~#" else c for c in line)
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""The Hub's own client, with the patience that a failing connection needs, for models and data sets alike."""
+"""The Hub's own client, made to repeat requests that fail, for models and data sets alike."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import httpx2
 
-# Seconds before a request is made again: a 503 or a cut connection is usually over at the second attempt. Where one
-# request has failed so often, its host is down: others then fail at once, until one succeeds.
+# Seconds before a request is repeated: a 503 or a cut connection is usually over at the second attempt. Once a request
+# has failed this often its host is down, and all others are tried once until one succeeds. So the retries of
+# huggingface_hub and datasets, and their threads, wait for an outage once instead of each multiplying the wait.
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 BUSY = (408, 429, 500, 502, 503, 504)
-TIMEOUT_S = 30.0  # for an answer to begin, where the library itself would wait without end
+TIMEOUT_S = 30.0  # for an answer to begin, where the library itself would wait without limit
 
 
 @cache
 def be_patient() -> None:
-    """Let huggingface_hub, and with it datasets and transformers, make each failing request again.
+    """Let huggingface_hub, and with it datasets and transformers, repeat each request that fails.
 
-    The library does so for some requests only. Most of those before a download count as failed at the first 503, and
-    one data set needs a dozen of them.
+    The library does so for some requests only: those for a repository's or a data set's files, and the beginning of a
+    download, fail at the first 503.
     """
     import httpx2
     from huggingface_hub import get_session, set_client_factory
 
-    down: set[bytes] = set()  # hosts of which a request has failed to the end, and none has succeeded since
+    down: set[bytes] = set()  # hosts; threads share it, and only add to it and discard from it
 
     class PatientClient(httpx2.Client):
         def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
@@ -37,24 +38,23 @@ def be_patient() -> None:
             }
             if request.method not in ("GET", "HEAD"):
                 return super().send(request, **kwargs)
+            host = request.url.netloc
             for delay in (*DELAYS, None):
-                error: Exception | None = None
+                last = delay is None or host in down
                 try:
                     response = super().send(request, **kwargs)
-                    if response.status_code not in BUSY:
-                        down.discard(request.url.netloc)
+                except httpx2.TransportError:  # including a body that was cut, unless it is streamed
+                    if last:
+                        down.add(host)
+                        raise
+                else:
+                    busy = response.status_code in BUSY
+                    if last or not busy:
+                        (down.add if busy else down.discard)(host)
                         return response
-                except httpx2.TransportError as caught:  # a body that was cut included, unless it is streamed
-                    error = caught
-                if delay is None or request.url.netloc in down:
-                    break
-                if error is None:
                     response.close()
-                time.sleep(delay)
-            down.add(request.url.netloc)
-            if error is not None:
-                raise error
-            return response
+                time.sleep(delay or 0)
+            raise AssertionError("the last attempt returns or raises")
 
     hooks = get_session().event_hooks  # the library's own: offline mode, and what it says about itself
     set_client_factory(lambda: PatientClient(event_hooks=hooks, follow_redirects=True, timeout=None))

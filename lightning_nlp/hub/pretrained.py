@@ -1,4 +1,4 @@
-"""Pretrained models and tokenizers as folders on disk: given as such or fetched from the Hub, and always checked."""
+"""Pretrained models and tokenizers: local folders, or fetched from the Hub; always checked."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ Kind = Literal["model", "tokenizer"]
 
 
 def fetch_pretrained(name: str, files: Kind) -> Path:
-    """Find a pretrained model or tokenizer, and make sure that all of it is there.
+    """The folder of a pretrained model or tokenizer, complete and readable.
 
-    Where the Hub cannot be reached, a complete copy in its cache will do; its client knows from an earlier answer what
-    belongs to it.
+    If the Hub cannot be reached, a complete copy in its cache is used.
 
     Args:
         name: A folder, or a Hub id such as "distilbert/distilbert-base-uncased". A folder wins over a Hub id.
@@ -67,7 +66,6 @@ def fetch_pretrained(name: str, files: Kind) -> Path:
 
 
 def _download(name: str, files: Kind) -> Path:
-    """Fetch a snapshot from the Hub, or take it from the cache if all of it is there."""
     import httpx2
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -94,10 +92,7 @@ def _download(name: str, files: Kind) -> Path:
 
 
 def tokenizer_state(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """All that decides a text's token ids.
-
-    Truncation and padding are left out: a tokenizer keeps those of its last call, and they change no id.
-    """
+    """Everything that decides a text's token ids; truncation and padding are those of the last call, and do not."""
     return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
 
 
@@ -107,14 +102,14 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:
-    """Raise a UserError unless `folder` holds a whole model, or a tokenizer, that can be read without running code."""
+    """Raise a UserError unless the folder is complete and can be read without running code."""
     from safetensors import safe_open
     from transformers import AutoConfig
 
     part = folder
     try:
         if files == "tokenizer":
-            # transformers makes one without a single word where there are none of these
+            # without any of these, transformers would make a tokenizer without a single word
             if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
                 raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
             return

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.inspection.reading import SHOWN, Text, excerpt
 
@@ -19,18 +18,12 @@ FEATURES = 1 << 18
 def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     """Cross-validate TF-IDF of words and word pairs with logistic regression.
 
-    Each text is judged by a model that has not seen its label. Its label is suspicious by the rule of
-    confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset
-    Labels"): another class is at least as probable as it is on average for the texts of that class. A hard or
-    ironic text is suspicious too.
-
     Args:
         texts: Different labelled texts of train, none of which stands in another split.
 
     Returns:
-        `texts`, `accuracy`, `error` (its standard error), `f1` (macro), `majority` (the share of the most
-        frequent label), `suspicious` (their number), `examples` (most suspicious first); or `skipped`, the
-        reason.
+        `texts`, `accuracy`, its standard `error`, macro `f1`, `majority` (the share of the most frequent label), the
+        number of `suspicious` labels, `examples` of them; or `skipped`, the reason.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -43,7 +36,6 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     names, labels = np.unique([str(text.label) for text in texts], return_inverse=True)
     if len(texts) < LEAST_TEXTS or len(names) < 2:
         return {"skipped": f"it needs {LEAST_TEXTS} texts, and {FOLDS} of each of two labels"}
-    rank_zero_info("Fitting the linear baseline.")
     features = _features([text.text for text in texts])
     if not features.nnz:
         return {"skipped": "the texts hold no words"}
@@ -53,13 +45,16 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     suspects = suspicious(probabilities, labels)
     # without a known word in the text, nothing speaks against its label
     suspects = suspects[np.diff(features.indptr)[suspects] > 0]
-    accuracy = float((predicted == labels).mean())
+    accuracy = (predicted == labels).mean()
+    measured = {
+        "accuracy": accuracy,
+        "error": np.sqrt(accuracy * (1 - accuracy) / len(texts)),
+        "f1": f1_score(labels, predicted, average="macro", zero_division=0),
+        "majority": np.bincount(labels).max() / len(labels),
+    }
     return {
         "texts": len(texts),
-        "accuracy": round(accuracy, 6),
-        "error": round(float(np.sqrt(accuracy * (1 - accuracy) / len(texts))), 6),
-        "f1": round(float(f1_score(labels, predicted, average="macro", zero_division=0)), 6),
-        "majority": round(float(np.bincount(labels).max() / len(labels)), 6),
+        **{name: round(float(value), 6) for name, value in measured.items()},
         "suspicious": len(suspects),
         "examples": [
             {
@@ -75,11 +70,11 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
 
 
 def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The rows whose label is doubtful, most doubtful first.
+    """The rows whose label is doubtful, most doubtful first; a hard or ironic text is among them too.
 
-    Args:
-        probabilities: (rows, classes), from models that have not seen the row.
-        labels: (rows,) the given classes; each class occurs.
+    By confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"):
+    another class is at least as probable as it is on average for the texts of that class. The probabilities
+    (rows, classes) come from models that have not seen the row; each class occurs among the labels (rows,).
     """
     rows = np.arange(len(labels))
     usual = np.array([probabilities[labels == label, label].mean() for label in range(probabilities.shape[1])])

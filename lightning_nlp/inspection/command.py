@@ -19,15 +19,10 @@ from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
 
 
 def inspect_data(datamodule: Any, json: str | None) -> bool:
-    """Look at the data of a configuration, print what is found, and write it where asked to.
+    """Look at the data of a `TextDataModule`, print what is found, and write it to a file where asked to.
 
     The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning),
-    `raw` and `duplicates` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and
-    `findings` (worst first).
-
-    Args:
-        datamodule: A `TextDataModule`.
-        json: A file to write all facts to, or None.
+    `raw` and `conflicts` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and `findings`.
 
     Returns:
         Whether something severe was found; `verdict.py` says what is.
@@ -43,35 +38,28 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         )
     if getattr(datamodule, "streaming", False):
         raise UserError(
-            "`inspect` reads all texts, and a stream has no end: give --data.streaming false, and some files."
+            "`inspect` reads all texts, and a stream has no end: give --data MaskedLanguageModelingDataModule."
         )
     datamodule.prepare_data()
     datamodule.setup()
-    report = _gather(datamodule)
+    rank_zero_info("Reading the texts, and looking for some that are almost the same.")
+    tokens = token_facts(datamodule)
+    raw, texts, conflicts = read_texts(datamodule.source())
+    report: dict[str, Any] = {
+        "tokens": tokens,
+        "max_length": datamodule.max_length,
+        "counts": datamodule.facts["counts"],
+        "raw": raw,
+        "conflicts": conflicts,
+        "near_duplicates": near_duplicates([text for split in SPLITS for text in texts.get(split, ())]),
+        "baseline": None if tokens["label_names"] is None else linear_baseline(texts["train"]),
+    }
+    findings = [*tokens.pop("warnings"), *text_findings(report)]
+    report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))
     if json is not None:
         try:
             write_whole(Path(json), as_json(report))
         except OSError as error:
             raise UserError(f"--json {json} cannot be written: {error.strerror}; give another file.") from error
     print_report(report)
-    return any(finding["severity"] == "severe" for finding in report["findings"])
-
-
-def _gather(datamodule: Any) -> dict[str, Any]:
-    tokens = token_facts(datamodule)
-    labelled = tokens["label_names"] is not None
-    rank_zero_info("Reading the texts.")
-    raw, texts, duplicates = read_texts(datamodule.source(), labelled=labelled)
-    rank_zero_info("Looking for texts that are almost the same.")
-    near = near_duplicates([text for split in SPLITS for text in texts.get(split, ())])
-    report: dict[str, Any] = {
-        "tokens": tokens,
-        "max_length": datamodule.max_length,
-        "counts": datamodule.facts["counts"],
-        "raw": raw,
-        "duplicates": duplicates,
-        "near_duplicates": near,
-        "baseline": linear_baseline(texts["train"]) if labelled else None,
-    }
-    findings = [*tokens.pop("warnings"), *text_findings(report)]
-    return report | {"findings": sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))}
+    return any(finding["severity"] == "severe" for finding in findings)

@@ -42,29 +42,13 @@ class DataFacts(Callback):
 
 
 def token_facts(datamodule: Any) -> dict[str, Any]:
-    """What the token cache says about the data; no text is read.
+    """What the token cache of a `TextDataModule` says about the data after its `setup`; no text is read.
 
-    Args:
-        datamodule: A `TextDataModule` after `setup`.
-
-    Returns:
-        `source`, `fingerprint` (of texts, cleaning and tokenizer), `label_names`, `cleaning` (a line a
-        split);
-        `splits`: for each its counts, the share of unknown tokens, and the number of its rows whose token ids
-        stand in train; `lengths`: edges and counts of a histogram of tokens, as the model gets them: cut,
-        with special tokens;
-        `tokenizer`: `vocab_size`, `used` (different tokens in train), `unknown_rate` (null without an unknown
-        token), `chars_per_token` (of train), `lowercase`; `warnings`; `streamed`, where train is a sample of
-        a stream.
+    Beside what `facts.json` of the cache has: `copies_of_train`, the rows of a split whose token ids stand in
+    train; `lengths`, edges and counts of a histogram of tokens as the model gets them: cut, with special
+    tokens; `chars_per_token` of train; `warnings`; `streamed`, where train is a sample of a stream.
     """
-    cache, tokenizer = datamodule.facts, datamodule.tokenizer
-    rows = datamodule.token_rows
-    counts = {split: rows[split].id_counts(len(tokenizer)) for split in rows}
-    # unknown tokens stand for words, the other special ones for nothing in the text
-    words = np.setdiff1d(
-        np.arange(len(tokenizer)), [number for number in tokenizer.all_special_ids if number != tokenizer.unk_token_id]
-    )
-    unknown = {split: _share(count, words, tokenizer.unk_token_id) for split, count in counts.items()}
+    cache, tokenizer, rows = datamodule.facts, datamodule.tokenizer, datamodule.token_rows
     in_train = set(rows["train"].digests())
     copies = {split: sum(digest in in_train for digest in rows[split].digests()) for split in rows if split != "train"}
     longest = max(int(rows[split].lengths.max()) for split in rows)
@@ -75,22 +59,18 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         "fingerprint": datamodule.fingerprint,
         "label_names": cache["label_names"],
         "cleaning": cache["cleaning"],
-        "splits": {
-            split: {**cache[split], "unknown_rate": unknown[split], "copies_of_train": copies.get(split, 0)}
-            for split in rows
-        },
+        "splits": {split: {**cache[split], "copies_of_train": copies.get(split, 0)} for split in rows},
         "lengths": {"edges": edges.tolist()}
         | {split: np.histogram(rows[split].lengths, edges)[0].tolist() for split in rows},
         "tokenizer": {
             "vocab_size": len(tokenizer),
-            "used": int(np.count_nonzero(counts["train"][words])),
-            "unknown_rate": _share(sum(counts.values()), words, tokenizer.unk_token_id),
+            **cache.get("tokenizer", {}),  # older caches have no such counts
             "chars_per_token": round(datamodule.chars_per_token["train"], 6),
             "lowercase": tokenizer.tokenize("ABC") == tokenizer.tokenize("abc"),
         },
     }
     if cache.get("streamed"):
-        facts["streamed"] = True  # and train is a sample
+        facts["streamed"] = True
     facts["warnings"] = list(token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"]))
     return facts
 
@@ -98,7 +78,3 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
 def as_json(content: Any) -> str:
     """A file's content: readable, in UTF-8."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _share(counts: np.ndarray, words: np.ndarray, unknown: int | None) -> float | None:
-    return None if unknown is None else round(int(counts[unknown]) / max(int(counts[words].sum()), 1), 6)

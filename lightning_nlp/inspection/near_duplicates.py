@@ -1,4 +1,4 @@
-"""Texts that are almost the same, found by MinHash (Broder 1997) and locality-sensitive hashing."""
+"""Texts that are almost the same, found by their smallest hashes (MinHash, Broder 1997)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,31 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from lightning_nlp.inspection.reading import SHOWN, Text, excerpt
+from lightning_nlp.inspection.reading import SHOWN, Text, example
 
 SHINGLE = 5  # words in a row
 THRESHOLD = 0.8  # of the two texts' shingles are in both (Jaccard)
-# 14 bands of 6 find a pair of similarity 0.8 with probability 0.986, one of 0.9 with 0.99998; all that they
-# find is compared shingle by shingle, so that no pair below the threshold is reported.
-BANDS, BAND_ROWS = 14, 6
-MOST_COMPARED = 50  # texts that one text is compared with: templates may share a band by the thousand
+# Two texts of similarity s share none of their 8 smallest hashes with probability (1 - s)^8 at most; what shares
+# some is compared shingle by shingle, so that no pair below the threshold is reported.
+SMALLEST = 8
+MOST_COMPARED = 50  # texts that one text is compared with: templates may share a hash by the thousand
 
 _WORD = re.compile(r"\w+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_HASHES = np.random.default_rng(0).integers(1, 2**64, (3, BANDS * BAND_ROWS), dtype=np.uint64)
 
 
 def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
-    """Find pairs of different texts that share most of their five-word runs.
-
-    Args:
-        texts: Different texts; where splits differ, those of the held-out splits last.
+    """Find pairs of different texts that share most of their five-word runs; held-out splits come last.
 
     Returns:
-        `texts` (looked at, by split), `threshold`, `repeats` (texts that are almost the same as an earlier
-        one of their split), `in_train` (texts of a held-out split, almost the same as one of train),
-        `examples` (those in two splits first, then those with two labels, then the most similar ones).
+        `texts` (looked at, by split), `threshold`, `repeats` (texts almost the same as an earlier one of their
+        split), `in_train` (texts of a held-out split, almost the same as one of train), `examples` (those in two
+        splits first, then those with two labels, then the most similar ones).
     """
     hashed = [shingles(text.text) for text in texts]
     buckets: dict[int, list[int]] = defaultdict(list)
@@ -42,8 +39,8 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
     repeats, in_train = Counter(dict.fromkeys(number_of, 0)), Counter[str]()
     examples: list[tuple[bool, bool, float, int, int]] = []
     for second, text in enumerate(texts):
-        own = [buckets[band] for band in _bands(hashed[second])]
-        candidates = sorted(set().union(*own))[:MOST_COMPARED]
+        own = [buckets[number] for number in hashed[second][:SMALLEST].tolist()]  # they are sorted
+        candidates = sorted(first for first, _ in Counter(chain(*own)).most_common(MOST_COMPARED))
         scores = {first: _jaccard(hashed[first], hashed[second]) for first in candidates}
         similar = [first for first in candidates if scores[first] >= THRESHOLD]
         for bucket in own:
@@ -61,13 +58,7 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
         "repeats": dict(repeats),
         "in_train": dict(in_train),
         "examples": [
-            {
-                "similarity": round(-score, 3),
-                "text": excerpt(texts[second].text),
-                "first": texts[first].where,
-                "again": texts[second].where,
-                "labels": "" if texts[first].label is None else f"{texts[first].label}, {texts[second].label}",
-            }
+            {"similarity": round(-score, 3), **example(texts[first], texts[second])}
             for *_, score, first, second in examples
         ],
     }
@@ -86,15 +77,6 @@ def shingles(text: str) -> np.ndarray:
 @lru_cache(maxsize=1 << 18)
 def _hash(word: str) -> int:
     return zlib.crc32(word.encode()) * 0x2545F4914F6CDD1D & 0xFFFFFFFFFFFFFFFF  # crc32 alone is linear
-
-
-def _bands(hashes: np.ndarray) -> list[int]:
-    """A number for each band of the text's MinHash signature: equal bands have equal numbers."""
-    factors, summands, mixers = _HASHES
-    parts = np.array_split(hashes.astype(np.uint64), 1 + len(hashes) // 10_000)  # of a book's, some MB at a time
-    least = [((part[:, None] * factors + summands) >> np.uint64(32)).min(0) for part in parts]
-    signature = np.min(least, axis=0)
-    return (signature * mixers).reshape(BANDS, BAND_ROWS).sum(1).tolist()  # modulo 2^64
 
 
 def _jaccard(one: np.ndarray, other: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 SHOWN = 10  # examples of a list; the JSON file has more
@@ -21,35 +22,33 @@ def print_report(report: dict[str, Any]) -> None:
 
 def _sections(report: dict[str, Any]) -> dict[str, list[str]]:
     tokens, raw = report["tokens"], report["raw"]
-    splits, names = tokens["splits"].items(), tokens["label_names"]
+    splits = tokens["splits"].items()
     return {
         f"Data: {tokens['source']}": tokens["cleaning"],
-        "Labels, after cleaning": [f"{split}: {_classes(names, part)}" for split, part in splits] if names else [],
-        "Lengths": _lengths(report),
+        "Labels, after cleaning": [
+            f"{split}: {_shares(zip(tokens['label_names'], part['class_counts'], strict=True), part['texts'])}"
+            for split, part in splits
+            if tokens["label_names"]
+        ],
+        "Lengths": [f"{split}, after cleaning: {_length(part)} {report['max_length']}" for split, part in splits],
         "Tokenizer": [_tokenizer(tokens["tokenizer"])],
         "Texts that occur more than once": _repeats(report),
-        "Markup": [f"{split}: {_markup(part)}" for split, part in raw.items()],
+        "Markup": [
+            f"{split}: {_shares(part['markup'].items(), part['rows']) or 'none'}" for split, part in raw.items()
+        ],
         "The accuracy to beat": _linear_model(report["baseline"]),
     }
 
 
-def _classes(names: list[str], part: dict[str, Any]) -> str:
-    counts = zip(names, part["class_counts"], strict=True)
-    return ", ".join(f"{name} {number:,} ({number / max(part['texts'], 1):.1%})" for name, number in counts)
+def _shares(counts: Iterable[tuple[str, int]], total: int) -> str:
+    return ", ".join(f"{name} {number:,} ({number / max(total, 1):.1%})" for name, number in counts)
 
 
-def _lengths(report: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{split}, words: " + ", ".join(f"{name} {number:,}" for name, number in part["words"].items())
-        for split, part in report["raw"].items()
-    ]
-    for split, part in report["tokens"]["splits"].items():
-        texts = max(part["texts"], 1)
-        split_up = part["rows"] - part["texts"]  # by a language model, where a classifier cuts
-        lost = f"{split_up:,} parts more of texts beyond" if split_up else f"{part['cut'] / texts:.1%} cut at"
-        mean = f"{part['tokens']:,} tokens, {part['tokens'] / texts:.1f} a text"
-        lines.append(f"{split}, after cleaning: {mean}, {lost} max_length {report['max_length']}")
-    return lines
+def _length(part: dict[str, Any]) -> str:
+    texts = max(part["texts"], 1)
+    split_up = part["rows"] - part["texts"]  # by a language model, where a classifier cuts
+    lost = f"{split_up:,} parts more of texts beyond" if split_up else f"{part['cut'] / texts:.1%} cut at"
+    return f"{part['tokens']:,} tokens, {part['tokens'] / texts:.1f} a text, {lost} max_length"
 
 
 def _tokenizer(facts: dict[str, Any]) -> str:
@@ -60,14 +59,11 @@ def _tokenizer(facts: dict[str, Any]) -> str:
 
 
 def _repeats(report: dict[str, Any]) -> list[str]:
-    exact, near, held_out = report["duplicates"], report["near_duplicates"], ("validation", "test")
-    left = {split: report["tokens"]["splits"][split]["copies_of_train"] for split in held_out}
+    near, splits = report["near_duplicates"], report["tokens"]["splits"]
     among = ", ".join(f"{number:,} of {split}" for split, number in near["texts"].items())
     return [
-        f"different texts: {exact['texts']:,} in {exact['rows']:,} rows",
-        f"with different labels: {exact['conflicts']['texts']:,} texts, {exact['conflicts']['rows']:,} rows",
-        *(f"{split} rows in train, after cleaning: {number:,}" for split, number in left.items()),
-        *(f"equal: {_pair(example)}" for example in exact["examples"][: SHOWN // 2]),
+        *(f"two labels: {_pair(example)}" for example in report["conflicts"][: SHOWN // 2]),
+        *(f"{split} rows in train, after cleaning: {splits[split]['copies_of_train']:,}" for split in (*splits,)[1:]),
         f"almost the same ({near['threshold']:.0%} or more): looked for among {among}",
         *(f"almost the same, within {split}: {number:,}" for split, number in near["repeats"].items()),
         *(f"almost the same, in train and {split}: {number:,}" for split, number in near["in_train"].items()),
@@ -78,15 +74,6 @@ def _repeats(report: dict[str, Any]) -> list[str]:
 def _pair(example: dict[str, Any]) -> str:
     labels = f" [{example['labels']}]" if example["labels"] else ""
     return f"{example['first']} = {example['again']}{labels}: {example['text']}"
-
-
-def _markup(part: dict[str, Any]) -> str:
-    left = part["markup_left"]
-    found = [
-        f"{name} in {number:,} ({number / part['rows']:.1%}, {left.get(name, 0):,} after cleaning)"
-        for name, number in part["markup"].items()
-    ]
-    return ", ".join(found) or "none"
 
 
 def _linear_model(baseline: dict[str, Any] | None) -> list[str]:

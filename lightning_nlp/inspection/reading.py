@@ -1,8 +1,7 @@
-"""The texts as they stand in the data, before cleaning: their words, markup in them, and which ones are equal."""
+"""The texts as they stand in the data, before cleaning: markup in them, and equal ones with two labels."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lightning_nlp.data.texts.layout import SPLITS
-from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 
 MOST_TEXTS = 50_000  # of a split, kept for the closer looks; of more a random sample
@@ -35,64 +34,41 @@ class Text(NamedTuple):
     where: str
 
 
-def read_texts(
-    source: Source, *, labelled: bool
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[Text]], dict[str, Any]]:
+def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], dict[str, list[Text]], list[dict[str, str]]]:
     """Read all of a source once, test first, as cleaning does; rows without text or label are left out.
 
-    Memory grows by some 250 bytes a row, and by the texts that are kept.
-
     Returns:
-        - By split: `rows`, `words` (quantiles of a text's number), `markup` and `markup_left` (how many texts
-          hold each of `MARKUP` that occurs, before cleaning and after it).
+        - By split: `rows`, `markup` and `markup_left` (how many texts hold each of `MARKUP` that occurs, before
+          cleaning and after it).
         - By split: different texts; of train, those that stand in no other split.
-        - Of equal texts, white space and line breaks apart: `rows` (of all texts), `texts` (different ones),
-          `conflicts` (texts with more than one label, and their rows), `examples` (the conflicts first).
+        - Examples of texts with two labels.
     """
     rng = np.random.default_rng(0)
     raw: dict[str, dict[str, Any]] = {}
-    texts, examples = {}, list[dict[str, str]]()
-    first: dict[bytes, tuple[str | None, str]] = {}  # the label and place of each text
-    labels: dict[bytes, Counter[str | None]] = {}  # of each text that repeats
+    texts, conflicts = {}, list[dict[str, str]]()
+    seen: dict[bytes, Text] = {}  # without the text itself, some 250 bytes a row
     for split in (name for name in reversed(SPLITS) if name in source.splits):
-        words, markup, markup_left = list[int](), Counter[str](), Counter[str]()
-        kept, different = list[Text](), 0
+        markup, markup_left, kept, rows, different = Counter[str](), Counter[str](), list[Text](), 0, 0
         for row in source.splits[split]():
-            label = source.label_name(row) if labelled else None
+            label = source.label_name(row) if source.labelled else None
             text = Text(split, clean_text(row.text), label, row.where)
-            if not text.text or (labelled and label is None):
+            if not text.text or (source.labelled and label is None):
                 continue
+            rows += 1
             markup.update(name for name, pattern in MARKUP.items() if pattern.search(row.text))
             markup_left.update(name for name, pattern in MARKUP.items() if pattern.search(text.text))
-            words.append(len(text.text.split()))
-            digest = hashlib.blake2b(text.text.encode(), digest_size=16).digest()
-            if digest in first:
-                known = labels.setdefault(digest, Counter([first[digest][0]]))
-                examples.insert(len(examples) if label in known else 0, _example(*first[digest], text))
-                del examples[SHOWN:]
-                known[label] += 1
+            first = seen.setdefault(text_digest(text.text), text._replace(text=""))
+            if first.where != row.where:
+                if first.label != label and len(conflicts) < SHOWN:
+                    conflicts.append(example(first, text))
                 continue
-            first[digest] = (label, row.where)
             different += 1
             place = len(kept) if len(kept) < MOST_TEXTS else int(rng.integers(different))
             if place < MOST_TEXTS:
                 kept[place : place + 1] = [text]
-        quantiles = np.quantile(words or [0], [0.5, 0.9, 0.99, 1]).round().astype(int).tolist()
-        raw[split] = {
-            "rows": len(words),
-            "words": dict(zip(("median", "p90", "p99", "longest"), quantiles, strict=True)),
-            "markup": dict(markup),
-            "markup_left": dict(markup_left),
-        }
+        raw[split] = {"rows": rows, "markup": dict(markup), "markup_left": dict(markup_left)}
         texts[split] = kept
-    conflicts = [known for known in labels.values() if len(known) > 1]
-    duplicates = {
-        "rows": sum(part["rows"] for part in raw.values()),
-        "texts": len(first),
-        "conflicts": {"texts": len(conflicts), "rows": sum(known.total() for known in conflicts)},
-        "examples": examples,
-    }
-    return dict(reversed(raw.items())), texts, duplicates
+    return dict(reversed(raw.items())), texts, conflicts
 
 
 def excerpt(text: str) -> str:
@@ -101,6 +77,7 @@ def excerpt(text: str) -> str:
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
 
 
-def _example(label: str | None, where: str, copy: Text) -> dict[str, str]:
-    labels = "" if label is None else label if label == copy.label else f"{label}, {copy.label}"
-    return {"text": excerpt(copy.text), "first": where, "again": copy.where, "labels": labels}
+def example(first: Text, copy: Text) -> dict[str, str]:
+    """Two texts that are equal, or almost."""
+    labels = (first.label or "") if first.label == copy.label else f"{first.label}, {copy.label}"
+    return {"text": excerpt(copy.text), "first": first.where, "again": copy.where, "labels": labels}

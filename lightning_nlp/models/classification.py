@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.heads import IGNORE_INDEX
 from lightning_nlp.models.losses import mean_metric
 from lightning_nlp.training.gradients import AccumulatedMean
 from lightning_nlp.training.optimizer import (

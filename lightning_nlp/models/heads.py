@@ -10,8 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
-
-IGNORE_INDEX = -100
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 # The layer whose outputs are the logits, where a test shows that dividing its weights divides them.
 LAST_LAYERS = {

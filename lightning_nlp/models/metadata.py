@@ -9,6 +9,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash, tokenizer_state
 from lightning_nlp.models.encoder import from_config
 from lightning_nlp.models.freezing import freeze
+from lightning_nlp.tasks import TASKS
 
 
 def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
     import transformers
     from tokenizers import Tokenizer
 
-    auto_class = transformers.AutoModelForMaskedLM if task == "mlm" else transformers.AutoModelForSequenceClassification
+    auto_class = getattr(transformers, f"AutoModel{TASKS[task].head}")
     found = module.loaded = checkpoint.get("lightning_nlp", {})
     if found.get("task", task) != task:
         raise UserError(f"The checkpoint's task is {found['task']!r}, not {task!r}: load it with the other class.")

@@ -22,23 +22,14 @@ FITTED_FOR = "fitted_for_last_layer"  # the digest, in an export's config.json
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the validation split taught.
+    """What was fitted on the validation split."""
 
-    Attributes:
-        temperature: What the logits are divided by.
-        step: After which the checkpoint was saved and validated.
-        examples: Of the validation split.
-        validation: `ece_before`, `ece_after`, `loss_before`, `loss_after` of the split that it was fitted on.
-        test: The same of the test split, which it has not seen; None where that left no record.
-        thresholds: For each class `best_f1` and `wanted`, chosen on validation, with what they give on `test`.
-    """
-
-    temperature: float
-    step: int
+    temperature: float  # what the logits are divided by
+    step: int  # after which the checkpoint was saved and validated
     examples: int
-    validation: dict[str, float]
-    test: dict[str, float] | None
-    thresholds: dict[str, dict[str, Any]]
+    validation: dict[str, float]  # `ece_before`, `ece_after`, `loss_before`, `loss_after`
+    test: dict[str, float] | None  # the same for the test split; None without a record of it
+    thresholds: dict[str, dict[str, Any]]  # for each class `best_f1` and `wanted`, and what they give on `test`
 
     def why_none(self) -> str:
         """Why the temperature is 1: `fit_temperature` found none."""
@@ -51,7 +42,7 @@ class Calibration:
         return f"the {self.examples:,} validation examples are told apart {how}"
 
     def for_config(self) -> dict[str, Any]:
-        """What an export's config.json says of it."""
+        """What an export's config.json says about it."""
         applied = {
             "temperature": self.temperature,
             "applied": "the last layer's weights and bias are divided by it: what the model gives is calibrated",
@@ -67,14 +58,7 @@ class Calibration:
 
 
 def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
-    """What the records of a run say of its best checkpoint's probabilities.
-
-    Args:
-        step: After which that checkpoint was saved.
-
-    Returns:
-        What was found on validation, or why there is nothing to apply.
-    """
+    """What a run's records say about the checkpoint saved after `step`, or why there is nothing to apply."""
     if last_layer(network) is None:
         return f"where a {network.config.model_type} model makes its logits is not known"
     validation = read_record(run_dir, f"val-{step:08d}")
@@ -101,18 +85,16 @@ def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
 
 
 def layer_digest(layer: nn.Linear) -> str:
-    """By which a last layer that was trained further, temperature and thresholds with it, is found out."""
+    """By this, a last layer that was trained after its calibration is noticed."""
     weight = layer.weight.detach().float().cpu().numpy()
     return hashlib.blake2b(weight.tobytes(), digest_size=8).hexdigest()
 
 
 @contextmanager
 def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
-    """Within this context a network's logits are divided by the temperature, and its configuration tells of it.
+    """Within this context a classifier's logits are divided by the temperature, and its configuration says so.
 
-    Args:
-        network: A classifier, or with None any network.
-        found: What to apply; None applies nothing, and forgets what a network that was loaded knew of earlier data.
+    With None nothing is divided; what a loaded network's configuration says about earlier data is removed in any case.
     """
     config = network.config
     for name in ("calibration", "thresholds", FITTED_FOR):

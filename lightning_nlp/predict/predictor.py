@@ -16,7 +16,7 @@ from torch import Tensor
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
 from lightning_nlp.data.texts.normalize import clean_text
-from lightning_nlp.data.tokens.preparation import Truncation, encode
+from lightning_nlp.data.tokens.encoding import Truncation, encode
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
@@ -25,9 +25,10 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import realign
 from lightning_nlp.models.heads import head_on_positions, last_layer
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+from lightning_nlp.tasks import task_of_network
 
 Record = dict[str, Any]
-READING = "lightning_nlp"  # in an export's config.json: max_length, truncation and clean
+READING = "lightning_nlp"  # in an export's config.json: how texts are read
 
 
 def load_predictor(
@@ -36,9 +37,8 @@ def load_predictor(
     """Open an export, and answer as `predict` does: texts are cleaned and cut as those of its training were.
 
     Args:
-        folder: An export, wherever it is; config.json says how texts are read.
+        folder: An export, wherever it is.
         precision: "bf16-mixed" or "32-true".
-        tokens_per_batch: Tokens at a time.
         top_k: Fillings for each [MASK].
 
     Returns:
@@ -81,32 +81,32 @@ def make_predictor(
     """A function from (index, text) pairs to records in the same order.
 
     Args:
-        settings: The run's data arguments: `max_length`, `truncation`, `clean` and `packing` count.
+        settings: `max_length`, and if they are not the defaults `truncation`, `clean` and `packing`.
         precision: "bf16-mixed" or "32-true".
-        explain: Whether a record tells the words that drove it.
-        thresholds: Which of the export's thresholds a record tells the labels for that reach them; None for
-            neither.
+        explain: Add the words that drove a prediction.
+        thresholds: "best_f1" or "wanted" adds the labels whose probability reaches that threshold of the export.
 
     Raises:
         UserError: If the export cannot be used, or cannot be explained.
     """
-    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of the second that reading the weights takes
+    disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         fetch_pretrained(str(folder), "tokenizer")
         fetch_pretrained(str(folder), "model")
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:  # another's run: whole, without pickles and without code
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
-    fills_masks = config.architectures[0].endswith("ForMaskedLM")
+    task = task_of_network(config.architectures[0])
+    fills_masks = task.fills_masks
     if explain and fills_masks:
         raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)
-    auto_class = AutoModelForMaskedLM if fills_masks else AutoModelForSequenceClassification
+    auto_class = getattr(transformers, f"AutoModel{task.head}")
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
     realign(network)
     layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
@@ -120,8 +120,7 @@ def make_predictor(
     if packs:
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
-    # A text must look as those that the network was trained on; UTF-8, and so the tokenizer, has no lone
-    # surrogates.
+    # as in the training; UTF-8, and so the tokenizer, has no lone surrogates
     prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
@@ -169,7 +168,7 @@ def make_predictor(
 
 
 def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
-    """Which sequence of a batch each position belongs to."""
+    """The sequence of a batch that each position is in."""
     if "cu_seqlens" in batch:
         return (torch.searchsorted(batch["cu_seqlens"], positions.int(), right=True) - 1).tolist()
     return (positions // batch["input_ids"].shape[1]).tolist()
@@ -180,12 +179,8 @@ def token_ids(
 ) -> list[list[int]]:
     """Each text's ids with special tokens; empty for a text without words.
 
-    Args:
-        max_length: The most tokens, special tokens included.
-        needs_mask: Whether each text must have a [MASK].
-
     Raises:
-        UserError: If a text has no [MASK] to fill, or has it where the text is cut off.
+        UserError: If a text that needs a [MASK] has none, or has it where the text is cut off.
     """
     ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
@@ -206,13 +201,7 @@ def token_ids(
 
 
 def stored_thresholds(config: Any, which: str) -> dict[str, float]:
-    """The thresholds of an export.
-
-    Args:
-        which: "best_f1" or "wanted".
-
-    Returns:
-        By label; a label that never reached the wanted precision has none.
+    """The export's thresholds by label, without labels that never reached the wanted precision.
 
     Raises:
         UserError: If the export has none.
@@ -228,7 +217,7 @@ def stored_thresholds(config: Any, which: str) -> dict[str, float]:
 
 
 def classification(logits: torch.Tensor, id2label: dict[int, str], limits: dict[str, float] | None = None) -> Record:
-    """The best label and the probability of each, from (number of classes,) logits; the labels that reach a limit."""
+    """The best label, the probability of each, and the labels that reach their limit, from logits (classes,)."""
     probabilities = {id2label[i]: probability for i, probability in enumerate(logits.softmax(-1).tolist())}
     record: Record = {"label": id2label[int(logits.argmax())], "probabilities": probabilities}
     if limits is not None:

@@ -11,20 +11,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Of the words that drove a prediction: how many are named at most, and from which share of the strongest on words are
-# named and marked.
-NAMED_WORDS = 6
-NAMED, MARKED = 0.1, 0.25
-# Cut here before it is laid out: no terminal shows more of a text in one line.
-LONGEST = 1000
+NAMED_WORDS = 6  # of those that drove a prediction
+NAMED, MARKED = 0.1, 0.25  # least shares of the strongest word for a word to be named, and marked
+LONGEST = 1000  # characters of a text: no terminal shows more in one line
 
 
 class PredictionTable:
-    """A table that grows by a window of texts at a time, its columns staying where they are.
-
-    Args:
-        console: Where to print; None for stdout.
-    """
+    """A table that grows by a window of texts at a time and keeps its columns; printed to stdout by default."""
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
@@ -89,12 +82,12 @@ class PredictionTable:
 
 
 def printable(text: str) -> str:
-    """A text in one line, without what would steer the terminal."""
+    """A text in one line, without control characters."""
     return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())
 
 
 def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
-    """The likeliest tokens for each [MASK], on lines of their own; no token is parted from its probability."""
+    """The likeliest tokens for each [MASK], on new lines; a token and its probability are not split."""
     from rich.text import Text
 
     lines: list[Text] = []
@@ -109,9 +102,9 @@ def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
-    """A text with its driving words marked, and below it those that drove most, for (+) or against (-) the label.
+    """A text with its driving words marked, and below it the strongest, for (+) or against (-) the label.
 
-    It begins where the strongest word still fits into so many characters.
+    The text begins where the strongest word fits into `room` characters.
     """
     from rich.text import Text
 
@@ -131,5 +124,4 @@ def _explained(words: list[list[Any]], room: int) -> Text:
 
 
 def _style(score: float) -> str:
-    """Underlined for the label, in italics against it; the colour only says it again."""
     return "bold underline green" if score > 0 else "italic red"

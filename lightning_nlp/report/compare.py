@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from lightning_nlp.evaluation.figures import Figure, Line
-from lightning_nlp.report.figures import LEARNING, MACHINE, by_step
-from lightning_nlp.report.files import RunFiles
+from lightning_nlp.report.run_figures import LEARNING, MACHINE, by_step
+from lightning_nlp.report.run_files import RunFiles
+from lightning_nlp.tasks import METRICS
 
 # What two runs never have in common: where they write.
 PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")
-LESS_IS_BETTER = ("loss", "perplexity", "bits_per_char", "ece", "brier", "seconds", "peak_memory_gib")
+LESS_IS_BETTER = {"seconds", "peak_memory_gib"} | {name for name, metric in METRICS.items() if metric.better == "min"}
 
 
 def comparison(runs: list[RunFiles]) -> dict[str, Any]:

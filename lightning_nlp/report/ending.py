@@ -9,14 +9,13 @@ from typing import Any
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.report.files import FACTS
+from lightning_nlp.report.run_files import FACTS
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
-    """Write facts.json and report.html; if that fails, say so and go on: the training is worth more than its report.
+    """Write facts.json and report.html; a failure is only a warning, since the training is worth more than its report.
 
     Args:
-        run_dir: The run's directory; nothing is written if it is gone.
         state: `finished`, `interrupted` or `failed`.
     """
     if not (run_dir / "config.yaml").is_file():
@@ -24,7 +23,7 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
     try:
         text = json.dumps({"state": state, **paths_with_tilde(facts)}, ensure_ascii=False, indent=1)
         write_whole(run_dir / FACTS, text)
-        # here, since it takes its time and matters to none but this line
+        # here, since its import takes time and its errors must not end a training
         from lightning_nlp.report.page import write_report
 
         write_report(run_dir)

@@ -7,27 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.drawing import STYLE, draw
 from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.privacy import home_as_tilde
-from lightning_nlp.report import figures
+from lightning_nlp.report import run_figures
 from lightning_nlp.report.compare import comparison
-from lightning_nlp.report.files import RunFiles, read_run
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
+from lightning_nlp.report.run_files import RunFiles, read_run
+from lightning_nlp.report.summary import counted
+from lightning_nlp.tasks import CLASSIFICATION, METRICS, TASKS, Task, task_of_module
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
 
-# What stands large on top: the first of these that was measured, and how it is written.
-HEADLINES = (("accuracy", "accuracy", "{:.1%}"), ("top1", "top-1 accuracy", "{:.1%}"), ("loss", "loss", "{:.4f}"))
-
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
-    """Write a run's page from its files, or the page that compares several.
-
-    Args:
-        output: The page; by default report.html in the run's directory, and comparison.html here.
+    """Write a run's page, by default as report.html in its directory, or of several runs comparison.html here.
 
     Raises:
         UserError: If one of them is no run, or is given twice, or if the page cannot be written.
@@ -50,17 +47,17 @@ def page(run: RunFiles) -> dict[str, Any]:
     """What the page of one run shows."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
     record = run.test or (run.validations[-1] if run.validations else {})
-    task = record.get("task") or ("mlm" if "MaskedLanguage" in str(run.config["model"]) else "classification")
-    classifier = record if record.get("task") == "classification" else None
+    task = TASKS.get(record.get("task", "")) or task_of_module(run.config["model"]["class_path"]) or CLASSIFICATION
+    classifier = record if "confusion" in record else None
     return {
         "run": run,
-        "task": "masked language model" if task == "mlm" else "text classification",
+        "task": task.title,
         "state": run.facts.get("state", "interrupted"),
-        "headline": headline(run, record),
+        "headline": headline(run, record, task),
         "summary": summary(run),
         "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
-        "learning": figures.learning(run, monitor),
+        "learning": run_figures.learning(run, monitor),
         "curves": figures_of(record),
         "classifier": classifier,
         "thresholds": any(part["best_f1"] or part["wanted"] for part in record.get("by_class", ())),
@@ -68,16 +65,16 @@ def page(run: RunFiles) -> dict[str, Any]:
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "probes": probes(run),
-        "machine": figures.measured(run),
-        "lengths": figures.lengths(run.data),
+        "machine": run_figures.measured(run),
+        "lengths": run_figures.lengths(run.data),
         "data": run.data,
     }
 
 
-def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
+def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str] | None:
     """The result in large letters, and how sure it is, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
-    for name, words, form in HEADLINES:
+    for name in task.headlines:
         value = metrics.get(name)
         if value is None:
             continue
@@ -94,7 +91,7 @@ def headline(run: RunFiles, record: dict[str, Any]) -> dict[str, str] | None:
         elif name == "top1":
             text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
             text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
-        return {"value": form.format(value), "name": words, "text": text}
+        return {"value": METRICS[name].form.format(value), "name": METRICS[name].title.lower(), "text": text}
     return None
 
 
@@ -116,9 +113,9 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     rows += [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
-        length = f"{_counted(facts['epochs'], 'epoch')}, {_counted(facts['steps'], 'step')}"
+        length = f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}"
         since = f" since step {facts['since_step']:,}" if facts.get("since_step") else ""
-        rows.append(("training", f"{length}, {_duration(facts['seconds'])}{since}"))
+        rows.append(("training", f"{length}, {duration(facts['seconds'])}{since}"))
     if facts.get("checkpoint"):
         of_step = f" of step {facts['checkpoint_step']:,}" if "checkpoint_step" in facts else ""
         chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
@@ -171,13 +168,3 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
     )
     environment.filters |= {"number": number, "draw": draw}
     return environment.get_template(template).render(values, chart_style=STYLE)
-
-
-def _counted(value: int, noun: str) -> str:
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,9 +1,11 @@
-"""The table at the end."""
+"""The table at the end of a training."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+from lightning_nlp.callbacks.progress import duration
 
 
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
@@ -14,7 +16,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
     rows += [(f"{split} read", part) for split, part in facts["parts"].items()]
     rows += [
         ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
-        ("time", _duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
+        ("time", duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
         ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
         ("model FLOPs utilisation", "not known" if facts["mfu"] is None else f"{facts['mfu']:.1%}"),
         ("peak memory", "not known" if facts["peak_memory_gib"] is None else f"{facts['peak_memory_gib']:.2f} GiB"),
@@ -29,6 +31,11 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
 def print_metrics(title: str, metrics: dict[str, float]) -> None:
     """Print a table of metrics."""
     _print_table(title, [(name, _number(value)) for name, value in metrics.items()])
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with its noun: "1 step", "1,234 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
@@ -49,9 +56,3 @@ def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
 
 def _number(value: float) -> str:
     return f"{value:.4f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.run.checkpoint_io import damage
 from lightning_nlp.run.metrics_csv import last_step
+from lightning_nlp.tasks import task_of_module
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -222,10 +223,10 @@ def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None
         UserError: If it belongs to the other task.
     """
     task = checkpoint["lightning_nlp"]["task"]
-    ours = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}.get(model_class.rsplit(".", 1)[-1])
-    if ours is not None and task != ours:
+    ours = task_of_module(model_class)
+    if ours is not None and task != ours.name:
         raise UserError(
-            f"The checkpoint {path} belongs to the task {task!r}, and {model_class.rsplit('.', 1)[-1]} does {ours!r}: "
+            f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: "
             "give another --ckpt_path or --config. To start a classifier from a pretrained encoder, give "
             "--model.pretrained RUN/export."
         )

@@ -1,4 +1,4 @@
-"""What W&B shows of one evaluation: charts, tables and single figures out of its record, and nothing computed anew."""
+"""What W&B shows of one evaluation: charts, tables and numbers from its record."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ TABLE_ROWS = 10_000  # what W&B shows of a table
 
 
 def figures(record: dict[str, Any]) -> dict[str, float]:
-    """The single numbers of a record that the modules do not log themselves, to be drawn over the training.
-
-    Returns:
-        Values by name, such as `val/ece`, `val/f1/pos` and `val/top1/word`.
-    """
+    """The numbers of a record that the modules do not log themselves, such as `val/ece` and `val/f1/pos`."""
     stage = record["stage"]
     values: dict[str, Any] = {f"{stage}/{name}": record["metrics"].get(name) for name in ("ece", "brier")}
     for row in record.get("by_class", [])[:SHOWN_CLASSES]:
@@ -35,7 +31,7 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
 
 
 def charts(record: dict[str, Any]) -> dict[str, Any]:
-    """The charts and tables of a record by name, but for the probes, which grow from record to record."""
+    """The charts and tables of a record by name, without the probes, whose table spans all records."""
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
@@ -46,7 +42,7 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def probe_table(run_dir: Path, step: int) -> Any:
-    """What the probes were filled with until a step, the newest last; later records precede a resume."""
+    """What the probes were filled with up to a step; later records are from before a resume."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
     rows = [
         [record["step"], probe["text"], number, "  ".join(f"{f['token']} {f['probability']:.3f}" for f in fillings)]
@@ -59,10 +55,10 @@ def probe_table(run_dir: Path, step: int) -> Any:
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
-    """Keep W&B from making an artifact of each table: a table that is bound already is a file of the run alone.
+    """Keep W&B from making an artifact of each table: a table that is already bound is only a file of the run.
 
-    To log an artifact, W&B asks the server and waits, without end where it is away. Those of an offline run lie in the
-    home folder, by absolute paths that the run's file names, and are lost when the run is sent from another machine.
+    To log an artifact, W&B waits for the server without limit. Those of an offline run are in the home folder, under
+    absolute paths that the run's file names, and are lost if the run is sent from another machine.
     """
     from wandb import Table
     from wandb.plot import CustomChart
@@ -76,14 +72,13 @@ def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> Any:
-    """A table of W&B."""
+    """A table of W&B, which takes long to import."""
     import wandb
 
     return wandb.Table(columns=columns, data=rows)
 
 
 def _chart(figure: Figure) -> Any:
-    """A figure's points as one of W&B's own charts."""
     import wandb
 
     if figure.rows:
@@ -124,7 +119,6 @@ def _by_class(by_class: list[dict[str, Any]]) -> Any:
 
 
 def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
-    """The wrong predictions, each with the words that drove it, the strongest first."""
     columns = ["text", "label", "prediction", "probability", "row"]
     rows = []
     for mistake in mistakes:

@@ -2,9 +2,8 @@
 
     python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
 
-It needs `pip install -e '.[dashboard]'`. On top is what one looks at first; W&B itself adds a panel for each other
-metric, chart and table that a run logs. A workspace is found again by its name, and then overwritten: keep changes of
-your own under another name.
+It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table that a run
+logs. A workspace is found by its name and overwritten: keep changes of your own under another name.
 """
 
 from __future__ import annotations
@@ -15,43 +14,11 @@ import sys
 from typing import Any
 
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.tasks import TASKS, Plots, Task
 
 STEP = "trainer/global_step"
-NAMES = {"classification": "lightning_nlp: classification", "mlm": "lightning_nlp: masked language model"}
-# What the runs of a task are compared by: the best value of each run on validation, the only one on test.
-COMPARED = {
-    "classification": ["val/accuracy.max", "val/f1.max", "test/accuracy", "test/f1"],
-    "mlm": ["val/loss.min", "val/top1.max", "test/loss", "test/bits_per_char"],
-}
-# A section's plots over the training, each one with its metrics; "re:" is a pattern of their names.
-PLOTS: dict[str, dict[str, dict[str, list[str]]]] = {
-    "classification": {
-        "Quality": {
-            "Accuracy": ["val/accuracy"],
-            "Macro F1": ["val/f1"],
-            "Macro precision and recall": ["val/precision", "val/recall"],
-            "Loss on train and validation": ["train/loss", "val/loss"],
-            "Calibration error": ["val/ece", "val/brier"],
-        },
-        "Mistakes": {
-            "F1 by class": ["re:val/f1/.+"],
-            "Precision and recall by class": ["re:val/(precision|recall)/.+"],
-        },
-    },
-    "mlm": {
-        "Quality": {
-            "Loss on train and validation": ["train/loss", "val/loss"],
-            "Perplexity": ["val/perplexity"],
-            "Bits a character": ["val/bits_per_char"],
-            "Top-1 and top-5 accuracy": ["val/top1", "val/top5"],
-        },
-        "Mistakes": {
-            "Top-1 accuracy of words and subwords": ["val/top1/word", "val/top1/subword"],
-            "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
-        },
-    },
-}
-OF_BOTH = {
+# Plots over the training: a section's, by their titles, each with its metrics.
+OF_ALL: dict[str, Plots] = {
     "Speed": {
         "Tokens a second": ["perf/tokens_per_s"],
         "Model FLOPs utilisation": ["perf/mfu"],
@@ -67,14 +34,14 @@ OF_BOTH = {
 }
 
 
-def workspace(entity: str, project: str, task: str) -> Any:
-    """A task's workspace, not saved yet; "classification" or "mlm" is what the runs are tagged by."""
+def workspace(entity: str, project: str, task: Task) -> Any:
+    """A task's workspace, not saved yet."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    bars = [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)]) for name in COMPARED[task]]
+    bars = [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)]) for name in task.compared]
     sections: dict[str, list[Any]] = {"Runs compared": [*bars, wr.RunComparer(diff_only="split")]}
-    for section, plots in (PLOTS[task] | OF_BOTH).items():
+    for section, plots in {"Quality": task.quality, "Mistakes": task.mistakes, **OF_ALL}.items():
         sections[section] = [
             wr.LinePlot(title=title, x=STEP, metric_regex=names[0].removeprefix("re:"))
             if names[0].startswith("re:")
@@ -84,20 +51,16 @@ def workspace(entity: str, project: str, task: str) -> Any:
     return ws.Workspace(
         entity=entity,
         project=project,
-        name=NAMES[task],
+        name=task.workspace,
         sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
         settings=ws.WorkspaceSettings(x_axis=STEP),
-        runset_settings=ws.RunsetSettings(filters=ws.And(ws.Tags().isin([task]))),
+        runset_settings=ws.RunsetSettings(filters=ws.And(ws.Tags().isin([task.name]))),
         auto_generate_panels=True,
     )
 
 
 def update(project: str, entity: str | None = None) -> list[str]:
-    """Make the workspaces of a project, or bring those that it has up to date.
-
-    Args:
-        project: The W&B project, made if there is none.
-        entity: The user or team; None takes the login's own.
+    """Make or update the workspaces of a project, which is made if need be; returns their addresses.
 
     Raises:
         UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.
@@ -122,10 +85,10 @@ def update(project: str, entity: str | None = None) -> list[str]:
         saved.variables["viewType"] = "project-view"  # there is no list of workspaces, and the server keeps both alike
         found = {view.display_name: view for view in reversed(list(saved))}
         addresses = []
-        for task, name in NAMES.items():
-            view = workspace(entity, project, task)
-            if name in found:
-                view._internal_id, view._internal_name = found[name].id, found[name].name
+        for task in TASKS.values():
+            view, known = workspace(entity, project, task), found.get(task.workspace)
+            if known is not None:
+                view._internal_id, view._internal_name = known.id, known.name
             view.save()
             addresses.append(view.url)
     except UserError:

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import signal
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
+from lightning_nlp.tasks import METRICS, task_of_module
 from lightning_nlp.tracking.artifact import send_export
 
-# W&B waits for 90 s at the start, and without end at the finish. What it collects beside the metrics (command
-# line, user, host, paths, what is printed) is of the machine, and goes where the run is published.
+# By default W&B waits for 90 s at the start, and without limit at the finish. What else it collects (command line,
+# user, host, paths, what is printed) is about the machine, and would be published with the run.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,
@@ -33,34 +33,28 @@ WANDB_SETTINGS = {
     "disable_git": True,
 }
 
-STEP = "trainer/global_step"  # the x axis that Lightning's logger gives to all
-# of which the run's summary keeps the best value
-MINIMIZED = ("loss", "perplexity", "bits_per_char", "ece", "brier")
-MAXIMIZED = ("accuracy", "precision", "recall", "f1", "top1", "top5")
-TASKS = {"SequenceClassifier": "classification", "MaskedLanguageModel": "mlm"}
-# A server's refusal, in W&B's words and its own; any other failure counts as a server that does not answer.
+STEP = "trainer/global_step"  # the x axis of Lightning's logger
+# A server's refusal in W&B's words; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
-SHIPPED_PROJECT = "lightning_nlp"  # of the yaml files, for which WANDB_PROJECT may stand
+SHIPPED_PROJECT = "lightning_nlp"  # in the yaml files; WANDB_PROJECT overrides it
 PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 
 
 class RunWandbLogger(loggers.WandbLogger):
-    """Lightning's WandbLogger, which neither stops nor holds up a training where its server fails.
+    """Lightning's WandbLogger, but a server that fails neither stops nor delays a training.
 
-    What is logged goes to files in the run's directory first, and is sent from there by a process of W&B's
-    own. A server that is away at the start leaves the run offline, and one that is away at the end is not
-    waited for.
+    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server at
+    the start the run is offline; a server that is away at the end is not waited for.
 
-    The run's configuration is the run's config.yaml, with the code's commit, the versions, the hardware and
-    what is known of the data. An evaluation's record becomes charts and tables.
+    W&B's configuration is the run's config.yaml, with the commit, versions, hardware and data facts. The record of an
+    evaluation becomes charts and tables.
 
     Args:
-        skip_before: Steps before this one, numbered from 0, are not logged: a run that was killed had sent
+        skip_before: Steps before this one, numbered from 0, are not logged: before it was killed, the run had sent
             them, and a resume trains those after its checkpoint again.
-        upload_export: Whether the exported folder is sent as a model artifact, named after the run, at the
-            end of a run that is online. Alias `last` is the newest one; `best` moves to it if its score on
-            validation is not worse.
-        **kwargs: Those of Lightning's; `settings` goes over `WANDB_SETTINGS`.
+        upload_export: At the end of an online run, send the export as a model artifact named after the run. Alias
+            `last` is the newest one; `best` moves to it if its score on validation is not worse.
+        **kwargs: Those of Lightning's; `settings` overrides `WANDB_SETTINGS`.
     """
 
     def __init__(self, skip_before: int = 0, upload_export: bool = False, **kwargs: Any) -> None:
@@ -75,7 +69,7 @@ class RunWandbLogger(loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, begun at the first use."""
+        """W&B's run, started at the first use."""
         import wandb
 
         if self._experiment is not None:
@@ -85,15 +79,13 @@ class RunWandbLogger(loggers.WandbLogger):
                 run = super().experiment
                 rank_zero_info(f"W&B: {run.url}")
                 atexit.register(self.finish)  # runs before W&B's own, which says nothing
-            except wandb.errors.CommError as error:  # reached at the login, and not any more
-                wandb.teardown()  # else its process takes the run's id for one in use
+            except wandb.errors.CommError as error:  # it answered the login, but no longer
+                wandb.teardown()  # otherwise its process considers the run's id in use
                 self._wandb_init["mode"] = "offline"
                 rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
         run = super().experiment
-        for name in MINIMIZED:
-            run.define_metric(f"val/{name}", step_metric=STEP, summary="min,last")
-        for name in MAXIMIZED:
-            run.define_metric(f"val/{name}", step_metric=STEP, summary="max,last")
+        for metric in METRICS.values():  # the run's summary keeps the best value
+            run.define_metric(f"val/{metric.name}", step_metric=STEP, summary=f"{metric.better},last")
         return run
 
     @property
@@ -102,11 +94,11 @@ class RunWandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `log_graph` logs the whole config.yaml."""
+        """Do nothing: `log_graph` logs all of config.yaml."""
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: Any = None) -> None:
-        """Log the run's configuration; Lightning calls this once the data is set up."""
+        """Log the run's configuration, once the data is set up."""
         if not self._described:
             self._described = True
             facts = getattr(getattr(model.trainer, "datamodule", None), "facts", {})
@@ -115,18 +107,18 @@ class RunWandbLogger(loggers.WandbLogger):
             run.config.update(config, allow_val_change=True)
             if config["checkpoint"]["monitor"] is not None:
                 self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-            task = TASKS.get(config["model"]["class_path"].rsplit(".", 1)[-1])
-            if task is not None and task not in run.tags:  # by which the dashboards choose their runs
-                run.tags = (*run.tags, task)
+            task = task_of_module(config["model"]["class_path"])
+            if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
+                run.tags = (*run.tags, task.name)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log, unless it was done before a resume."""
+        """Log, unless a run that was resumed has done so."""
         if step is None or step >= self._skip_before:
             super().log_metrics({**metrics, **self._best_so_far(metrics)}, step)
 
     def _best_so_far(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """`val/best`, a plain number for W&B's sweeps: the best value of what the checkpoint is chosen by."""
+        """`val/best`, for W&B's sweeps: the best value so far of the metric that chooses the checkpoint."""
         if self._monitored is None or self._monitored[0] not in metrics:
             return {}
         name, mode = self._monitored
@@ -142,39 +134,36 @@ class RunWandbLogger(loggers.WandbLogger):
     @rank_zero_only
     def log_evaluation(self, record: dict[str, Any]) -> None:
         """Log the charts, tables and figures of an evaluation."""
-        from lightning_nlp.tracking import (
-            charts as wandb_charts,  # here, since no training needs it before its first validation
-        )
+        from lightning_nlp.tracking import charts  # here, since it is not needed before the first validation
 
         # Lightning numbers the metrics of a validation by the step before it, from 0
         step = record["step"] - 1 if record["stage"] == "val" else record["step"]
         if step < self._skip_before:
             return
         run = self.experiment
-        logged = {STEP: step, **wandb_charts.figures(record), **wandb_charts.charts(record)}
+        logged = {STEP: step, **charts.figures(record), **charts.charts(record)}
         if record["stage"] == "val" and record.get("probes"):
-            logged["val/probes"] = wandb_charts.probe_table(self._run_dir, record["step"])
-        wandb_charts.keep_tables_in_run(run, logged)
+            logged["val/probes"] = charts.probe_table(self._run_dir, record["step"])
+        charts.keep_tables_in_run(run, logged)
         run.log(logged)
 
     @rank_zero_only
     def finish(self, exit_code: int = 0) -> None:
-        """End the run; if the server does not take all of it within a time, say how to send it.
+        """End the run; if the server does not take all of it in time, say how to send it.
 
         Args:
-            exit_code: What the process ends with. 0 counts as finished; that of SIGTERM and of the time limit
-                as preempted, which means that it can go on; any other as failed.
+            exit_code: The process's: 0 is finished, those of SIGTERM and of the time limit are preempted, which means
+                that it can go on, and any other is failed.
         """
         run, self._experiment = self._experiment, None
-        if run is None or getattr(run, "_is_finished", False):  # where nothing was trained, before its files went
+        if run is None or getattr(run, "_is_finished", False):  # already ended, where nothing was trained
             return
         try:
             if exit_code in PREEMPTED:
                 run.mark_preempting()
-            with tempfile.TemporaryDirectory(prefix="wandb-") as staging:
-                if exit_code == 0 and self._upload_export:
-                    send_export(run, self._run_dir, staging)
-                run.finish(exit_code=exit_code)
+            if exit_code == 0 and self._upload_export:
+                send_export(run, self._run_dir)
+            run.finish(exit_code=exit_code)
         except TimeoutError:
             rank_zero_info(
                 "W&B: the server did not take all of this run. To send it later: "
@@ -182,11 +171,11 @@ class RunWandbLogger(loggers.WandbLogger):
             )
 
 
-WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logger WandbLogger` mean either
+WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logger WandbLogger` ambiguous
 
 
 def offline_notice(reason: str, run_dir: Any) -> str:
-    """What is said where a run that was to be online is not."""
+    """What to tell the user about a run that is offline."""
     return (
         f"W&B: {reason}, so this run is kept offline. To look at it: `wandb leet {run_dir}/wandb`; to send it: "
         f"`wandb login`, then `wandb sync {run_dir}/wandb/offline-run-*`."
@@ -194,7 +183,7 @@ def offline_notice(reason: str, run_dir: Any) -> str:
 
 
 def _wandb_settings() -> Any:
-    """W&B's settings out of its files and the environment, where an empty variable counts as none."""
+    """W&B's settings from its files and the environment, where an empty variable counts as unset."""
     import wandb
     from pydantic import ValidationError
 
@@ -213,18 +202,17 @@ def _wandb_settings() -> Any:
 def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
-    Without a login, or without an answer from the server, the run is offline, said in one line; a key that is
-    refused is an error, before any data is prepared.
+    Without a login, or without an answer from the server, the run is offline, and one line says so.
 
     Args:
-        init_args: The arguments from the configuration; those that are None are left out, since as explicit
-            arguments they would override what WandbLogger itself sets (`resume="allow"` above all).
+        init_args: The arguments from the configuration; those that are None are left out, since they would override
+            what WandbLogger itself sets (above all `resume="allow"`).
 
     Returns:
-        The arguments to use; they name a run id, so that a resumed training continues the same W&B run.
+        The arguments to use, with a run id, so that a resumed training continues the same W&B run.
 
     Raises:
-        UserError: If the login is refused.
+        UserError: If the key is refused, before any data is prepared.
     """
     import wandb
 
@@ -233,7 +221,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if arguments.get("project", SHIPPED_PROJECT) == SHIPPED_PROJECT:
         arguments["project"] = os.environ.get("WANDB_PROJECT") or SHIPPED_PROJECT
     arguments.setdefault("name", os.environ.get("WANDB_NAME") or f"{run_dir.parent.name}-{run_dir.name}")
-    # a sweep's agent gives one; ours begins with a letter, since yaml takes 18192e48 for a number
+    # a sweep's agent gives one; ours begins with a letter, since yaml reads 18192e48 as a number
     arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
@@ -241,11 +229,11 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
     mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's older names
     if rank_zero_only.rank:  # type: ignore[attr-defined]
-        return {**arguments, "mode": "disabled"}  # another process of a distributed training has the one run
+        return {**arguments, "mode": "disabled"}  # rank 0 has the run
     if mode == "online":
         try:
             reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
-        except Exception as error:  # AuthenticationError whatever happened, CommError, and what lies beneath them
+        except Exception as error:  # AuthenticationError for anything, CommError, and errors of the layers below
             if not isinstance(error, wandb.errors.CommError) or REFUSED.search(str(error)):
                 raise UserError(
                     f"W&B at {settings.base_url} refused the login ({one_line(error)}): check WANDB_API_KEY, "

@@ -16,8 +16,8 @@ from lightning_nlp.callbacks.last_checkpoint import Interrupted
 from lightning_nlp.run.metrics_csv import last_step
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 
-# They need not be told where to write: it is the run's directory (`options.place_in_run`). The parser asks for what has
-# no default, before anybody knows that directory.
+# They always write to the run's directory (`options.place_in_run`), which is not known yet when the parser asks for
+# arguments without a default.
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
@@ -30,11 +30,10 @@ def is_wandb(class_path: str) -> bool:
 
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
-    """Make `trainer.logger` a list, and give each WandbLogger in it its mode and its place.
+    """Make `trainer.logger` a list, in place, and give each WandbLogger in it its mode and its directory.
 
     Args:
-        config: The configuration of `fit`; changed in place.
-        resumed: Whether a training goes on, whose W&B run its config.yaml names.
+        resumed: Whether a training goes on, whose config.yaml names its W&B run.
     """
     found = config.trainer.logger
     if found is True:  # what `fit --help` promises

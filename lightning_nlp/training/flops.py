@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-IGNORE_INDEX = -100
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 # Where the count equals what PyTorch executes (tests/training/test_flops.py). Other architectures may run a
 # layer more than once (ALBERT), or multiply matrices where no Linear layer shows it (DeBERTa).

@@ -46,8 +46,8 @@ TEXT, LABEL, PATH = "--data.text_column", "--data.label_column", "--data.path"
 CLS = [  # name, content, words of the message
     ("twice.csv", TABLE.replace("text,label", "text,text,label").replace("film n", "film,n"), "2 columns 'text'", TEXT),
     ("twice.tsv", "label\ttext\tlabel\n" + "1\ta good film\t1\n" * 9, "2 columns 'label'", LABEL),
-    ("utf16.csv", TABLE.encode("utf-16"), "0xff", "line 1", "--data.encoding utf-16."),
-    ("bytes.csv", bytes(range(256)) * 10, "no column 'text'", TEXT),
+    ("utf16.csv", TABLE.encode("utf-16"), "utf16.csv is UTF-16", "--data.encoding utf-16."),
+    ("bytes.csv", bytes(range(256)) * 10, "not UTF-8 (byte 0x80)", "line 2", "--data.encoding"),
     ("zip.csv", b"PK\x03\x04" + bytes(100), "no column 'text'", r"PK\x03", TEXT),
     ("commas.tsv", TABLE, "text, label", "--data.delimiter ','"),
     ("text.txt", TABLE, "text.txt", "no format that is read here", ".jsonl"),

@@ -73,8 +73,9 @@ def test_the_time_left_follows_from_the_steps_of_this_process(monkeypatch):
         (0, "0 s"),
         (59.6, "1 min 00 s"),
         (200, "3 min 20 s"),
-        (660, "11 min"),
-        (3600, "1 h 00 min"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 00 min"),
+        (93_784, "26 h 03 min"),
     ],
 )
 def test_durations(seconds, text):

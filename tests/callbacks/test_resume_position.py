@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightning_nlp.callbacks.resume_position import Position
-from lightning_nlp.data.batches.plan import BatchPlan
+from lightning_nlp.callbacks.resume_position import ResumePosition
+from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
 
 
 def plan(size):
-    return BatchPlan(np.full(100, 7), size, shuffle=True)
+    return BatchPlan(FixedSize(np.full(100, 7), size))
 
 
 def checkpoint(position, ready):
@@ -20,10 +20,9 @@ def checkpoint(position, ready):
 
 
 def load(given, size, stage="fit"):
-    trainer = SimpleNamespace(
-        state=SimpleNamespace(fn=stage), datamodule=SimpleNamespace(plan=lambda split: plan(size))
-    )
-    Position().on_load_checkpoint(trainer, None, given)
+    data = SimpleNamespace(training_plan=lambda: plan(size), train_batches=len(plan(size)))
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=stage), datamodule=data)
+    ResumePosition().on_load_checkpoint(trainer, None, given)
     return given["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
 
 

@@ -146,10 +146,11 @@ def test_the_cache_of_a_run_is_taken_where_the_settings_are_the_same(monkeypatch
     for changed in ({"path": "b.csv"}, {"val_fraction": 0.2}, {"split_seed": 1}):
         assert own_cache(record(), SETTINGS | changed, place) is None
     assert own_cache(None, SETTINGS, place) is None
-    stream = {"streaming": True, "deduplicate": True}
-    assert own_cache(record(**stream), SETTINGS | stream, place) == place / ("0" * 20)
-    copies = {"streaming": True, "deduplicate": False}
-    assert own_cache(record(**copies), SETTINGS | copies, place) is None
+    stream, streamed = {"streaming": True, "deduplicate": True}, {"streamed": True}
+    assert own_cache(record() | streamed, SETTINGS | stream, place) == place / ("0" * 20)
+    assert own_cache(record() | streamed, SETTINGS | stream | {"deduplicate": False}, place) is None
+    assert own_cache(record() | streamed, SETTINGS, place) is None, "it holds a sample of the training texts alone"
+    assert own_cache(record(), SETTINGS | stream, place) is None
     for strange in ("../../elsewhere", "/etc", None, "0" * 19 + "/"):
         assert own_cache(record(folder=strange), SETTINGS, place) is None
 

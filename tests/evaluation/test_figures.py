@@ -3,7 +3,7 @@ import re
 import pytest
 
 from lightning_nlp.evaluation.figures import figures_of
-from lightning_nlp.report.files import read_run
+from lightning_nlp.report.run_files import read_run
 from tests.conftest import cls_record
 
 

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
 
-from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece, continues_a_word, reliability
-from lightning_nlp.evaluation.temperature import BINS
+from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece, continues_a_word
 
 
 def test_each_length_is_in_one_group():
@@ -25,18 +23,6 @@ def test_few_lengths(lengths):
     assert sum(group["examples"] for group in groups) == len(lengths)
     assert {group["accuracy"] for group in groups} == {1.0}
     assert by_length(np.array([], dtype=int), np.array([], dtype=bool)) == []
-
-
-def test_reliability_is_scikit_learns():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1, 2000)
-    right = rng.random(2000) < confidence**2
-    bins = reliability(confidence, right)
-    accuracies, confidences = calibration_curve(right, confidence, n_bins=BINS)
-    assert [b["accuracy"] for b in bins] == pytest.approx(accuracies.tolist())
-    assert [b["confidence"] for b in bins] == pytest.approx(confidences.tolist())
-    assert sum(b["examples"] for b in bins) == 2000
-    assert reliability(np.array([1.0]), np.array([True]))[0]["high"] == 1
 
 
 def test_tokens_by_their_frequency():

@@ -16,19 +16,19 @@ from tests.conftest import invoke
 AUTO_CLASSES = {"cls": AutoModelForSequenceClassification, "mlm": AutoModelForMaskedLM}
 
 
-def shake(module):
+@torch.no_grad()
+def shake(weights):
     """Weights as a step or two of training could have made them."""
     generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter += 0.03 * torch.randn(parameter.shape, generator=generator).to(parameter)
+    for weight in weights:
+        weight += 0.03 * torch.randn(weight.shape, generator=generator).to(weight)
 
 
 class AfterTheValidation(Callback):
     """Changes the weights between a validation and its checkpoint."""
 
     def on_validation_end(self, trainer, pl_module):
-        shake(pl_module)
+        shake(pl_module.parameters())
 
 
 class InTheValidation(Callback):
@@ -36,7 +36,7 @@ class InTheValidation(Callback):
 
     def on_validation_start(self, trainer, pl_module):
         self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        shake(pl_module)
+        shake(pl_module.parameters())
 
     def on_validation_end(self, trainer, pl_module):
         pl_module.load_state_dict(self.kept)
@@ -45,12 +45,8 @@ class InTheValidation(Callback):
 class InTheTest(Callback):
     """Tests other weights than those that are exported."""
 
-    def on_test_start(self, trainer, pl_module):
-        self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        shake(pl_module)
-
-    def on_test_end(self, trainer, pl_module):
-        pl_module.load_state_dict(self.kept)
+    on_test_start = InTheValidation.on_validation_start
+    on_test_end = InTheValidation.on_validation_end
 
 
 class OverTheBest(Callback):
@@ -72,14 +68,8 @@ class AnotherFile(Callback):
     def on_train_end(self, trainer, pl_module):
         path = Path(trainer.checkpoint_callback.best_model_path)
         content = torch.load(path, weights_only=True)
-        shake_state(content["state_dict"])
+        shake(content["state_dict"].values())
         torch.save(content, path)
-
-
-def shake_state(state):
-    generator = torch.Generator().manual_seed(0)
-    for value in state.values():
-        value += 0.03 * torch.randn(value.shape, generator=generator)
 
 
 def failed(arguments, callback, root):
@@ -135,7 +125,7 @@ def test_rounding_is_far_from_the_bound_and_other_weights_are_far_beyond(task, p
     bound = ROUNDINGS * rounding + LEAST
     measured = kept["log_probabilities"]
     assert (measured - predictions(network, kept)).abs().mean() < bound / 2
-    shake(network)
+    shake(network.parameters())
     assert (measured - predictions(network, kept)).abs().mean() > 5 * bound
 
 
@@ -163,7 +153,7 @@ def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
     name = f"val-{step:08d}.safetensors"
     kept = load_file(cls_run / "evaluation" / name)
     save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
-    shake(network)
+    shake(network.parameters())
     prove(network, tmp_path, step, chosen=True)
     with pytest.raises(UserError, match="train anew with the --checkpoint settings"):
         prove(network, cls_run / "evaluation", step, chosen=True)

@@ -2,8 +2,16 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 
-from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
+from lightning_nlp.evaluation.temperature import (
+    BINS,
+    calibration,
+    calibration_error,
+    fit_temperature,
+    probabilities,
+    reliability,
+)
 
 
 def drawn(number=4000, classes=3, spread=2.0, seed=0):
@@ -67,17 +75,20 @@ def test_the_calibration_error_on_the_edges_of_the_bins():
         (np.repeat([[3.0, -1.0]], 100, axis=0), np.ones(100)),  # nothing but mistakes: the best T has no end
         (np.full((100, 2), math.nan), np.zeros(100)),
         (np.tile([[1e300, -1e300], [0.0, 1.0]], (50, 1)), np.arange(100) % 2),
-        (np.repeat([[1.0, 0.0]], 100, axis=0), np.full(100, -100)),
     ],
-    ids=["empty", "few", "alike", "all right", "all wrong", "nan", "huge", "no labels"],
+    ids=["empty", "few", "alike", "all right", "all wrong", "nan", "huge"],
 )
 def test_where_nothing_can_be_fitted_the_temperature_is_1(logits, labels):
-    assert fit_temperature(logits, labels) == 1
+    assert fit_temperature(logits, labels.astype(int)) == 1
 
 
-def test_rows_without_a_label_do_not_count():
-    logits, labels = drawn(300)
-    more = np.concatenate([labels, np.full(5, -100)])
-    stray = np.concatenate([logits, np.full((5, 3), 50.0)])
-    assert fit_temperature(stray, more) == fit_temperature(logits, labels)
-    assert calibration(stray, more, 2.0) == calibration(logits, labels, 2.0)
+def test_reliability_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 2000)
+    right = rng.random(2000) < confidence**2
+    bins = reliability(confidence, right)
+    accuracies, confidences = calibration_curve(right, confidence, n_bins=BINS)
+    assert [b["accuracy"] for b in bins] == pytest.approx(accuracies.tolist())
+    assert [b["confidence"] for b in bins] == pytest.approx(confidences.tolist())
+    assert sum(b["examples"] for b in bins) == 2000
+    assert reliability(np.array([1.0]), np.array([True]))[0]["high"] == 1

@@ -184,18 +184,13 @@ def test_the_model_card(tmp_path, classification_data):
         "Trained with lightning_nlp on reviews.csv. Labels: bad, neutral, very good.\n\n|",
         "| val/loss | 0.2500 |\n| test/loss | 0.3750 |\n| test/accuracy | 0.9125 |\n",
         f"| train | {facts['train']['texts']} | {facts['train']['tokens']} |",
-        f"| test | {facts['test']['texts']} | {facts['test']['tokens']} |",
         "- train: 60 rows read",
-        "2 epochs, 1234 steps in 61 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
-        "```\npython train.py fit --config configs/cls.yaml --model.lr 3e-5\n```",
+        "2 epochs, 1,234 steps in 1 min 01 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
         f"lightning_nlp {__version__}",
-        f"transformers {transformers.__version__}",
         f"torch {torch.__version__}",
+        '"hidden_size": 16',
     ):
         assert part in body
-    sizes = json.loads(re.search("Sizes: `(.*)`", body)[1])
-    assert sizes["hidden_size"] == 16
-    assert sizes["vocab_size"] == len(classification_data.tokenizer)
     assert "\n\n\n" not in card
     assert not re.search(r"\S  |[ \t]\n", card)
 
@@ -245,11 +240,9 @@ def test_a_second_export_replaces_the_first(tmp_path, classification_data):
         second.classifier.bias += 1
     export(first, classification_data, tmp_path)
     (tmp_path / "export" / "stale.txt").write_text("of the first")
-    (tmp_path / "export.unfinished").mkdir()  # left behind by a killed process
-    (tmp_path / "export.unfinished" / "half.txt").write_text("half")
     folder = export(second, classification_data, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
-    assert not {"stale.txt", "half.txt"} & {path.name for path in folder.iterdir()}
+    assert not (folder / "stale.txt").exists()
     reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
     assert reloaded.classifier.bias.equal(second.classifier.bias)
 
@@ -265,17 +258,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, classification_data):
     assert list(tmp_path.iterdir()) == []
     folder = export(model, classification_data, tmp_path)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for killed_between_its_renames in (False, True):
-        if killed_between_its_renames:
-            folder.rename(tmp_path / "export.replaced")
-            (tmp_path / "export.unfinished").mkdir()
-        fails()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-    folder.rename(tmp_path / "export.replaced")
-    export(classifier(classification_data), classification_data, tmp_path)
+    fails()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def evaluated(run_dir, temperature, step=1234):

@@ -11,6 +11,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration
+from lightning_nlp.tasks import TASKS
 from tests.export.test_folder import FACTS
 
 POINT = {"threshold": 0.4, "precision": 0.9, "recall": 0.8, "f1": 0.85}
@@ -40,11 +41,11 @@ FOUND = Calibration(
 )
 
 
-def data_facts(source):
+def data_facts(source, labels):
     sizes = {"texts": 1000, "tokens": 20000}
     return {
         "source": source,
-        "label_names": ["a|b", "<c>"],
+        "label_names": labels,
         "cleaning": ["train: 1000 rows read"],
         **dict.fromkeys(("train", "validation", "test"), sizes),
     }
@@ -56,9 +57,8 @@ def card(task="classification", source="reviews.csv", facts=None, **settings):
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
     reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
-    return model_card(
-        network, data_facts(source), task, FACTS | (facts or {}), name="my run", reading=reading, **settings
-    )
+    data = data_facts(source, None if task == "mlm" else ["a|b", "<c>"])
+    return model_card(network, data, TASKS[task], FACTS | (facts or {}), name="my run", reading=reading, **settings)
 
 
 def results_of(text):
@@ -134,7 +134,7 @@ def test_a_card_without_calibration_says_why(reason):
         ({}, "The weights are those of step 1,234, the best of the validations by val/loss."),
         ({"validation": {}}, "The weights are those of step 1,234, the last; no validation chose them."),
         ({"ema_decay": 0.98}, "the best of the validations by val/loss, as a moving average (`ema_decay 0.98`)."),
-        ({"since_step": 1000}, "2 epochs, 1234 steps, the last 234 of them in 61 s on CPU"),
+        ({"since_step": 1000}, "2 epochs, 1,234 steps, the last 234 of them in 1 min 01 s on CPU"),
     ],
 )
 def test_a_card_says_how_its_weights_came_about(facts, said):
@@ -154,7 +154,7 @@ def test_a_masked_language_model():
     record = {"metrics": {"loss": 2.5, "perplexity": math.inf, "top1": 0.4}, "probes": [probe]}
     short = {"epochs": 1, "steps": 1, "tokens_per_s": None, "validation": {}}
     text = card(task="mlm", record=record, facts={"test": {"test/loss": 2.5, "test/perplexity": math.inf}} | short)
-    assert "1 epoch, 1 step in 61 s on CPU, 2 threads in 32-true.\n" in text
+    assert "1 epoch, 1 step in 1 min 01 s on CPU, 2 threads in 32-true.\n" in text
     assert "\n\n\n" not in text
     data, results = results_of(text)
     assert data.pipeline_tag == "fill-mask"

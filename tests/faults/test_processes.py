@@ -111,9 +111,11 @@ def test_other_numbers_of_processes_go_on_where_one_stopped(server, data, tmp_pa
     assert train(server, 2, arguments, tmp_path, point="step:9:SIGTERM")[0].code == 143
     (attempt,) = train(server, 1, arguments, tmp_path, point="step:2:SIGTERM")
     assert attempt.code == 143
-    assert re.search(r"other ones now: 2 of epoch \d were done, \d+ of the others are left", attempt.err)
+    assert re.search(
+        r"have changed: 2 of the old ones were done in epoch \d, and \d+ of the new ones are left", attempt.err
+    )
     first, *_ = succeed(server, 3, arguments, tmp_path)
-    assert "The batches are other ones now: " in first.err
+    assert "The batches have changed: " in first.err
     steps = [int(row["step"]) for row in read_metrics(run_of(tmp_path))]
     assert steps == sorted(set(steps)), "no step twice"
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
@@ -127,7 +129,8 @@ def stream(data, tmp_path_factory):
     for shard in range(3):
         (folder / f"part-{shard}.txt").write_text("".join(lines[shard::3]), encoding="utf-8")
     arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True})
-    arguments += ["--data.path", f"{folder}/*.txt", "--data.streaming", "true", "--trainer.max_steps", "30"]
+    arguments += ["--data", "lightning_nlp.StreamingDataModule", "--data.path", f"{folder}/*.txt"]
+    arguments += ["--trainer.max_steps", "30"]
     return [*arguments, *"--data.max_val_samples 20 --data.max_test_samples 20 --data.shuffle_rows 40".split()]
 
 

@@ -174,17 +174,9 @@ def test_only_what_is_needed_is_fetched(server):
     assert not (folder / "pytorch_model.bin").exists()
 
 
-@pytest.mark.parametrize("part", ["/revision/", "/tree/", "/resolve/"])
-def test_a_request_that_fails_is_made_again(part, server):
-    server.failing = {part: 1}
-    folder = pretrained.fetch_pretrained("org/name", "model")
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-
-
 def test_a_partial_copy_in_the_cache_is_completed(server):
     """What the cache has is a model alone."""
     pretrained.fetch_pretrained("org/name", "model")
-    server.failing = {"/revision/": 1}
     folder = pretrained.fetch_pretrained("org/name", "tokenizer")
     assert (folder / "tokenizer.json").is_file()
 
@@ -220,18 +212,6 @@ def test_an_unknown_repository_is_not_asked_for_twice(server):
     with pytest.raises(UserError, match=r"repository 'org/other' does not exist, or is private.*--model.pretrained"):
         pretrained.fetch_pretrained("org/other", "model")
     assert len(server.requests) == 1
-
-
-def test_a_repository_with_pickles_alone_is_refused(server):
-    del server.files["model.safetensors"]
-    with pytest.raises(UserError, match=r"model.safetensors \(it is missing, and pickled weights"):
-        pretrained.fetch_pretrained("org/name", "model")
-
-
-def test_a_repository_with_damaged_weights_is_refused(server):
-    server.files["model.safetensors"] = server.files["model.safetensors"][:-2]
-    with pytest.raises(UserError, match=r"model.safetensors \("):
-        pretrained.fetch_pretrained("org/name", "model")
 
 
 def test_offline_mode_uses_the_cache_alone(server, monkeypatch):

@@ -17,7 +17,6 @@ def test_the_printed_lines_are_the_facts_of_the_file(tiny_cls, tmp_path, capsys)
     for line in (
         f"test: {shares}",
         f"test, after cleaning: {part['tokens']} tokens, {mean}",
-        f"different texts: {report['duplicates']['texts']} in 60 rows",
         "train: none",  # markup
         f"labels that it cannot believe: {report['baseline']['suspicious']}",
     ):

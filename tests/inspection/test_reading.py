@@ -14,7 +14,7 @@ def read(folder, train, test=()):
         if rows:
             with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([("text", "label"), *rows])
-    return read_texts(labelled_source(str(folder), drop_incomplete=True), labelled=True)
+    return read_texts(labelled_source(str(folder), drop_incomplete=True))
 
 
 def test_facts_of_a_split(tmp_path):
@@ -28,7 +28,6 @@ def test_facts_of_a_split(tmp_path):
     ]
     raw, texts, _ = read(tmp_path / "data", rows)
     assert raw["train"]["rows"] == 3, "of those with a text and a label"
-    assert raw["train"]["words"] == {"median": 2, "p90": 3, "p99": 3, "longest": 3}
     assert [text.label for text in texts["train"]] == ["a", "b", "a"]
 
 
@@ -57,10 +56,8 @@ def test_equal_texts_are_kept_once_and_the_held_out_ones_first(tmp_path):
     _, texts, found = read(tmp_path / "data", train, test)
     kept = {split: [text.text for text in part] for split, part in texts.items()}
     assert kept == {"train": ["a b", "c"], "test": ["f", "d\ne", "h"]}
-    assert (found["rows"], found["texts"]) == (11, 5)
-    assert found["conflicts"] == {"texts": 2, "rows": 4}  # "c" twice, "d e" in train and in test
-    assert {example["labels"] for example in found["examples"][:2]} == {"x, y"}
-    assert all("line" in example["first"] and "line" in example["again"] for example in found["examples"])
+    assert [(example["text"], example["labels"]) for example in found] == [("c", "x, y"), ("d e", "x, y")]
+    assert all("line" in example["first"] and "line" in example["again"] for example in found)
 
 
 def test_of_many_texts_a_sample_is_kept(tmp_path, monkeypatch):
@@ -70,7 +67,7 @@ def test_of_many_texts_a_sample_is_kept(tmp_path, monkeypatch):
     source = text_source(str(path), cache_dir=tmp_path)
     tracemalloc.start()
     try:
-        raw, texts, _ = read_texts(source, labelled=False)
+        raw, texts, _ = read_texts(source)
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size, "memory grows little with the rows"
     finally:
         tracemalloc.stop()
@@ -78,4 +75,4 @@ def test_of_many_texts_a_sample_is_kept(tmp_path, monkeypatch):
     assert len(set(places)) == 50
     assert 250 < sum(places) / 50 < 550, "from all over the file"
     assert raw["train"]["rows"] == 800
-    assert read_texts(source, labelled=False)[1] == texts
+    assert read_texts(source)[1] == texts

@@ -58,9 +58,8 @@ def test_data_without_labels():
 
 
 REPORT = {
-    "counts": {"train": {"read": 1000, "empty": 0, "incomplete": 0}},
+    "counts": {"train": {"read": 1000, "empty": 0, "incomplete": 0, "repeats_other_label": 0}},
     "raw": {"train": {"rows": 1000, "markup_left": {"tags": 0}}},
-    "duplicates": {"rows": 2000, "conflicts": {"texts": 0, "rows": 0}},
     "near_duplicates": {"texts": {"train": 1000, "test": 1000}, "in_train": {}},
     "baseline": {"texts": 1000, "accuracy": 0.8, "error": 0.01, "majority": 0.5, "suspicious": 100},
 }
@@ -70,8 +69,8 @@ REPORT = {
     ("changes", "expected"),
     [
         ({}, []),
-        ({"duplicates.conflicts": {"texts": 10, "rows": 21}}, ["severe"]),
-        ({"duplicates.conflicts": {"texts": 10, "rows": 20}}, ["warning"]),
+        ({"counts.train.repeats_other_label": 6}, ["severe"]),
+        ({"counts.train.repeats_other_label": 5}, ["warning"]),
         ({"near_duplicates.in_train": {"test": 51}}, ["severe"]),
         ({"near_duplicates.in_train": {"test": 50}}, ["warning"]),
         ({"near_duplicates.in_train": {"test": 5}}, ["note"]),

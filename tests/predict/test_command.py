@@ -20,7 +20,7 @@ from transformers import (
     DistilBertConfig,
 )
 
-from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.words import driving_words
@@ -161,7 +161,7 @@ def test_a_run_remembers_how_its_tables_were_written(classifier_run, tmp_path):
     assert [record["label"] for record in read_records(tmp_path / "b.out")] == expected
     with pytest.raises(UserError, match=r"give --delimiter ','"):
         predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"), encoding="utf-8", text_column="text")
-    with pytest.raises(UserError, match=r"b\.csv is not UTF-16.*give the --encoding"):
+    with pytest.raises(UserError, match=r"b\.csv is UTF-8, not utf-16: give --encoding utf-8"):
         predict(str(run), str(tmp_path / "b.csv"), str(tmp_path / "c.out"))
 
 

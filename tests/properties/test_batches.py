@@ -8,48 +8,83 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.collators import IGNORE_INDEX, collate_classification, collate_mlm
+from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
+from lightning_nlp.data.batches.eval_batches import evaluation_batches
 from lightning_nlp.data.batches.loader import Batches, ResumableLoader
-from lightning_nlp.data.batches.plan import BatchPlan
+from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
+from lightning_nlp.evaluation import IGNORE_INDEX
 from tests.properties.strategies import lengths
 
 SPECIALS = torch.arange(5)
 MASK, WORDS = 4, 60
 
 
-def plans(sizes: np.ndarray, tokens: int | None, packed: bool, shuffle: bool, seed: int, world_size: int):
-    budget = None
-    if tokens is not None:
+def plans(sizes: np.ndarray, tokens: int | None, packed: bool, seed: int, world_size: int, accumulate: int = 1):
+    """Of all processes."""
+    shared = {"world_size": world_size, "accumulate": accumulate}
+    if tokens is None:
+        made = FixedSize(sizes, 3 * world_size, seed=seed, **shared)
+    else:
         window = 2 if not packed else seed % 3
-        options = {"packed": packed, "shuffle": shuffle, "window_batches": window, "seed": seed}
-        budget = TokenBudget(sizes, tokens, multiple_of=world_size, **options)
-    options = {"shuffle": shuffle, "seed": seed, "world_size": world_size, "budget": budget}
-    return [BatchPlan(sizes, 3, rank=rank, **options) for rank in range(world_size)]
+        made = TokenBudget(sizes, tokens, packed=packed, window_batches=window, seed=seed, **shared)
+    return [BatchPlan(made, rank) for rank in range(world_size)]
 
 
-@given(lengths, st.none() | st.integers(40, 90), st.booleans(), st.booleans(), st.integers(0, 99), st.integers(1, 4))
-def test_each_example_once_in_as_many_batches_for_each_process_and_epoch(sizes, tokens, packed, shuffle, seed, world):
+def within_bounds(batches: list, sizes: np.ndarray, tokens: int | None, packed: bool) -> bool:
+    """Whether each example is in exactly one batch, and no batch of several exceeds its size."""
+    padded = sizes if packed else -(-sizes // 8) * 8
+    several = [rows for rows in batches if len(rows) > 1]
+    counted = [padded[rows].sum() if packed else len(rows) * padded[rows].max() for rows in several]
+    fits = max(map(len, batches)) <= 3 if tokens is None else max(counted, default=0) <= tokens
+    return fits and sorted(row for rows in batches for row in rows) == list(range(len(sizes)))
+
+
+budgets = st.none() | st.integers(40, 90)
+
+
+@given(lengths, budgets, st.booleans(), st.integers(0, 99), st.integers(1, 4))
+def test_each_example_once_in_as_many_batches_for_each_process_and_epoch(sizes, tokens, packed, seed, world):
     sizes = np.array(sizes)
-    ranks = plans(sizes, tokens, packed, shuffle, seed, world)
-    numbers = set()
+    ranks = plans(sizes, tokens, packed, seed, world)
+    numbers = {len(plan) for plan in ranks}
     for epoch in range(3):
         batches = []
         for plan in ranks:
             plan.set_epoch(epoch)
             keys = list(plan)
-            numbers |= {len(keys), len(plan)}
-            assert {key[0] for key in keys} <= {epoch}
+            numbers.add(len(keys))
+            assert {key[0] for key in keys} == {epoch}
             batches += [rows for _, rows in keys]
-        assert sorted(row for rows in batches for row in rows) == list(range(len(sizes)))
-        if tokens is not None:
-            padded = sizes if packed else -(-sizes // 8) * 8
-            size = [
-                padded[rows].sum() if packed else len(rows) * padded[rows].max() for rows in batches if len(rows) > 1
-            ]
-            assert all(number <= tokens for number in size)
-        else:
-            assert all(len(rows) <= 3 for rows in batches)
+        assert within_bounds(batches, sizes, tokens, packed)
     assert len(numbers) == 1
+    shape = {"batch_size": 3, "tokens": tokens, "packed": packed, "world_size": world}
+    batches = evaluation_batches(sizes, np.arange(len(sizes)), **shape)
+    assert len(batches) % world == 0
+    assert within_bounds([rows.tolist() for rows in batches], sizes, tokens, packed)
+
+
+layouts = st.tuples(budgets, st.booleans(), st.just(5), st.integers(1, 3), st.integers(1, 3))
+parts = st.lists(st.tuples(layouts, st.integers(0, 5)), min_size=1, max_size=4)
+
+
+@given(st.lists(st.integers(1, 40), min_size=40, max_size=60), parts, layouts, st.integers(0, 3))
+def test_each_example_once_in_an_epoch_that_had_several_layouts(sizes, earlier, last, epoch):
+    position, seen = None, []
+    for layout, taken in [*earlier, (last, 10**6)]:
+        ranks = plans(np.array(sizes), *layout)
+        for plan in ranks:
+            plan.set_epoch(epoch)
+            if position is not None:
+                plan.resume(position)
+        keys = [list(plan) for plan in ranks]
+        assert {len(own) for own in keys} == {len(ranks[0]) - ranks[0].start}
+        new = position is not None and position["layouts"][-1][0] != ranks[0].batching.layout
+        assert not (new and keys[0] and ranks[0].start % layout[-1]), "an optimizer step would begin in the middle"
+        seen += [row for own in keys for _, rows in own[:taken] for row in rows]
+        position = ranks[0].position(ranks[0].start + len(keys[0][:taken]))
+    assert sorted(seen) == list(range(len(sizes)))
+    ranks[0].set_epoch(epoch + 1)
+    assert len(list(ranks[0])) == len(ranks[0]), "the next is whole again"
 
 
 class Rows:
@@ -63,12 +98,10 @@ def row_numbers(columns, epoch):
     return {"index": columns["index"], "labels": torch.zeros(1)}
 
 
-@given(lengths, st.none() | st.integers(40, 90), st.integers(0, 99), st.integers(0, 3), st.data())
+@given(lengths, budgets, st.integers(0, 99), st.integers(0, 3), st.data())
 def test_a_loader_that_goes_on_in_the_middle_gives_the_rest(sizes, tokens, seed, epoch, data):
     def loader() -> ResumableLoader:
-        return ResumableLoader(
-            Batches(Rows(), row_numbers), plans(np.array(sizes), tokens, True, True, seed, 1)[0], num_workers=0
-        )
+        return ResumableLoader(Batches(Rows(), row_numbers), plans(np.array(sizes), tokens, True, seed, 1)[0])
 
     first = loader()
     first.sampler.set_epoch(epoch)
@@ -79,7 +112,7 @@ def test_a_loader_that_goes_on_in_the_middle_gives_the_rest(sizes, tokens, seed,
     iterator = iter(interrupted)
     before = [next(iterator)["index"] for _ in range(stop)]
     second = loader()
-    second.load_state_dict(interrupted.state_dict() if stop else {"epoch": epoch, "handed_out": 0})
+    second.load_state_dict(interrupted.state_dict())
     assert before + [batch["index"] for batch in second] == whole
 
 

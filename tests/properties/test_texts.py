@@ -21,7 +21,7 @@ from lightning_nlp.data.texts.columns import Row, as_label
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.texts.readers import read_sentences, read_table
 from lightning_nlp.data.texts.sources import Source, labelled_source
-from lightning_nlp.data.tokens.preparation import encode
+from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from tests.properties.strategies import any_texts, labels, texts
@@ -52,7 +52,23 @@ def test_tables_give_back_what_was_written(name, rows):
 
 
 names = st.sampled_from(
-    ["pos", "Caf\u00e9", "Cafe\u0301", "a\u200bb", " ab ", "01", "1", "1.0", "0", "-3", "a|b", "<b>"]
+    [
+        "pos",
+        "Caf\u00e9",
+        "Cafe\u0301",
+        "a\u200bb",
+        " ab ",
+        "01",
+        "1",
+        "1.0",
+        "0",
+        "-3",
+        "a|b",
+        "<b>",
+        "\uff11",
+        "\u22123",
+        "50%",
+    ]
 )
 columns_of_labels = st.one_of(
     *(st.lists(kind, min_size=2, max_size=8) for kind in (names, st.integers(-(2**63), 2**63 - 1), st.booleans())),

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from lightning_nlp.report.compare import comparison, differing, overlaid, results, settings
-from lightning_nlp.report.files import read_run
+from lightning_nlp.report.run_files import read_run
 from tests.conftest import invoke
 
 

@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
-from lightning_nlp.report.files import read_run
 from lightning_nlp.report.page import headline, wilson, write_report
+from lightning_nlp.report.run_files import read_run
+from lightning_nlp.tasks import CLASSIFICATION
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)> & "quotes" \'s'
 VOID = ("meta", "br", "img", "link", "input", "hr")
@@ -187,7 +188,7 @@ def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(hits, number)
 
 def test_what_an_accuracy_has_to_beat(copy):
     record = {"stage": "test", "metrics": {"accuracy": 0.5}, "confusion": [[3, 1], [6, 0]], "examples": 10}
-    assert headline(read_run(copy), record)["text"].endswith("; always the most frequent class: 60.0%")
+    assert headline(read_run(copy), record, CLASSIFICATION)["text"].endswith("; always the most frequent class: 60.0%")
 
 
 def test_no_home_folder_stands_in_it(copy, monkeypatch):

@@ -55,21 +55,6 @@ def test_summary(table, tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "0 min 00 s"),
-        (59.6, "1 min 00 s"),
-        (3599.4, "59 min 59 s"),
-        (3599.6, "1 h 00 min"),
-        (93_784, "26 h 03 min"),
-    ],
-)
-def test_time(table, tmp_path, seconds, text):
-    print_summary(tmp_path / "cls" / "0", FACTS | {"seconds": seconds})
-    assert table()[1]["time"] == text
-
-
 def test_a_run_without_validation_and_speed(table, tmp_path):
     print_summary(tmp_path / "cls" / "0", FACTS | {"validation": {}, "tokens_per_s": None, "mfu": None})
     rows = table()[1]

@@ -63,10 +63,10 @@ def run_dir(tmp_path):
 
 
 @pytest.mark.parametrize(("best", "aliases"), [(0.8, ["last"]), (0.75, ["last", "best"]), (0.5, ["last", "best"])])
-def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_dir, tmp_path):
+def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_dir):
     server({"monitor": "val/accuracy", "score": best})
     run = Run()
-    send_export(run, run_dir, str(tmp_path / "staging"))
+    send_export(run, run_dir)
     ((artifact, found),) = run.logged
     assert found == aliases
     assert artifact.name == "cls"
@@ -74,7 +74,8 @@ def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_di
     assert artifact.metadata["data_fingerprint"] == "f" * 40
     assert artifact.metadata["score"] == 0.75
     assert list(artifact.manifest.entries) == ["config.json"]
-    assert all(str(tmp_path / "staging") in entry.local_path for entry in artifact.manifest.entries.values())
+    files = [entry.local_path for sent in (artifact, *run.used) for entry in sent.manifest.entries.values()]
+    assert files == [str(run_dir / "export" / "config.json"), str(run_dir / "wandb" / "data.json")]
     assert [used.name for used in run.used] == ["data-" + "f" * 16]
     assert said == []
 
@@ -89,27 +90,27 @@ def test_without_another_export_this_is_the_best(server):
     assert not is_best("e/p/cls:best", None, "max", None)
 
 
-def test_an_offline_run_has_no_artifact_and_says_how_to_send_it(said, run_dir, tmp_path):
+def test_an_offline_run_has_no_artifact_and_says_how_to_send_it(said, run_dir):
     run = Run(offline=True)
-    send_export(run, run_dir, str(tmp_path))
+    send_export(run, run_dir)
     assert run.logged == []
     (line,) = said
     assert f"wandb artifact put --type model --name p/cls --alias last {run_dir}/export" in line
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for(said, run_dir, tmp_path, monkeypatch):
+def test_a_server_that_does_not_answer_is_not_waited_for(said, run_dir, monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(wandb_export, "SECONDS", 0.2)
     monkeypatch.setattr(wandb_export, "log_export", lambda run, run_dir: over.wait())
-    send_export(Run(), run_dir, str(tmp_path))
+    send_export(Run(), run_dir)
     over.set()
     assert "does not answer" in said[0]
 
 
-def test_a_server_that_refuses_stops_nothing(said, run_dir, tmp_path, monkeypatch):
+def test_a_server_that_refuses_stops_nothing(said, run_dir, monkeypatch):
     def refuse(run, run_dir):
         raise RuntimeError("no\nroom")
 
     monkeypatch.setattr(wandb_export, "log_export", refuse)
-    send_export(Run(), run_dir, str(tmp_path))
+    send_export(Run(), run_dir)
     assert "the export was not sent (no room)" in said[0]

@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("wandb_workspaces")
 
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.tracking import dashboard
 from lightning_nlp.tracking.charts import figures
-from lightning_nlp.tracking.dashboard import COMPARED, NAMES, OF_BOTH, PLOTS, workspace
-from lightning_nlp.tracking.logger import MAXIMIZED, MINIMIZED
+from lightning_nlp.tracking.dashboard import OF_ALL, workspace
 from tests.conftest import cls_record, mlm_record, read_metrics
 
 
@@ -23,16 +23,18 @@ from tests.conftest import cls_record, mlm_record, read_metrics
 def test_what_is_shown_is_logged(task, record, cls_run, mlm_run):
     logged = set(read_metrics(cls_run if task == "classification" else mlm_run)[0])
     logged |= set(figures(record(1))) | {"perf/packing_efficiency"}  # that one only with data.tokens_per_batch
-    shown = [name for plots in (PLOTS[task] | OF_BOTH).values() for names in plots.values() for name in names]
+    row = TASKS[task]
+    shown = [
+        name for plots in (row.quality, row.mistakes, *OF_ALL.values()) for part in plots.values() for name in part
+    ]
     for name in shown:
         pattern = name.removeprefix("re:") if name.startswith("re:") else re.escape(name)
         assert any(re.fullmatch(pattern, one) for one in logged), name
-    best = {f"val/{name}.min" for name in MINIMIZED} | {f"val/{name}.max" for name in MAXIMIZED}
-    assert set(COMPARED[task]) <= best | logged
-    spec = workspace("e", "p", task)._to_model().spec.model_dump_json(by_alias=True)
+    assert set(row.compared) <= {f"val/{metric.name}.{metric.better}" for metric in row.metrics} | logged
+    spec = workspace("e", "p", row)._to_model().spec.model_dump_json(by_alias=True)
     assert f'"{task}"' in spec  # the tag of its runs
     assert '"xAxis":"trainer/global_step"' in spec
-    assert all(name.removeprefix("re:") in spec for name in [*shown, *COMPARED[task]])
+    assert all(name.removeprefix("re:") in spec for name in [*shown, *row.compared])
 
 
 class Server:
@@ -94,7 +96,7 @@ def server(monkeypatch):
 def test_two_calls_leave_one_workspace_a_task(server, capsys):
     dashboard.main(["--project", "p"])
     first = {view["displayName"]: (key, view["name"]) for key, view in server.views.items()}
-    assert set(first) == set(NAMES.values())
+    assert set(first) == {task.workspace for task in TASKS.values()}
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2
     assert all(line.startswith("https://w/team/p?nw=") for line in printed)
@@ -112,7 +114,9 @@ def test_a_workspace_of_another_name_is_left_alone(server):
     dashboard.update("p", "other")
     assert server.views["mine"]["spec"] == "{}"
     assert len(server.views) == 3
-    spec = json.loads(next(view["spec"] for view in server.views.values() if view["displayName"] == NAMES["mlm"]))
+    spec = json.loads(
+        next(view["spec"] for view in server.views.values() if view["displayName"] == TASKS["mlm"].workspace)
+    )
     shown = spec["section"]["panelBankConfig"]["sections"]
     assert [section["name"] for section in shown][:5] == ["Runs compared", "Quality", "Mistakes", "Speed", "Optimizer"]
 

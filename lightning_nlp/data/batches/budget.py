@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,110 +12,94 @@ import numpy as np
 
 from lightning_nlp.data.batches.collators import PAD_MULTIPLE
 
-SLACK = 500  # an epoch has one batch in so many more than epoch 0 needs: room for less lucky ones
+SLACK = 500  # an epoch has one batch in SLACK more than epoch 0 needs: room for less lucky ones
 
 
+@dataclass
 class TokenBudget:
-    """An epoch's batches, none of which holds more than `tokens` tokens, padding counted.
+    """Training batches of at most `tokens` tokens, padding counted.
 
-    Training batches are filled from shuffled windows of similar length, and differ from epoch to epoch. Yet
-    their number is the same in each: Lightning asks for it once, and the learning rate's schedule is laid out
-    by it. What an epoch needs fewer is made up by halving its largest batches; where one needs more, it is
-    filled anew from larger windows, the fewer batches the larger they are.
+    They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number is
+    the same in each: Lightning asks for it once, and the learning rate schedule depends on it. An epoch that
+    needs fewer has its largest batches halved; one that needs more is filled again from larger windows, which
+    waste less.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
         packed: Whether batches have no padding; otherwise rows are padded to the longest, rounded up.
-        shuffle: True for training (differs by epoch), False for evaluation (longest first).
-        window_batches: Examples for so many batches are sorted by length among themselves. 0 fills packed
-            batches in random order.
-        multiple_of: Round the number of batches up to a multiple of this, for as many processes; where
-            examples are too few, some batches are empty.
+        window_batches: A window holds the examples of this many batches. 0 fills packed batches in random order.
+        world_size: Batches in a step, one for each process.
+        accumulate: Steps of this plan in one of the optimizer's.
     """
 
-    def __init__(
-        self,
-        lengths: np.ndarray,
-        tokens: int,
-        *,
-        packed: bool,
-        shuffle: bool,
-        window_batches: int,
-        multiple_of: int = 1,
-        seed: int = 0,
-    ) -> None:
-        assert 0 < lengths.min() <= lengths.max() <= tokens
-        assert packed or window_batches > 0
-        self.lengths = lengths if packed else -(-lengths // PAD_MULTIPLE) * PAD_MULTIPLE
-        self.tokens = tokens
-        self.packed = packed
-        self.shuffle = shuffle
-        self.window_batches = window_batches
-        self.window = max(1, int(window_batches * tokens / self.lengths.mean()))
-        self.multiple_of = multiple_of
-        self.seed = seed
+    lengths: np.ndarray
+    tokens: int
+    _: KW_ONLY
+    packed: bool
+    window_batches: int
+    world_size: int = 1
+    accumulate: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        assert 0 < self.lengths.min() <= self.lengths.max() <= self.tokens
+        assert self.packed or self.window_batches > 0
+        self._padded = padded_lengths(self.lengths, self.packed)
+        self._window = max(1, int(self.window_batches * self.tokens / self._padded.mean()))
 
     @property
     def layout(self) -> dict[str, Any]:
-        """The arguments that, besides the lengths and the seed, decide the batches of training."""
-        names = ("tokens", "packed", "window_batches", "multiple_of")
-        return {name: int(getattr(self, name)) for name in names}
+        """What decides, with lengths and seed, which examples share a step."""
+        names = ("tokens", "packed", "window_batches", "world_size", "accumulate")
+        return {name: getattr(self, name) for name in names}
 
     @cached_property
-    def number(self) -> int:
-        """Batches of each epoch."""
-        if self.shuffle:
-            first = len(self._fill(self._permutation(0), self.window))
-            number = max(first, len(self._fill(np.arange(len(self.lengths)), len(self.lengths)))) + first // SLACK
-        else:
-            number = len(self._evaluation())
-        return -(-number // self.multiple_of) * self.multiple_of
+    def steps(self) -> int:
+        """Steps in each epoch."""
+        first = len(self._fill(self._permutation(0), self._window))
+        one_window = len(self._fill(np.arange(len(self.lengths)), len(self.lengths)))
+        return math.ceil((max(first, one_window) + first // SLACK) / self.world_size)
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """The row numbers of an epoch's batches, `number` arrays; each example is in exactly one."""
-        batches = self._training(epoch) if self.shuffle else self._evaluation()
-        return batches + [np.empty(0, dtype=np.int64)] * (self.number - len(batches))
+    def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
+        """The batches for these rows as the last steps of an epoch, in random order but the largest first.
 
-    def part(self, rows: np.ndarray, epoch: int, *, most: int) -> list[np.ndarray]:
-        """Batches for some rows of an epoch, as few as there are; `most` would be enough for all of it."""
-        left = np.zeros(len(self.lengths), dtype=bool)
-        left[rows] = True
+        Returns:
+            The row numbers of `world_size` batches for each step; where examples are too few, some are empty.
+        """
         order = self._permutation(epoch)
-        batches = self._fill_at_most(most, order[left[order]])
-        return [batches[i] for i in np.random.default_rng([self.seed, epoch, 2]).permutation(len(batches))]
+        order, window = order[np.isin(order, rows)], self._window
+        while len(batches := self._fill(order, window)) > self.steps * self.world_size:
+            assert window < len(order), "one window over all is what `steps` counted"
+            window *= 2
+        needed, share = math.ceil(len(batches) / self.world_size), len(rows) / len(self.lengths)
+        number = last_steps(self.steps, needed, share, self.accumulate) * self.world_size
+        batches = self._shuffled(halve_largest(batches, number), epoch, 1)
+        # Attention's memory grows with the square of a length. If it is short, the run fails in its first step.
+        largest = int(np.argmax([(self._padded[batch].astype(np.int64) ** 2).sum() for batch in batches]))
+        batches[0], batches[largest] = batches[largest], batches[0]
+        return batches + [rows[:0]] * (number - len(batches))
+
+    def block(self, number: int) -> list[np.ndarray]:
+        """All examples in as few batches as they need, in random order: for the `number`-th block of a stream."""
+        return self._shuffled(self._fill(self._permutation(number), self._window), number, 2)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.lengths))
 
-    def _training(self, epoch: int) -> list[np.ndarray]:
-        batches = halve_largest(self._fill_at_most(self.number, self._permutation(epoch)), self.number)
-        batches = [batches[i] for i in np.random.default_rng([self.seed, epoch, 1]).permutation(len(batches))]
-        # Attention's room grows with the square. If memory is short, the run fails in its first step.
-        largest = int(np.argmax([(self.lengths[batch].astype(np.int64) ** 2).sum() for batch in batches]))
-        batches[0], batches[largest] = batches[largest], batches[0]
-        return batches
-
-    def _evaluation(self) -> list[np.ndarray]:
-        return cut(self.lengths, np.argsort(-self.lengths, kind="stable"), self.tokens, packed=self.packed)
-
-    def _fill_at_most(self, most: int, order: np.ndarray) -> list[np.ndarray]:
-        window = self.window
-        while len(batches := self._fill(order, window)) > most:
-            assert window < len(order), "one window over all is what `number` counted"
-            window *= 2
-        return batches
+    def _shuffled(self, batches: list[np.ndarray], epoch: int, key: int) -> list[np.ndarray]:
+        return [batches[i] for i in np.random.default_rng([self.seed, epoch, key]).permutation(len(batches))]
 
     def _fill(self, order: np.ndarray, window: int) -> list[np.ndarray]:
         if window > 1:
-            windows = sort_windows(self.lengths, order, window)
-            # Every second one backwards: where two meet their lengths agree, and a batch may span both.
+            windows = sort_windows(self._padded, order, window)
+            # Every second one is reversed: where two windows meet their lengths agree, and a batch may span both.
             windows[1::2] = [part[::-1] for part in windows[1::2]]
             order = np.concatenate(windows)
         if self.packed:
-            batches = best_fit(self.lengths, order, self.tokens)
+            batches = best_fit(self._padded, order, self.tokens)
         else:
-            batches = cut(self.lengths, order, self.tokens, packed=False)
-        if len(batches) > 1:  # the last may be a crumb, too little for a step: let it share with its neighbour
+            batches = cut(self._padded, order, self.tokens, packed=False)
+        if len(batches) > 1:  # the last may be a crumb, too small for a step: level it with the one before
             last_two = np.concatenate(batches[-2:])
             halves = [last_two[::2], last_two[1::2]]
             if max(map(self._size, halves)) <= self.tokens:
@@ -121,12 +107,26 @@ class TokenBudget:
         return batches
 
     def _size(self, batch: np.ndarray) -> int:
-        lengths = self.lengths[batch]  # padding counted
+        lengths = self._padded[batch]  # padding counted
         return int(lengths.sum() if self.packed else len(lengths) * lengths.max())
 
 
+def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
+    """How many of an epoch's steps a share of its examples gets: that share of them, or more if needed.
+
+    The steps before are a multiple of `accumulate`, so that no optimizer step begins in the middle.
+    """
+    number = max(needed, math.ceil(share * steps))
+    return number + (steps - number) % accumulate
+
+
+def padded_lengths(lengths: np.ndarray, packed: bool) -> np.ndarray:
+    """The lengths that count against a budget of tokens."""
+    return lengths if packed else -(-lengths // PAD_MULTIPLE) * PAD_MULTIPLE
+
+
 def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
-    """Cut an order into windows of so many examples, each sorted by length, the longest first.
+    """Cut an order into windows of this many examples, each sorted by length, the longest first.
 
     A stable sort of a shuffled order keeps short sentences from always meeting again.
     """
@@ -162,7 +162,7 @@ def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> l
 
     Args:
         lengths: (examples,) lengths in tokens, as padded if they are.
-        room: The most tokens in a batch; a single example may have more through its padding.
+        room: The most tokens in a batch; only a single example may exceed it, by its padding.
         packed: Whether a batch holds the sum of its lengths, or its rows times the longest.
     """
     if not len(order):
@@ -177,7 +177,7 @@ def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> l
 
 
 def halve_largest(batches: list[np.ndarray], number: int) -> list[np.ndarray]:
-    """Halve the batches with the most examples until there are so many batches, or one for each example."""
+    """Halve the batches with the most examples until there are `number`, or one for each example."""
     while len(batches) < number:
         batches = sorted(batches, key=len, reverse=True)
         chosen = [batch for batch in batches[: number - len(batches)] if len(batch) > 1]

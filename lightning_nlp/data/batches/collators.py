@@ -9,17 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IGNORE_INDEX = -100  # PyTorch's cross_entropy leaves such labels out
+from lightning_nlp.evaluation import IGNORE_INDEX
+
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
 
 def pad_sequences(
     sequences: Sequence[np.ndarray], *, padding_value: int, max_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Pad B arrays of token ids to the longest of them, rounded up to a multiple of 8.
-
-    Args:
-        max_length: Never round up beyond this, the model's longest input.
+    """Pad B arrays of token ids to the longest of them, rounded up to a multiple of 8 but not beyond `max_length`.
 
     Returns:
         `input_ids` (B, T) and `attention_mask` (B, T), both int64.
@@ -54,9 +52,17 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def longest_first(sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """The order of a packed batch: on a CPU, neighbours of equal length attend in one operation."""
-    return np.argsort([-len(sequence) for sequence in sequences], kind="stable")
+def collate(sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int, max_length: int) -> dict[str, Any]:
+    """Pad or pack: `input_ids` and `attention_mask`, or what `packed_batch` gives."""
+    if packed:
+        return packed_batch(sequences)
+    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
+    """Longest first in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
+    return sorted(range(len(sequences)), key=lambda i: -len(sequences[i]) if packed else i)
 
 
 def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int]) -> Tensor:
@@ -97,13 +103,12 @@ def mask_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Choose the tokens that the model must predict, and hide them (BERT, Devlin et al. 2019, section 3.1).
 
-    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is. Special
-    tokens, padding among them, are never chosen.
+    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is.
 
     Args:
         input_ids: Token ids of any shape.
         noise: (3, *shape) uniform numbers in [0, 1): for choosing, for what to do, for which word.
-        special_ids: 1-D ids that are never chosen.
+        special_ids: 1-D ids that are never chosen, padding among them.
         word_ids: 1-D ids that a random word is drawn from: the vocabulary without the specials.
         mlm_probability: The share of tokens chosen.
         mask_token_prob: The share of the chosen that becomes [MASK].
@@ -122,25 +127,22 @@ def mask_tokens(
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, pad_token_id: int, max_length: int, packed: bool = False
+    examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int
 ) -> dict[str, Any]:
-    """Pad or pack labelled examples to one batch.
+    """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
-        epoch: Not used: such a batch is the same in each epoch.
-        packed: Whether to pack, longest first.
+        padding: `pad_token_id` and `max_length`.
 
     Returns:
-        `labels` and `rows` (n,), and `input_ids` and `attention_mask` (n, T) or what `packed_batch` gives.
+        What `collate` gives, `labels` (n,) and `rows` (n,), the row numbers.
     """
-    sequences = examples["input_ids"]
-    labels, rows = (torch.as_tensor(np.asarray(examples[name]), dtype=torch.int64) for name in ("label", "index"))
-    if packed:
-        order = torch.from_numpy(longest_first(sequences))
-        return {**packed_batch([sequences[i] for i in order]), "labels": labels[order], "rows": rows[order]}
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "rows": rows}
+    order = sequence_order(examples["input_ids"], packed)
+    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
+    for name, column in (("labels", "label"), ("rows", "index")):
+        batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
+    return batch
 
 
 def collate_mlm(
@@ -157,34 +159,22 @@ def collate_mlm(
 
     Args:
         examples: Columns `input_ids` (n arrays) and `index` (n row numbers, which choose the mask).
-        epoch: The epoch, which chooses the mask too: dynamic masking (RoBERTa, Liu et al. 2019, section 4.1).
-        packed: Whether to pack, longest first.
+        epoch: Chooses the mask too: dynamic masking (RoBERTa, Liu et al. 2019, section 4.1).
         masking: Keyword arguments of `mask_tokens`.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels`, all (n, T); packed, `labels` (1, T) and what
-        `packed_batch` gives. `masked` in both: where the masked tokens are, counted through the rows, so that
-        nobody asks the device for it.
+        What `collate` gives, `labels` of the shape of `input_ids`, and `masked`: where the masked tokens are,
+        counted through the rows, so that nobody asks the device for it.
     """
-    sequences, indices = examples["input_ids"], examples["index"]
+    order = sequence_order(examples["input_ids"], packed)
+    sequences = [examples["input_ids"][i] for i in order]
+    noise = mask_noise(seed, epoch, [examples["index"][i] for i in order], [len(ids) for ids in sequences])
+    tokens, chosen = mask_tokens(torch.from_numpy(np.concatenate(sequences).astype(np.int64)), noise, **masking)
+    batch = collate(sequences, packed=packed, pad_token_id=pad_token_id, max_length=max_length)
     if packed:
-        order = longest_first(sequences)
-        sequences, indices = [sequences[i] for i in order], [indices[i] for i in order]
-    tokens, labels = mask_tokens(
-        torch.from_numpy(np.concatenate(sequences).astype(np.int64)),
-        mask_noise(seed, epoch, indices, [len(sequence) for sequence in sequences]),
-        **masking,
-    )
-    if packed:
-        batch = {**packed_batch(sequences), "input_ids": tokens[None], "labels": labels[None]}
-        return batch | {"masked": _masked(labels)}
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    real = attention_mask.bool()
-    padded_labels = torch.full_like(input_ids, IGNORE_INDEX)
-    input_ids[real], padded_labels[real] = tokens, labels
-    batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": padded_labels}
-    return batch | {"masked": _masked(padded_labels)}
-
-
-def _masked(labels: Tensor) -> Tensor:
-    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)
+        batch |= {"input_ids": tokens[None], "labels": chosen[None]}
+    else:
+        real = batch["attention_mask"].bool()
+        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
+        batch["input_ids"][real], batch["labels"][real] = tokens, chosen
+    return batch | {"masked": (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)}

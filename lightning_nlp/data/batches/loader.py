@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_nlp.data.batches.collators import IGNORE_INDEX
 from lightning_nlp.data.batches.plan import BatchKey, BatchPlan
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 
 
 class Batches(Dataset[Batch]):
-    """Map a `BatchKey` to a batch, in whichever process it is asked for.
+    """Maps a `BatchKey` to a batch, in whichever process it is asked for.
 
     Args:
         rows: A table that gives a dict of columns for a list of row numbers.
-        collate: Makes the batch of (columns, epoch); must not draw on global randomness.
+        collate: Makes the batch of (columns, epoch); must not use global random numbers.
     """
 
     def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:
@@ -41,14 +41,14 @@ class Batches(Dataset[Batch]):
 
 
 def ignore_ctrl_c(worker: int) -> None:
-    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is whole."""
+    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def lost_workers() -> Iterator[None]:
-    """Turn what torch raises once a loader's process is gone into a UserError; mostly, memory was short."""
+    """Turn what torch raises when a worker of a loader has died into a UserError; usually, memory was short."""
     try:
         yield
     except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
@@ -63,66 +63,63 @@ def lost_workers() -> Iterator[None]:
         ) from error
 
 
-class ResumableLoader:
-    """A `DataLoader` over a `BatchPlan` that Lightning restores in the middle of an epoch.
-
-    A plain DataLoader begins its epoch anew after a resume, and batches repeat in silence. Lightning saves
-    and restores a loader with `state_dict` and `load_state_dict`; the state is the epoch, the number of
-    batches handed out, and how the plan lays out batches, for a training that goes on with other ones.
+class BatchLoader:
+    """A `DataLoader` over keys of batches, `num_workers` processes of which prepare them ahead (0: none).
 
     It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
-
-    Args:
-        num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        fixed_epoch: Yield the batches of epoch 0 each time (evaluation, `overfit_batches`).
     """
 
-    def __init__(
-        self,
-        batches: Batches,
-        plan: BatchPlan,
-        *,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        fixed_epoch: bool = False,
-    ) -> None:
-        self.plan = plan
-        self.handed_out = 0
-        if not fixed_epoch:
-            self.sampler = plan  # where Lightning looks for `set_epoch`
+    def __init__(self, batches: Batches, keys: BatchPlan | list[BatchKey], *, num_workers: int = 0) -> None:
         self._loader = DataLoader(
             batches,
-            sampler=plan,
+            sampler=keys,
             batch_size=None,  # a key is a batch already
             num_workers=num_workers,
-            pin_memory=pin_memory,
+            pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            # Else each iterator draws a seed for its workers from torch's global generator, and dropout would
-            # depend on how often one was made: after a resume, or with another number of validations.
+            # Otherwise each iterator draws a seed for its workers from torch's global generator, and dropout would
+            # depend on how many iterators were made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        with lost_workers():
+            yield from self._loader
+
+
+class ResumableLoader(BatchLoader):
+    """A loader of a training's batches that goes on in the middle of an epoch after a resume.
+
+    Lightning saves and restores it with `state_dict` and `load_state_dict`. With a plain DataLoader the epoch
+    would begin again, and batches would repeat silently. With `fixed_epoch` it yields those of epoch 0 each time.
+    """
+
+    def __init__(self, batches: Batches, plan: BatchPlan, *, num_workers: int = 0, fixed_epoch: bool = False) -> None:
+        super().__init__(batches, plan, num_workers=num_workers)
+        self.plan = plan
+        self.handed_out = 0
+        if not fixed_epoch:
+            self.sampler = plan  # where Lightning looks for `set_epoch`
 
     def __iter__(self) -> Iterator[Batch]:
         self.handed_out = self.plan.start
-        with lost_workers():
-            for batch in self._loader:
-                self.handed_out += 1
-                yield batch
+        for batch in super().__iter__():
+            self.handed_out += 1
+            yield batch
 
     def batch(self, number: int) -> tuple[list[int], Batch]:
-        """The rows and the batch at a place of the present epoch (from 0), made once more from its key."""
-        rows = self.plan.batches()[number].tolist()
+        """The rows of the present epoch's `number`-th batch, and the batch itself, made once more."""
+        rows = self.plan.batches()[number - len(self.plan)].tolist()  # from the end: the first may be another layout's
         return rows, self._loader.dataset[self.plan.epoch, rows]
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch, and how many of its batches were handed out, of which layout."""
+        """The position after the batches that were handed out."""
         return self.plan.position(self.handed_out)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the batches that were handed out, in the epoch that they belong to."""
-        self.plan.set_epoch(state["epoch"])
-        self.handed_out = self.plan.go_on(state)  # a validation may come before the next batch, and be saved
+        """Go on from a `state_dict`."""
+        self.handed_out = self.plan.resume(state)  # a validation may come before the next batch, and be saved

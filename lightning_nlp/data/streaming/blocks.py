@@ -1,41 +1,109 @@
-"""Texts of a stream become batches: block by block, each shuffled, tokenized and dealt out by itself."""
+"""Who reads what of a stream, and how its texts become batches: in blocks, each shuffled and dealt out by itself."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lightning_nlp.data.batches.budget import TokenBudget
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.data.batches.plan import training_batches
+from lightning_nlp.data.batches.plan import FixedSize
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
-from lightning_nlp.data.streaming.turns import Position, Turns
 from lightning_nlp.errors import UserError
 
-# Books instead of sentences: a block ends when its texts have so many characters, whatever its rows.
-BLOCK_CHARACTERS = 1 << 24
-# A pass may hold nothing for one of many readers of a small corpus, but not so many in a row.
-EMPTY_BLOCKS = 10
+BLOCK_CHARACTERS = 1 << 24  # a block of long texts, such as books, ends here, whatever its rows
+EMPTY_BLOCKS = 10  # in a row are an error; one pass over a small corpus may leave nothing for one of many readers
+
+
+class Piece(NamedTuple):
+    """What is read in one turn: a shard, or one reader's part of a shard that several readers share."""
+
+    epoch: int  # the pass over the corpus, from 0
+    shard: int
+    part: int = 0  # its rows are those whose number leaves this remainder when divided by `parts`
+    parts: int = 1  # how many readers share the shard
+    row: int = 0  # the first one
+
+
+class ReaderPosition(NamedTuple):
+    """Where a reader stands: before a batch of a block of texts."""
+
+    turn: int  # that the block begins in
+    row: int  # there
+    next_turn: int  # that the next block begins in
+    next_row: int
+    block: int = 0  # its number among those of this reader
+    batch: int = 0  # the next one of the block; 0 where none of it was handed out
+    left: int = 0  # how many examples are in that batch and those after it; 0 where `batch` is 0
+
+
+@dataclass(frozen=True)
+class Turns:
+    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, k + 2n and so on.
+
+    So all readers get equally far whatever the number of shards, and each shard is read once per pass. With fewer
+    shards than readers, each shard comes several times in a pass, in parts.
+    """
+
+    shards: int
+    seed: int  # of their order
+    readers: int  # how many there are, in all processes together
+    queue: tuple[Piece, ...] = ()  # first comes what other readers had left of a pass, then the next pass
+
+    def piece(self, turn: int) -> Piece:
+        """What is read in a turn, counted from 0."""
+        if turn < len(self.queue):
+            return self.queue[turn]
+        parts = -(-self.readers // self.shards)
+        epoch, place = divmod(turn - len(self.queue), self.shards * parts)
+        epoch += self._last + 1
+        number = int(_shuffled(self.shards * parts, self.seed, epoch)[place])
+        return Piece(epoch, number // parts, number % parts, parts)
+
+    @property
+    def _last(self) -> int:
+        """The last pass of the queue."""
+        return self.queue[-1].epoch if self.queue else -1
+
+    def beginning(self) -> list[ReaderPosition]:
+        """Where the readers stand before the first batch."""
+        return [ReaderPosition(turn, 0, turn, 0) for turn in range(self.readers)]
+
+    def dealt_anew(self, positions: Sequence[ReaderPosition], readers: int) -> Turns:
+        """The turns of another number of readers: first the rest of the passes that were begun.
+
+        The rest begins with each reader's next block, so no text comes twice in a pass, and the batches left of a block
+        that was begun are left out of it.
+        """
+        last = max(self._last, *(self.piece(position.next_turn).epoch for position in positions))
+        queue = []
+        for position in positions:
+            turn, row = position.next_turn, position.next_row
+            while (piece := self.piece(turn)).epoch <= last:
+                queue.append(piece._replace(row=max(row, piece.row)))
+                turn, row = turn + self.readers, 0
+        queue.sort(key=lambda piece: piece.epoch)
+        return replace(self, readers=readers, queue=tuple(queue))
+
+
+@lru_cache(maxsize=4)
+def _shuffled(number: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(number)
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """Deal a block's examples out to batches, as arrays of numbers; `block` and `seed` choose the order.
-
-    Args:
-        lengths: (examples,) lengths in tokens.
-        layout: `batch_size`, or `budget`: arguments of `TokenBudget`.
-    """
+    """Deal a block's examples, of these lengths in tokens, out to batches; `block` and `seed` choose the order."""
     if not len(lengths):
         return []
     if "budget" not in layout:
-        return training_batches(lengths, layout["batch_size"], seed=seed, epoch=block)
-    budget = TokenBudget(lengths, **layout["budget"], shuffle=True, seed=seed)
-    return budget.part(np.arange(len(lengths)), block, most=len(lengths))
+        return FixedSize(lengths, layout["batch_size"], seed=seed).batches(block, np.arange(len(lengths)))
+    return TokenBudget(lengths, **layout["budget"], seed=seed).block(block)
 
 
 @dataclass(frozen=True)
@@ -43,16 +111,15 @@ class Blocks:
     """Makes the blocks and batches of a reader."""
 
     corpus: Corpus
-    # Token ids of texts, in pieces of allowed length; and for each, the number of its text.
-    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]
+    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]  # ids of pieces, and each one's text number
     collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids`, and as `index` what chooses the masks
-    layout: dict[str, Any]  # as for `block_batches`, and `rows`, how many a block has
+    layout: dict[str, Any]  # `rows` of a block; `batch_size`, or `budget` with arguments of `TokenBudget`
     seed: int
     held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
     hidden: frozenset[bytes]  # the held-out examples as `TokenRows.digests` has them: copies are left out
 
-    def batches(self, turns: Turns, position: Position) -> Iterator[tuple[Position, Batch]]:
-        """Batches from where a reader stands, without end, each with the position after it.
+    def batches(self, turns: Turns, position: ReaderPosition) -> Iterator[tuple[ReaderPosition, Batch]]:
+        """Endless batches from a reader's position on, each with the position after it.
 
         Raises:
             UserError: If the corpus cannot be read, or gives nothing to train on.
@@ -78,8 +145,10 @@ class Blocks:
                     yield after, self.collate({"input_ids": [ids[i] for i in batch], "index": keys[batch]}, 0)
                 done = 0
 
-    def _blocks(self, turns: Turns, at: Position) -> Iterator[tuple[Position, list[np.ndarray], np.ndarray]]:
-        """Blocks from where a reader stands: the position before the first batch, and the columns."""
+    def _blocks(
+        self, turns: Turns, at: ReaderPosition
+    ) -> Iterator[tuple[ReaderPosition, list[np.ndarray], np.ndarray]]:
+        """Blocks from a position on: the position before the first batch, token ids, mask keys."""
         texts: list[tuple[str, str]] = []
         size = 0
         for turn, row, place, text in self._texts(turns, at.turn, at.row):
@@ -87,7 +156,7 @@ class Blocks:
                 texts.append((place, text))
                 size += len(text)
             if text is None or len(texts) >= self.layout["rows"] or size >= BLOCK_CHARACTERS:
-                at = Position(at.turn, at.row, turn, row, at.block)
+                at = ReaderPosition(at.turn, at.row, turn, row, at.block)
                 yield at, *self._examples(texts)
                 at, texts, size = _next_block(at), [], 0
 
@@ -119,8 +188,8 @@ class Blocks:
         return found, np.array(keys, dtype=np.int64)
 
 
-def _next_block(at: Position) -> Position:
-    return Position(at.next_turn, at.next_row, at.next_turn, at.next_row, at.block + 1)
+def _next_block(at: ReaderPosition) -> ReaderPosition:
+    return ReaderPosition(at.next_turn, at.next_row, at.next_turn, at.next_row, at.block + 1)
 
 
 def _mask_key(place: str) -> int:

@@ -52,12 +52,7 @@ class Corpus:
         return self.streams[split].num_shards
 
     def rows(self, split: str, shard: int, *, row: int = 0, part: int = 0, parts: int = 1) -> Iterator[tuple[int, str]]:
-        """The rows of a shard with their numbers; a UserError if it cannot be read, or lacks the column.
-
-        Args:
-            row: The first row; those before it are read over.
-            part: Which rows to give: those whose number leaves this remainder when divided by `parts`.
-        """
+        """Rows from `row` on with number % parts == part, and their numbers; a UserError if they cannot be read."""
         names = self.names.get(split, [])
         place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
         if place.startswith("http"):
@@ -88,9 +83,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     """Find the shards of a corpus; of its texts only the first are read, to tell their format.
 
     Args:
-        path: Text or JSONL (also .gz or .zst) or parquet files: a file, a glob, a folder, an address, where
-            `{00..99}` stands for numbers, or the id of a data set on the Hub. What exists locally wins over
-            the Hub.
+        path: Text, JSONL (also .gz or .zst) or parquet files: a file, glob, folder or address, or the id of a data
+            set on the Hub. What exists locally wins over the Hub.
 
     Raises:
         UserError: If `path` names nothing that can be streamed.
@@ -100,7 +94,7 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     if path is None or path == "demo" or re.fullmatch(r"https?://.*\.(tar(\.gz)?|tgz|zip)", path):
         raise UserError(
             f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or "
-            "--data.streaming false."
+            "--data MaskedLanguageModelingDataModule, which reads it into a cache."
         )
     files, found = dict[str, list[str]](), None
     if "://" in path:

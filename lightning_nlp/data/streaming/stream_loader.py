@@ -12,20 +12,19 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_nlp.data.batches.loader import Batch, ignore_ctrl_c, lost_workers
-from lightning_nlp.data.streaming.blocks import Blocks
-from lightning_nlp.data.streaming.turns import Piece, Position, Turns
+from lightning_nlp.data.streaming.blocks import Blocks, Piece, ReaderPosition, Turns
 from lightning_nlp.errors import UserError
 
 
 @dataclass(eq=False)
 class _Readers(IterableDataset[Any]):
-    """This process's readers, in each worker one: its batches, each with the position after it."""
+    """This process's readers, one per worker: their batches, each with the position after it."""
 
     blocks: Blocks
     turns: Turns
-    positions: list[Position]
+    positions: list[ReaderPosition]
 
-    def __iter__(self) -> Iterator[tuple[Position, Batch] | UserError]:
+    def __iter__(self) -> Iterator[tuple[ReaderPosition, Batch] | UserError]:
         worker = get_worker_info()
         try:
             yield from self.blocks.batches(self.turns, self.positions[worker.id if worker else 0])
@@ -35,11 +34,10 @@ class _Readers(IterableDataset[Any]):
 
 @dataclass(eq=False)
 class StreamLoader:
-    """Batches of a corpus of shards for one process, without end; the next iteration goes on where the last one ended.
+    """Endless batches of a corpus of shards for one process; each iteration goes on where the last one ended.
 
-    Its length is the whole training's, so that Lightning knows what a share of it is; shards have no epochs
-    here that all processes would end together. Each process has one reader, or one a worker, which take
-    turns.
+    Its length is the whole training's, so that Lightning knows what a share of it is: processes do not end their
+    passes together. Each process has one reader, or one per worker, which take turns.
     """
 
     blocks: Blocks
@@ -49,14 +47,14 @@ class StreamLoader:
     rank: int = 0
     world_size: int = 1
     turns: Turns = field(init=False)
-    positions: list[Position] = field(init=False)  # of this process's readers, the one that is next first
+    positions: list[ReaderPosition] = field(init=False)  # of this process's readers, the one that is next first
 
     def __post_init__(self) -> None:
         readers = max(self.num_workers, 1) * self.world_size
         turns = Turns(self.blocks.corpus.shards(), self.blocks.seed, readers)
         self._take(turns, turns.beginning())
 
-    def _take(self, turns: Turns, positions: list[Position]) -> None:
+    def _take(self, turns: Turns, positions: list[ReaderPosition]) -> None:
         own = max(self.num_workers, 1)
         self.turns, self.positions = turns, positions[self.rank * own : (self.rank + 1) * own]
 
@@ -65,7 +63,7 @@ class StreamLoader:
 
     @property
     def passes(self) -> int:
-        """How often this process's readers have come through the corpus, as far as they had to."""
+        """How often this process's readers have been through the corpus."""
         return min(self.turns.piece(position.turn).epoch for position in self.positions)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -85,7 +83,7 @@ class StreamLoader:
             if isinstance(item, UserError):
                 raise item
             position, batch = item
-            self.positions = [*self.positions[1:], Position(*position)]  # workers are asked in turns
+            self.positions = [*self.positions[1:], ReaderPosition(*position)]  # workers are asked in turns
             yield batch
 
     @property
@@ -94,7 +92,7 @@ class StreamLoader:
         return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where all readers of all processes stand; each process must ask for it."""
+        """The positions of all readers of all processes; each process must call this."""
         own = [list(position) for position in self.positions]
         gathered: list[Any] = [own]
         if self.world_size > 1:
@@ -112,21 +110,16 @@ class StreamLoader:
         """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
-            UserError: If the number of shards, the seed or the version's order of reading is another one.
+            UserError: If the number of shards or the seed is another one.
         """
-        if "queue" not in state:
-            raise UserError(
-                "The checkpoint is of an earlier version, which read streams in another order: begin a new run, with "
-                "--model.pretrained and the export of a finished one to keep its weights."
-            )
         shards, seed = self.turns.shards, self.turns.seed
-        for name, now, before in (("shards", shards, state["shards"]), ("seed", seed, state["seed"])):
-            if now != before:
-                raise UserError(
-                    f"The training began with {name} {before}, and now it is {now}: a stream goes on only with the "
-                    "same --data.path and --data.seed; give those, or begin anew."
-                )
-        positions = [Position(*position) for position in state["positions"]]
+        if (shards, seed) != (state["shards"], state["seed"]):
+            raise UserError(
+                f"The training began with {state['shards']} shards and seed {state['seed']}, and now it is {shards} "
+                f"and {seed}: a stream goes on only with the same --data.path and --data.seed; give those, or begin "
+                "anew."
+            )
+        positions = [ReaderPosition(*position) for position in state["positions"]]
         turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
         if state["layout"] != self._layout:
             begun = [position.left for position in positions if position.left]

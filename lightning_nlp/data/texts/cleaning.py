@@ -98,8 +98,10 @@ class Reading:
         kept, labels = self.kept[split], self.labels[split] = bytearray(), []
         groups = self.groups[split] = set()
         places = self.first_places[split] = {}
+        quoted = 0
         for row in self.source.splits[split]():
             counts.read += 1
+            quoted += row.text[:1] == '"' == row.text[1:][-1:]
             label = self.source.label_name(row) if self.source.labelled else None
             if self.source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
@@ -138,6 +140,11 @@ class Reading:
                 labels.append(label)
                 places.setdefault(label, row.where)
             yield text
+        if quoted == counts.read > 1:
+            self.warnings.append(
+                f"Each text of {split} begins and ends with a quotation mark, which is read as a part of it: give "
+                "--data.quoting true, or take the marks out."
+            )
         if counts.read == 1 == len(self.source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
                 f"{self.source.description} is one line of {len(row.text):,} characters, and a line is one text: "
@@ -163,7 +170,7 @@ class Reading:
         words = f" ({numbered(self.missing)} stand for missing ones)" if self.missing else ""
         classes = "; if such words are classes, give --data.missing_labels '[]'" if self.missing else ""
         return UserError(
-            f"{rows} without text or label{words}: {_list_places(self.incomplete_places)}{shown}; fill them in, or "
+            f"{rows} without text or label{words}: {'; '.join(self.incomplete_places)}{shown}; fill them in, or "
             f"drop them with --data.drop_incomplete true{classes}."
         )
 
@@ -205,17 +212,8 @@ class Reading:
             )
         if self.missing and self.source.missing_labels is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
+        unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
+        if unknown:
+            notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
         given = self.source.label_names is not None
         return notes if given else notes + label_notes(Counter(chain.from_iterable(self.labels.values())))
-
-
-def _list_places(places: list[str]) -> str:
-    """One "a.csv, lines 4, 9" for the places "a.csv, line 4" and "a.csv, line 9"."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for place in places:
-        match = re.fullmatch(r"(.*, (?:line|row)) (\d+)(.*)", place)
-        groups.setdefault((match[1], match[3]) if match else (place, ""), []).append(match[2] if match else "")
-    return "; ".join(
-        f"{before}{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{after}".strip()
-        for (before, after), numbers in groups.items()
-    )

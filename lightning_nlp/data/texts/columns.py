@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,7 +16,8 @@ from lightning_nlp.errors import UserError
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # joiners are none of these: they spell words
 _WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
-_FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SCORE = re.compile(r"[+-]?(?:\d*[.,]\d+|\d+\.?(?=e))(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d\uff0b\uff0e\uff0c", "-------+.,")
 
 
 class NoLabelColumn(UserError):
@@ -95,8 +97,8 @@ def as_label(value: Any, where: str) -> str | int | None:
     """A cell as a label, the same in all formats; raises a UserError for what is no class.
 
     Returns:
-        None where it is empty; an int for a whole number, be it 1, 1.0 or "1.0"; else a string in one form,
-        without what nobody sees. What else may mean that it is missing is told from all labels.
+        None where it is empty; an int for a whole number, be it 1, 1.0, "1.0" or "\uff11", with any minus sign;
+        else a string in one form, without what nobody sees. "50%" and "1/2" are names; "1,5" and "1e3" are errors.
     """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -107,9 +109,12 @@ def as_label(value: Any, where: str) -> str | int | None:
         if _HALF_PAIR.search(value):
             raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
         label = fold(_INVISIBLE.sub("", value))
-        if number := _WHOLE_NUMBER.fullmatch(label):
+        plain = label
+        if not label.isascii():
+            plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
+        if number := _WHOLE_NUMBER.fullmatch(plain):
             return int(number[1] or 0)
-        if _FRACTION.fullmatch(label) or label in ("inf", "-inf"):
+        if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
             raise UserError(
                 f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
                 f"under names such as low and high, write a word before it if it is a name, or {other}."

@@ -4,83 +4,52 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning_nlp.data.texts.columns import check_columns
+from lightning_nlp.data.texts.dialect import DELIMITERS, Dialect
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 
 Cells = Iterator[tuple[str, list[Any]]]  # where a row stands, and its cells
+HEAD_LINES = 100  # that are looked at before the first row
 MOST_LABELS = 1000  # remembered, to know a row by
-DELIMITERS = {",": ",", "tab": "\t", ";": ";", "|": "|"}  # by the names that the command line knows
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How files of text are written."""
-
-    encoding: str = "utf-8"  # of all but parquet, as Python names it
-    delimiter: str | None = None  # of CSV and TSV: a character, or "tab"; None tells it by the suffix
-    quoting: bool = True  # whether fields may stand between quotation marks; else these are plain characters
-
-    def __post_init__(self) -> None:
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError) as error:
-            raise UserError(
-                f"--data.encoding {self.encoding!r} is none that Python knows: give utf-8, cp1252, utf-16, ..."
-            ) from error
-        if self.delimiter is not None:
-            delimiter = DELIMITERS.get(self.delimiter.replace("\\t", "tab"), self.delimiter)
-            if len(delimiter) != 1 or delimiter in '"\r\n':
-                raise UserError(f"--data.delimiter {self.delimiter!r} is not one character: give ; | , or tab.")
-            object.__setattr__(self, "delimiter", delimiter)
-
-
-UTF8 = Dialect()
+_EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, in the order of the columns; see `read_table`."""
-    csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
-    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
+    """The cells of a CSV or TSV file, in the order of the columns; Excel's `sep=;` or the dialect tells a delimiter."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
-    first = next(lines, "")
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
-    header: list[str] = []
-    places: dict[str, int] = {}
+    head = list(islice(lines, HEAD_LINES))
+    told = _EXCEL.fullmatch(head[0].rstrip("\r\n")) if head else None
+    before = 1 if told else 0
+    delimiter = dialect.delimiter or (told[1] if told else delimiter)
+    # Within quoted fields a mark is doubled, so a single one after a space can only open a field.
+    spaced = dialect.quoting and any(re.search(re.escape(delimiter) + ' +"(?!")', line) for line in head)
+    quoting = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
+    options = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": spaced}
+    rows = _rows(path, chain(head[before:], lines), before, options)
+    try:
+        header = [name.strip() for name in next(rows, (0, 0, []))[2]]
+    except UserError:
+        _explain_header(path, columns, head, [], delimiter)
+        raise
+    if not header:
+        return
+    if not {*columns.values()} <= {*header}:
+        _explain_header(path, columns, head, header, delimiter)
+    check_columns(columns, header, f"{path} (its first line)")
+    places = {kind: header.index(column) for kind, column in columns.items()}
     labels = set[str]()
-    while True:
-        line = reader.line_num + 1  # where the row starts: a quoted text may go over several lines
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            if not header:
-                _check_first_line(path, columns, first, [], delimiter)
-            raise UserError(
-                f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or "
-                'line breaks between " and double each " in them, or give --data.quoting false if the file has none '
-                "around its fields."
-            ) from error
-        if fields is None:
-            return
-        if not fields:
-            continue
-        if not header:
-            header = [name.strip() for name in fields]
-            _check_first_line(path, columns, first, header, delimiter)
-            check_columns(columns, header, f"{path} (its first line)")
-            places = {kind: header.index(column) for kind, column in columns.items()}
-            continue
+    for line, last, fields in rows:
         if len(fields) != len(header):
+            cure = 'put texts that hold the separator between ".' if dialect.quoting else "give --data.quoting true."
             raise UserError(
                 f"The row has {len(fields)} fields where the header has {len(header)}: {path}, line {line}; correct "
-                'it, and put texts that hold the separator between ".'
+                f"it, or {cure}"
             )
         if len(header) > 1 and [field.strip("\ufeff ") for field in fields] == header:
             raise UserError(
@@ -89,21 +58,60 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
             )
         if "label" in places and len(labels) < MOST_LABELS:
             labels.add(fields[places["label"]] or "\n")  # no cell of a line is a line break
-        if line < reader.line_num and _holds_rows(fields, places.get("label"), labels, delimiter):
+        if line < last and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
-                f"A field between quotation marks holds whole rows, up to line {reader.line_num}: {path}, line {line}; "
+                f"A field between quotation marks holds whole rows, up to line {last}: {path}, line {line}; "
                 "give --data.quoting false if the marks belong to the texts, or else double those within a field."
             )
         yield f"line {line}", [fields[place] for place in places.values()]
 
 
-def _check_first_line(path: Path, columns: dict[str, str], first: str, header: list[str], delimiter: str) -> None:
-    """Raise a UserError if columns are missing for another delimiter, or because there is no header."""
-    if {*columns.values()} <= {*header}:
-        return
+def _rows(
+    path: Path, lines: Iterable[str], before: int, options: dict[str, Any]
+) -> Iterator[tuple[int, int, list[str]]]:
+    """The first and last line of each row, after so many lines before them, and its fields."""
+    csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
+    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
+    reader = csv.reader(lines, strict=True, **options)
+    while True:
+        line = before + reader.line_num + 1  # a quoted text may go over several lines
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            if "new-line" in str(error):
+                raise UserError(
+                    f"There is a CR within a line that ends in LF: {path}, line {line}; if both end lines, make them "
+                    "alike with `tr '\\r' '\\n' < OLD > NEW`; put texts that hold line breaks between \"."
+                ) from error
+            raise UserError(
+                f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or "
+                'line breaks between " and double each " in them, or give --data.quoting false if the file has none '
+                "around its fields."
+            ) from error
+        if fields is None:
+            return
+        if fields:
+            yield line, before + reader.line_num, fields
+
+
+def _explain_header(path: Path, columns: dict[str, str], head: list[str], header: list[str], delimiter: str) -> None:
+    """Raise a UserError if it can be told why the header lacks columns."""
+
+    def names_of(line: str, delimiter: str) -> list[str]:
+        return [field.strip(' "\r\n') for field in line.split(delimiter)]
+
+    wanted = {*columns.values()}
+    number = next((number for number, line in enumerate(head) if wanted <= {*names_of(line, delimiter)}), 0)
+    if number:
+        raise UserError(
+            f"The names of the columns stand in line {number + 1} of {path}, not in its first: take out what is above "
+            f"them, for example with `tail -n +{number + 1} OLD > NEW`."
+        )
+    if wanted <= {name.strip('" ') for name in header}:
+        raise UserError(f"The names of the columns stand between quotation marks in {path}: give --data.quoting true.")
     for name, other in DELIMITERS.items():
-        names = [field.strip(' "\r\n') for field in first.split(other)]
-        fit = {*columns.values()} <= {*names} or (len(header) < 2 and all(name.isprintable() for name in names))
+        names = names_of(head[0], other)
+        fit = wanted <= {*names} or (len(header) < 2 and all(name.isprintable() for name in names))
         if other != delimiter and len(names) > 1 and fit:
             raise UserError(
                 f"The columns of {path} seem to be {', '.join(names)[:80]}, and {delimiter!r} does not stand between "
@@ -112,12 +120,16 @@ def _check_first_line(path: Path, columns: dict[str, str], first: str, header: l
     numbers = [re.fullmatch(r"[\d.,+-]*\d", field) is not None for field in header]
     longest = max(header, key=len, default="")
     if (any(numbers) and not all(numbers)) or len(longest.split()) > 3:
-        others = iter([columns.get("label", "other"), *(f"other{i}" for i in range(len(header)))])
-        names = [columns["text"] if field == longest else next(others) for field in header]
+        known = columns.get("label") if len(header) == 2 else None  # of several others any may be the label
+        names = [
+            columns["text"] if field == longest else known or f"column{place}" for place, field in enumerate(header, 1)
+        ]
+        label = ", and the name of the labels as --data.label_column" if "label" in columns and not known else ""
         raise UserError(
             f"There is no column {columns['text']!r} in {path}, and its first line looks like data: "
             f"{', '.join(header)[:80]}. Put a line with names first, for example with "
-            f"`(echo '{delimiter.join(names)}'; cat OLD) > NEW`; if these are names, give --data.text_column."
+            f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`{label}; if these are names, give "
+            "--data.text_column."
         )
 
 

@@ -104,9 +104,9 @@ def refuse_address(path: str) -> None:
     """Raise a UserError if a path is an address: few are read."""
     if "://" in path:
         raise UserError(
-            f"{path} is an address; for a language model that of a Leipzig tar.gz is read, and with --data.streaming "
-            "true those of text, JSONL and parquet, but no others: get the file with `curl -LO` and give it as "
-            "--data.path, or the id of a data set on the Hub."
+            f"{path} is an address; for a language model that of a Leipzig tar.gz is read, and with --data "
+            "lightning_nlp.StreamingDataModule those of text, JSONL and parquet, but no others: get the file with "
+            "`curl -LO` and give it as --data.path, or the id of a data set on the Hub."
         )
 
 

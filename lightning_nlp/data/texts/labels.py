@@ -11,7 +11,7 @@ from itertools import chain, islice
 from lightning_nlp.errors import UserError
 
 # What stands for a label that is not known, in any case, unless `missing_labels` names others.
-MISSING = (*("nan", "none", "null", "na", "n/a", "n.a.", "<na>", "#n/a", "#na"), *("?", "-", "--", "\u2013", "\u2014"))
+MISSING = tuple("nan none null na n/a n.a. <na> #n/a #na ? - -- \u2013 \u2014 \u2212".split())
 SHOWN = 10
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 

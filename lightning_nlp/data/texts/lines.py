@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import math
@@ -20,6 +21,9 @@ MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
 
+START = 1 << 16  # bytes that are looked at before a file is decoded
+LEAST_ZEROS = 8  # among them, and one in 20: spaces alone give so many
+
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers from 1, line ends kept; CR ends a line where no LF is."""
@@ -29,7 +33,9 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
         with _open(path) as file:
             # in UTF-16 and UTF-32 the byte of a line feed stands in other characters too
             lines: Any = io.TextIOWrapper(file, encoding, newline="\n") if _is_wide(encoding) else file
-            one_byte = codecs.lookup(encoding).name.startswith(("cp125", "iso8859", "koi8", "mac"))
+            start = file.peek(START)
+            _check_encoding(path, start, encoding)
+            unsure = start.isascii() and not _is_wide(encoding)
             while raw := lines.readline(MAX_TEXT_BYTES + 1):
                 number += 1
                 size += len(raw)
@@ -38,13 +44,12 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
                     if size > most:
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
                     raise UserError(f"{what}, as no corpus does: make the file anew, or give another --data.path.")
-                if one_byte and not raw.isascii() and raw.decode("utf-8", "ignore").encode() == raw:
-                    raise UserError(f"{path}, line {number} is UTF-8, not {encoding}: give --data.encoding utf-8.")
+                if unsure and not raw.isascii():  # the first line that can tell
+                    _check_encoding(f"{path}, line {number}", raw, encoding)
+                    unsure = False
                 # Line by line, because a text stream would report the place of a bad byte within its buffer.
                 line = raw if isinstance(raw, str) else raw.decode(encoding)
                 if number == 1:
-                    if line[1:8:2] == "\0" * 4:  # UTF-16 of plain letters, which is UTF-8 as well
-                        raise UserError(f"{path} is not {encoding.upper()}: give --data.encoding utf-16-le.")
                     line = line.removeprefix("\ufeff")
                     if "\r" in line and not line.endswith("\n"):  # the only line that a line feed could end
                         yield from enumerate(re.findall(r"[^\r]*\r|[^\r]+", line), start=1)
@@ -60,13 +65,39 @@ def _is_wide(encoding: str) -> bool:
     return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
 
 
+def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
+    """Raise a UserError if bytes are certainly in another encoding; the given one may read them without an error."""
+    given, fitting = codecs.lookup(encoding).name, _wide_encodings(start)
+    telling = not start.isascii() or (_is_wide(encoding) and start and 0 not in start)
+    if not fitting and telling and not given.startswith("utf-8"):
+        with contextlib.suppress(UnicodeDecodeError):
+            codecs.getincrementaldecoder("utf-8")().decode(start)  # its end may be within a character
+            fitting = ("utf-8",)  # which text in another encoding hardly ever is
+    if fitting and given not in fitting:
+        raise UserError(f"{place} is {fitting[0].upper()}, not {encoding}: give --data.encoding {fitting[0]}.")
+
+
+def _wide_encodings(start: bytes) -> tuple[str, ...]:
+    """The names of UTF-16 or UTF-32 if bytes are that, told by their mark or by where zeros are; else none."""
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins like that of UTF-16
+        if start.startswith("\ufeff".encode(name)):
+            return name[:6], name
+    zeros = [start[place::4].count(0) for place in range(4)]
+    if min(zeros[2:]) >= len(start) // 4 > zeros[0]:
+        return ("utf-32-le",)
+    if min(zeros[:2]) >= len(start) // 4 > zeros[3]:
+        return ("utf-32-be",)
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    if max(even, odd) < max(LEAST_ZEROS, len(start) / 20, 10 * min(even, odd)):
+        return ()
+    return ("utf-16-le" if odd > even else "utf-16-be",)
+
+
 def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError) -> str:
     if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # these decode more than a line at a time
         return f"{path} is not {encoding.upper()} (after line {number}): give the --data.encoding that it has."
     line, start = error.object, error.start
     what = f"The file is not {encoding.upper()} (byte 0x{line[start]:02x}): {path}, line {number}; "
-    if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return what + "give --data.encoding utf-16."
     read = " ".join(line[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
     return what + (
         f"give --data.encoding, such as cp1252 of Western Europe, by which the place reads {read!r} (Cyrillic has "
@@ -74,12 +105,12 @@ def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError)
     )
 
 
-def _open(path: Path) -> io.BufferedIOBase:
+def _open(path: Path) -> Any:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")
     if path.suffix.lower() == ".zst":
-        return io.BufferedReader(open_zstd(str(path)))
-    return path.open("rb")
+        return io.BufferedReader(open_zstd(str(path)), START)
+    return path.open("rb", START)
 
 
 def open_zstd(file: Any) -> Any:

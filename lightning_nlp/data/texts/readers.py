@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
-from lightning_nlp.data.texts.delimited import UTF8, Cells, Dialect, delimited_cells
+from lightning_nlp.data.texts.delimited import Cells, delimited_cells
+from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 
@@ -112,28 +113,63 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
 
 
 def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a file with one a line, or with one array or object over as many as it likes."""
+    """The records of a file with one value a line, or with one value over as many as it likes."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
-    head = list(islice(lines, 1))
-    whole = bool(head) and (head[0][1].lstrip()[0] == "[" or head[0][1].strip() == "{")
-    if whole:
+    head = list(islice(lines, 2))
+    first = head[0][1].strip() if head else ""
+    if len(head) > 1 and first[-1] != {"{": "}", "[": "]"}.get(first[0], first[-1]):
         head = [("its content", "".join(line for _, line in chain(head, lines)))]
+    whole = len(head) == 1
+    names: list[str] | None = None
     for place, content in chain(head, lines):
         try:
             value = json.loads(content, object_pairs_hook=_unique)
+            values = _json_table(value, text) if whole else [value]
         except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{'The file' if whole else 'The line'} is not JSON ({error}): {path}, {place}; each line must be one "
-                "JSON object, or the file one array of them."
+                f"{'The file is not one table of' if whole else 'The line is not'} JSON ({error}): {path}, {place}; "
+                "each line must be one JSON object, or the file one array of them."
             ) from error
-        for index, record in enumerate(value if whole and isinstance(value, list) else [value]):
-            where = f"row {index} (from 0)" if whole else place
-            if not isinstance(record, dict):
+        for index, record in enumerate(values):
+            where = f"row {index} (from 0)" if whole and len(values) > 1 else place
+            if isinstance(record, list) and names is None and text in record:
+                names = record
+            elif isinstance(record, list) and names is not None and len(record) == len(names):
+                yield where, dict(zip(names, record, strict=True))
+            elif isinstance(record, dict):
+                yield where, record
+            else:
                 raise UserError(
                     f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
-                    f'object such as {{"{text}": "..."}}.'
+                    f'object such as {{"{text}": "..."}}, or the first a list of names such as ["{text}", ...] and '
+                    "each other a list as long."
                 )
-            yield where, record
+
+
+def _json_table(value: Any, text: str) -> list[Any]:
+    """The records of a value, in any of the shapes that pandas and `datasets` write."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else [value]
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):  # pandas' "split"
+        return [value["columns"], *value["data"]]
+    if isinstance(value.get(text), (list, dict)):  # columns, by number or by the rows' names
+        columns = {
+            name: dict(enumerate(cells)) if isinstance(cells, list) else cells
+            for name, cells in value.items()
+            if isinstance(cells, type(value[text]))
+        }
+        rows = columns[text].keys()
+        if any(cells.keys() != rows for cells in columns.values()):
+            raise ValueError("its columns have different rows")
+        return [{name: cells[row] for name, cells in columns.items()} for row in rows]
+    if text in value or not value:
+        return [value]
+    tables = {name: cells for name, cells in value.items() if isinstance(cells, list)}
+    if len(tables) > 1:
+        raise ValueError(f"it holds {', '.join(tables)}: write each to a file of its own")
+    if tables:  # beside what describes it
+        return next(iter(tables.values()))
+    return [*value.values()] if all(isinstance(row, dict) for row in value.values()) else [value]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

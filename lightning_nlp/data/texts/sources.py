@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, as_row, check_columns, name_columns
-from lightning_nlp.data.texts.delimited import UTF8, Dialect
+from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
 from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
-from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table, unreadable
+from lightning_nlp.data.texts.lines import read_lines
+from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table
 from lightning_nlp.errors import UserError, printable
 
 T = TypeVar("T")
@@ -186,10 +187,7 @@ def _read_all(reader: Callable[[T], Iterator[Row]], parts: list[T]) -> Iterator[
 
 
 def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
-    try:
-        text = file.read_text(encoding=encoding)
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(file, error) from error
+    text = "".join(line for _, line in read_lines(file, encoding))
     yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
 
 

@@ -60,11 +60,8 @@ def build_splits(
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or that stand in another split; otherwise they are only counted.
         val_fraction: The probability of each text of train to be held out if the data has no validation
-            split. If chance leaves none, the one with the smallest hash is.
-        test_fraction: The same for test, before validation is drawn from the rest.
-        max_train_samples: Keep so many examples of train, those with the smallest hashes. None keeps all.
-        max_val_samples: The same for validation.
-        max_test_samples: The same for test.
+            split; if chance leaves none, one is. Test, by `test_fraction`, is drawn before it.
+        max_train_samples: Keep so many examples, those with the smallest hashes. None keeps all.
 
     Returns:
         The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for

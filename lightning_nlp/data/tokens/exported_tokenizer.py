@@ -22,14 +22,12 @@ _CLEANING = (
 
 
 def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, strip: bool) -> None:
-    """Write a tokenizer that any version of transformers from 4.38 on opens.
+    """Write a copy of a tokenizer that any version of transformers from 4.38 on opens.
 
     Args:
-        tokenizer: The one trained with; it stays as it is.
-        folder: Where to.
-        network: Which takes what it gives; transformers 4 hands on all of it.
-        clean: Let it do first what `clean_text` does, but for rows of over 30 combining marks.
-        strip: Whether outer white space goes too. Not where a text has masks: it is cut into pieces there.
+        network: Its `forward` takes what the tokenizer gives; transformers 4 hands on all of it.
+        clean: Begin with what `clean_text` does, except for sequences of over 30 combining marks.
+        strip: Remove outer white space too; not where texts have masks, at which they are cut into pieces.
     """
     from tokenizers import Tokenizer, normalizers
 
@@ -51,11 +49,7 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
 
 
 def forget_cleaning(tokenizer: Any) -> None:
-    """Make an export's tokenizer the one again that was trained with, to train with or to compare.
-
-    Args:
-        tokenizer: Any fast one; changed in place.
-    """
+    """Turn an export's tokenizer, in place, back into the one of the training; others stay as they are."""
     from tokenizers import normalizers
 
     backend, strip = tokenizer.backend_tokenizer, _state(normalizers.Strip())

@@ -14,10 +14,7 @@ from torch import Tensor
 
 
 class TokenRows:
-    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped.
-
-    A batch costs a small part of what it costs through `datasets`. Pickled, it is a path.
-    """
+    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa

@@ -15,16 +15,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-# The order fixes the ids: [PAD] is 0, as BERT's own vocabularies have it.
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-MOST_CHARACTERS = 100  # of a word, which WordPiece takes for unknown beyond that
-USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and their share of a text
-
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids, as in BERT
+MOST_CHARACTERS = 100  # of a word; to WordPiece, longer ones are unknown
+USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and the share of a text to cover
+WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
 _LONG_WORD = re.compile(rf"[^\s!-/:-@[-`{{-~]{{{MOST_CHARACTERS + 1}}}")  # words end at ASCII's punctuation too
-
-# Different words remembered at a time: those of a large corpus, in some 30 MB.
-WORDS_REMEMBERED = 1 << 18
 
 
 def train_wordpiece(
@@ -38,9 +33,8 @@ def train_wordpiece(
 ) -> PreTrainedTokenizerFast:
     """Train a BERT-style WordPiece tokenizer: the same texts give the same tokenizer, to the byte.
 
-    Unlike `BertWordPieceTokenizer(lowercase=True)` it does not strip accents ("ĝis" and "gis" are different
-    words), and it composes characters first (NFC), so that a text in decomposed form gives the same tokens.
-    Words of over 100 letters, as scripts without spaces have them, are read in pieces of 100.
+    Unlike `BertWordPieceTokenizer(lowercase=True)` it keeps accents ("ĝis" and "gis" are different words), and it
+    composes characters (NFC). Words of over 100 letters, as in scripts without spaces, are read in pieces of 100.
 
     Args:
         texts: Iterated over two or three times, so no generator.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_nlp.data.batches.loader import Batches, ResumableLoader
-from lightning_nlp.data.batches.plan import BatchPlan
+from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
 from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
@@ -28,7 +28,7 @@ def collate(columns, epoch):
 
 
 def make_loader(**kwargs):
-    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+    plan = BatchPlan(FixedSize(LENGTHS[:50], 8, seed=5))
     return ResumableLoader(Batches(Rows(), collate), plan, **kwargs)
 
 
@@ -69,7 +69,7 @@ def test_a_resumed_loader_saves_its_true_position():
     second = make_loader()
     second.load_state_dict(loader.state_dict())
     next(iter(second))
-    assert second.state_dict() == {"epoch": 0, "handed_out": 3, "layout": {"examples": 8}}
+    assert second.state_dict() == {"epoch": 0, "layouts": [({"examples": 8, "accumulate": 1}, 3)]}
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -97,7 +97,7 @@ class Deadly(Rows):
 
 
 def test_a_killed_worker_is_one_error():
-    plan = BatchPlan(LENGTHS[:50], 8, shuffle=True, seed=5)
+    plan = BatchPlan(FixedSize(LENGTHS[:50], 8, seed=5))
     loader = ResumableLoader(Batches(Deadly(), collate), plan, num_workers=1)
     with pytest.raises(UserError, match=r"prepares batches has ended \(.+\), .* smaller --data.num_workers"):
         list(loader)

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from lightning_nlp.data.streaming.corpus import addresses, find_corpus
-from lightning_nlp.data.streaming.stream import stream_source
+from lightning_nlp.data.streaming.datamodule import stream_source
 from lightning_nlp.errors import UserError
 
 TEXTS = [f"Ĉi tiu frazo havas la numeron {number}." for number in range(2500)]

@@ -79,16 +79,16 @@ def test_ranks_read_different_shards_and_are_restored_from_one_checkpoint(monkey
     assert [first + some(loader, 51) for first, loader in zip(before, resumed, strict=True)] == whole
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_corpus_that_cannot_be_read_gives_one_error(num_workers):
-    loader = make_loader(blocks=toy_blocks(BY_SIZE, ToyCorpus(text=" ")), num_workers=num_workers)
+@pytest.mark.parametrize(("num_workers", "corpus"), [(0, ToyCorpus((0, 0, 0))), (1, ToyCorpus(text=" "))])
+def test_a_corpus_without_texts_gives_one_error(num_workers, corpus):
+    loader = make_loader(blocks=toy_blocks(BY_SIZE, corpus), num_workers=num_workers)
     with pytest.raises(UserError, match=r"^10 blocks of texts in a row held nothing to train on: look at --data\.path"):
         next(iter(loader))
 
 
 def test_another_corpus_is_refused():
     state = make_loader().state_dict()
-    with pytest.raises(UserError, match="began with shards 3, and now it is 2"):
+    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now it is 2 and 3"):
         make_loader(blocks=toy_blocks(BY_SIZE, ToyCorpus((9, 9)))).load_state_dict(state)
-    with pytest.raises(UserError, match="began with seed 3, and now it is 4"):
+    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now it is 3 and 4"):
         make_loader(blocks=toy_blocks(BY_SIZE, seed=4)).load_state_dict(state)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lightning_nlp.data.texts.delimited import Dialect
+from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.readers import read_table
 from lightning_nlp.errors import UserError
 
@@ -28,10 +28,13 @@ def quoted(rows, delimiter=","):
     return "".join(f'"{text}"{delimiter}{label}\n' for text, label in [("text", "label"), *rows])
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-def test_utf_16_is_named_and_read(tmp_path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("given", ["utf-8", "cp1252", "utf-16-le", "utf-32"])
+def test_utf_16_and_utf_32_are_named_and_read(tmp_path, encoding, given):
     (tmp_path / "a.csv").write_bytes(quoted(SMART).encode(encoding))
-    named = re.search(r"give --data\.encoding (\S+)\.$", refused(tmp_path / "a.csv"))[1]
+    if given.removesuffix("-le") == encoding.removesuffix("-le") and given in (encoding, f"{encoding}-le"):
+        return
+    named = re.search(r"give --data\.encoding (\S+)\.$", refused(tmp_path / "a.csv", encoding=given))[1]
     assert named == encoding
     assert read(tmp_path / "a.csv", encoding=named) == SMART
 
@@ -46,20 +49,40 @@ def test_what_is_not_utf_8_is_shown_as_western_text(tmp_path):
     assert "a.csv is not UTF-16" in refused(tmp_path / "a.csv", encoding="utf-16")
 
 
-@pytest.mark.parametrize("wrong", ["cp1252", "latin1", "koi8-r"])
+@pytest.mark.parametrize("wrong", ["cp1252", "koi8-r", "cp437", "cp866", "gb18030", "utf-16-le"])
 def test_utf_8_is_not_read_as_anything_else(tmp_path, wrong):
     (tmp_path / "a.csv").write_text(quoted(SMART), encoding="utf-8")
     message = refused(tmp_path / "a.csv", encoding=wrong)
-    assert f"a.csv, line 2 is UTF-8, not {wrong}: give --data.encoding utf-8." in message
-    assert read(tmp_path / "a.csv", encoding="utf-8") == SMART
+    assert f"a.csv is UTF-8, not {wrong}: give --data.encoding utf-8." in message
+    assert read(tmp_path / "a.csv", encoding="utf-8-sig") == SMART
+    if wrong != "utf-16-le":  # told by the first line that is not ASCII, however late it comes
+        late = [("a plain one", "neg")] * 10_000 + SMART
+        (tmp_path / "a.csv").write_text(quoted(late), encoding="utf-8")
+        assert "a.csv, line 10002 is UTF-8" in refused(tmp_path / "a.csv", encoding=wrong)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"encoding": "klingon"}, {"encoding": "base64"}, {"delimiter": ""}, {"delimiter": "::"}]
-)
-def test_dialects_that_cannot_be(wrong):
-    with pytest.raises(UserError, match=rf"--data\.{next(iter(wrong))}"):
-        Dialect(**wrong)
+@pytest.mark.parametrize("encoding", ["cp866", "cp1251", "gb18030", "utf-16-be"])
+def test_what_is_truly_in_another_encoding_is_read(tmp_path, encoding):
+    rows = [("рак", "a"), ("Её", "b"), ("模 солнце", "a")][: 2 if encoding.startswith("cp") else 3]
+    (tmp_path / "a.csv").write_bytes(quoted(rows * 9).encode(encoding))
+    assert read(tmp_path / "a.csv", encoding=encoding) == rows * 9
+
+
+@pytest.mark.parametrize("header", ["text,label", "text, label", 'text, "label"', '"text", "label"'])
+def test_a_space_before_a_quotation_mark(tmp_path, header):
+    (tmp_path / "a.csv").write_text(header + '\n"so, he said ""no"", once", "pos"\n"b",  "neg"\n')
+    assert read(tmp_path / "a.csv") == [('so, he said "no", once', "pos"), ("b", "neg")]
+    (tmp_path / "b.csv").write_text('text,label\n a,pos\n"b, ""so"", c", pos\n')
+    assert [row.text for row in read_table(tmp_path / "b.csv", "text")] == [" a", 'b, "so", c'], "no space is lost"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_delimiter_that_excel_writes_above_the_header(tmp_path, mark):
+    rows = [(text.replace(",", ";"), label) for text, label in ROWS]
+    (tmp_path / "a.csv").write_text(f"{mark}sep=;\n" + quoted(rows, ";"))
+    assert read(tmp_path / "a.csv") == rows
+    (tmp_path / "a.csv").write_text(f"{mark}sep=;\ntext;label\na;b;c\n")
+    assert "a.csv, line 3;" in refused(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ";"), ("a.csv", "tab"), ("a.csv", "|"), ("a.tsv", ",")])
@@ -132,6 +155,43 @@ def test_a_file_without_a_header(tmp_path):
     assert "its first line looks like data: 0, the cold lamp, number 0" in message
     follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == [(text, i % 2) for i, (text, _) in enumerate(ROWS)]
+
+
+def test_of_several_columns_without_a_header_none_is_called_the_label(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "".join(f"{i},the {label} lamp number {i},{label}\n" for i, (_, label) in enumerate(ROWS))
+    )
+    message = refused(tmp_path / "a.csv")
+    assert "and the name of the labels as --data.label_column" in message
+    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
+    assert [row.label for row in read_table(tmp_path / "a.csv", "text", "column3")] == [label for _, label in ROWS]
+
+
+@pytest.mark.parametrize("above", ["# from a, b\n# licence: CC0\n", "The lamps of May\n", "\n# one; two\n"])
+def test_what_stands_above_the_header(tmp_path, above):
+    (tmp_path / "a.csv").write_text(above + quoted(ROWS))
+    message = refused(tmp_path / "a.csv")
+    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv") == ROWS
+
+
+@pytest.mark.parametrize("place", [0, 1, 6])
+def test_mixed_ends_of_lines(tmp_path, place):
+    lines = quoted(ROWS).replace("\n", "\r\n").splitlines(keepends=True)
+    mixed = "".join(lines[:place]) + "".join(lines[place:]).replace("\r\n", "\r", 3)
+    (tmp_path / "a.csv").write_bytes(mixed.encode())
+    message = refused(tmp_path / "a.csv")
+    assert f"a.csv, line {place + 1};" in message
+    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv") == ROWS
+
+
+def test_a_quoted_header_read_without_quoting(tmp_path):
+    (tmp_path / "a.csv").write_text('"text","label"\n"a","pos"\n')
+    assert "between quotation marks" in refused(tmp_path / "a.csv", quoting=False)
+    assert read(tmp_path / "a.csv", quoting=True) == [("a", "pos")]
+    (tmp_path / "a.csv").write_text('text,label\n"a, b",pos\n')
+    assert re.search("line 2;.*give --data.quoting true", refused(tmp_path / "a.csv", quoting=False))
 
 
 def test_a_header_of_numbers_is_one(tmp_path):

@@ -39,6 +39,10 @@ def test_one_class_whatever_nobody_sees(tmp_path, name):
         "0",
         "-0.0",
         ".0",
+        "\uff11",
+        "\uff0b\uff11\uff0e\uff10",
+        "\u0661",
+        "\u2212\uff10",
         "Caf\u00e9",
         "Cafe\u0301",
         "Caf\u00e9\u200b",
@@ -49,11 +53,17 @@ def test_one_class_whatever_nobody_sees(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-@pytest.mark.parametrize("label", [0.53, "0.53", "-4.50", ".5", "1.5e-3"])
+@pytest.mark.parametrize("label", [0.53, "0.53", "-4.50", ".5", "1.5e-3", "1e3", "2.E5", "\u2212\uff10.\uff15"])
 def test_scores_are_no_classes(tmp_path, name, label):
     with pytest.raises(UserError, match=rf"The label {label} is a score, not a class: {name}, line "):
         classes(tmp_path, ["a", label if name == "a.csv" or isinstance(label, float) else str(label)], name)
     assert classes(tmp_path, ["a", f"class {label}"], name)[0] == ["a", f"class {label}"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_what_only_looks_like_a_number_is_a_name(tmp_path, name):
+    labels = ["50%", "1/2", "1e", "e3", "3d", "0x1f", "\u00b2", "1_000", "1-2"]
+    assert set(classes(tmp_path, labels, name)[0]) == set(labels)
 
 
 def test_spellings_that_differ_where_it_can_be_seen(tmp_path):
@@ -80,6 +90,12 @@ def test_words_for_missing_labels(tmp_path, name, word):
     assert set(classes(tmp_path, ["0", "1", word], name, missing_labels=[])[0]) == {"0", "1", word}
 
 
+def test_words_for_missing_labels_that_are_none_are_named(tmp_path):
+    words = ["Unknown", "n/a", "?"]
+    _, found = classes(tmp_path, ["0", "1", "N/A"], drop_incomplete=True, missing_labels=words)
+    assert found == ["--data.missing_labels: no row has the label '?', 'unknown'."]
+
+
 def test_words_for_missing_labels_are_compared_in_lower_case():
     assert all(word == word.casefold() for word in MISSING)
 
@@ -90,7 +106,7 @@ def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
         classes(tmp_path, [-1, 0, 1], name)
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[-1], drop_incomplete=True) == (["0", "1"], [])
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[]) == (["-1", "0", "1"], [])
-    assert classes(tmp_path, [-1, 1], name) == (["-1", "1"], [])
+    assert classes(tmp_path, [-1, 1, "\u22121"], name) == (["-1", "1"], [])
     with pytest.raises(UserError, match=r"missing_labels '\[-1, \"nan\"\]'"):
         classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True)
     both = classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True, missing_labels=[-1, "nan"])

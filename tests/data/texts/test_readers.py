@@ -65,8 +65,47 @@ def test_one_object_over_several_lines_and_json_that_is_about_data(tmp_path):
     assert [row.text for row in read_table(tmp_path / "a.json", "text")] == ["a film"]
     assert [file_format(tmp_path / name) for name in ("dataset_info.json", "state.json")] == [".json", ".json"]
     (tmp_path / "a.json").write_text('[{"text": "a film"},\n{"te')
-    with pytest.raises(UserError, match=r"The file is not JSON .*line 2.*a\.json"):
+    with pytest.raises(UserError, match=r"The file is not one table of JSON .*line 2.*a\.json"):
         list(read_table(tmp_path / "a.json", "text"))
+
+
+def shapes(texts, labels):
+    import pandas
+
+    frame = pandas.DataFrame({"id": range(len(texts)), "text": texts, "label": labels})
+    written = {orient: frame.to_json(orient=orient) for orient in ("columns", "index", "split", "records", "table")}
+    records = json.loads(written["records"])
+    lists = [["text", "label"], *map(list, zip(texts, labels, strict=True))]
+    return {
+        **written,
+        "no orient": frame.to_json(),
+        "indented": frame.to_json(indent=2),
+        "lists": json.dumps({"text": texts, "label": labels}),
+        "under a key": json.dumps({"version": 1, "data": records}, indent=1),
+        "rows as lists": json.dumps(lists),
+        "lines of lists": "\n".join(map(json.dumps, lists)),
+    }
+
+
+def test_json_in_the_shapes_that_others_write(tmp_path):
+    texts, labels = map(list, zip(*PAIRS, strict=True))
+    for shape, content in shapes(texts, labels).items():
+        (tmp_path / "a.json").write_text(content, encoding="utf-8")
+        rows = list(read_table(tmp_path / "a.json", "text", "label"))
+        assert [(row.text, row.label) for row in rows] == PAIRS, shape
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ('["a film", "pos"]\n["a book", "neg"]', r'JSON list.*a\.json, line 1; .*a list of names such as \["text", \.'),
+    ('[["text", "label"], ["a", "pos"], ["b"]]', r"JSON list, not an object: .*a\.json, row 2"),
+    ('{"text": ["a", "b"], "label": ["pos"]}', "its columns have different rows"),
+    ('{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "it holds train, test: write each to a file of its own"),
+    ('{"meta": {"text": "a"}, "n": 1}', "no column 'text' in .*only meta, n"),
+])  # fmt: skip
+def test_json_that_is_no_table(tmp_path, content, words):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UserError, match=words):
+        list(read_table(tmp_path / "a.json", "text", "label"))
 
 
 def test_sentences_that_are_json(tmp_path):

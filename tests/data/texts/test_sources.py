@@ -110,7 +110,7 @@ def test_acl_imdb_tree(tmp_path):
 def test_a_text_of_a_class_that_is_not_utf8(tmp_path):
     folder = acl_imdb(tmp_path / "aclImdb")
     (folder / "train/pos/0_9.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match=r"train/pos/0_9\.txt cannot be read"):
+    with pytest.raises(UserError, match=r"train/pos/0_9\.txt, line 1; give --data\.encoding"):
         rows(labelled_source(str(folder)))
 
 

@@ -4,8 +4,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, PreTrainedTokenizerFast
 
+from lightning_nlp.data.tokens.encoding import encode, special_frame
 from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
-from lightning_nlp.data.tokens.preparation import encode, special_frame
 from lightning_nlp.errors import UserError
 from tests.data.tokens.test_preparation import TEXTS, bert_like, roberta_like
 

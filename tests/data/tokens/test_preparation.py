@@ -2,6 +2,7 @@ import json
 import random
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from datasets import Dataset
@@ -12,13 +13,13 @@ from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.texts.sources import Source, labelled_source
+from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.preparation import (
+    Cleaning,
     TextColumn,
-    encode,
+    TokenizerTraining,
     prepare_tokens,
     quiet_datasets,
-    special_frame,
-    truncate_ids,
     write_tokens,
 )
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
@@ -49,85 +50,6 @@ def roberta_like():
         unk_token="<unk>",
         mask_token="<mask>",
     )
-
-
-def unframed():
-    tokenizer = bert_like()
-    tokenizer.backend_tokenizer.post_processor = None
-    return tokenizer
-
-
-@pytest.fixture(scope="module", params=[bert_like, roberta_like, unframed])
-def tokenizer(request):
-    return request.param()
-
-
-def test_head_and_head_tail_exactly():
-    ids = list(range(100))
-    assert truncate_ids(ids, 8, "head") == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert truncate_ids(ids, 8, "head_tail") == [0, 1, 94, 95, 96, 97, 98, 99]
-    assert truncate_ids(ids, 1, "head_tail") == [99]
-    assert truncate_ids(ids, 99, "head_tail") == [*range(24), *range(25, 100)]
-    # Sun et al. (2019) keep 128 and 382 of 510 tokens; a quarter of 510 is 127.5.
-    kept = truncate_ids(list(range(1000)), 510, "head_tail")
-    assert kept == [*range(127), *range(1000 - 383, 1000)]
-
-
-@pytest.mark.parametrize("max_length", [3, 8, 32, 500])
-def test_head_truncation_is_that_of_transformers(tokenizer, max_length):
-    ids, origins, lengths = encode(TEXTS, tokenizer, max_length=max_length, truncation="head")
-    assert ids == tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
-    assert origins == list(range(len(TEXTS)))
-    assert lengths == [len(t) for t in tokenizer(TEXTS, add_special_tokens=False)["input_ids"]]
-    assert any(length > max_length for length in lengths) == (max_length < 500)
-
-
-@pytest.mark.parametrize("max_length", [3, 8, 32])
-def test_head_tail_keeps_the_beginning_and_the_end(tokenizer, max_length):
-    ids, _, _ = encode(TEXTS, tokenizer, max_length=max_length, truncation="head_tail")
-    whole = tokenizer(TEXTS)["input_ids"]
-    before, after = special_frame(tokenizer)
-    room = max_length - len(before) - len(after)
-    cut = 0
-    for short, long in zip(ids, whole, strict=True):
-        assert len(short) == min(len(long), max_length)
-        if len(long) <= max_length:
-            assert short == long
-            continue
-        cut += 1
-        head = room // 4
-        assert short[: len(before) + head] == long[: len(before) + head]
-        tail = max_length - len(before) - head
-        assert short[-tail:] == long[-tail:]
-    assert cut >= 2
-
-
-@pytest.mark.parametrize("max_length", [3, 8, 32, 500])
-def test_without_truncation_nothing_is_lost(tokenizer, max_length):
-    ids, origins, lengths = encode(TEXTS, tokenizer, max_length=max_length, truncation=None)
-    before, after = special_frame(tokenizer)
-    joined = {number: [] for number in range(len(TEXTS))}
-    for piece, origin in zip(ids, origins, strict=True):
-        assert len(piece) <= max_length
-        assert piece[: len(before)] == before
-        assert piece[len(piece) - len(after) :] == after
-        inner = piece[len(before) : len(piece) - len(after)]
-        assert inner, "an empty piece teaches nothing"
-        joined[origin] += inner
-    assert list(joined.values()) == tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
-    assert lengths == [len(inner) for inner in joined.values()]
-    assert origins == sorted(origins)
-    assert lengths[TEXTS.index("")] == 0
-
-
-@pytest.mark.parametrize("truncation", ["head", None])
-def test_a_truncation_and_padding_of_the_tokenizer_itself_change_nothing(truncation):
-    expected = encode(TEXTS, bert_like(), max_length=100, truncation=truncation)
-    tokenizer = bert_like()
-    tokenizer.backend_tokenizer.enable_truncation(16)
-    tokenizer.backend_tokenizer.enable_padding(length=128)
-    assert encode(TEXTS, tokenizer, max_length=100, truncation=truncation) == expected
-    assert max(map(len, expected[0])) == 100
 
 
 @pytest.mark.parametrize("truncation", ["head", "head_tail", None])
@@ -187,7 +109,7 @@ def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
 
     tokenizer = bert_like()
     backend = tokenizer.backend_tokenizer
-    monkeypatch.setattr("lightning_nlp.data.tokens.preparation._plain_backend", lambda _: Backend())
+    monkeypatch.setattr("lightning_nlp.data.tokens.preparation.plain_backend", lambda _: Backend())
     split = Dataset.from_dict({"text": TEXTS * 10})
     with quiet_datasets():
         write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=16, truncation="head")
@@ -205,8 +127,7 @@ def test_a_terminal_sees_how_many_texts_are_done(terminal, tmp_path, capsys, mon
     assert bool(re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", said)) == terminal == bool(said)
 
 
-CLEANING = {"clean": True, "deduplicate": True, "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 1}
-TRAINING = {"vocab_size": 200, "min_frequency": 1, "lowercase": True}
+CLEANING, TRAINING = Cleaning(split_seed=1), TokenizerTraining(vocab_size=200, min_frequency=1)
 SETTINGS = {"cleaning": CLEANING, "tokenizer": None, "training": TRAINING, "max_length": 16, "truncation": "head"}
 
 
@@ -240,12 +161,12 @@ def test_the_folder_is_complete_and_holds_nothing_else(tmp_path, source):
         {"max_length": 17},
         {"truncation": "head_tail"},
         {"truncation": None},
-        {"cleaning": CLEANING | {"clean": False}},
-        {"cleaning": CLEANING | {"deduplicate": False}},
-        {"cleaning": CLEANING | {"max_train_samples": 20}},
-        {"cleaning": CLEANING | {"split_seed": 2}},
-        {"training": TRAINING | {"vocab_size": 150}},
-        {"training": TRAINING | {"lowercase": False}},
+        {"cleaning": replace(CLEANING, clean=False)},
+        {"cleaning": replace(CLEANING, deduplicate=False)},
+        {"cleaning": replace(CLEANING, max_train_samples=20)},
+        {"cleaning": replace(CLEANING, split_seed=2)},
+        {"training": replace(TRAINING, vocab_size=150)},
+        {"training": replace(TRAINING, lowercase=False)},
         {"tokenizer": bert_like()},
     ],
     ids=lambda change: next(iter(change)),
@@ -259,7 +180,7 @@ def test_each_setting_makes_tokens_of_its_own(tmp_path, source, change):
 def test_the_tokenizer_trained_here_does_not_matter_when_one_is_given(tmp_path, source):
     given = SETTINGS | {"tokenizer": bert_like()}
     folder = prepare_tokens(source, tmp_path / "cache", **given)
-    assert prepare_tokens(source, tmp_path / "cache", **given | {"training": TRAINING | {"vocab_size": 1}}) == folder
+    assert prepare_tokens(source, tmp_path / "cache", **given | {"training": replace(TRAINING, vocab_size=1)}) == folder
     used = bert_like()
     used(["a", "b c"], padding=True, truncation=True, max_length=5)  # leaves its settings in the tokenizer
     assert prepare_tokens(source, tmp_path / "cache", **given | {"tokenizer": used}) == folder

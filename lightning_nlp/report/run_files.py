@@ -1,4 +1,4 @@
-"""What a run's directory holds, for its report: all of it may be missing."""
+"""A run's directory, read for its report; any file but config.yaml may be missing."""
 
 from __future__ import annotations
 
@@ -18,28 +18,17 @@ FACTS = "facts.json"
 
 @dataclass
 class RunFiles:
-    """The files of a run, read.
-
-    Attributes:
-        command: The first line of config.yaml.
-        config: The configuration.
-        config_text: As it is written.
-        rows: Those of metrics.csv, numbers as floats.
-        validations: Their records, by step.
-        test: The test's record.
-        facts: What the training came to.
-        data: What the data is.
-    """
+    """The files of a run, read."""
 
     path: Path
-    command: str
+    command: str  # from the first line of config.yaml
     config: dict[str, Any]
     config_text: str
-    rows: list[dict[str, float]]
-    validations: list[dict[str, Any]]
-    test: dict[str, Any]
-    facts: dict[str, Any]
-    data: dict[str, Any]
+    rows: list[dict[str, float]]  # of metrics.csv
+    validations: list[dict[str, Any]]  # their records, by step
+    test: dict[str, Any]  # its record
+    facts: dict[str, Any]  # facts.json
+    data: dict[str, Any]  # data.json
 
     @property
     def name(self) -> str:

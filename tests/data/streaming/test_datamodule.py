@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
-from lightning_nlp.data.streaming.stream import held_out_rows, stream_source, tokenize
-from lightning_nlp.data.tokens.tokenizer import train_wordpiece
+from lightning_nlp.data.streaming.datamodule import StreamingDataModule, held_out_rows, stream_source, tokenize
 from lightning_nlp.errors import UserError
 from lightning_nlp.run.runs import load_checkpoint
 from tests.conftest import ctrl_c, invoke, read_metrics, write_sentences
@@ -33,7 +32,7 @@ def streaming(tiny_mlm, shards):
     """A tiny training on a stream."""
     return [
         *(argument for argument in tiny_mlm),
-        *("--data.path", f"{shards}/*.jsonl", "--data.streaming", "true"),
+        *("--data", "lightning_nlp.StreamingDataModule", "--data.path", f"{shards}/*.jsonl"),
         *("--data.max_val_samples", "30", "--data.max_test_samples", "30"),
         *("--data.shuffle_rows", "100", "--trainer.max_steps", "24"),
     ]
@@ -141,9 +140,12 @@ def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
     [
         (["--trainer.max_steps", "-1"], "A stream has no end: give --trainer.max_steps or --data.max_tokens"),
         (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches is not for a stream"),
-        (["--data.max_train_samples", "9"], "--data.max_train_samples is not for a stream"),
+        (["--data.group_column", "who"], "Unknown configuration key 'data.group_column'. Only another class has it"),
+        (
+            ["--data.streaming", "true"],
+            "for a stream give --data lightning_nlp.StreamingDataModule",
+        ),
         (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1, not 0"),
-        (["--data.max_tokens", "0"], "--data.max_tokens must be at least 1, not 0"),
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
         (
             ["--data.max_val_samples", "900"],
@@ -165,6 +167,20 @@ def test_inspect_refuses_a_stream(streaming):
     assert "`inspect` reads all texts" in outcome.err
 
 
+@pytest.mark.parametrize(("deduplicate", "left"), [(True, 100 - 12 - 12), (False, 100 - 12)])
+def test_neither_what_is_held_out_nor_its_copies_are_trained_on(deduplicate, left, tmp_path):
+    texts = [f"frazo {number}" for number in range(50)]
+    (tmp_path / "shard.txt").write_text("".join(f"{text}\n" for text in texts * 2), encoding="utf-8")
+    settings = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
+    settings |= {"deduplicate": deduplicate, "vocab_size": 90}
+    data = StreamingDataModule(str(tmp_path / "shard.txt"), **settings, cache_dir=str(tmp_path / "cache"))
+    data.setup()
+    sizes = {"max_steps": 9, "accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
+    data.trainer = SimpleNamespace(**sizes, limit_val_batches=1.0, limit_test_batches=1.0)
+    batch = next(iter(data.train_dataloader()))
+    assert len(batch["input_ids"]) == left
+
+
 def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
     """The same texts, cached and streamed, are the same examples."""
     (tmp_path / "shard.txt").write_text(sentences.read_text(encoding="utf-8"), encoding="utf-8")
@@ -180,29 +196,6 @@ def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
     }
     assert {tuple(example.tolist()) for example in ids} == known
     assert sorted(set(origins)) == list(range(len(texts)))
-
-
-@pytest.mark.parametrize(("deduplicate", "left"), [(True, 100 - 12 - 12), (False, 100 - 12)])
-def test_neither_what_is_held_out_nor_its_copies_are_trained_on(deduplicate, left, tmp_path):
-    texts = [f"frazo {number}" for number in range(50)]
-    (tmp_path / "shard.txt").write_text("".join(f"{text}\n" for text in texts * 2), encoding="utf-8")
-    settings = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
-    settings |= {"deduplicate": deduplicate, "vocab_size": 90}
-    data = MaskedLanguageModelingDataModule(
-        str(tmp_path / "shard.txt"), streaming=True, **settings, cache_dir=str(tmp_path / "cache")
-    )
-    data.setup()
-    sizes = {"max_steps": 9, "accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
-    data.trainer = SimpleNamespace(**sizes, limit_val_batches=1.0, limit_test_batches=1.0)
-    batch = next(iter(data.train_dataloader()))
-    assert len(batch["input_ids"]) == left
-
-
-def test_empty_texts_give_nothing():
-    tokenizer = train_wordpiece(["la hundo kuras"] * 3, vocab_size=60)
-    ids, origins = tokenize([" ", "la hundo", "\x00"], tokenizer=tokenizer, max_length=8, clean=True)
-    assert origins == [1]
-    assert len(ids) == 1
 
 
 @pytest.fixture

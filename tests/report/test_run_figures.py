@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from lightning_nlp.evaluation.figures import Line
-from lightning_nlp.report import figures
-from lightning_nlp.report.files import read_run
+from lightning_nlp.report import run_figures
+from lightning_nlp.report.run_files import read_run
 
 
 @pytest.fixture
@@ -15,16 +15,16 @@ def run(cls_run):
 
 def test_the_learning_curves_say_what_metrics_csv_says(run):
     monitor = run.config["checkpoint"]["monitor"]
-    loss = figures.learning(run, monitor)[0]
+    loss = run_figures.learning(run, monitor)[0]
     _, values = run.series("val/loss")
     said = f"lowest {min(values):.4g}, highest {max(values):.4g}, last {values[-1]:.4g} at step 14."
     assert f"validation: {said}" in loss.text
-    assert f"Best checkpoint: step {figures.best_step(run, monitor)}." in loss.text
-    assert loss.best == figures.best_step(run, monitor)
+    assert f"Best checkpoint: step {run_figures.best_step(run, monitor)}." in loss.text
+    assert loss.best == run_figures.best_step(run, monitor)
 
 
 def test_a_monitor_of_the_users_own_has_a_figure(run):
-    found = figures.learning(run, "train/grad_norm")
+    found = run_figures.learning(run, "train/grad_norm")
     assert [figure.heading for figure in found][:2] == ["Loss", "train/grad_norm"]
     assert len({figure.name for figure in found}) == len(found)
 
@@ -32,28 +32,28 @@ def test_a_monitor_of_the_users_own_has_a_figure(run):
 def test_the_best_step_is_that_of_the_checkpoint(run):
     ((monitor, score),) = run.facts["validation"].items()
     _, values = run.series(monitor)
-    assert values[[7, 14].index(figures.best_step(run, monitor))] == pytest.approx(score)
-    assert figures.best_step(replace(run, facts={}), monitor) == figures.best_step(run, monitor)
-    assert figures.best_step(replace(run, facts={}), "val/unknown") is None
+    assert values[[7, 14].index(run_figures.best_step(run, monitor))] == pytest.approx(score)
+    assert run_figures.best_step(replace(run, facts={}), monitor) == run_figures.best_step(run, monitor)
+    assert run_figures.best_step(replace(run, facts={}), "val/unknown") is None
     later = replace(run, facts=run.facts | {"checkpoint_step": 99})
-    assert figures.best_step(later, monitor) == 99, "whatever metrics.csv has from before a resume"
-    assert figures.best_step(replace(later, facts=later.facts | {"validation": {}}), monitor) is None
+    assert run_figures.best_step(later, monitor) == 99, "whatever metrics.csv has from before a resume"
+    assert run_figures.best_step(replace(later, facts=later.facts | {"validation": {}}), monitor) is None
 
 
 def test_curves_that_have_no_room_are_left_out_and_said_to_be():
     lines = [Line(str(i), [1, 2], [0.5, 0.25]) for i in range(6)]
-    (figure,) = figures.by_step("Loss", "loss", [Line("empty", [], []), *lines])
+    (figure,) = run_figures.by_step("Loss", "loss", [Line("empty", [], []), *lines])
     assert figure.text.endswith("The first 4 of 6 curves.")
     assert [line.name for line in figure.lines] == ["0", "1", "2", "3"]
-    assert figures.by_step("Loss", "loss", [Line("one point", [1], [0.5])]) == []
+    assert run_figures.by_step("Loss", "loss", [Line("one point", [1], [0.5])]) == []
 
 
 def test_the_machine_and_the_lengths(run):
-    speed = figures.measured(run)[0]
+    speed = run_figures.measured(run)[0]
     _, values = run.series("perf/tokens_per_s")
     lowest, highest = re.search(r"lowest ([\d.,]+), highest ([\d.,]+), last", speed.text).groups()
     found = [float(number.replace(",", "")) for number in (lowest, highest)]
     assert found == pytest.approx([min(values), max(values)], rel=1e-3)
-    (length,) = figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
+    (length,) = run_figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
     assert "5 to 9 tokens (7 of 9)" in length.text
-    assert figures.lengths({}) == []
+    assert run_figures.lengths({}) == []

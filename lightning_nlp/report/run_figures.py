@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
-from lightning_nlp.report.files import RunFiles
+from lightning_nlp.report.run_files import RunFiles
+from lightning_nlp.tasks import TASKS
 
-Shown = tuple[str, str, dict[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
-LEARNING = (
+Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
+LEARNING: tuple[Shown, ...] = (
     ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"}),
-    ("Accuracy on validation", "accuracy", {"val/accuracy": "accuracy", "val/f1": "f1"}),
-    ("Perplexity on validation", "perplexity", {"val/perplexity": "perplexity"}),
-    ("Bits per character on validation", "bits per character", {"val/bits_per_char": "bits"}),
-    ("Accuracy on masked tokens, validation", "accuracy", {"val/top1": "top-1", "val/top5": "top-5"}),
+    *(curve for task in TASKS.values() for curve in task.curves),
     ("Learning rate", "learning rate", {"train/lr": "learning rate"}),
 )
-MACHINE = (
+MACHINE: tuple[Shown, ...] = (
     ("Speed", "tokens/s", {"perf/tokens_per_s": "tokens/s"}),
     ("Memory", "GiB at the peak", {"perf/peak_memory_gib": "GiB"}),
     ("Waiting for data", "share of the time", {"perf/data_wait": "share"}),
@@ -28,7 +26,7 @@ MACHINE = (
 
 def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
     """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
-    shown = [*LEARNING]
+    shown = list(LEARNING)
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
     return measured(run, shown, best_step(run, monitor))
@@ -43,11 +41,7 @@ def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None =
 
 
 def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = None) -> list[Figure]:
-    """A figure of what was logged during a training; none if no line has a second point.
-
-    Args:
-        lines: Curves by step; those without points are left out, and those that a chart has no room for.
-    """
+    """A figure of the curves that have points, as many as a chart has room for; none if no curve has two points."""
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
     if not any(len(line.x) > 1 for line in lines):

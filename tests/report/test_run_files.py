@@ -1,7 +1,7 @@
 import pytest
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.report.files import read_run
+from lightning_nlp.report.run_files import read_run
 
 
 def test_a_run_is_read(cls_run):

@@ -1,0 +1,64 @@
+"""Which examples go together in the batches of an evaluation, and which it reads if the Trainer limits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from lightning_nlp.data.batches.budget import cut, padded_lengths
+from lightning_nlp.errors import UserError
+
+
+def evaluation_batches(
+    lengths: np.ndarray, rows: np.ndarray, *, batch_size: int, tokens: int | None, packed: bool, world_size: int
+) -> list[np.ndarray]:
+    """Batches of similar length, longest first, the same at each call; `world_size` for each step, maybe empty ones.
+
+    Args:
+        lengths: (examples,) lengths in tokens.
+        rows: The row numbers of those to read, ascending.
+        batch_size: The most examples in a batch.
+        tokens: Fill batches to this many tokens instead, padding counted unless `packed`.
+    """
+    counted = lengths if tokens is None else padded_lengths(lengths, packed)
+    order = rows[np.argsort(-counted[rows], kind="stable")]
+    if tokens is None:
+        return np.array_split(order, math.ceil(len(order) / (batch_size * world_size)) * world_size)
+    batches = cut(counted, order, tokens, packed=packed)
+    return batches + [rows[:0]] * (-len(batches) % world_size)
+
+
+def limited_batches(
+    lay_out: Callable[[np.ndarray], list[np.ndarray]],
+    examples: int,
+    limit: int | float,
+    argument: str,
+    *,
+    seed: int,
+    world_size: int,
+) -> list[np.ndarray]:
+    """The batches of a random part of the examples, as many as Lightning takes; the batches after them are empty.
+
+    Lightning takes the first batches, which would otherwise hold the longest examples alone.
+
+    Args:
+        lay_out: Makes `evaluation_batches` for given rows.
+        limit: How many batches a process takes, or what share of them.
+        argument: The argument of the Trainer that says so.
+
+    Raises:
+        UserError: If the share is less than a batch.
+    """
+    batches = lay_out(np.arange(examples))
+    steps = len(batches) // world_size
+    most = min(limit, steps) if isinstance(limit, int) else int(limit * steps)
+    if limit > 0 and not most:
+        raise UserError(f"--trainer.{argument} {limit} of {steps} is no batch: give 1 for one.")
+    if most in (0, steps):
+        return batches
+    order, number = np.random.default_rng([seed, 3]).permutation(examples), examples * most // steps
+    while len(part := lay_out(np.sort(order[: max(1, number)]))) > most * world_size:
+        number -= math.ceil(number / 100)  # batches of tokens: a random part may need one more
+    return part + [order[:0]] * (len(batches) - len(part))

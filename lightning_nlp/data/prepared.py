@@ -1,0 +1,165 @@
+"""The half of a data module that finds, cleans and tokenizes texts, once, and remembers which they were."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_nlp.data.texts.cleaning import WARNING
+from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.texts.labels import numbered
+from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.tokens.encoding import Truncation
+from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
+from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining, prepare_tokens
+from lightning_nlp.data.tokens.rows import TokenRows
+from lightning_nlp.data.trained_on import Record, check_record, own_cache
+from lightning_nlp.errors import warn_user
+from lightning_nlp.privacy import paths_with_tilde
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class PreparedTexts(LightningDataModule):
+    """The texts at a path as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
+
+    path: str | None
+    text_column: str
+    group_column: str | None
+    dialect: Dialect
+    cleaning: Cleaning
+    tokenizer_name: str | None
+    tokenizer_training: TokenizerTraining
+    max_length: int
+    truncation: Truncation | None = None  # how long texts are cut; None splits them
+    cache_dir: Path
+    tokenizer: PreTrainedTokenizerFast  # from here on known after `setup`
+    token_rows: dict[str, TokenRows]  # by split
+    facts: dict[str, Any]  # counts and names
+    folder: Path | None = None  # of the cache, once it is known; another process may be told
+    _trained_on: Record | None = None
+
+    def source(self) -> Source:
+        """Where the texts come from."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments, by their names, that decide which texts there are, and their token ids."""
+        settings: dict[str, Any] = {
+            "path": self.path,
+            "text_column": self.text_column,
+            "group_column": self.group_column,
+        }
+        settings |= asdict(self.dialect) | asdict(self.cleaning)
+        settings |= {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
+        return settings | (asdict(self.tokenizer_training) if self.tokenizer_name is None else {})
+
+    def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """The tokenizer that `tokenizer_name` names; None trains one."""
+        if self.tokenizer_name is None:
+            return None
+        tokenizer = load_tokenizer(self.tokenizer_name)
+        warn_of_case(tokenizer, self.tokenizer_name)
+        return tokenizer
+
+    def prepare_data(self) -> None:
+        """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""
+        if self.folder is not None:  # the test at the end of a fit reads the very data of the fit
+            return
+        source, own = self.source(), own_cache(self._trained_on, self.settings, self.cache_dir)
+        self.folder = prepare_tokens(
+            source,
+            self.cache_dir,
+            cleaning=self.cleaning,
+            tokenizer=self.given_tokenizer(),
+            training=self.tokenizer_training,
+            max_length=self.max_length,
+            truncation=self.truncation,
+            own=own,
+        )
+        facts = self._read_facts(self.folder)
+        if self.folder == own and facts.get("fingerprint") != source.fingerprint:
+            changed = "has" if "fingerprint" in facts else "may have"  # older caches don't tell
+            texts = "held-out texts" if facts.get("streamed") else "texts"
+            warn_user(
+                f"{source.description} {changed} changed since this run began: its own {texts} are used, out of the "
+                f"token cache ({own}); for the new ones, begin a new run."
+            )
+        for line in (*source.lines(), *facts["cleaning"]):
+            (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
+        if (names := facts["label_names"]) is not None:
+            counts = dict(zip(names, facts["train"]["class_counts"], strict=True))
+            rank_zero_info(f"{len(names)} classes, with their number in train: {numbered(counts)}")
+
+    def _read_facts(self, folder: Path) -> dict[str, Any]:
+        return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids, memory-mapped."""
+        if self.token_rows:
+            return
+        if self.folder is None:
+            self.prepare_data()  # another process has filled the cache: this finds it
+        assert self.folder is not None
+        self.tokenizer = load_tokenizer(str(self.folder / "tokenizer"))
+        self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
+        self.facts = self._read_facts(self.folder)
+        for name in SPLITS:
+            self.token_rows[name] = TokenRows(self.folder / f"{name}.arrow")
+        if self._trained_on is not None:
+            self._check_record()
+
+    def record(self) -> Record:
+        """What a checkpoint keeps of its data, as plain types and tensors: it loads with `weights_only`."""
+        texts = {split: rows.texts() for split, rows in self.token_rows.items()}
+        return {
+            "folder": self.fingerprint,
+            "settings": paths_with_tilde(self.settings),
+            **{name: self.facts.get(name) for name in ("source", "label_names", "streamed")},
+            "texts": texts if all(texts.values()) else None,
+        }
+
+    def go_on_from(self, record: Record | None) -> None:
+        """Take the record of a checkpoint, so that nothing it was trained on is measured as if it were new.
+
+        Before `prepare_data`, this lets the checkpoint's own token cache be used, if the settings are the same and it
+        still exists.
+
+        Raises:
+            UserError: If the checkpoint must not meet these data (see `check_record`).
+        """
+        known = self._trained_on
+        if known is not None and (record is None or record["folder"] == known["folder"]):
+            return
+        self._trained_on = record
+        if self.token_rows:
+            self._check_record()
+
+    def _check_record(self) -> None:
+        if self.trainer is not None:
+            check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How a text becomes token ids, for predictions with the trained network."""
+        truncation = {} if self.truncation is None else {"truncation": self.truncation}
+        return {"max_length": self.max_length, "clean": self.cleaning.clean, **truncation}
+
+    @property
+    def fingerprint(self) -> str:
+        """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths; known after `setup`."""
+        assert self.folder is not None
+        return self.folder.name
+
+    @property
+    def chars_per_token(self) -> dict[str, float]:
+        """Characters, spaces included, for each token without specials, by split."""
+        return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}

@@ -1,0 +1,124 @@
+"""What differs between the tasks: a row each, and nothing but data. Who shows, tags or exports a run reads its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Plots = Mapping[str, Sequence[str]]  # by title, the metrics in a plot of W&B; "re:" begins a pattern of their names
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of an evaluation, logged as `val/<name>`."""
+
+    name: str
+    title: str  # as people write it
+    better: str = "max"  # or "min"
+    form: str = "{:.1%}"  # in a report's headline
+    average: str | None = None  # over the classes, as the Hub names it
+    known: bool = False  # to the Hub, which has a page about it
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table."""
+
+    name: str  # in checkpoints and evaluation records, and the tag of its runs in W&B
+    title: str  # in a report
+    module: str  # the class name of its LightningModule
+    head: str  # the end of its class names in transformers
+    pipeline_tag: str  # the Hub's name for it
+    hub_title: str
+    metrics: Sequence[Metric]
+    headlines: Sequence[str]  # a report shows the first of these metrics that was measured on top
+    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, metrics with their labels
+    workspace: str  # the name of its dashboard in W&B, which has these plots:
+    compared: Sequence[str]  # of the runs' metrics; `.min` or `.max` is the best value of a run
+    quality: Plots
+    mistakes: Plots
+    calibrated: bool = False  # whether an export's probabilities can be calibrated
+    fills_masks: bool = False  # whether its texts have [MASK]
+
+
+LOSS = Metric("loss", "Loss", "min", "{:.4f}")
+LOSSES = ["train/loss", "val/loss"]
+CLASSIFICATION = Task(
+    name="classification",
+    title="text classification",
+    module="SequenceClassifier",
+    head="ForSequenceClassification",
+    pipeline_tag="text-classification",
+    hub_title="Text Classification",
+    metrics=(
+        LOSS,
+        Metric("accuracy", "Accuracy", known=True),
+        Metric("precision", "Precision (macro)", average="macro", known=True),
+        Metric("recall", "Recall (macro)", average="macro", known=True),
+        Metric("f1", "F1 (macro)", average="macro", known=True),
+        Metric("ece", "Expected calibration error", "min"),
+        Metric("brier", "Brier score", "min"),
+    ),
+    headlines=("accuracy", "loss"),
+    curves=(("Accuracy on validation", "accuracy", {"val/accuracy": "accuracy", "val/f1": "f1"}),),
+    workspace="lightning_nlp: classification",
+    compared=("val/accuracy.max", "val/f1.max", "test/accuracy", "test/f1"),
+    quality={
+        "Accuracy": ["val/accuracy"],
+        "Macro F1": ["val/f1"],
+        "Macro precision and recall": ["val/precision", "val/recall"],
+        "Loss on train and validation": LOSSES,
+        "Calibration error": ["val/ece", "val/brier"],
+    },
+    mistakes={
+        "F1 by class": ["re:val/f1/.+"],
+        "Precision and recall by class": ["re:val/(precision|recall)/.+"],
+    },
+    calibrated=True,
+)
+MLM = Task(
+    name="mlm",
+    title="masked language model",
+    module="MaskedLanguageModel",
+    head="ForMaskedLM",
+    pipeline_tag="fill-mask",
+    hub_title="Masked Language Modeling",
+    metrics=(
+        LOSS,
+        Metric("perplexity", "Perplexity", "min", known=True),
+        Metric("bits_per_char", "Bits per character", "min"),
+        Metric("top1", "Top-1 accuracy"),
+        Metric("top5", "Top-5 accuracy"),
+    ),
+    headlines=("top1", "loss"),
+    curves=(
+        ("Perplexity on validation", "perplexity", {"val/perplexity": "perplexity"}),
+        ("Bits per character on validation", "bits per character", {"val/bits_per_char": "bits"}),
+        ("Accuracy on masked tokens, validation", "accuracy", {"val/top1": "top-1", "val/top5": "top-5"}),
+    ),
+    workspace="lightning_nlp: masked language model",
+    compared=("val/loss.min", "val/top1.max", "test/loss", "test/bits_per_char"),
+    quality={
+        "Loss on train and validation": LOSSES,
+        "Perplexity": ["val/perplexity"],
+        "Bits a character": ["val/bits_per_char"],
+        "Top-1 and top-5 accuracy": ["val/top1", "val/top5"],
+    },
+    mistakes={
+        "Top-1 accuracy of words and subwords": ["val/top1/word", "val/top1/subword"],
+        "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
+    },
+    fills_masks=True,
+)
+TASKS = {task.name: task for task in (CLASSIFICATION, MLM)}
+METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
+
+
+def task_of_module(class_path: str) -> Task | None:
+    """The task of a LightningModule's class; None for a user's own."""
+    return next((task for task in TASKS.values() if task.module == class_path.rsplit(".", 1)[-1]), None)
+
+
+def task_of_network(architecture: str) -> Task:
+    """The task of a network of transformers, such as DistilBertForMaskedLM; a classifier where none fits."""
+    return next((task for task in TASKS.values() if architecture.endswith(task.head)), CLASSIFICATION)

@@ -1,0 +1,73 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lightning_nlp.data.batches.collators import PAD_MULTIPLE
+from lightning_nlp.data.batches.eval_batches import evaluation_batches, limited_batches
+from lightning_nlp.errors import UserError
+
+LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
+ALL = np.arange(len(LENGTHS))
+
+
+def evaluation(size=32, tokens=None, packed=False, world=1):
+    return partial(evaluation_batches, LENGTHS, batch_size=size, tokens=tokens, packed=packed, world_size=world)
+
+
+@pytest.mark.parametrize("world", [1, 4])
+def test_it_is_longest_first_and_complete(world):
+    batches = evaluation(world=world)(ALL)
+    assert len(batches) == -(-len(LENGTHS) // (32 * world)) * world
+    assert sorted(np.concatenate(batches)) == list(ALL)
+    assert (np.diff(LENGTHS[np.concatenate(batches)]) <= 0).all()
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_batches_of_tokens_are_longest_first_and_full(packed):
+    batches = evaluation(tokens=8192, packed=packed, world=4)(ALL)
+    padded = LENGTHS if packed else -(-LENGTHS // PAD_MULTIPLE) * PAD_MULTIPLE
+    assert sorted(np.concatenate(batches)) == list(ALL)
+    assert (np.diff(padded[np.concatenate(batches)]) <= 0).all()
+    assert len(batches) % 4 == 0
+    full = [padded[batch] for batch in batches if len(batch)]
+    assert len(batches) - len(full) < 4
+    sizes = [lengths.sum() if packed else len(lengths) * lengths.max() for lengths in full]
+    assert max(sizes) <= 8192
+    assert min(sizes[:-1]) > 8192 - 200
+
+
+@pytest.mark.parametrize("tokens", [None, 500])
+@pytest.mark.parametrize("limit", [7, 0.25])
+def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, tokens):
+    """Lightning takes the first batches of those that come longest first."""
+
+    def drawn(world, size, seed=1):
+        lay_out = evaluation(size, tokens, world=world)
+        batches = limited_batches(lay_out, len(LENGTHS), limit, "limit_test_batches", seed=seed, world_size=world)
+        steps = len(lay_out(ALL)) // world
+        assert len(batches) == steps * world, "Lightning's share is of all batches"
+        taken = limit if isinstance(limit, int) else int(limit * steps)
+        assert sum(map(len, batches[taken * world :])) == 0, "none is left for a batch that is not taken"
+        rows = np.concatenate(batches).tolist()
+        assert abs(len(rows) / len(LENGTHS) - taken / steps) < 0.03
+        return rows
+
+    rows = drawn(1, 32)
+    assert len(set(rows)) == len(rows)
+    assert abs(LENGTHS[rows].mean() - LENGTHS.mean()) < 10  # the longest 7 batches have 150 on average
+    assert sorted(rows) == sorted(drawn(1, 32)) != sorted(drawn(1, 32, seed=2))
+    if tokens is None:
+        assert sorted(rows) == sorted(drawn(2, 16))
+
+
+@pytest.mark.parametrize("limit", [1.0, 0, 99])
+def test_a_limit_that_leaves_all_or_nothing_changes_nothing(limit):
+    batches = limited_batches(evaluation(), len(LENGTHS), limit, "limit_val_batches", seed=1, world_size=1)
+    assert [rows.tolist() for rows in batches] == [rows.tolist() for rows in evaluation()(ALL)]
+
+
+def test_a_share_of_less_than_a_batch_is_an_error():
+    with pytest.raises(UserError, match=r"limit_val_batches 0.01 of 32 is no batch: give 1"):
+        limited_batches(evaluation(), len(LENGTHS), 0.01, "limit_val_batches", seed=1, world_size=1)

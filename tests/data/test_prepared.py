@@ -1,0 +1,89 @@
+import csv
+import inspect
+
+import pytest
+
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.streaming.datamodule import StreamingDataModule
+from lightning_nlp.data.texts.normalize import text_digest
+
+BATCHES = "batch_size eval_batch_size tokens_per_batch packing num_workers seed cache_dir max_tokens shuffle_rows"
+MASKS, TRAINING = "mlm_probability mask_token_prob random_token_prob", "tokenizer_model vocab_size min_frequency"
+MODULES = [TextClassificationDataModule, MaskedLanguageModelingDataModule, StreamingDataModule]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_checkpoint_records_each_argument_that_decides_on_texts_and_tokens(module):
+    """Under the names of the arguments, with which another run is compared."""
+    bases = [base for base in module.__mro__ if issubclass(base, TextDataModule)]
+    arguments = {name for base in bases for name in inspect.signature(base.__init__).parameters}
+    settings = module("a.txt").settings
+    assert set(settings) - {"streaming"} == arguments - {"self", "args", "kwargs", *BATCHES.split(), *MASKS.split()}
+    given = module("a.txt", tokenizer="b", max_length=9, deduplicate=False).settings
+    assert {name for name in given if given[name] != settings[name]} == {"tokenizer", "max_length", "deduplicate"}
+    assert set(settings) - set(given) == {*TRAINING.split(), "limit_alphabet", "lowercase"}, "none is trained"
+
+
+def test_counts_of_texts_with_a_split_of_their_own(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"reĝo {i} la la,{i % 2}\n" for i in range(10)))
+    (tmp_path / "valid.csv").write_text("text,label\nla la reĝo,0\nla la,1\n")
+    (tmp_path / "test.csv").write_text("text,label\nla reĝo,0\nla reĝo la la la la,1\n")
+    data = TextClassificationDataModule(str(tmp_path), max_length=4, batch_size=3, cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup()
+    assert data.tokenizer.tokenize("la la reĝo") == ["la", "la", "reĝo"]
+    assert data.chars_per_token == {
+        "train": (10 * len("reĝo 0 la la")) / (10 * 4),
+        "validation": (len("la la reĝo") + len("la la")) / 5,
+        "test": (len("la reĝo") + len("la reĝo la la la la")) / 8,
+    }
+    assert data.class_counts == [5, 5]
+    assert data.label_names == ["0", "1"]
+    assert [data.facts[split]["cut"] for split in ("train", "validation", "test")] == [10, 1, 1]
+    assert data.train_batches == 4
+
+
+@pytest.mark.parametrize("module", [TextClassificationDataModule, MaskedLanguageModelingDataModule])
+def test_texts_of_one_author_are_held_out_together(module, tmp_path):
+    rows = [("text", "author", "label"), *[(f"la reĝo {i}", f"author {i % 30}", i % 2) for i in range(200)]]
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    settings = {"val_fraction": 0.2, "test_fraction": 0.2, "cache_dir": str(tmp_path / "cache")}
+    author = {int.from_bytes(text_digest(text)[:8], "little", signed=True): author for text, author, _ in rows[1:]}
+    data = {}
+    for column in (None, "author"):
+        data[column] = module(str(tmp_path / "a.csv"), group_column=column, **settings)
+        data[column].prepare_data()
+        data[column].setup()
+    parts = {
+        column: [{author[h] for h in rows.texts()["hash"].tolist()} for rows in module.token_rows.values()]
+        for column, module in data.items()
+    }
+    assert len(set.union(*parts["author"])) == sum(map(len, parts["author"])) == 30
+    assert sum(map(len, parts[None])) > 60
+
+
+def test_the_data_of_a_fit_stay_when_its_file_goes(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(40)))
+    data = TextClassificationDataModule(str(path), cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup("fit")
+    before = data.token_rows["test"].texts()["hash"]
+    path.unlink()
+    data.prepare_data()
+    data.setup("test")
+    assert data.token_rows["test"].texts()["hash"].equal(before)
+
+
+def test_tokenizer_trained_on_train_alone(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"bona tago {i},{i % 2}\n" for i in range(20)))
+    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"ŝipo {i},{i % 2}\n" for i in range(20)))
+    data = TextClassificationDataModule(str(tmp_path), max_length=32, vocab_size=60, cache_dir=str(tmp_path / "cache"))
+    data.prepare_data()
+    data.setup()
+    assert "tago" in data.tokenizer.get_vocab()
+    assert not any("ŝ" in token for token in data.tokenizer.get_vocab())
+    assert len(data.tokenizer) == max(data.tokenizer.get_vocab().values()) + 1 <= 60
+    assert data.tokenizer.model_max_length == 32

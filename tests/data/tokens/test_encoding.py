@@ -1,0 +1,83 @@
+import pytest
+
+from lightning_nlp.data.tokens.encoding import encode, special_frame, truncate_ids
+from tests.data.tokens.test_preparation import TEXTS, bert_like, roberta_like
+
+
+def unframed():
+    tokenizer = bert_like()
+    tokenizer.backend_tokenizer.post_processor = None
+    return tokenizer
+
+
+@pytest.fixture(scope="module", params=[bert_like, roberta_like, unframed])
+def tokenizer(request):
+    return request.param()
+
+
+def test_head_and_head_tail_exactly():
+    ids = list(range(100))
+    assert truncate_ids(ids, 8, "head") == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert truncate_ids(ids, 8, "head_tail") == [0, 1, 94, 95, 96, 97, 98, 99]
+    assert truncate_ids(ids, 1, "head_tail") == [99]
+    assert truncate_ids(ids, 99, "head_tail") == [*range(24), *range(25, 100)]
+    # Sun et al. (2019) keep 128 and 382 of 510 tokens; a quarter of 510 is 127.5.
+    kept = truncate_ids(list(range(1000)), 510, "head_tail")
+    assert kept == [*range(127), *range(1000 - 383, 1000)]
+
+
+@pytest.mark.parametrize("max_length", [3, 8, 32, 500])
+def test_head_truncation_is_that_of_transformers(tokenizer, max_length):
+    ids, origins, lengths = encode(TEXTS, tokenizer, max_length=max_length, truncation="head")
+    assert ids == tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
+    assert origins == list(range(len(TEXTS)))
+    assert lengths == [len(t) for t in tokenizer(TEXTS, add_special_tokens=False)["input_ids"]]
+    assert any(length > max_length for length in lengths) == (max_length < 500)
+
+
+@pytest.mark.parametrize("max_length", [3, 8, 32])
+def test_head_tail_keeps_the_beginning_and_the_end(tokenizer, max_length):
+    ids, _, _ = encode(TEXTS, tokenizer, max_length=max_length, truncation="head_tail")
+    whole = tokenizer(TEXTS)["input_ids"]
+    before, after = special_frame(tokenizer)
+    room = max_length - len(before) - len(after)
+    cut = 0
+    for short, long in zip(ids, whole, strict=True):
+        assert len(short) == min(len(long), max_length)
+        if len(long) <= max_length:
+            assert short == long
+            continue
+        cut += 1
+        head = room // 4
+        assert short[: len(before) + head] == long[: len(before) + head]
+        tail = max_length - len(before) - head
+        assert short[-tail:] == long[-tail:]
+    assert cut >= 2
+
+
+@pytest.mark.parametrize("max_length", [3, 8, 32, 500])
+def test_without_truncation_nothing_is_lost(tokenizer, max_length):
+    ids, origins, lengths = encode(TEXTS, tokenizer, max_length=max_length, truncation=None)
+    before, after = special_frame(tokenizer)
+    joined = {number: [] for number in range(len(TEXTS))}
+    for piece, origin in zip(ids, origins, strict=True):
+        assert len(piece) <= max_length
+        assert piece[: len(before)] == before
+        assert piece[len(piece) - len(after) :] == after
+        inner = piece[len(before) : len(piece) - len(after)]
+        assert inner, "an empty piece teaches nothing"
+        joined[origin] += inner
+    assert list(joined.values()) == tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
+    assert lengths == [len(inner) for inner in joined.values()]
+    assert origins == sorted(origins)
+    assert lengths[TEXTS.index("")] == 0
+
+
+@pytest.mark.parametrize("truncation", ["head", None])
+def test_a_truncation_and_padding_of_the_tokenizer_itself_change_nothing(truncation):
+    expected = encode(TEXTS, bert_like(), max_length=100, truncation=truncation)
+    tokenizer = bert_like()
+    tokenizer.backend_tokenizer.enable_truncation(16)
+    tokenizer.backend_tokenizer.enable_padding(length=128)
+    assert encode(TEXTS, tokenizer, max_length=100, truncation=truncation) == expected
+    assert max(map(len, expected[0])) == 100
