@@ -10,20 +10,13 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import IGNORE_INDEX
 from lightning_nlp.models.losses import mean_metric
 from lightning_nlp.training.gradients import AccumulatedMean
-from lightning_nlp.training.optimizer import (
-    Schedule,
-    check_range,
-    clip_gradients,
-    configure_module,
-    log_step,
-    restore_module,
-)
+from lightning_nlp.training.optimizer import Schedule, clip_gradients, configure_module, log_step, restore_module
 
 
 class SequenceClassifier(LightningModule):
@@ -83,12 +76,12 @@ class SequenceClassifier(LightningModule):
     ) -> None:
         super().__init__()
         encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
-        check_range("label_smoothing", label_smoothing, 0, 1, high_open=True)
+        check_range("--model.label_smoothing", label_smoothing, 0, 1, high_open=True)
         if isinstance(class_weights, str) and class_weights != "balanced":
             raise UserError(f"class_weights is {class_weights!r}: give --model.class_weights balanced, or a list.")
         if isinstance(class_weights, list):
             for weight in class_weights:
-                check_range("class_weights", weight, 0)
+                check_range("--model.class_weights", weight, 0)
             if not any(class_weights):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
         self.save_hyperparameters()

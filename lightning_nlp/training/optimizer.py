@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 
 Schedule = Literal["linear", "cosine", "constant", "wsd"]
 
@@ -76,7 +76,7 @@ def lr_lambda(
     """
     if schedule not in get_args(Schedule):
         raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
-    check_range("warmup_ratio", warmup_ratio, 0, 1)
+    check_range("--model.warmup_ratio", warmup_ratio, 0, 1)
     check_range("decay_ratio", decay_ratio, 0, 1)
     if num_training_steps is None:
         if schedule != "constant" or warmup_ratio > 0:
@@ -280,14 +280,3 @@ def is_log_step(trainer: Trainer, step: int) -> bool:
     """Whether Lightning writes down what is logged in a step, from 1: `global_step` once it is done."""
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and step % every == 0
-
-
-def check_range(
-    name: str, value: float, low: float, high: float = math.inf, *, low_open: bool = False, high_open: bool = False
-) -> None:
-    """Raise a UserError unless `--model.NAME` is a finite number from `low` to `high`, without an open end."""
-    inside = math.isfinite(value) and low <= value <= high
-    if not inside or (low_open and value == low) or (high_open and value == high):
-        least = f"greater than {low}" if low_open else f"at least {low}"
-        most = "" if high == math.inf else f" and less than {high}" if high_open else f" and at most {high}"
-        raise UserError(f"{name} is {value}, and must be {least}{most}: change --model.{name}.")

@@ -158,7 +158,7 @@ def test_schedule_stays_between_0_and_1_and_ends_at_the_last_step(schedule, warm
 def test_schedule_refuses_what_it_cannot_mean():
     with pytest.raises(UserError, match=r"'polynomial'.*--model.schedule.*linear, cosine, constant, wsd"):
         lr_lambda("polynomial", 10)
-    with pytest.raises(UserError, match=r"warmup_ratio is nan.*at least 0 and at most 1.*--model.warmup_ratio"):
+    with pytest.raises(UserError, match=r"--model.warmup_ratio must be at least 0 and at most 1, not nan"):
         lr_lambda("linear", 10, math.nan)
     with pytest.raises(UserError, match="decay_ratio"):
         lr_lambda("wsd", 10, 0.0, decay_ratio=2)
