@@ -7,7 +7,7 @@ from tests.bad_input.check import fails
 LONG = "x" * 300
 NUMBERS = [  # option, value, other words of the message
     ("model.lr", "nan", "float"),
-    ("model.lr", "1e400", "lr is inf"),
+    ("model.lr", "1e400", "not inf"),
     ("model.dim", "1000000000000", "this machine has", "GiB"),
     ("data.batch_size", "null", "null"),
     ("data.max_length", "99999999999999999999", "at most"),
