@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lightning_nlp.callbacks.last_checkpoint import at_whole_step
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.training.schedules import at_whole_step
 
 TRAINED = "trained_weights"  # where a checkpoint has the weights that the optimizer moves
 
@@ -30,8 +30,7 @@ class WeightAverage(Callback):
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise UserError(f"ema_decay is {decay}, not between 0 and 1: give --ema_decay 0.999, or null.")
+        check_range("--ema_decay", decay, 0, 1, low_open=True, high_open=True)
         self.decay = decay
         self._parameters: list[torch.nn.Parameter] = []
         self._others: list[torch.Tensor] = []  # the average, or while the module holds that, the weights

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
+from safetensors.torch import save
 from torch import Tensor
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.nonfinite import write_tensors
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
@@ -136,7 +136,7 @@ class Evaluation(Callback):
         """Write them; of validations, in the place of an earlier one's."""
         tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items()}
         tensors |= {f"proof/{key}": values for key, values in proof.items()}
-        write_tensors(self.folder / f"{name}.safetensors", tensors, {})
+        write_whole(self.folder / f"{name}.safetensors", save(tensors))
         for path in self.folder.glob("val-*.safetensors"):
             if name.startswith("val-") and path.stem != name:
                 path.unlink(missing_ok=True)

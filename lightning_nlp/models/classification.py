@@ -15,8 +15,9 @@ from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import IGNORE_INDEX
 from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.training.gradients import AccumulatedMean
-from lightning_nlp.training.optimizer import Schedule, clip_gradients, configure_module, log_step, restore_module
+from lightning_nlp.training.gradients import Gradients
+from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
+from lightning_nlp.training.schedules import Schedule
 
 
 class SequenceClassifier(LightningModule):
@@ -90,7 +91,7 @@ class SequenceClassifier(LightningModule):
         self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
         self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
-        self._accumulated = AccumulatedMean()
+        self.gradients = Gradients()
         self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def configure_model(self) -> None:
@@ -140,27 +141,23 @@ class SequenceClassifier(LightningModule):
         counted = labels != IGNORE_INDEX
         # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
         count = counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
-        loss, mean = self._accumulated.loss(loss_sum, count)
+        loss, mean = self.gradients.loss(loss_sum, count)
         self.log("train/loss", mean, prog_bar=True)
         return loss
 
     def on_train_epoch_start(self) -> None:
         """No gradient is carried from one epoch into the next."""
-        self._accumulated.reset()
+        self.gradients.reset()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact; Lightning clips the gradient after this."""
-        self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
-        log_step(self, optimizer)
+        """Make accumulation exact, and log."""
+        self.gradients.log(self, optimizer)
 
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip in bf16 too; see `clip_gradients`."""
-        clip_gradients(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip by the norm that is known already."""
+        self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch of the validation split; returns its `logits` (n, classes) and `labels` (n,)."""
@@ -188,8 +185,8 @@ class SequenceClassifier(LightningModule):
         return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_module`."""
-        return configure_module(self, self._data)
+        """AdamW with the schedule asked for; see `configure_adamw`."""
+        return configure_adamw(self, self._data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
@@ -202,7 +199,7 @@ class SequenceClassifier(LightningModule):
             self.label_names = checkpoint["lightning_nlp"]["label_names"]
             return
         metadata.check_checkpoint(checkpoint, self._metadata(), self._data)
-        restore_module(self, checkpoint, self._data)
+        override_checkpoint(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:

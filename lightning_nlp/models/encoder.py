@@ -15,7 +15,7 @@ from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
 from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.training.hardware import memory_gib
-from lightning_nlp.training.optimizer import Schedule, lr_lambda
+from lightning_nlp.training.schedules import Schedule, lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
