@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning_nlp.errors import warn_user
 from lightning_nlp.training.schedules import is_log_step
 
-# Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
+# How many means of the loss between log steps. Their median, so that a few hard batches raise no alarm.
 RECENT = 10
 USUAL = 20
 
@@ -20,9 +20,8 @@ USUAL = 20
 class Divergence(Callback):
     """Warns, once, when the training loss is far over its running median.
 
-    Far is twice the median of the 10 to 20 log steps before, and over half of what the loss was in the first
-    ones: when a small loss doubles, nothing is lost. Losses are added up on their device and read only when
-    Lightning logs.
+    Far is twice the median of the 10 to 20 log steps before, and over half of the loss in the first ones: when a
+    small loss doubles, nothing is lost. Losses are added up on their device and read in log steps.
     """
 
     def __init__(self) -> None:
@@ -41,7 +40,7 @@ class Divergence(Callback):
             self._sum, self._batches = 0.0, 0
 
     def _judge(self, mean: float, step: int) -> None:
-        if self.warned or not math.isfinite(mean):  # that has a message of its own
+        if self.warned or not math.isfinite(mean):  # NonFiniteSteps tells of that
             return
         if len(self._first) < RECENT:
             self._first.append(mean)

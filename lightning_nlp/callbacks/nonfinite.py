@@ -112,9 +112,7 @@ class NonFiniteSteps(Callback):
         """Look before the validation, and before the checkpoint after it."""
         self._look(trainer)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look while the loader is still in this epoch."""
-        self._look(trainer)
+    on_train_epoch_end = on_validation_start  # while the loader is still in this epoch
 
     def _look(self, trainer: Trainer) -> Tensor:
         """Read the flags of all steps since the last look, waiting for the device once; returns the last step's."""

@@ -85,8 +85,10 @@ class Throughput(Callback):
         self._interval = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
+        """Stop the clock, and count what came after the last log."""
         self._collect()
+
+    on_train_end = on_validation_start
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """The batch has come; start the clock again after a validation."""
@@ -113,10 +115,6 @@ class Throughput(Callback):
             self._log(trainer, pl_module, interval)
         else:
             interval.ended = time.perf_counter()
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count what came after the last log."""
-        self._collect()
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, interval: Interval) -> None:
         tokens, flops, seconds = self._collect()

@@ -23,8 +23,8 @@ class Gradients:
     end of an epoch is exact too. With several ranks c and sum(c_i) are means over the ranks, which agree with
     the mean that DDP takes of the gradients. The counts stay tensors, so no device waits for them.
 
-    In each step, `loss` is called for each batch, then `finish` by all who need the gradient's norms, then
-    `clip`. A module without exact means needs no more of this than a new object's `finish`.
+    For each step call `loss` with each batch, then `finish`, as all do who need the norms, then `clip`. Nobody may
+    change the gradients in between: they are not measured again.
     """
 
     def __init__(self) -> None:
