@@ -85,12 +85,12 @@ class Gradients:
             module.log("train/grad_norm", total_norm(norms[p] for p in module.parameters() if p in norms))
 
     def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
-        """Clip as Lightning does, by the norms that are known; in bf16 beside a fused optimizer too.
+        """Clip as Lightning does, but by the known norms, and in bf16 beside a fused optimizer too.
 
-        Lightning refuses that in every mixed precision, but only fp16 has scaled gradients, where it is right.
+        Lightning refuses the latter in all mixed precision; only the scaled gradients of fp16 need that.
 
         Args:
-            value: The largest norm (or value); None or 0 clips nothing.
+            value: None or 0 clips nothing.
             algorithm: "norm", the default, or "value".
         """
         if value is None or value <= 0:
