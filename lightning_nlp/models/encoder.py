@@ -9,13 +9,13 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.hub.pretrained import fetch_pretrained
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
 from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.training.hardware import memory_gib
-from lightning_nlp.training.optimizer import Schedule, check_range, lr_lambda
+from lightning_nlp.training.schedules import Schedule, lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -46,16 +46,11 @@ def check_settings(
     schedule: Schedule,
     warmup_ratio: float,
 ) -> None:
-    """Raise a UserError for a setting that no run can use, before anything is loaded.
-
-    A dropout rate is None, or from 0 up to but not including 1; `lr` is above 0, `weight_decay` at least 0,
-    and `warmup_ratio` from 0 to 1.
-    """
+    """Raise a UserError for a setting that no run can use, before anything is loaded."""
     for name, rate in (("dropout", dropout), ("attention_dropout", attention_dropout)):
-        if rate is not None:
-            check_range(name, rate, 0, 1, high_open=True)
-    check_range("lr", lr, 0, low_open=True)
-    check_range("weight_decay", weight_decay, 0)
+        check_range(f"--model.{name}", rate, 0, 1, high_open=True)
+    check_range("--model.lr", lr, 0, low_open=True)
+    check_range("--model.weight_decay", weight_decay, 0)
     lr_lambda(schedule, 1, warmup_ratio)
 
 

@@ -24,7 +24,7 @@ from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.heads import head_on_positions, masked_positions
 from lightning_nlp.models.mlm import MaskedLanguageModel
-from lightning_nlp.training.optimizer import lr_lambda
+from lightning_nlp.training.schedules import lr_lambda
 from tests import fitting
 from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
