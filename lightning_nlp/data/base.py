@@ -49,8 +49,8 @@ class TextDataModule(LightningDataModule):
     """Token ids in batches, from any source of texts; the two tasks' modules say which source and how to collate.
 
     Public attributes after `setup`, which the models read: `tokenizer`, `max_length`, `train_batches` (an
-    epoch's batches for this process), `packing` (what the user wants; a model answers with its own `packs`),
-    `facts` (counts and names), `chars_per_token` by split, `token_rows` by split.
+    epoch's batches for this process), `packing` (what the user wants), `facts` (counts and names),
+    `chars_per_token` by split, `token_rows` by split. They set `packed`, whether batches are packed.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -93,6 +93,7 @@ class TextDataModule(LightningDataModule):
                 "--data.tokens_per_batch or lower --data.max_length."
             )
         self.packing: bool | Literal["auto"] = given["packing"]
+        self.packed: bool | None = True if self.packing is True else None  # the model decides
         self.num_workers: int = given["num_workers"]
         self.seed: int = given["seed"]
         self.split_seed: int = given["split_seed"]
@@ -232,13 +233,6 @@ class TextDataModule(LightningDataModule):
         """Batches of an epoch for this process; None where there is no end to them."""
         return len(self.plan("train"))
 
-    @property
-    def packs(self) -> bool:
-        """Whether batches are packed: the model knows, once it is attached and configured."""
-        if self.trainer is None:
-            return self.packing is True
-        return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
-
     def plan(self, split: str) -> BatchPlan:
         """Which examples of train, validation or test go together, for this process."""
         lengths, training = self.token_rows[split].lengths, split == "train"
@@ -276,7 +270,7 @@ class TextDataModule(LightningDataModule):
         """Kept for the next time: the number of its batches takes a while to find."""
         if self.tokens_per_batch is None:
             return None
-        training, packed = split == "train", self.packs
+        training, packed = split == "train", bool(self.packed)
         if (split, packed, world_size) not in self._budgets:
             self._budgets[split, packed, world_size] = TokenBudget(
                 lengths,

@@ -134,7 +134,7 @@ class TextClassificationDataModule(TextDataModule):
         """The test split in its order, for `Trainer.predict`."""
         lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
-        batches = cut(lengths, np.arange(len(lengths)), room, packed=self.packs)
+        batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
         collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
         keys = [(0, rows.tolist()) for rows in batches]
         return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
@@ -145,7 +145,7 @@ class TextClassificationDataModule(TextDataModule):
             collate_classification,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 
@@ -351,8 +351,8 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """What decides which texts of a stream go together."""
         if self.tokens_per_batch is None:
             return {"rows": self._shuffle_rows, "batch_size": self.batch_size}
-        window_batches = self.packed_window_batches if self.packs else WINDOW_BATCHES
-        budget = {"tokens": self.tokens_per_batch, "packed": self.packs, "window_batches": window_batches}
+        window_batches = self.packed_window_batches if self.packed else WINDOW_BATCHES
+        budget = {"tokens": self.tokens_per_batch, "packed": bool(self.packed), "window_batches": window_batches}
         return {"rows": self._shuffle_rows, "budget": budget}
 
     def train_dataloader(self) -> ResumableLoader | StreamLoader:
@@ -401,7 +401,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
             **self._masking,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 

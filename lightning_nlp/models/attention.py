@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,35 +43,23 @@ class Layout(NamedTuple):
     tokens: Tensor | None  # the place of each token
 
 
-_layout: Layout | None = None  # of the batch that is computed at the moment
-
-
-@contextmanager
-def sequences(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Iterator[None]:
-    """Within this context, attention stays within the sequences of a packed batch.
-
-    The layout lies beside the network because not every model hands further arguments down to its attention.
+def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
+    """Where the sequences of a packed batch are, computed once for all layers.
 
     Args:
         cu_seqlens: (n + 1,) int32.
         max_seqlen: The length of the longest.
-        tokens: Of the batch; on a CPU there may be some of no sequence at its end, whose output means nothing.
+        tokens: Of the batch; on a CPU those at its end may belong to no sequence, and their output means nothing.
     """
-    global _layout
-    assert _layout is None, "one packed batch at a time"
     on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
-    _layout = Layout(cu_seqlens, max_seqlen, *on_host)
-    try:
-        yield
-    finally:
-        _layout = None
+    return Layout(cu_seqlens, max_seqlen, *on_host)
 
 
-def attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    """The mask that transformers makes for a batch: none for a packed one."""
+def attention_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """The mask that transformers makes for a padded batch; a packed one has no `attention_mask`, and needs none."""
     from transformers.masking_utils import sdpa_mask
 
-    return sdpa_mask(*args, **kwargs) if _layout is None else None
+    return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 
 def attention(
@@ -85,6 +71,7 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it, within the sequences of the batch.
@@ -93,11 +80,13 @@ def attention(
         query: (1, heads, tokens, head_dim), as are key and value.
         attention_mask: Only for a padded batch.
         sliding_window: Tokens attend to those less than this far away; None for all of the sequence.
+        layout: Of a packed batch; all keyword arguments of a network arrive here.
 
     Returns:
         (1, tokens, heads, head_dim), and None for the weights.
     """
-    if _layout is None:
+    if layout is None:
+        assert attention_mask is not None or sliding_window is None, "the mask of a padded batch holds the window"
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(
@@ -106,10 +95,10 @@ def attention(
     query, key, value = (x[0].transpose(0, 1) for x in (query, key.to(value.dtype), value))  # (tokens, heads, head_dim)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query = query.to(value.dtype)
-    if _layout.rectangles is None:
-        output = _flash(query, key, value, _layout, scale, sliding_window)
+    if layout.rectangles is None:
+        output = _flash(query, key, value, layout, scale, sliding_window)
     else:
-        output = _in_rectangles(query * scale, key, value, _layout, dropout, sliding_window)
+        output = _in_rectangles(query * scale, key, value, layout, dropout, sliding_window)
     return output.unsqueeze(0), None
 
 
