@@ -55,13 +55,6 @@ def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
     return Layout(cu_seqlens, max_seqlen, *on_host)
 
 
-def attention_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """The mask that transformers makes for a padded batch; a packed one has no `attention_mask`, and needs none."""
-    from transformers.masking_utils import sdpa_mask
-
-    return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
-
-
 def attention(
     module: nn.Module,
     query: Tensor,
@@ -78,7 +71,7 @@ def attention(
 
     Args:
         query: (1, heads, tokens, head_dim), as are key and value.
-        attention_mask: Only for a padded batch.
+        attention_mask: Of a padded batch; not looked at where there is a layout.
         sliding_window: Tokens attend to those less than this far away; None for all of the sequence.
         layout: Of a packed batch; all keyword arguments of a network arrive here.
 
@@ -86,7 +79,6 @@ def attention(
         (1, tokens, heads, head_dim), and None for the weights.
     """
     if layout is None:
-        assert attention_mask is not None or sliding_window is None, "the mask of a padded batch holds the window"
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.attention import attention, attention_mask, layout_of
+from lightning_nlp.models.attention import attention, layout_of
 
 # Where tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients. Other
 # architectures may not hand keyword arguments down (DeBERTa and MPNet do not) or hide positions elsewhere.
@@ -57,15 +57,14 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
     reason = why_not(network, device=device, precision=str(trainer.precision))
     if asked is True and reason is not None:
         raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
-    packed = reason is None
-    if (is_enabled(network), getattr(data, "packed", None)) != (
-        packed,
-        packed,
-    ):  # a test after the training says nothing new
-        how = f"packed, without padding: {network.config.model_type} on {device.type}"
-        rank_zero_info(f"Batches are {how if packed else f'padded, in groups of similar length: {reason}'}.")
+    packed, before = reason is None, (is_enabled(network), getattr(data, "packed", None))
     if packed:
         enable(network)
+        line = f"Batches are packed, without padding: {network.config.model_type} on {device.type}."
+    else:
+        line = f"Batches are padded, in groups of similar length: {reason}."
+    if before != (packed, packed):  # a test after the training need not say it again
+        rank_zero_info(line)
     data.packed = packed
 
 
@@ -97,12 +96,12 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
 def enable(network: Any) -> None:
     """Make a network of a `PROVEN` architecture run packed batches too; padded ones stay on SDPA."""
     from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
     if is_enabled(network):
         return
     AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, attention_mask)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
     network.set_attn_implementation(NAME)
     network.base_model.register_forward_hook(select_rows, with_kwargs=True)
     network.takes_packed_batches = True  # not read off the configuration, which another network may share
@@ -145,7 +144,11 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     Raises:
         UserError: If the batch is neither, or packed for a network that cannot compute it.
     """
-    inputs = _packed_inputs(network, batch) if "cu_seqlens" in batch else _padded_inputs(batch)
+    if "cu_seqlens" in batch:
+        inputs = _packed_inputs(network, batch)
+    else:
+        check_batch(batch, "input_ids", "attention_mask")
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     if head_rows is None:
         return network(**inputs).logits
     if is_enabled(network):
@@ -156,11 +159,6 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         return network(**inputs).logits.squeeze(1)
     finally:
         hook.remove()
-
-
-def _padded_inputs(batch: dict[str, Any]) -> dict[str, Any]:
-    check_batch(batch, "input_ids", "attention_mask")
-    return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
 
 
 def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
@@ -177,8 +175,10 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         outside = -tokens.shape[1] % ROUND
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
     layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
-    starts = cu_seqlens[:-1] if hasattr(network, "classifier") else None  # each text's first token is what it takes
-    return {"input_ids": tokens, "position_ids": positions, "layout": layout, "head_rows": starts}
+    starts = cu_seqlens[:-1] if hasattr(network, "classifier") else None
+    ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
+    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready}
+    return {**inputs, "layout": layout, "head_rows": starts}
 
 
 def check_batch(batch: Any, *names: str) -> None:
