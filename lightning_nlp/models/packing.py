@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.attention import attention, layout_of
 
-# Where tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients. Other
-# architectures may not hand keyword arguments down (DeBERTa and MPNet do not) or hide positions elsewhere.
+# Those for which tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients.
+# Others may not hand keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
-# These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
+# These count positions from pad_token_id + 1, so no token uses the first rows of their position table.
 POSITIONS_AFTER_PADDING = frozenset(
     "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
 )
@@ -31,24 +31,24 @@ POSITIONS_AFTER_PADDING = frozenset(
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
-# The names under which the architectures keep the rate of dropout on attention weights.
+# What the architectures call the dropout rate of attention weights.
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then
-# have one size, and the memory of one fits the next; else the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of this many tokens. All batches filled to a budget then have one
+# size, and reuse the memory of the last; otherwise the process grows (benchmarks/README.md).
 ROUND = 64
 
 
 def choose(network: Any, data: Any, trainer: Any) -> None:
-    """Decide whether batches are packed, prepare the network if they are, and tell the data module; one line says so.
+    """Decide whether batches are packed, tell the user and the data module, and prepare the network.
 
     Args:
         network: A transformers model.
-        data: Its `packing` is what the user wants: True, False, or "auto": packed where that is proven, padded
-            elsewhere. Its `packed` is set to the answer. One without `packing` gives padded batches.
+        data: `packing` is what the user wants: True, False, or "auto", which packs where that is proven and pads
+            elsewhere; `packed` is set to the answer. Without `packing` it gives padded batches.
 
     Raises:
-        UserError: If packing is asked for where it cannot be had.
+        UserError: If packing is asked for where it is not possible.
     """
     asked = getattr(data, "packing", False)
     if asked is False:
@@ -69,12 +69,7 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
 
 
 def why_not(network: Any, *, device: torch.device, precision: str) -> str | None:
-    """What speaks against packed batches, or None.
-
-    Args:
-        device: Where it runs; a GPU is asked for its compute capability.
-        precision: Lightning's `trainer.precision`.
-    """
+    """Why a network cannot take packed batches on a device, with Lightning's `precision`; None if it can."""
     config = network.config
     if config.model_type not in PROVEN:
         return f"packing is not proven for a {config.model_type} model ({', '.join(PROVEN)} can)"
@@ -94,7 +89,7 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
 
 
 def enable(network: Any) -> None:
-    """Make a network of a `PROVEN` architecture run packed batches too; padded ones stay on SDPA."""
+    """Let a network of a `PROVEN` architecture take packed batches too; padded ones stay on SDPA."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -104,14 +99,14 @@ def enable(network: Any) -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
     network.set_attn_implementation(NAME)
     network.base_model.register_forward_hook(select_rows, with_kwargs=True)
-    network.takes_packed_batches = True  # not read off the configuration, which another network may share
+    network.takes_packed_batches = True  # on no configuration, which networks may share
 
 
 def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
-    """A forward hook of an encoder: `head_rows` alone of its output reach the head, as (n, 1, width).
+    """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
 
-    A classifier's head takes the first token of each sequence. A masked language model's costs about as much as all
-    layers of a small encoder, and only the 15% of the tokens that are masked need it.
+    A classifier needs the first token of each sequence. The head of a masked language model costs about as much as all
+    layers of a small encoder, and only the masked tokens, 15%, need it.
     """
     rows = keywords.get("head_rows", rows)
     if rows is None:
@@ -135,7 +130,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     Args:
         network: A `...ForMaskedLM` or `...ForSequenceClassification`; the first packed batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
-        head_rows: (n,) the tokens that a masked language model shall guess, counted through the batch; None for all.
+        head_rows: (n,) the tokens that a masked language model is to guess, counted through the batch; None for all.
 
     Returns:
         (n, number of classes) for n sequences or `head_rows`. Without `head_rows` those of a masked language model are
@@ -164,7 +159,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
 def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
     config, cu_seqlens = network.config, batch["cu_seqlens"]
     tokens, positions = batch["input_ids"], batch["position_ids"]
-    if not is_enabled(network):  # nobody has chosen: a module out of a checkpoint, or a loader's batches
+    if not is_enabled(network):  # `choose` was not called: a module from a checkpoint, or batches from a plain loader
         precision = "16" if torch.is_autocast_enabled(tokens.device.type) else str(network.dtype)
         if reason := why_not(network, device=tokens.device, precision=precision):
             raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
@@ -182,7 +177,7 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_batch(batch: Any, *names: str) -> None:
-    """Raise a UserError unless a batch is a dict of these names; one out of a loader of the user's own may be none."""
+    """Raise a UserError unless a batch is a dict with these names; a user's own loader may give anything."""
     if not (isinstance(batch, Mapping) and batch.keys() >= set(names)):
         raise UserError(
             f"A batch is a {type(batch).__name__} without {' or '.join(names)}: give a DataLoader of dicts with "
