@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
 MOST_UNUSED_ROWS = 1024
 
-# Masked language models that transformers does not load as they were saved, of the 45 architectures that have one.
+# Masked language models that transformers does not load as they were saved: one of 40 architectures tried.
 NOT_RELOADED = {"funnel": "sets the embedding of the padding token, which the head shares and trains, to zero"}
 
 
