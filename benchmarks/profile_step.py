@@ -19,7 +19,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from lightning_nlp.models import packing
 from lightning_nlp.training.flops import count_batch, training_costs, training_flops
-from lightning_nlp.training.hardware import default_precision, device_name, peak_flops
+from lightning_nlp.training.hardware import default_precision, device_name
+from lightning_nlp.training.peaks import peak_flops
 
 STEPS = 3
 KINDS = {

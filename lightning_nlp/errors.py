@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import traceback
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,28 @@ class UserError(ValueError):
     otherwise, keeps its traceback. A message has four parts: what is wrong, the value found, where, and the
     argument or command that cures it.
     """
+
+
+def check_range(
+    argument: str,
+    value: float | None,
+    low: float,
+    high: float = math.inf,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> None:
+    """Raise a UserError unless a setting, `--model.lr` in full, is None or a finite number within its range.
+
+    An open end is itself out of range.
+    """
+    if value is None:
+        return
+    inside = math.isfinite(value) and low <= value <= high
+    if not inside or (low_open and value == low) or (high_open and value == high):
+        least = f"greater than {low}" if low_open else f"at least {low}"
+        most = "" if high == math.inf else f" and less than {high}" if high_open else f" and at most {high}"
+        raise UserError(f"{argument} must be {least}{most}, not {value}.")
 
 
 def one_line(error: Exception) -> str:

@@ -34,19 +34,17 @@ def reads(path):
 
 HOST, LOG_STEP = "a number or a list of the host", "in log steps only, or where the device is waited for anyhow"
 KNOWN = {
-    "training/gradients.py": {"gradients": HOST},
-    "training/optimizer.py": {
-        **dict.fromkeys(["bool(every)", "ends", "int(batches_per_epoch * limit)"], HOST),
-        **dict.fromkeys(["high_open", "low_open", "unscaled"], HOST),
-    },
+    "training/gradients.py": {"gradients": HOST, "norms": HOST},
+    "training/optimizer.py": {},
+    "training/schedules.py": {"bool(every)": HOST, "ends": HOST, "int(batches * limit)": HOST},
     "training/flops.py": {"trained": HOST, "int(count)": LOG_STEP},
     "models/losses.py": {},
     "callbacks/nonfinite.py": {
-        **dict.fromkeys(["bool(optimizer.defaults.get('fused'))", "fused", "gradients", "bad", "rows"], HOST),
+        **dict.fromkeys(["bool(optimizer.defaults.get('fused'))", "fused"], HOST),
         "flags.tolist()": LOG_STEP,
         "failed": "in fp16, whose scaler waits in each step as well; and on a CPU",
         "float(loss)": "a step that is not finite is written down",
-        "step.norms.isfinite().tolist()": "a step that is not finite is written down",
+        "step.finite.tolist()": "a step that is not finite is written down",
     },
     "callbacks/throughput.py": {
         "tokens_per_batch": HOST,
@@ -55,9 +53,10 @@ KNOWN = {
     "callbacks/ema.py": {},
     "callbacks/divergence.py": {"float(self._sum)": LOG_STEP},
     "callbacks/progress.py": {
-        **dict.fromkeys(["hours", "minutes", "left", "part", "steps"], HOST),
-        **dict.fromkeys(["int(rows.lengths.sum())", "int(trainer.num_training_batches)"], HOST),
-        **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']", "logged[self.best.monitor]"], LOG_STEP),
+        **dict.fromkeys(["hours", "minutes", "part", "steps"], HOST),
+        "int(rows.lengths.sum())": HOST,
+        **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']"], LOG_STEP),
+        "trainer.callback_metrics[self.best.monitor]": LOG_STEP,
     },
 }
 

@@ -10,9 +10,9 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from lightning_nlp.errors import warn_user
-from lightning_nlp.training.optimizer import is_log_step
+from lightning_nlp.training.schedules import is_log_step
 
-# Of means of the loss between log steps. A median over several, so that a few hard batches raise no alarm.
+# How many means of the loss between log steps. Their median, so that a few hard batches raise no alarm.
 RECENT = 10
 USUAL = 20
 
@@ -20,9 +20,8 @@ USUAL = 20
 class Divergence(Callback):
     """Warns, once, when the training loss is far over its running median.
 
-    Far is twice the median of the 10 to 20 log steps before, and over half of what the loss was in the first
-    ones: when a small loss doubles, nothing is lost. Losses are added up on their device and read only when
-    Lightning logs.
+    Far is twice the median of the 10 to 20 log steps before, and over half of the loss in the first ones: when a
+    small loss doubles, nothing is lost. Losses are added up on their device and read in log steps.
     """
 
     def __init__(self) -> None:
@@ -31,22 +30,17 @@ class Divergence(Callback):
         self._means: deque[float] = deque(maxlen=USUAL + RECENT)
         self._sum: Any = 0.0
         self._batches = 0
-        self._read_step = 0
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Add up, and judge in the steps that Lightning logs in."""
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Add up the losses, and judge in log steps."""
         self._sum = self._sum + outputs["loss"].detach()
         self._batches += 1
-        step = trainer.global_step
-        if step != self._read_step and is_log_step(trainer, step):
-            self._read_step = step
-            self._judge(float(self._sum) / self._batches, step)
+        if is_log_step(trainer):
+            self._judge(float(self._sum) / self._batches, trainer.global_step)
             self._sum, self._batches = 0.0, 0
 
     def _judge(self, mean: float, step: int) -> None:
-        if self.warned or not math.isfinite(mean):  # that has a message of its own
+        if self.warned or not math.isfinite(mean):  # NonFiniteSteps tells of that
             return
         if len(self._first) < RECENT:
             self._first.append(mean)

@@ -7,31 +7,30 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lightning_nlp.callbacks.last_checkpoint import at_whole_step
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.training.schedules import at_whole_step
 
 TRAINED = "trained_weights"  # where a checkpoint has the weights that the optimizer moves
 
 
 class WeightAverage(Callback):
-    """Averages the trained weights over the steps: average = d * average + (1 - d) * weights after each of them.
+    """Averages the trained weights over the steps: average = d * average + (1 - d) * weights after each step.
 
-    In step t d is min(decay, (1 + t) / (10 + t)), so that a short training is not an average of its beginning.
+    At step t d is min(decay, (1 + t) / (10 + t)), so that a short training is not an average of its beginning.
 
-    The module holds the average during a validation, by an exchange of the tensors themselves. A checkpoint has the
-    average as its `state_dict`, whenever it is saved: what loads it needs to know nothing, but for a training that
-    goes on, which finds the weights that the optimizer moves under `TRAINED`.
+    During a validation the module has the average, the tensors being exchanged. A checkpoint always has the
+    average as its `state_dict`, so that whoever loads it need not know; a training that goes on finds the
+    weights that the optimizer moves under `TRAINED`.
 
     Args:
-        decay: Above 0 and below 1: how much of the average each step keeps, 0.999 for about the last 1,000 steps.
+        decay: How much of the average each step keeps, between 0 and 1; 0.999 averages about 1,000 steps.
 
     Raises:
-        UserError: If the decay is out of range, or the weights have 16 bits, in which an average stands still.
+        UserError: If the decay is out of range, or the weights have 16 bits, too few to add small changes.
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise UserError(f"ema_decay is {decay}, not between 0 and 1: give --ema_decay 0.999, or null.")
+        check_range("--ema_decay", decay, 0, 1, low_open=True, high_open=True)
         self.decay = decay
         self._parameters: list[torch.nn.Parameter] = []
         self._others: list[torch.Tensor] = []  # the average, or while the module holds that, the weights
@@ -39,13 +38,13 @@ class WeightAverage(Callback):
         self._restored: dict[str, torch.Tensor] = {}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Of a training that goes on: the module was given the average, and takes the weights."""
+        """On a resume, give the module the weights; it was given the average."""
         if trainer.state.fn == "fit" and TRAINED in checkpoint:
             self._restored = checkpoint["state_dict"]
             pl_module.load_state_dict(checkpoint[TRAINED])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the weights as they are, or go on; the module is on its device now."""
+        """Begin with the weights as they are, or go on, now that the module is on its device."""
         trained = {name: p for name, p in pl_module.named_parameters() if p.requires_grad}
         if any(parameter.dtype != torch.float32 for parameter in trained.values()):
             raise UserError(
@@ -56,23 +55,18 @@ class WeightAverage(Callback):
         self._others = [self._restored.get(name, p).detach().to(p.device, copy=True) for name, p in trained.items()]
         self._restored, self._holds_average = {}, False
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Take the weights into the average, where the optimizer has made a step."""
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Add the weights to the average after an optimizer step."""
         if at_whole_step(trainer):
             decay = min(self.decay, (1 + trainer.global_step) / (10 + trainer.global_step))
             torch._foreach_lerp_(self._others, [parameter.data for parameter in self._parameters], 1 - decay)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate the average."""
+        """Exchange weights and average, to validate the average and to train on with the weights."""
         if trainer.state.fn == "fit":
             self._exchange()
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the weights."""
-        if trainer.state.fn == "fit":
-            self._exchange()
+    on_validation_end = on_validation_start
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put in the average as the `state_dict`, and the weights beside it."""

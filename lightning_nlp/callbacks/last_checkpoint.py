@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.errors import TIME_LIMIT
+from lightning_nlp.training.schedules import at_whole_step, is_log_step
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -39,6 +40,11 @@ class Interrupted(Exception):
         self.number = number
 
 
+def heeded_signals() -> list[int]:
+    """All but those that are ignored: `nohup` has SIGHUP ignored, and that is what its user wants."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that whatever is under way cleans up after itself.
@@ -52,9 +58,7 @@ def exit_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # `nohup` has SIGHUP ignored, and that is what its user wants
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, leave) for number in heeded}
+    previous = {number: signal.signal(number, leave) for number in heeded_signals()}
     try:
         yield
     finally:
@@ -63,37 +67,33 @@ def exit_on_signals() -> Iterator[None]:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one at the next whole step; the second stops at once.
+    """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one after the step; a second one stops at once.
 
     A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where
     a checkpoint would be of neither the one state nor the other. So it is written when the step is whole and
-    its metrics are logged. A validation is broken off; it begins anew when the training goes on.
+    its metrics are logged. A validation is broken off, and begins anew when the training goes on.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This
-    callback is a `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state is to be
-    saved.
+    callback is a `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
-        save_minutes: Write it when the last one is so old, besides after each validation.
+        save_minutes: Write it when the last one is this old, besides after each validation.
         max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit
             counts the time before a resume too, and ends as if the training were complete.
     """
 
     def __init__(
-        self,
-        checkpoint: Path,
-        save_minutes: float = 10.0,
-        max_time: str | timedelta | dict[str, int] | None = None,
+        self, checkpoint: Path, save_minutes: float = 10.0, max_time: str | timedelta | dict[str, int] | None = None
     ) -> None:
         self.checkpoint = checkpoint
         self.save_seconds = 60 * save_minutes
         self.requested = 0
         self._timer = Timer(max_time, verbose=False)
-        self._stopping = 0
+        self._stopping = 0  # the signal that all processes have agreed to heed
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
-        self._late = False
-        self._positions: dict[str, Any] | None = None
+        self._late = False  # a validation in the middle of a step left its checkpoint to the end of the step
+        self._positions: dict[str, Any] | None = None  # of the loops, noted at a whole step to be saved later
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -104,9 +104,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals after Lightning has, which gives them back at the end."""
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, self._request)
+            for number in heeded_signals():
+                signal.signal(number, self._request)
         self._timer.on_train_start(trainer, pl_module)
         self._saved_at = time.monotonic()
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
@@ -117,12 +116,12 @@ class LastCheckpoint(Checkpoint):
             total.ready, total.started = total.ready - 1, total.started - 1
 
     def _agree(self, trainer: Trainer) -> bool:
-        """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask at log steps only."""
+        """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask in log steps only."""
         remaining = self._timer.time_remaining()
         number = self.requested or (TIME_LIMIT if remaining is not None and remaining <= 0 else 0)
         save = time.monotonic() - self._saved_at >= self.save_seconds
         if trainer.world_size > 1:
-            if trainer.global_step % max(1, trainer.log_every_n_steps):  # type: ignore[attr-defined]
+            if trainer.log_every_n_steps and not is_log_step(trainer):  # type: ignore[attr-defined]
                 return False
             wishes = torch.tensor([number, int(save)], device=trainer.strategy.root_device)
             number, save = trainer.strategy.reduce(wishes, reduce_op="max").tolist()
@@ -132,8 +131,7 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.checkpoint, weights_only=False)
-            self._saved_step = trainer.global_step
-            self._saved_at = time.monotonic()
+            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
             self._late = False
         self._positions = None
 
@@ -141,37 +139,38 @@ class LastCheckpoint(Checkpoint):
         if self._stopping and self._saved_step == trainer.global_step:
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
         So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as
-        complete. Where a validation follows, all is left to that: Lightning would not make up for it after a
-        resume.
+        complete. Where a validation follows, it saves: Lightning would not make up for it after a resume.
         """
-        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch or not at_whole_step(trainer):
+        loop = trainer.fit_loop.epoch_loop
+        if loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
         wanted = self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps
         fetcher = trainer.fit_loop._data_fetcher
         assert fetcher is not None
-        if wanted and not trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
+        if wanted and not loop._should_check_val_fx(fetcher):
             self._positions = positions(trainer)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Save what was noted after the step before, and stop here if that was asked for."""
         if self._positions is not None:
             self._save(trainer)
         self._stop_if_requested(trainer)
 
-    def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Break off a validation: save what was before it, to begin it anew after a resume."""
+    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Break off a validation: save the state before it, so that it begins anew after a resume."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
             return
         if self._positions is None:
-            self._positions = begun_validation(trainer)
+            self._positions = positions(trainer)
+            # Lightning runs a whole validation first where one stands in the middle of a batch, but not where one
+            # is due and not begun: so its first batch counts as started
+            progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            for count in (progress["total"], progress["current"]):
+                count["started"] = count["ready"]
         if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
             self._save(trainer)
             self._stop_if_requested(trainer)
@@ -205,28 +204,6 @@ class LastCheckpoint(Checkpoint):
         self._stop_if_requested(trainer)
 
 
-def at_whole_step(trainer: Trainer) -> bool:
-    """Whether the optimizer has stepped with all the micro-batches so far, as it also does at the end of an epoch."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    return progress.is_last_batch or progress.current.ready % trainer.accumulate_grad_batches == 0
-
-
 def positions(trainer: Trainer) -> dict[str, Any]:
-    """Where all loops stand, to be saved later."""
+    """Where all loops are, to be saved later."""
     return copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
-
-
-def begun_validation(trainer: Trainer) -> dict[str, Any]:
-    """The loops' positions that let Lightning run a whole validation first when it resumes.
-
-    It does so if the validation stands in the middle of a batch; for one that is due but not begun, it does
-    not. So the first batch counts as started.
-
-    Args:
-        trainer: At the start of the first batch of a validation within `fit`.
-    """
-    loops = positions(trainer)
-    progress = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]
-    for count in (progress["total"], progress["current"]):
-        count["started"] = count["ready"]
-    return loops

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_nlp.atomic_files import write_tensors
-from lightning_nlp.errors import UserError, warn_user
-from lightning_nlp.training.optimizer import is_log_step
+from lightning_nlp.errors import UserError, check_range, warn_user
+from lightning_nlp.training.gradients import Gradients
+from lightning_nlp.training.schedules import is_log_step
 
 SHOWN = 5  # parameters and texts that a message names; the file has all
 
@@ -23,23 +24,22 @@ class NotFinite(UserError):
 
 
 class Step(NamedTuple):
-    """An optimizer step that nobody has looked at yet."""
+    """An optimizer step that has not been looked at yet."""
 
     number: int  # from 1
-    batches: list[int]  # of the epoch
-    losses: list[Tensor]  # of each batch
-    parameters: list[tuple[str, str]]  # (group, name) of those with a gradient
-    norms: Tensor  # of their gradients
-    failed: Tensor  # whether anything is not finite: 1.0 or 0.0, a scalar
+    batches: list[tuple[int, Tensor]]  # place in the epoch, and loss
+    parameters: list[nn.Parameter]  # those with a gradient
+    finite: Tensor  # for each parameter and then each loss
+    failed: Tensor  # whether one is not finite: 1.0 or 0.0, a scalar
 
 
-class Finite(Callback):
+class NonFiniteSteps(Callback):
     """Keeps losses and gradients that are not finite (NaN, infinite, or with a norm beyond float32) from the weights.
 
-    On a GPU nobody waits for the answer: the fused AdamW reads a flag on the device, its `found_inf`, and
-    then changes neither weights nor its own state. Flags are read in the steps that Lightning logs in, and
-    before a validation. On a CPU, where reading costs nothing, the training stops at the very step. The
-    schedule counts a step that was left out.
+    On a GPU nothing waits for the answer: the fused AdamW reads a flag on the device, its `found_inf`, and
+    then changes neither weights nor its own state. Flags are read in log steps and before a validation. On a
+    CPU, where reading costs nothing, the training stops at the step itself. The schedule counts a step that
+    was left out.
 
     The scaled gradients of `16-mixed` overflow now and then by design, and its scaler leaves such steps out;
     there only the loss counts.
@@ -56,16 +56,15 @@ class Finite(Callback):
         NotFinite: In training.
     """
 
+    state_key = "Finite"  # its name in all checkpoints so far
+
     def __init__(self, folder: Path, skip: int = 0, *, deferred: bool | None = None) -> None:
-        if skip < 0:
-            raise UserError(f"skip_nonfinite is {skip}, below 0: give --skip_nonfinite a number of steps.")
+        check_range("--skip_nonfinite", skip, 0)
         self.folder = folder
         self.skip = skip
         self.skipped = 0
         self.deferred = deferred
-        self._names: dict[Tensor, str] = {}
-        self._batches: list[int] = []
-        self._losses: list[Tensor] = []
+        self._batches: list[tuple[int, Tensor]] = []
         self._steps: list[Step] = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,35 +75,24 @@ class Finite(Callback):
         """Go on counting."""
         self.skipped = state_dict["skipped"]
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn the names of the parameters."""
-        self._names = {parameter: name for name, parameter in pl_module.named_parameters()}
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """No gradient is carried from one epoch into the next."""
-        self._batches, self._losses = [], []
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note which batches make the step."""
-        self._batches.append(batch_idx)
+        self._batches = []
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Note the batch's loss, on its device."""
-        self._losses.append(loss.detach())
+        """Note the batch, with its loss on the device."""
+        self._batches.append((trainer.fit_loop.batch_idx, loss.detach()))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Look at the gradients, all accumulated, and keep the optimizer from using bad ones."""
-        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        parameters, gradients = [], []
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None and not scaled:
-                    parameters.append((group.get("name", ""), self._names[parameter]))
-                    gradients.append(parameter.grad)
-        norms = torch.stack(torch._foreach_norm(gradients)) if gradients else torch.zeros(0, device=pl_module.device)
-        failed = (~torch.cat([norms, torch.stack(self._losses)]).isfinite().all()).float()
-        self._steps.append(Step(trainer.global_step + 1, self._batches, self._losses, parameters, norms, failed))
-        self._batches, self._losses = [], []
+        """Look at the gradient once it is complete, and keep the optimizer from using a bad one."""
+        own = getattr(pl_module, "gradients", None)  # a module of the user's own has none
+        norms = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
+            norms = {}
+        finite = torch.stack([*norms.values(), *(loss for _, loss in self._batches)]).isfinite()
+        failed = (~finite.all()).float()
+        self._steps.append(Step(trainer.global_step + 1, self._batches, list(norms), finite, failed))
+        self._batches = []
         fused = bool(optimizer.defaults.get("fused"))
         deferred = pl_module.device.type == "cuda" and fused if self.deferred is None else self.deferred
         if not deferred:
@@ -112,25 +100,21 @@ class Finite(Callback):
         if fused:
             optimizer.found_inf = failed  # type: ignore[attr-defined]
         elif failed:
-            optimizer.zero_grad()  # what has no gradient is not changed
+            optimizer.zero_grad()  # a parameter without a gradient is not changed
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Look in the steps that Lightning logs in."""
-        if is_log_step(trainer, trainer.global_step):
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Look in log steps."""
+        if is_log_step(trainer):
             self._look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look before the validation, and before the checkpoint after it."""
         self._look(trainer)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look while the loader still stands in this epoch."""
-        self._look(trainer)
+    on_train_epoch_end = on_validation_start  # while the loader is still in this epoch
 
     def _look(self, trainer: Trainer) -> Tensor:
-        """Read the flags of all steps since the last look: wait for the device, once. Returns the last step's."""
+        """Read the flags of all steps since the last look, waiting for the device once; returns the last step's."""
         steps, self._steps = self._steps, []
         if not steps:
             return torch.zeros(())
@@ -153,15 +137,21 @@ class Finite(Callback):
         return flags[-1]
 
     def _save(self, trainer: Trainer, step: Step) -> str:
-        """Write a step down, and describe it in some clauses."""
-        bad = [name for name, fine in zip(step.parameters, step.norms.isfinite().tolist(), strict=True) if not fine]
+        """Write a step's batches and report, and describe it for a message."""
+        names = {parameter: name for name, parameter in trainer.lightning_module.named_parameters()}
+        param_groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        groups = {parameter: group.get("name", "") for group in param_groups for parameter in group["params"]}
+        bad: dict[str, list[str]] = {}
+        for parameter, fine in zip(step.parameters, step.finite.tolist(), strict=False):  # the losses come after them
+            if not fine:
+                bad.setdefault(groups[parameter], []).append(names[parameter])
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         factor = trainer.accumulate_grad_batches / (scaler.get_scale() if scaler is not None else 1)
-        losses = [float(loss) * factor for loss in step.losses]  # Lightning has divided each, and the scaler multiplied
+        losses = [float(loss) * factor for _, loss in step.batches]  # Lightning has divided, and the scaler multiplied
         rows: list[list[int]] = []
         tensors: dict[str, Tensor] = {}
         loader: Any = trainer.train_dataloader
-        for number, place in enumerate(step.batches):
+        for number, (place, _) in enumerate(step.batches):
             if hasattr(loader, "batch"):  # our own can make each batch again
                 examples, batch = loader.batch(place)
                 rows.append(examples)
@@ -169,13 +159,11 @@ class Finite(Callback):
         report = {
             "step": step.number,
             "epoch": trainer.current_epoch,
-            "batches": step.batches,
+            "batches": [place for place, _ in step.batches],
             "losses": [str(loss) for loss in losses],  # JSON knows no NaN
-            "parameters": {group: [name for of, name in bad if of == group] for group in dict(bad)},
+            "parameters": bad,
             "examples": rows,
         }
-        gradients = some([f"{name} ({group})" for group, name in bad]) if bad else "none"
-        texts = some([str(row) for batch in rows for row in batch]) if rows else "unknown"
         path = self.folder / f"step_{step.number}.safetensors"
         try:
             if trainer.is_global_zero:
@@ -184,8 +172,9 @@ class Finite(Callback):
         except OSError as error:
             saved = f"{path} cannot be written ({error.strerror})"
         return (
-            f"loss {', '.join(f'{loss:.4g}' for loss in losses)}; gradients not finite: {gradients}; "
-            f"rows of train in it: {texts}; {saved}"
+            f"loss {', '.join(f'{loss:.4g}' for loss in losses)}; gradients not finite: "
+            f"{some([f'{name} ({group})' for group in bad for name in bad[group]]) or 'none'}; rows of train in it: "
+            f"{some([str(row) for batch in rows for row in batch]) or 'unknown'}; {saved}"
         )
 
 

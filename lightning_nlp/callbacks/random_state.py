@@ -13,15 +13,15 @@ from lightning import Callback, LightningModule, Trainer
 class RandomState(Callback):
     """Keeps the state of each process's random number generators in the checkpoint.
 
-    Dropout draws from torch's. Lightning saves none of them, so that a resumed training would drop other units than the
-    one that was never interrupted. Batches and masks need nothing here: they follow from seed, epoch and row.
+    Lightning saves none of them, and dropout draws from torch's: a resumed training would drop other units than
+    one that was never interrupted. Batches and masks do not depend on them: they follow from seed, epoch and row.
     """
 
     def __init__(self) -> None:
         self._restored: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """One entry a process, since all of them save and only the first writes. Called by all at the same time."""
+        """One entry for each process; all of them call this at the same time, and only the first one writes."""
         states = [generator_states()]
         distributed = torch.distributed
         if distributed.is_available() and distributed.is_initialized():
@@ -30,7 +30,7 @@ class RandomState(Callback):
         return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts: what comes before may draw numbers too."""
+        """Keep the states until the training starts: what comes before draws numbers too."""
         self._restored = state_dict["processes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

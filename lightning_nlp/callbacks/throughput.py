@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import check_range
 from lightning_nlp.training.flops import Costs, Counts, count_batch, training_costs, training_flops
-from lightning_nlp.training.hardware import device_name, peak_flops, peak_memory_gib
-from lightning_nlp.training.optimizer import is_log_step
+from lightning_nlp.training.hardware import device_name, peak_memory_gib
+from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.schedules import is_log_step
 
 NOTHING = Counts()
 
@@ -32,22 +32,20 @@ class Interval:
 
 
 class Throughput(Callback):
-    """Logs the training's speed in the steps that Lightning logs in.
+    """Logs the training's speed in log steps.
 
     - `perf/tokens_per_s`: real tokens a second, on all devices.
     - `perf/padding_efficiency`: real tokens / places in the batches; 1 for packed ones.
-    - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has
-      one.
-    - `perf/data_wait`: share of the time between the end of one batch and the start of the next. Besides the
-      loader's work (and the collator's, if it has no worker processes) it contains what Lightning does there:
-      the copy to the device, the loggers, other callbacks such as a checkpoint's. It is the host's time: a
-      GPU may still be at work.
+    - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has one.
+    - `perf/data_wait`: share of the host's time between the end of one batch and the start of the next. Besides
+      the loader's work it contains the copy to the device, the loggers, and other callbacks such as a
+      checkpoint's. A GPU may still be at work.
     - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the most
       that one device could do. Not logged where either is not known.
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
-    Time counts from the first step's end, so that warm-up is left out, and stands still during validation.
-    Counts stay on the device; they are read only when Lightning logs.
+    Time counts from the end of the first step, which warms up, and not during validation. Counts stay on the
+    device and are read in log steps.
 
     Args:
         peak_tflops: The most that one device could do in the run's precision, dense, in TFLOP/s; null takes
@@ -58,16 +56,12 @@ class Throughput(Callback):
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:
-        if peak_tflops is not None and not 0 < peak_tflops < math.inf:
-            raise UserError(f"peak_tflops is {peak_tflops}, not above 0: give --peak_tflops a number, or null.")
+        check_range("--peak_tflops", peak_tflops, 0, low_open=True)
         self.peak_tflops = peak_tflops
-        self.tokens = 0  # over the whole fit, for the summary
-        self.flops = 0
-        self.seconds = 0.0
+        self.tokens, self.flops, self.seconds = 0, 0, 0.0  # of the whole fit, on this process
         self._costs: Costs | None = None
         self._peak: float | None = None
         self._interval: Interval | None = None
-        self._logged_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out what the model needs and what the device could do."""
@@ -87,15 +81,17 @@ class Throughput(Callback):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock with the first step of each epoch."""
+        """Start the clock after the first step of each epoch."""
         self._interval = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
+        """Stop the clock, and count what came after the last log."""
         self._collect()
 
+    on_train_end = on_validation_start
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """The batch has come; go on after a validation."""
+        """The batch has come; start the clock again after a validation."""
         now = time.perf_counter()
         if self._interval is not None:
             self._interval.waited += now - self._interval.ended
@@ -103,33 +99,25 @@ class Throughput(Callback):
             self._interval = Interval(now, now)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any
     ) -> None:
-        """Count, and log in the steps that Lightning logs in."""
-        if self._interval is None:
+        """Count, and log in log steps."""
+        interval = self._interval
+        if interval is None:
             now = time.perf_counter()
             self._interval = Interval(now, now)
             return
         counts = count_batch(batch, self._costs.window if self._costs else None)
-        self._interval.counts = Counts(*(a + b for a, b in zip(self._interval.counts, counts, strict=True)))
-        self._interval.places += batch["input_ids"].numel()
-        self._interval.batches += 1
-        step = trainer.global_step
-        if step != self._logged_step and is_log_step(trainer, step):
-            self._logged_step = step
-            self._log(trainer, pl_module)
-        self._interval.ended = time.perf_counter()
+        interval.counts = Counts(*(a + b for a, b in zip(interval.counts, counts, strict=True)))
+        interval.places += batch["input_ids"].numel()
+        interval.batches += 1
+        if is_log_step(trainer):
+            self._log(trainer, pl_module, interval)
+        else:
+            interval.ended = time.perf_counter()
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count what came after the last log."""
-        self._collect()
-
-    def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        interval = self._interval
-        assert interval is not None
+    def _log(self, trainer: Trainer, pl_module: LightningModule, interval: Interval) -> None:
         tokens, flops, seconds = self._collect()
-        now = interval.since + seconds
-        self._interval = Interval(now, now)
         pl_module.log("perf/tokens_per_s", tokens * trainer.world_size / seconds)
         pl_module.log("perf/padding_efficiency", tokens / interval.places)
         tokens_per_batch = getattr(getattr(trainer, "datamodule", None), "tokens_per_batch", None)
@@ -140,6 +128,7 @@ class Throughput(Callback):
             pl_module.log("perf/mfu", flops / seconds / self._peak)
         if (memory := peak_memory_gib(pl_module.device)) is not None:
             pl_module.log("perf/peak_memory_gib", memory)
+        self._interval = Interval(interval.since + seconds, time.perf_counter())
 
     def _collect(self) -> tuple[int, int, float]:
         """Stop the clock, and add the interval's tokens, operations and seconds to the totals."""

@@ -26,7 +26,7 @@ from lightning_nlp.callbacks.divergence import Divergence
 from lightning_nlp.callbacks.ema import WeightAverage
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, LastCheckpoint, exit_on_signals
-from lightning_nlp.callbacks.nonfinite import Finite
+from lightning_nlp.callbacks.nonfinite import NonFiniteSteps
 from lightning_nlp.callbacks.progress import Progress, progress_callbacks
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.resume_position import ResumePosition
@@ -280,14 +280,14 @@ class CLI(LightningCLI):
         config["default_root_dir"] = str(self.run_dir)
         early_stop, self.best = (self._get(self.config_init, key) for key in OWN)
         self.best.dirpath = os.path.realpath(self.run_dir / "checkpoints")
-        finite = Finite(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
+        nonfinite = NonFiniteSteps(self.run_dir / "nonfinite", self._get(self.config, "skip_nonfinite"))
         evaluation = Evaluation(self.run_dir / "evaluation", self.best, self._get(self.config, "probes"))
         own = [
             early_stop,
             self.best,
             ResumePosition(),
             DataFacts(self.run_dir),
-            finite,
+            nonfinite,
             Divergence(),
             self.throughput,
             RandomState(),

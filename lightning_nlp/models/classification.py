@@ -10,20 +10,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.training.gradients import AccumulatedMean
-from lightning_nlp.training.optimizer import (
-    Schedule,
-    check_range,
-    clip_gradients,
-    configure_module,
-    log_step,
-    restore_module,
-)
+from lightning_nlp.training.gradients import Gradients
+from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
+from lightning_nlp.training.schedules import Schedule
 
 
 class SequenceClassifier(LightningModule):
@@ -82,28 +76,32 @@ class SequenceClassifier(LightningModule):
         label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
-        encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
-        check_range("label_smoothing", label_smoothing, 0, 1, high_open=True)
+        self.save_hyperparameters()
+        encoder.check_settings(self.hparams)
+        check_range("--model.label_smoothing", label_smoothing, 0, 1, high_open=True)
         if isinstance(class_weights, str) and class_weights != "balanced":
             raise UserError(f"class_weights is {class_weights!r}: give --model.class_weights balanced, or a list.")
         if isinstance(class_weights, list):
             for weight in class_weights:
-                check_range("class_weights", weight, 0)
+                check_range("--model.class_weights", weight, 0)
             if not any(class_weights):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
-        self.save_hyperparameters()
         self.network: Any = None
         self.label_names, self.tokenizer = label_names, None  # the data's, and for batches without a data module
         self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
-        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
-        self._accumulated = AccumulatedMean()
+        self.gradients = Gradients()
         self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def configure_model(self) -> None:
-        """Build the network, its loss weights and its metrics, once the data module knows the labels."""
-        if hasattr(self, "val_loss") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
+        """Build the network and its metrics once the data module knows the labels; decide on packing."""
+        if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        if not hasattr(self, "val_loss"):
+            self._build()
+        packing.choose(self.network, self._data, self.trainer)
+
+    def _build(self) -> None:
         from transformers import AutoModelForSequenceClassification
 
         data = self._data
@@ -114,20 +112,14 @@ class SequenceClassifier(LightningModule):
                 "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
             )
         if self.network is None:
-            self.network = encoder.build(
-                AutoModelForSequenceClassification,
-                self.hparams,
-                tokenizer=data.tokenizer,
-                max_length=getattr(data, "max_length", 0),
-                max_position_embeddings=getattr(data, "max_length", 0),
-                device=self.trainer.strategy.root_device,
-                id2label=dict(enumerate(labels)),
-                label2id={label: index for index, label in enumerate(labels)},
-                problem_type="single_label_classification",
-            )
+            names: dict[str, Any] = {"id2label": dict(enumerate(labels))}
+            names |= {"label2id": {name: i for i, name in enumerate(labels)}}
+            names |= {"problem_type": "single_label_classification"}
+            device = self.trainer.strategy.root_device
+            self.network = encoder.build(AutoModelForSequenceClassification, self.hparams, data, device, **names)
         elif self.loaded:
             metadata.check_loaded(self, self._metadata(), data)
-        self.label_names, self.tokenizer, self.packs = labels, data.tokenizer, packing.choose(self)
+        self.label_names, self.tokenizer = labels, data.tokenizer
         weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
         self.register_buffer("class_weights", weights, persistent=False)
         self.val_loss, self.val_metrics = mean_metric(), _metrics(len(labels), "val/")
@@ -135,7 +127,7 @@ class SequenceClassifier(LightningModule):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits of each class in float32, (B, number of classes), in the order of the batch."""
-        return packing.forward(self.network, batch).logits.float()
+        return packing.forward(self.network, batch).float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy as PyTorch's mean reduction has it, over all batches accumulated for a step."""
@@ -147,27 +139,23 @@ class SequenceClassifier(LightningModule):
         counted = labels != IGNORE_INDEX
         # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
         count = counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
-        loss, mean = self._accumulated.loss(loss_sum, count)
+        loss, mean = self.gradients.loss(loss_sum, count)
         self.log("train/loss", mean, prog_bar=True)
         return loss
 
     def on_train_epoch_start(self) -> None:
         """No gradient is carried from one epoch into the next."""
-        self._accumulated.reset()
+        self.gradients.reset()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact; Lightning clips the gradient after this."""
-        self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
-        log_step(self, optimizer)
+        """Make accumulation exact, and log."""
+        self.gradients.log(self, optimizer)
 
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip in bf16 too; see `clip_gradients`."""
-        clip_gradients(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip by the norm that is known already."""
+        self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch of the validation split; returns its `logits` (n, classes) and `labels` (n,)."""
@@ -195,8 +183,8 @@ class SequenceClassifier(LightningModule):
         return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_module`."""
-        return configure_module(self, self._data)
+        """AdamW with the schedule asked for; see `configure_adamw`."""
+        return configure_adamw(self, self._data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
@@ -209,7 +197,7 @@ class SequenceClassifier(LightningModule):
             self.label_names = checkpoint["lightning_nlp"]["label_names"]
             return
         metadata.check_checkpoint(checkpoint, self._metadata(), self._data)
-        restore_module(self, checkpoint, self._data)
+        override_checkpoint(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:

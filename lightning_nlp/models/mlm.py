@@ -14,10 +14,11 @@ from torch.optim import Optimizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
-from lightning_nlp.training.gradients import AccumulatedMean
-from lightning_nlp.training.optimizer import Schedule, clip_gradients, configure_module, log_step, restore_module
+from lightning_nlp.training.gradients import Gradients
+from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
+from lightning_nlp.training.schedules import Schedule
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0
@@ -69,33 +70,30 @@ class MaskedLanguageModel(LightningModule):
         warmup_ratio: float = 0.06,
     ) -> None:
         super().__init__()
-        encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
         self.save_hyperparameters()
+        encoder.check_settings(self.hparams)
         self.network: Any = None
         self.tokenizer = None  # the data's, and for batches without a data module
         self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
-        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
-        self._accumulated = AccumulatedMean()
+        self.gradients = Gradients()
 
     def configure_model(self) -> None:
-        """Build the network and its metrics, once the data module has a tokenizer."""
-        if hasattr(self, "val_metrics") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
+        """Build the network and its metrics once the data module has a tokenizer; decide on packing."""
+        if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        if not hasattr(self, "val_metrics"):
+            self._build()
+        packing.choose(self.network, self._data, self.trainer)
+
+    def _build(self) -> None:
         from transformers import AutoModelForMaskedLM
 
         data = self._data
         if self.network is None:
-            self.network = encoder.build(
-                AutoModelForMaskedLM,
-                self.hparams,
-                tokenizer=data.tokenizer,
-                max_length=getattr(data, "max_length", 0),
-                max_position_embeddings=self.hparams["max_position_embeddings"],
-                device=self.trainer.strategy.root_device,
-            )
+            self.network = encoder.build(AutoModelForMaskedLM, self.hparams, data, self.trainer.strategy.root_device)
         elif self.loaded:
             metadata.check_loaded(self, metadata.checkpoint_metadata("mlm", data, self.network), data)
-        self.tokenizer, self.packs = data.tokenizer, packing.choose(self)
+        self.tokenizer = data.tokenizer
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -106,7 +104,7 @@ class MaskedLanguageModel(LightningModule):
             (B, T, vocabulary), where a padded batch has no `labels`.
         """
         if "labels" not in batch:
-            return packing.forward(self.network, batch).logits.float()
+            return packing.forward(self.network, batch).float()
         return self._guess(batch)[0].float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -115,27 +113,23 @@ class MaskedLanguageModel(LightningModule):
         # an empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on
         loss_sum = cross_entropy_sum(logits, targets)
         count = torch.full((), len(logits), device=logits.device)
-        loss, mean = self._accumulated.loss(loss_sum, count)
+        loss, mean = self.gradients.loss(loss_sum, count)
         self.log("train/loss", mean, prog_bar=True)
         return loss
 
     def on_train_epoch_start(self) -> None:
         """No gradient is carried from one epoch into the next."""
-        self._accumulated.reset()
+        self.gradients.reset()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact; Lightning clips the gradient after this."""
-        self._accumulated.rescale(self.parameters(), self.trainer.accumulate_grad_batches)
-        log_step(self, optimizer)
+        """Make accumulation exact, and log."""
+        self.gradients.log(self, optimizer)
 
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip in bf16 too; see `clip_gradients`."""
-        clip_gradients(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip by the norm that is known already."""
+        self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch of the validation split; returns what `_evaluate` does."""
@@ -154,8 +148,8 @@ class MaskedLanguageModel(LightningModule):
         self._log_metrics(self.test_metrics, "test", "test")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_module`."""
-        return configure_module(self, self._data)
+        """AdamW with the schedule asked for; see `configure_adamw`."""
+        return configure_adamw(self, self._data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record what the weights were trained for."""
@@ -168,7 +162,7 @@ class MaskedLanguageModel(LightningModule):
             return
         expected = metadata.checkpoint_metadata("mlm", self._data, self.network)
         metadata.check_checkpoint(checkpoint, expected, self._data)
-        restore_module(self, checkpoint, self._data)
+        override_checkpoint(self, checkpoint, self._data)
 
     @property
     def _data(self) -> Any:
@@ -181,9 +175,8 @@ class MaskedLanguageModel(LightningModule):
         packing.check_batch(batch, "labels")
         # the collate function counts them on the host; to ask the device would be to wait for it
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
-        with head_on_positions(self.network, positions):
-            output = packing.forward(self.network, batch)
-        return output.logits.squeeze(0), batch["labels"].flatten().index_select(0, positions)
+        logits = packing.forward(self.network, batch, head_rows=positions)
+        return logits, batch["labels"].flatten().index_select(0, positions)
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> dict[str, Tensor]:
         """Add the n masked tokens of a batch to a split's means; returns `targets`, `loss`, `top1`, `top5`, (n,)."""

@@ -1,28 +1,41 @@
-"""An exact mean over the batches that are accumulated for one optimizer step."""
+"""The gradient of one optimizer step: an exact mean over its batches, measured once, logged and clipped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_nlp.training.schedules import is_log_step
 
 
-class AccumulatedMean:
+class Gradients:
     """Makes the gradient of accumulated batches that of their joint mean, however unequal the batches are.
 
     Lightning divides each batch's loss by the N batches accumulated. That is the mean over all examples only
     if every batch has the same count; masked language modelling, and the last batch of an epoch, do not. So
     each loss is a sum s_i over a reference count c, the first batch's, and the accumulated gradient, that of
-    sum(s_i) / (N c), is multiplied by N c / sum(c_i) before it is clipped and used. A window cut short by the
+    sum(s_i) / (N c), is multiplied by N c / sum(c_i) before it is measured and used. A step cut short by the
     end of an epoch is exact too. With several ranks c and sum(c_i) are means over the ranks, which agree with
     the mean that DDP takes of the gradients. The counts stay tensors, so no device waits for them.
+
+    For each step call `loss` with each batch, then `finish`, as all do who need the norms, then `clip`. Nobody may
+    change the gradients in between: they are not measured again.
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget batches that no optimizer step will use."""
         self._reference: Tensor | None = None
         self._total: Tensor | None = None
         self._batches = 0
+        self._finished: tuple[int, dict[nn.Parameter, Tensor]] | None = None  # a step, and its norms
 
     def loss(self, loss_sum: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """What `training_step` returns for one batch, and what it logs.
@@ -36,7 +49,7 @@ class AccumulatedMean:
             The sum over the reference count; and, without a graph, the batch's mean loss over all processes:
             what a single process with all of their examples would have. A loss that is finite here but not in
             another process becomes that mean, so that all leave the step out without asking each other
-            (callbacks/finite.py).
+            (callbacks/nonfinite.py).
         """
         joint = torch.stack([loss_sum.detach().to(torch.float32), count.detach().to(torch.float32)])
         joint_sum, joint_count = _mean_over_ranks(joint)
@@ -49,19 +62,52 @@ class AccumulatedMean:
         elsewhere = loss.isfinite() & ~mean.isfinite()
         return torch.where(elsewhere, mean, loss), mean
 
-    def rescale(self, parameters: Iterable[nn.Parameter], accumulate: int) -> None:
-        """Correct the accumulated gradients in place; for `on_before_optimizer_step`."""
-        if self._reference is not None and self._total is not None and (self._batches, accumulate) != (1, 1):
-            factor = accumulate * self._reference / _positive(self._total)
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            if gradients:
-                torch._foreach_mul_(gradients, factor)
-        self.reset()
+    def finish(self, trainer: Trainer, optimizer: Optimizer) -> dict[nn.Parameter, Tensor]:
+        """The norm of each parameter's gradient, after making the accumulated one exact; computed once a step."""
+        if self._finished is None or self._finished[0] != trainer.global_step:
+            parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            gradients = [parameter.grad for parameter in parameters]
+            if gradients and self._reference is not None and self._total is not None:
+                accumulate = trainer.accumulate_grad_batches
+                if (self._batches, accumulate) != (1, 1):
+                    torch._foreach_mul_(gradients, accumulate * self._reference / _positive(self._total))
+            norms = torch._foreach_norm(gradients) if gradients else []
+            self.reset()
+            self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True))
+        return self._finished[1]
 
-    def reset(self) -> None:
-        """Forget a window that no optimizer step will close."""
-        self._reference = self._total = None
-        self._batches = 0
+    def log(self, module: LightningModule, optimizer: Optimizer) -> None:
+        """In log steps, log `train/lr` and `train/grad_norm`: of the whole gradient, before it is clipped."""
+        norms = self.finish(module.trainer, optimizer)
+        if is_log_step(module.trainer, module.trainer.global_step + 1):
+            module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
+            # in the order of the module: in another one a float32 sum may have another last digit
+            module.log("train/grad_norm", total_norm(norms[p] for p in module.parameters() if p in norms))
+
+    def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
+        """Clip as Lightning does, but by the known norms, and in bf16 beside a fused optimizer too.
+
+        Lightning refuses the latter in all mixed precision; only the scaled gradients of fp16 need that.
+
+        Args:
+            value: None or 0 clips nothing.
+            algorithm: "norm", the default, or "value".
+        """
+        if value is None or value <= 0:
+            return
+        norms = self.finish(trainer, optimizer)
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
+            trainer.precision_plugin.clip_gradients(optimizer, value, GradClipAlgorithmType(algorithm or "norm"))
+        elif algorithm == "value":
+            torch.nn.utils.clip_grad_value_(norms, value)
+        elif norms:
+            torch.nn.utils.clip_grads_with_norm_(norms, value, total_norm(norms.values()))
+
+
+def total_norm(norms: Iterable[Tensor]) -> Tensor:
+    """The norm of a whole gradient from those of its parts."""
+    norms = list(norms)
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
 
 
 def _positive(count: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from tests.bad_input.check import fails
 LONG = "x" * 300
 NUMBERS = [  # option, value, other words of the message
     ("model.lr", "nan", "float"),
-    ("model.lr", "1e400", "lr is inf"),
+    ("model.lr", "1e400", "not inf"),
     ("model.dim", "1000000000000", "this machine has", "GiB"),
     ("data.batch_size", "null", "null"),
     ("data.max_length", "99999999999999999999", "at most"),
     ("seed_everything", "false", "from 0 to 4294967295"),
     ("save_minutes", "0", "restriction v>0"),
-    ("skip_nonfinite", "-1", "below 0"),
+    ("skip_nonfinite", "-1", "at least 0"),
     ("trainer.max_steps", "-5", "-1 (infinite steps)"),
     ("trainer.accelerator", "tpu", "torch_xla"),
     ("trainer.devices", "100000", "cores"),

@@ -6,7 +6,7 @@ from tests.bad_input.check import fails
 
 CLS, MLM = "cls", "mlm"
 SETTINGS = [  # task, arguments, words of the message
-    (CLS, ["--model.lr", "0"], ["lr is 0", "--model.lr"]),
+    (CLS, ["--model.lr", "0"], ["--model.lr", "greater than 0"]),
     (CLS, ["--model.lr", "fast"], ["--model.lr cannot be 'fast'", "float"]),
     (CLS, ["--model.schedule", "sine"], ["--model.schedule cannot be 'sine'", "cosine"]),
     (CLS, ["--model.class_weights", "even"], ["--model.class_weights cannot be 'even'", "balanced"]),
@@ -36,7 +36,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--ckpt_path", "last"], ["No run under", "last"]),
     (CLS, ["--ckpt_path", "nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
     (CLS, ["--seed_everything", "x"], ["--seed_everything cannot be 'x'"]),
-    (MLM, ["--model.lr", "-1"], ["lr is -1", "--model.lr"]),
+    (MLM, ["--model.lr", "-1"], ["--model.lr", "greater than 0, not -1"]),
     (MLM, ["--data.mlm_probability", "1.5"], ["--data.mlm_probability", "1.5"]),
     (MLM, ["--data.max_length", "64"], ["max_length is 64", "32 positions", "--data.max_length"]),
     (MLM, ["--model.label_smoothing", "0.1"], ["label_smoothing", "another class"]),

@@ -41,7 +41,7 @@ def test_debug_shows_the_traceback(tiny_cls, work):
     from lightning_nlp.errors import UserError
 
     for spelling in (["--debug"], ["--debug=true"], ["--debug", "true"]):
-        with pytest.raises(UserError, match="lr is 0"):
+        with pytest.raises(UserError, match=r"--model\.lr must be greater than 0"):
             invoke("fit", *tiny_cls, "--model.lr", "0", *spelling)
     assert files_below(work) == set()
 

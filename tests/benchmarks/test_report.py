@@ -73,7 +73,7 @@ def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
 
     monkeypatch.setattr("lightning_nlp.training.hardware._cpu_has_bf16", lambda: False)
     monkeypatch.setattr(
-        "lightning_nlp.training.hardware._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype]
+        "lightning_nlp.training.peaks._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype]
     )
     peak, source = peak_flops("cpu")
     assert peak == 1e11

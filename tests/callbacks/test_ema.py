@@ -91,7 +91,7 @@ def test_a_resume_goes_on_with_the_average_or_begins_one_and_drops_none(tiny_cls
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--ema_decay", "1.5"], "ema_decay is 1.5, not between 0 and 1: give --ema_decay 0.999, or null"),
+        (["--ema_decay", "1.5"], "--ema_decay must be greater than 0 and less than 1, not 1.5"),
         ([*DECAY, "--trainer.precision", "bf16-true"], "--trainer.precision bf16-true keeps them in 16: give"),
     ],
 )

@@ -12,19 +12,21 @@ import pytest
 import torch
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.progress import Pace, PlainProgress, Progress, duration
+from lightning_nlp.callbacks.progress import PlainProgress, Plan, Progress, duration
 from tests.conftest import invoke, read_metrics
 
 ROOT = Path(__file__).parents[2]
 
 
 def fake_trainer(**more):
-    return SimpleNamespace(callback_metrics={}, training=True, global_step=3, log_every_n_steps=10, **more)
+    loop = SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=True))
+    figures = {"callback_metrics": {}, "training": True, "global_step": 3, "log_every_n_steps": 10}
+    return SimpleNamespace(**figures, fit_loop=SimpleNamespace(epoch_loop=loop), **more)
 
 
 def test_only_figures_that_are_there():
     trainer = fake_trainer()
-    bar = Progress(BestCheckpoint("val/accuracy", "max"))
+    bar = Progress(BestCheckpoint("val/accuracy", "max"), Plan())
     assert bar.get_metrics(trainer, None) == {}
     trainer.callback_metrics = {
         "train/loss": torch.tensor(0.12345),
@@ -33,17 +35,12 @@ def test_only_figures_that_are_there():
         "perf/tokens_per_s": torch.tensor(12345.6),
     }
     assert bar.get_metrics(trainer, None) == {"loss": "0.123", "best": "0.8765", "tokens/s": "12,346"}
-
-
-def test_no_monitor_no_figure():
-    trainer = fake_trainer()
-    trainer.callback_metrics = {"val/loss": torch.tensor(1.0)}
-    assert Progress(BestCheckpoint(None)).get_metrics(trainer, None) == {}
+    assert "best" not in Progress(BestCheckpoint(None), Plan()).get_metrics(trainer, None)
 
 
 def test_a_loss_is_read_only_where_it_is_logged():
     trainer = fake_trainer()
-    bar = Progress(BestCheckpoint(None))
+    bar = Progress(BestCheckpoint(None), Plan())
     shown = []
     for step in range(10, 22):
         trainer.global_step, trainer.callback_metrics = step, {"train/loss": torch.tensor(float(step))}
@@ -56,15 +53,15 @@ def test_a_loss_is_read_only_where_it_is_logged():
 def test_the_time_left_follows_from_the_steps_of_this_process(monkeypatch):
     now = iter([100.0, 120.0, 180.0])
     monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: next(now))
-    pace, trainer = Pace(), SimpleNamespace(global_step=0)
-    pace.total = 100
+    plan, trainer = Plan(), SimpleNamespace(global_step=0)
+    plan.total = 100
     lefts = []
     for step in (0, 51, 55, 60):  # resumed after 50: the step that comes first does not count
         trainer.global_step = step
-        lefts.append(pace.left(trainer))
+        lefts.append(plan.left(trainer))
     assert lefts == [None, None, pytest.approx(20 / 4 * 45), pytest.approx(80 / 9 * 40)]
-    pace.total = None
-    assert pace.left(trainer) is None
+    plan.total = None
+    assert plan.left(trainer) is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +105,7 @@ def test_lines_in_between_come_at_log_steps_when_the_last_is_old(monkeypatch):
     said, clock = [], [0.0]
     monkeypatch.setattr("lightning_nlp.callbacks.progress.rank_zero_info", said.append)
     monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: clock[0])
-    lines = PlainProgress(BestCheckpoint(None), seconds=30.0)
+    lines = PlainProgress(BestCheckpoint(None), Plan(), seconds=30.0)
     trainer = fake_trainer(current_epoch=0)
     for step in range(1, 101):
         clock[0], trainer.global_step = 1.7 * step, step

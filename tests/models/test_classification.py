@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.classification import SequenceClassifier
-from lightning_nlp.training.optimizer import lr_lambda
+from lightning_nlp.training.schedules import lr_lambda
 from tests import fitting
 from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer

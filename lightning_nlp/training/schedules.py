@@ -1,0 +1,138 @@
+"""The steps of a training: how many there are, where one ends, which are logged, and the learning rate in each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from lightning.pytorch import LightningModule, Trainer
+
+from lightning_nlp.errors import UserError, check_range
+
+Schedule = Literal["linear", "cosine", "constant", "wsd"]
+
+
+def lr_lambda(
+    schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0, decay_ratio: float = 0.1
+) -> Callable[[int], float]:
+    """The factor on the learning rate at each optimizer step, a pure function with values from 0 to 1.
+
+    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W.
+    Then:
+
+    - "linear": (T - s) / (T - W);
+    - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
+    - "constant": 1;
+    - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
+      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D), the decay that Hägele et al., arXiv:2405.18392,
+      found better than a linear one. A warmup that is longer than T - D shortens it.
+
+    All but "constant" reach 0 exactly at step T and stay there.
+
+    Args:
+        num_training_steps: None for a run without an end, which only "constant" without a warmup allows.
+
+    Raises:
+        UserError: If the schedule is unknown, a ratio is not between 0 and 1, or the end is needed and unknown.
+    """
+    if schedule not in get_args(Schedule):
+        raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
+    check_range("--model.warmup_ratio", warmup_ratio, 0, 1)
+    check_range("decay_ratio", decay_ratio, 0, 1)
+    if num_training_steps is None:
+        if schedule != "constant" or warmup_ratio > 0:
+            raise UserError(
+                f"The schedule {schedule!r} with a warmup_ratio of {warmup_ratio} needs to know the last step, and "
+                "this run has none: give --trainer.max_epochs or --trainer.max_steps, or --model.schedule constant "
+                "with --model.warmup_ratio 0."
+            )
+        return lambda step: 1.0
+    total = num_training_steps
+    warmup = math.ceil(warmup_ratio * total)
+    start_of_decay = max(warmup, total - math.ceil(decay_ratio * total))
+
+    def factor(step: int) -> float:
+        if schedule != "constant" and step >= total:
+            return 0.0
+        if step < warmup:
+            return step / warmup
+        if schedule == "linear":
+            return (total - step) / (total - warmup)
+        if schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        if schedule == "wsd" and step > start_of_decay:
+            return 1.0 - math.sqrt((step - start_of_decay) / (total - start_of_decay))
+        return 1.0
+
+    return factor
+
+
+def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], float]:
+    """`lr_lambda` by a module's own `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
+    limit_tokens(module.trainer, data)
+    steps = num_training_steps(module.trainer, train_batches(module.trainer, data))
+    return lr_lambda(module.hparams["schedule"], steps, module.hparams["warmup_ratio"])
+
+
+def num_training_steps(trainer: Trainer, batches: float) -> int | None:
+    """How many optimizer steps a run will make; None where neither `max_epochs` nor `max_steps` ends it.
+
+    Computed rather than read from `trainer.estimated_stepping_batches`: that property sets up the training
+    loader too early, and Lightning then never restores a loader's state in the middle of an epoch
+    (issue 20550 of pytorch-lightning).
+
+    Args:
+        batches: Of an epoch on one process; infinite for a loader without an end.
+    """
+    ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
+    if math.isfinite(batches) and trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        # Lightning steps at the end of an epoch too, on the accumulated batches left over
+        ends.append(math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs)
+    return max(1, min(ends)) if ends else None
+
+
+def train_batches(trainer: Trainer, data: Any) -> float:
+    """An epoch's batches on one process, within `limit_train_batches`; infinite where there is no end.
+
+    Args:
+        data: With `train_batches`, or None for no end; without it, the loader of a user's own is set up and asked.
+    """
+    if not hasattr(data, "train_batches"):
+        trainer.fit_loop.setup_data()  # too early (see above) for a loader that can resume within an epoch
+        return trainer.num_training_batches
+    batches, limit = data.train_batches, trainer.limit_train_batches
+    if batches is None:
+        return math.inf
+    # an int is a number of batches, a float a share of them, rounded down as Lightning does
+    return int(batches * limit) if isinstance(limit, float) else min(batches, limit)
+
+
+def limit_tokens(trainer: Trainer, data: Any) -> None:
+    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
+
+    Args:
+        data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
+    """
+    if getattr(data, "max_tokens", None) is None:
+        return
+    in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
+    steps = max(1, round(data.max_tokens / in_step))
+    if trainer.max_steps < 0 or steps < trainer.max_steps:
+        trainer.fit_loop.epoch_loop.max_steps = steps
+
+
+def at_whole_step(trainer: Trainer) -> bool:
+    """Whether the batches so far end an optimizer step, as the last one of an epoch does too."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    return progress.is_last_batch or progress.current.ready % trainer.accumulate_grad_batches == 0
+
+
+def is_log_step(trainer: Trainer, step: int | None = None) -> bool:
+    """Whether Lightning logs the optimizer step that this batch ends; False for a batch that ends none.
+
+    Args:
+        step: Its number, from 1; None if it has been made, so that `global_step` counts it.
+    """
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every) and at_whole_step(trainer) and (step or trainer.global_step) % every == 0
