@@ -1,6 +1,8 @@
 """README and docs: their commands and Python run on small data, and what they link to or name is there."""
 
 import ast
+import contextlib
+import importlib
 import io
 import os
 import re
@@ -82,6 +84,15 @@ def test_files_rooms_and_tests_that_are_named_exist(page):
     assert missing == []
 
 
+def test_options_that_are_named_exist():
+    shown = "".join(invoke(command, "--help").out for command in ("fit", "inspect", "validate", "test", "predict"))
+    known = {*re.findall(r"--[\w.]+", shown), "--cpu", "--private"}  # pytest's and the Hub's
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            text = re.sub(r"^```.*?^```$", "", read(page), flags=re.MULTILINE | re.DOTALL)
+            assert [name for name in re.findall(r"--\w+(?:\.\w+)?", text) if name not in known] == []
+
+
 def test_readme_is_one_page():
     words, lines = len(read(HOUSE / "README.md").split()), len(read(HOUSE / "README.md").splitlines())
     assert words <= 1400
@@ -122,8 +133,10 @@ def accepted(words):
             parsed = get_args_parser().parse_args(arguments)
             return accepted(["python", parsed.training_script, *parsed.training_script_args])
         case ["python", "-m", module, *arguments]:
-            shown = subprocess.check_output([sys.executable, "-m", module, "--help"], text=True, cwd=HOUSE)
-            return all(argument in shown for argument in arguments if argument.startswith("--"))
+            program = importlib.import_module(f"{module}.__main__" if module == "lightning_nlp.report" else module)
+            with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+                program.main(["--help"])
+            return all(argument in shown.getvalue() for argument in arguments if argument.startswith("--"))
         case ["pip", "install", "-e", where]:
             extra = re.fullmatch(r"\.(?:\[(\w+)\])?", where)
             return extra is not None and extra[1] in {None, *PROJECT["project"]["optional-dependencies"]}
