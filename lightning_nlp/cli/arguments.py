@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+import lightning_nlp
 from lightning_nlp.cli.config_file import check_yaml
 from lightning_nlp.cli.options import refused_class
 from lightning_nlp.errors import UserError, one_line
@@ -146,18 +147,10 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
 
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
-    from lightning_nlp.data.datamodules import EsperantoDataModule, IMDBDataModule
-    from lightning_nlp.models.classification import SequenceClassifier
-    from lightning_nlp.models.mlm import MaskedLanguageModel
-
     sections = []
-    for key, cls in (
-        ("model", SequenceClassifier),
-        ("model", MaskedLanguageModel),
-        ("data", IMDBDataModule),
-        ("data", EsperantoDataModule),
-    ):
+    for name in ("SequenceClassifier", "MaskedLanguageModel", "IMDBDataModule", "EsperantoDataModule"):
+        key = "data" if name.endswith("DataModule") else "model"
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        parser.add_class_arguments(cls, key)
-        sections.append(f"with {key}.class_path {cls.__module__}.{cls.__name__}:\n{parser.format_help()}")
+        parser.add_class_arguments(getattr(lightning_nlp, name), key)
+        sections.append(f"with {key}.class_path lightning_nlp.{name}:\n{parser.format_help()}")
     return "\n".join(sections)

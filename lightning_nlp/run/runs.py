@@ -136,6 +136,10 @@ def training_part(config: str) -> dict[str, Any]:
     settings: dict[str, Any] = yaml.safe_load(config)
     for name, taken in OWN_CHOICES.items():  # an earlier version wrote down all that Lightning's own two take
         settings[name] = {key: settings[name].get(key) for key in taken}
+    for name in ("model", "data"):  # classes of ours have a long name and a short one
+        package, _, class_name = settings.get(name, {}).get("class_path", "").rpartition(".")
+        if package.partition(".")[0] == "lightning_nlp":
+            settings[name]["class_path"] = f"lightning_nlp.{class_name}"
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
     return _given({key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")})

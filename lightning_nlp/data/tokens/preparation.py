@@ -21,8 +21,7 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.tokens.subwords import train_bpe
-from lightning_nlp.data.tokens.tokenizer import train_wordpiece
+from lightning_nlp.data.tokens.subwords import train_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash
 
@@ -84,7 +83,7 @@ def prepare_tokens(
         work_dir = folder / "texts"
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **cleaning)
-        used = tokenizer or _train(TextColumn(splits["train"]), max_length=max_length, **training)
+        used = tokenizer or train_tokenizer(TextColumn(splits["train"]), max_length=max_length, **training)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
@@ -99,13 +98,6 @@ def prepare_tokens(
         shutil.rmtree(work_dir, ignore_errors=True)
 
     return cached_folder(cache_dir, key, build, own)
-
-
-def _train(texts: TextColumn, *, tokenizer_model: str = "wordpiece", **options: Any) -> PreTrainedTokenizerFast:
-    if tokenizer_model == "wordpiece":
-        return train_wordpiece(texts, **options)
-    options.pop("limit_alphabet", None)  # of bytes there are 256
-    return train_bpe(texts, **options)
 
 
 def odd_texts(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> Iterator[str]:
