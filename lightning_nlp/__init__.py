@@ -13,6 +13,7 @@ PUBLIC = {
     "MaskedLanguageModelingDataModule": "data.datamodules",
     "SequenceClassifier": "models.classification",
     "TextClassificationDataModule": "data.datamodules",
+    "default_callbacks": "fitting",
     "load_predictor": "predict.predictor",
     "load_tokenizer": "data.tokens.given_tokenizer",
     "main": "cli.main",

@@ -147,15 +147,11 @@ class LastCheckpoint(Checkpoint):
         """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
         So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as
-        complete. Where a validation follows, all is left to that: Lightning would not make up for it after a
-        resume.
+        complete.
         """
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
-        wanted = self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        if wanted and not trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
+        if self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps:
             self._positions = positions(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -163,6 +159,10 @@ class LastCheckpoint(Checkpoint):
         if self._positions is not None:
             self._save(trainer)
         self._stop_if_requested(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the rest to the validation, which Lightning would not make up for after a resume."""
+        self._positions = None
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -213,7 +213,8 @@ def at_whole_step(trainer: Trainer) -> bool:
 
 def positions(trainer: Trainer) -> dict[str, Any]:
     """Where all loops stand, to be saved later."""
-    return copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+    loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
+    return {name: copy.deepcopy(getattr(trainer, name).state_dict()) for name in loops}
 
 
 def begun_validation(trainer: Trainer) -> dict[str, Any]:

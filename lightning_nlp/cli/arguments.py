@@ -130,8 +130,10 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
         return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
-    if unknown := re.search(r"unrecognized arguments: --?([\w.]+)|[Oo]ption '([\w.]+)'", message):
-        key = ".".join([*keys, unknown[1] or unknown[2]])
+    if unknown := re.search(
+        r"unrecognized arguments: --?([\w.]+)|(?:Group '([\w.]+)'.*)?[Oo]ption '([\w.]+)'", message
+    ):
+        key = ".".join([*keys, *filter(None, unknown.groups())])
         last = key.rpartition(".")[2]
         near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", shown_help())), n=1)
         hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"

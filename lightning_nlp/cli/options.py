@@ -97,6 +97,8 @@ def add_own_arguments(parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(own, section)
         for name in defaults(lightnings).keys() - defaults(own).keys():
             parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
+    for name in ("weights_only", "verbose"):  # by --print_config of an earlier version; the former is always true
+        parser.add_argument(f"--{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
 
 
 def defaults(cls: type) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.private_api import replace_view
 
 STEP = "trainer/global_step"
 NAMES = {"classification": "lightning_nlp: classification", "mlm": "lightning_nlp: masked language model"}
@@ -125,7 +126,7 @@ def update(project: str, entity: str | None = None) -> list[str]:
         for task, name in NAMES.items():
             view = workspace(entity, project, task)
             if name in found:
-                view._internal_id, view._internal_name = found[name].id, found[name].name
+                replace_view(view, found[name])
             view.save()
             addresses.append(view.url)
     except UserError:
