@@ -116,7 +116,7 @@ class Training:
             UserError: If the user can cure what ended it.
             Interrupted: If a signal or the time limit did, and the training is saved.
             NotFinite: If a step did whose loss or gradient is not finite.
-            PeerLost: If another process of the training has ended.
+            ProcessLost: If another process of the training has ended.
         """
         trainer, last = self.trainer, self._callback(LastCheckpoint)
         if self.config.ckpt_path is not None:  # before last.ckpt is written anew
@@ -126,8 +126,8 @@ class Training:
             if isinstance(datamodule, TextDataModule):
                 datamodule.go_on_from(self.run.trained_on)
                 # not by Lightning, where the other processes would wait in a collective, with its time limit
-                datamodule.folder = Path(processes.first("data", lambda: prepared(datamodule), on_node=True))
-            with lightning_errors(), processes.lost_peers(), memory_errors(self._smaller_batches):
+                datamodule.folder = Path(processes.once("data", lambda: prepared(datamodule), on_node=True))
+            with lightning_errors(), processes.lost_process_errors(), memory_errors(self._smaller_batches):
                 trainer.fit(model, datamodule=datamodule, ckpt_path=self.config.ckpt_path, weights_only=True)
             if last.requested and last.checkpoint.is_file():  # after the very last step
                 raise Interrupted(last.checkpoint, trainer.global_step, last.requested)
@@ -141,11 +141,11 @@ class Training:
                 self._report_end("interrupted" if isinstance(error, Interrupted) else "failed")
             raise
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            if processes.is_first():
+            if processes.is_main_process():
                 runs.discard(self.run.path)
             return
         try:
-            with processes.lost_peers(), memory_errors(self._smaller_batches):
+            with processes.lost_process_errors(), memory_errors(self._smaller_batches):
                 self._finish(model, datamodule)
         except SystemExit as stop:
             self._report_end("interrupted")
@@ -217,7 +217,7 @@ class Training:
         last, best = self._callback(LastCheckpoint).checkpoint, self._callback(BestCheckpoint)
         path = last.parent.resolve() / runs.BEST
         if best.monitor is None or not best.best_model_path:  # there was nothing to choose by
-            if processes.is_first():
+            if processes.is_main_process():
                 write_whole(path, last.read_bytes())
             self.trainer.strategy.barrier()
         return path

@@ -161,7 +161,7 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
     if seed is True and resume is not None:
         raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
     if seed is True:
-        seed = int(processes.first("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
+        seed = int(processes.once("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
         rank_zero_info(f"The seed that was drawn: --seed_everything {seed}.")
     if seed is False or not 0 <= seed <= MOST_SEED:
         found = "false" if seed is False else seed

@@ -33,7 +33,7 @@ def fit(cli: CLI, command_line: str) -> None:
     try:
         try:
             metrics_csv = MetricsCSV(run.path / "metrics.csv", resume_step=run.resumed_step)
-            if not config.trainer.logger or not processes.is_first():
+            if not config.trainer.logger or not processes.is_main_process():
                 config.trainer.logger = False
             else:
                 from lightning_nlp.tracking.setup import prepare_loggers

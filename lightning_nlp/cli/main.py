@@ -84,23 +84,23 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         with exit_on_signals():
             run(arguments)
-            processes.part()
+            processes.leave_process_group()
     except UserError as error:
         if debug:
             raise
-        processes.tell_last_words(printable(str(error)))
+        processes.print_error(printable(str(error)))
         sys.exit(2)
-    except processes.PeerLost as error:
-        processes.tell_last_words(f"{error}: see what it said, and go on with the same command and --resume auto.")
+    except processes.ProcessLost as error:
+        processes.print_error(f"{error}: see what it said, and go on with the same command and --resume auto.")
         sys.exit(1)
-    except processes.FirstFailed:
-        processes.wait_for_the_first()  # it says why
+    except processes.MainProcessFailed:
+        processes.wait_for_main_process()  # it says why
         sys.exit(2)
     except Interrupted as stop:
-        processes.part()
+        processes.leave_process_group()
         if processes.started_by_lightning():
             sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
-        if not processes.is_first():
+        if not processes.is_main_process():
             sys.exit(128 + stop.number)
         reason = "The time limit is reached" if stop.number == TIME_LIMIT else "Interrupted"
         more = "" if stop.found_again else " and --ckpt_path last"

@@ -44,12 +44,12 @@ class RunDirectory:
 
     def write_config(self, text: str) -> None:
         """Write config.yaml whole, without the name of the home folder."""
-        if processes.is_first():
+        if processes.is_main_process():
             write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
         """Nothing was trained: remove the directory, or leave a resumed run as it was."""
-        if not processes.is_first():
+        if not processes.is_main_process():
             return
         if self.resumed:
             if self._earlier_config is not None:
@@ -79,7 +79,7 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
     Raises:
         UserError: If there is no such checkpoint, or it is of another task, or the directory is in use, or another
             machine's storage.
-        FirstFailed: In the others, if the first process failed.
+        MainProcessFailed: In the others, if the main process failed.
     """
     opened: list[RunDirectory] = []
 
@@ -88,7 +88,7 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
         opened.append(run)
         return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path])
 
-    path, step, config.ckpt_path = json.loads(processes.first("run", open_here))
+    path, step, config.ckpt_path = json.loads(processes.once("run", open_here))
     if opened:
         return opened[0]
     if not Path(path).is_dir():
