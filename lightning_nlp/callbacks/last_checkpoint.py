@@ -25,11 +25,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interrupted(Exception):
-    """Raised out of `fit` when a signal or the time limit has ended it and the checkpoint is written.
-
-    Args:
-        number: The signal; TIME_LIMIT stands for the time limit.
-    """
+    """Raised out of `fit` when a signal, or TIME_LIMIT in its place, has ended it and the checkpoint is written."""
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         super().__init__(f"interrupted after step {step}, saved as {checkpoint}")
@@ -146,8 +142,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
-        So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as
-        complete.
+        Likewise after the last step of `max_steps`, within an epoch that Lightning would save as complete.
         """
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
@@ -213,8 +208,8 @@ def at_whole_step(trainer: Trainer) -> bool:
 
 def positions(trainer: Trainer) -> dict[str, Any]:
     """Where all loops stand, to be saved later."""
-    loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
-    return {name: copy.deepcopy(getattr(trainer, name).state_dict()) for name in loops}
+    names = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
+    return {name: copy.deepcopy(getattr(trainer, name).state_dict()) for name in names}
 
 
 def begun_validation(trainer: Trainer) -> dict[str, Any]:
