@@ -50,21 +50,23 @@ def default_callbacks(
     ema_decay: float | None = None,
     progress: bool = False,
 ) -> list[Callback]:
-    """What the command line has and plain Lightning has not, for a Trainer of one's own.
+    """The callbacks of every run: what the command line has and plain Lightning has not.
 
-    Exact resume from `checkpoints/last.ckpt`, also after a signal; the best checkpoint; a stop at losses or gradients
-    that are not finite; throughput; what is odd in the data; a record of each evaluation.
+    They work in a Trainer of one's own too: exact resume from `checkpoints/last.ckpt`, also after a signal; the best
+    checkpoint; a stop at losses or gradients that are not finite; throughput; warnings about the data; a record of each
+    evaluation.
 
     Args:
         run_dir: The folder that they write to; it is made if there is none.
         best: None chooses by the lowest val/loss.
         early_stopping: None stops after three validations without a lower val/loss.
-        save_minutes: The longest time between two last.ckpt.
+        save_minutes: Write last.ckpt when it is this old, besides after each validation.
         max_time: How long this process may train, as Lightning's `max_time`; then it saves and raises `Interrupted`.
-        skip_nonfinite: How many steps that are not finite may be skipped before the training stops.
-        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; None knows the usual GPUs, and measures a CPU.
-        probes: Sentences with [MASK] that a masked language model fills at each validation.
-        ema_decay: The decay of a moving average of the weights, which is then validated, tested and saved as the best.
+        skip_nonfinite: Skip up to this many steps whose loss or gradient is not finite, instead of stopping at the
+            first.
+        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; null knows the usual GPUs, and measures a CPU.
+        probes: Sentences with [MASK] that a masked language model fills at each validation and in the end.
+        ema_decay: Validate, test and export a moving average of the weights, with this decay at each step, as 0.999.
         progress: A bar on a terminal or else plain lines, in place of Lightning's bar.
     """
     folder = Path(run_dir)

@@ -37,9 +37,11 @@ LEAST = {
     "trainer.min_steps": 0,
     "trainer.num_sanity_val_steps": -1,
     "early_stopping.patience": 0,
+    "save_minutes": 0,
 }
 # What trains, measures or keeps nothing when it is 0, and why that is no run.
 NOT_ZERO = {
+    "save_minutes": "would write last.ckpt at each step: give a number above 0",
     "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
     "trainer.limit_test_batches": "leaves nothing to test on: give a number of batches or null",
     "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import yaml
 from jsonargparse import ActionYesNo, Namespace
-from jsonargparse.typing import PositiveFloat
 from lightning import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -17,6 +16,7 @@ from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check
 from lightning_nlp.cli.options import add_own_arguments, check_options
 from lightning_nlp.cli.output import silence_notices
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.fitting import default_callbacks
 
 # Imported so that the command line may name their classes without the modules.
 from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
@@ -60,41 +60,17 @@ class CLI(LightningCLI):
         """Add the arguments of a run, of its early stopping and checkpoint, and of this command."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
         parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
-        parser.add_argument(
-            "--save_minutes",
-            type=PositiveFloat,
-            default=10.0,
-            help="Write last.ckpt when it is this old, besides after each validation.",
-        )
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
         parser.add_argument("--quiet", type=bool, default=False, help="Print warnings, errors and results only.")
-        parser.add_argument(
-            "--peak_tflops",
-            type=float | None,
-            help="Dense TFLOP/s of one device, for perf/mfu; null knows the usual GPUs, and measures a CPU.",
-        )
-        parser.add_argument(
-            "--skip_nonfinite",
-            type=int,
-            default=0,
-            help="Skip up to this many steps whose loss or gradient is not finite, instead of stopping at the first.",
-        )
-        parser.add_argument(
-            "--probes",
-            type=list[str] | None,
-            help="Sentences with [MASK] that a masked language model fills at each validation and in the end.",
-        )
         parser.add_argument(
             "--calibrate",
             type=bool,
             default=True,
             help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
         )
-        parser.add_argument(
-            "--ema_decay",
-            type=float | None,
-            help="Validate, test and export a moving average of the weights, which keeps this share at each step.",
-        )
+        # but for those that stand elsewhere in the configuration
+        skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
+        parser.add_function_arguments(default_callbacks, skip=skipped)
         add_own_arguments(parser)
         if self.command == "inspect":
             parser.add_argument(

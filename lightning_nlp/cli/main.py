@@ -54,12 +54,11 @@ def run(arguments: list[str]) -> None:
 
 
 def _predict(arguments: list[str]) -> None:
-    from lightning_nlp.predict.command import add_predict_arguments, predict
+    from lightning_nlp.predict.command import predict
 
-    parser = ArgumentParser(
-        prog="train.py predict", description="Predict for a file of texts with a trained run.", **PARSER
-    )
-    add_predict_arguments(parser)
+    parser = ArgumentParser(prog="train.py predict", **PARSER)
+    parser.add_function_arguments(predict)
+    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     options = parser.parse_args(arguments)
     predict(**{name: value for name, value in options.as_dict().items() if name != "debug"})
 
