@@ -14,7 +14,6 @@ from lightning_nlp.errors import UserError, lightning_errors, memory_errors, sma
 from lightning_nlp.fitting import Training, default_callbacks
 from lightning_nlp.run import processes, runs
 from lightning_nlp.run.directory import open_run, trained_on
-from lightning_nlp.run.metrics_csv import MetricsCSV
 from lightning_nlp.run.trainer import make_trainer, training_settings
 
 
@@ -32,7 +31,6 @@ def fit(cli: CLI, command_line: str) -> None:
     run = open_run(config, cli.dump())
     try:
         try:
-            metrics_csv = MetricsCSV(run.path / "metrics.csv", resume_step=run.resumed_step)
             if not config.trainer.logger or not processes.is_main_process():
                 config.trainer.logger = False
             else:
@@ -46,15 +44,11 @@ def fit(cli: CLI, command_line: str) -> None:
                 run.path,
                 best=made.checkpoint,
                 early_stopping=made.early_stopping,
-                save_minutes=config.save_minutes,
                 max_time=made.trainer.pop("max_time"),
-                skip_nonfinite=config.skip_nonfinite,
-                peak_tflops=config.peak_tflops,
-                probes=config.probes,
-                ema_decay=config.ema_decay,
                 progress=not config.quiet and config.trainer.enable_progress_bar is not False,
+                **{name: config[name] for name in cli.callback_options},
             )
-            trainer = make_trainer(training_settings(made.trainer.as_dict(), run.path, metrics_csv), callbacks)
+            trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
         except BaseException:
             run.undo()
             raise

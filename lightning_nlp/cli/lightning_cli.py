@@ -70,7 +70,7 @@ class CLI(LightningCLI):
         )
         # but for those that stand elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
-        parser.add_function_arguments(default_callbacks, skip=skipped)
+        self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
         add_own_arguments(parser)
         if self.command == "inspect":
             parser.add_argument(

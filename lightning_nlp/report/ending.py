@@ -14,7 +14,6 @@ from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.report.files import FACTS
 from lightning_nlp.training.hardware import device_name
 
 
@@ -28,11 +27,12 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
     if not (run_dir / "config.yaml").is_file():
         return
     try:
-        text = json.dumps({"state": state, **paths_with_tilde(facts)}, ensure_ascii=False, indent=1)
-        write_whole(run_dir / FACTS, text)
-        # here, since it takes its time and matters to none but this line
+        # here, since they take their time and matter to none but these lines
+        from lightning_nlp.report.files import FACTS
         from lightning_nlp.report.page import write_report
 
+        text = json.dumps({"state": state, **paths_with_tilde(facts)}, ensure_ascii=False, indent=1)
+        write_whole(run_dir / FACTS, text)
         write_report(run_dir)
     except Exception as error:
         warn_user(

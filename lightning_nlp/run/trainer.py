@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
@@ -12,17 +11,19 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.run.checkpoint_io import WholeFiles
+from lightning_nlp.run.directory import RunDirectory
 from lightning_nlp.run.metrics_csv import MetricsCSV
 
 
-def training_settings(settings: dict[str, Any], run_dir: Path, metrics_csv: MetricsCSV) -> dict[str, Any]:
+def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
     """The arguments of a Trainer, with checkpoints written whole, and metrics.csv before the other loggers."""
     plugins = settings["plugins"] or []
     plugins = plugins if isinstance(plugins, list) else [plugins]
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         plugins = [*plugins, WholeFiles()]
+    metrics_csv = MetricsCSV(run.path / "metrics.csv", resume_step=run.resumed_step)
     loggers = [metrics_csv, *(settings["logger"] or [])]
-    return settings | {"plugins": plugins, "logger": loggers, "default_root_dir": str(run_dir)}
+    return settings | {"plugins": plugins, "logger": loggers, "default_root_dir": str(run.path)}
 
 
 def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:

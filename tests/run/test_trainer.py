@@ -6,6 +6,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning_nlp.cli.options import defaults
 from lightning_nlp.errors import UserError
 from lightning_nlp.run.checkpoint_io import WholeFiles
+from lightning_nlp.run.directory import RunDirectory
 from lightning_nlp.run.metrics_csv import MetricsCSV
 from lightning_nlp.run.trainer import Trainer, make_trainer, training_settings
 
@@ -14,11 +15,10 @@ SETTINGS = defaults(Trainer) | {"accelerator": "cpu", "logger": False}
 
 @pytest.mark.parametrize("plugins", [None, TorchCheckpointIO(), [TorchCheckpointIO()]])
 def test_checkpoints_are_written_whole_unless_the_user_says_otherwise(plugins, tmp_path):
-    metrics = MetricsCSV(tmp_path / "metrics.csv")
-    settings = training_settings(SETTINGS | {"plugins": plugins}, tmp_path, metrics)
-    trainer = make_trainer(settings, [])
+    run = RunDirectory(tmp_path, None, None)
+    trainer = make_trainer(training_settings(SETTINGS | {"plugins": plugins}, run), [])
     assert isinstance(trainer.strategy.checkpoint_io, WholeFiles) == (plugins is None)
-    assert trainer.loggers == [metrics]
+    assert [type(logger) for logger in trainer.loggers] == [MetricsCSV]
     assert trainer.default_root_dir == str(tmp_path)
 
 
