@@ -15,9 +15,8 @@ HANGUP, TIME_LIMIT = 1, 14
 class UserError(ValueError):
     """Bad input: the command line prints the message alone and exits with code 2.
 
-    It is a type of its own so that a `ValueError` out of a library, which is a bug of ours until shown
-    otherwise, keeps its traceback. A message has four parts: what is wrong, the value found, where, and the
-    argument or command that cures it.
+    A `ValueError` out of a library is a bug of ours until shown otherwise, and keeps its traceback. A message has four
+    parts: what is wrong, the value found, where, and the argument or command that cures it.
     """
 
 

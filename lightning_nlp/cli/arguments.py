@@ -25,11 +25,7 @@ set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
 def find_configs(arguments: list[str]) -> list[str]:
-    """Let `--config cls.yaml` find `configs/cls.yaml`: in the working directory, or beside train.py.
-
-    Raises:
-        UserError: If a file is nowhere or not YAML.
-    """
+    """Let `--config cls.yaml` find `configs/cls.yaml`, here or beside train.py; a UserError if it is nowhere."""
     found: list[str] = []
     for argument in arguments:
         option, separator, value = argument.partition("=")
@@ -55,10 +51,7 @@ def _find_config(name: str) -> str:
 
 
 def split_run_arguments(arguments: list[str]) -> list[str]:
-    """Put a run's own configuration and best checkpoint in the place of `--run RUN`.
-
-    Returns:
-        The same without `--run`; the rest of the command line still overrides the run's configuration.
+    """Replace `--run RUN` by the run's configuration and best checkpoint, which what else is given overrides.
 
     Raises:
         UserError: If it is no run, or has no checkpoint yet.
@@ -110,11 +103,10 @@ def check_run_config(path: Path) -> None:
 def explain_parse_error(error: Exception, command: str, shown_help: Callable[[], str]) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
-    The parser's own message lists each type that it tried, and what came of it; the error at the bottom says what was
-    wrong with what was given.
+    The parser's own message lists each type that it tried; the innermost error says what is wrong.
 
     Args:
-        shown_help: Gives what `--help` prints for it, which names all keys.
+        shown_help: Returns what `--help` prints, which names all keys.
     """
     text, reason = one_line(error), error
     if refused := refused_class(text):

@@ -152,13 +152,10 @@ def _check_stream(config: Namespace) -> None:
 
 
 def check_seed(seed: Any, *, resume: str | None = None) -> int:
-    """The seed that `seed_everything` stands for, which is used before all other settings.
-
-    Args:
-        seed: What was given; true draws one, which is printed, and written to config.yaml.
+    """The seed that `--seed_everything` asks for: true draws one, which is printed and written to config.yaml.
 
     Raises:
-        UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
+        UserError: If NumPy would not take it, if it is false, or if a resume could not find its run by it.
     """
     if seed is True and resume is not None:
         raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")

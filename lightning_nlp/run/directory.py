@@ -13,7 +13,6 @@ from filelock import FileLock
 from jsonargparse import Namespace
 
 from lightning_nlp.atomic_files import write_whole
-from lightning_nlp.callbacks.ema import TRAINED
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.run import processes, runs
@@ -105,6 +104,8 @@ def _open(config: Namespace, text: str) -> RunDirectory:
         found = Path(config.ckpt_path)
     step = record = None
     if found is not None:
+        from lightning_nlp.callbacks.ema import TRAINED
+
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
         if "optimizer_states" not in checkpoint:
