@@ -1,4 +1,4 @@
-"""Sentences with holes, which a masked language model fills at each evaluation: what it has learned, for the eye."""
+"""Sentences with holes, which a masked language model fills at each evaluation to show what it has learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pretrained models and tokenizers: local folders, or fetched from the Hub; always checked."""
+"""Pretrained models and tokenizers, local or from the Hub, and always checked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,9 @@ if TYPE_CHECKING:
 # Top-level files only: repositories also hold ONNX, TensorFlow and pickled copies of the same weights.
 FILES = {
     "model": ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json"],
-    "tokenizer": [
-        "config.json",
-        "tokenizer*.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.txt",
-        "vocab.json",
-        "merges.txt",
-    ],
+    "tokenizer": (
+        "config.json tokenizer*.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt"
+    ).split(),
 }
 VOCABULARIES = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
 ARGUMENT = {"model": "--model.pretrained", "tokenizer": "--data.tokenizer"}
@@ -34,12 +28,10 @@ Kind = Literal["model", "tokenizer"]
 
 
 def fetch_pretrained(name: str, files: Kind) -> Path:
-    """The folder of a pretrained model or tokenizer, complete and readable.
-
-    If the Hub cannot be reached, a complete copy in its cache is used.
+    """The folder of a pretrained model or tokenizer, complete and readable; without the Hub, its cached copy.
 
     Args:
-        name: A folder, or a Hub id such as "distilbert/distilbert-base-uncased". A folder wins over a Hub id.
+        name: A folder, or a Hub id, e.g. "distilbert/distilbert-base-uncased". A folder takes precedence.
         files: "model" for `config.json` and safetensors weights, "tokenizer" for the tokenizer's files.
 
     Raises:
@@ -75,7 +67,7 @@ def _download(name: str, files: Kind) -> Path:
     for cached in (False, True):
         try:
             return Path(snapshot_download(name, allow_patterns=FILES[files], local_files_only=cached))
-        except (GatedRepoError, RepositoryNotFoundError) as error:
+        except RepositoryNotFoundError as error:
             gated = isinstance(error, GatedRepoError)
             reason = "asks for a login and its owner's consent" if gated else "does not exist, or is private"
             raise UserError(
@@ -92,7 +84,7 @@ def _download(name: str, files: Kind) -> Path:
 
 
 def tokenizer_state(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Everything that decides a text's token ids; truncation and padding are those of the last call, and do not."""
+    """What decides a text's token ids; truncation and padding, which only remember the last call, do not."""
     return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
 
 
@@ -102,14 +94,14 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:
-    """Raise a UserError unless the folder is complete and can be read without running code."""
+    """Raise a UserError unless the folder is complete, and readable without running code."""
     from safetensors import safe_open
     from transformers import AutoConfig
 
     part = folder
     try:
         if files == "tokenizer":
-            # without any of these, transformers would make a tokenizer without a single word
+            # without any of these, transformers makes a tokenizer without a single word
             if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
                 raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
             return
@@ -127,7 +119,7 @@ def _check(folder: Path, name: str, files: Kind) -> None:
                 raise OSError("it is missing, and pickled weights (.bin), which can run code, are not read")
             with safe_open(part, framework="pt"):  # the header records the file's length: a cut copy is found
                 pass
-    except Exception as error:  # transformers, safetensors and json have no common one
+    except Exception as error:  # transformers, safetensors and json share no other base class
         raise UserError(
             f"{name!r} is no {files} that can be used, for {part} ({one_line(error)[:300]}): give {ARGUMENT[files]} a "
             "folder written by save_pretrained, or fetch it again."

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 MOST_WORDS = 400  # of a mistake's text: the page stays small
 STRENGTHS = 4
-MOST_CLASSES, MOST_CONFUSED = 12, 20  # of a confusion matrix; of the pairs that stand in its place
+MOST_CLASSES, MOST_CONFUSED = 12, 20  # in a confusion matrix; pairs shown instead of a larger one
 
 
 class Marked(NamedTuple):
@@ -29,7 +29,7 @@ def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """The most frequent confusions, for a matrix too large: label, prediction, and how many texts."""
+    """The most frequent confusions, in place of a matrix that is too large: label, prediction, number of texts."""
     labels = record["labels"]
     found = [
         (label, other, count)
@@ -42,14 +42,9 @@ def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 def mistake(entry: dict[str, Any]) -> dict[str, Any]:
     """A wrong prediction whose words are marked by how much they drove it."""
-    words = entry["words"][:MOST_WORDS]
     marked = [
-        Marked(
-            word,
-            math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0,
-            "for" if score > 0 else "against",
-        )
-        for word, score in words
+        Marked(word, math.ceil(abs(score) * STRENGTHS) * (abs(score) >= 0.15), "for" if score > 0 else "against")
+        for word, score in entry["words"][:MOST_WORDS]
     ]
     scores: dict[str, float] = {}
     for word, score in entry["words"]:

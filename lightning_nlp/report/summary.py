@@ -9,7 +9,7 @@ from lightning_nlp.callbacks.progress import duration
 
 
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
-    """Print what a training came to."""
+    """Print the results of a training."""
     speed = facts["tokens_per_s"]
     rows = [(name, _number(value)) for name, value in facts["test"].items()]
     rows += [(f"best {name}", _number(value)) for name, value in facts["validation"].items()]
@@ -43,9 +43,9 @@ def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # Text, because rich takes a string's square brackets, as a path may have them, for markup.
+    # Text, because rich reads a string's square brackets, which a path may have, as markup
     console = Console()
-    console.print(Text(title, style="italic"), soft_wrap=True)  # a title of the table's own would wrap in a path
+    console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would wrap within a path
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")

@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.csv: W&B, where the configuration asks for it."""
+"""Where metrics go besides metrics.csv: the loggers of the configuration, W&B above all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from lightning_nlp.callbacks.last_checkpoint import Interrupted
 from lightning_nlp.run.metrics_csv import last_step
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 
-# They always write to the run's directory (`options.place_in_run`), which is not known yet when the parser asks for
-# arguments without a default.
+# They always write to the run's directory (`options.place_in_run`), which is unknown when the arguments are parsed.
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
@@ -30,11 +29,7 @@ def is_wandb(class_path: str) -> bool:
 
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
-    """Make `trainer.logger` a list, in place, and give each WandbLogger in it its mode and its directory.
-
-    Args:
-        resumed: Whether a training goes on, whose config.yaml names its W&B run.
-    """
+    """Make `trainer.logger` a list, in place, with a mode, a directory and a W&B run for each WandbLogger."""
     found = config.trainer.logger
     if found is True:  # what `fit --help` promises
         name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
@@ -44,14 +39,14 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
     for entry in entries:
         if is_wandb(entry.class_path):
             init_args = entry.init_args.as_dict()
-            if entry.class_path == OURS:  # out of a run's config.yaml, which is not that of the W&B run to come
+            if entry.class_path == OURS:  # copied from another run's config.yaml, which names another W&B run
                 before = Path(init_args["save_dir"])
                 own_name = init_args.get("name") != f"{before.parent.name}-{before.name}"
                 left = ("id", "skip_before") if own_name else ("id", "skip_before", "name")
                 init_args = {name: value for name, value in init_args.items() if name not in left}
             if earlier and init_args.get("id") is None:
                 init_args["id"] = earlier.pop(0)
-                # metrics.csv has each row first: of its last step W&B may have none, or not all
+                # metrics.csv gets each row first: W&B may lack its last step, or some of it
                 init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
             if config.get("offline"):
                 init_args["mode"] = "offline"
