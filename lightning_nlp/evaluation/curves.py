@@ -42,7 +42,7 @@ def class_curves(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
 
 
 def thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The indices of the points of a curve to draw: at most `POINTS`, evenly spread along it, with both ends."""
+    """The indices of at most `POINTS` points of a curve, evenly spread along it, with both ends."""
     if len(x) <= POINTS:
         return np.arange(len(x))
     way = np.concatenate([[0.0], (np.abs(np.diff(x)) + np.abs(np.diff(y))).cumsum()])

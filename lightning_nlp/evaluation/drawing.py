@@ -34,7 +34,7 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
     """A figure as an `<svg>` element in strict XML, for a page that has `STYLE`.
 
     Args:
-        alone: Make it a file of its own, in light colours on white: an image cannot tell whether its page is dark.
+        alone: Make it a file of its own, on white: an image cannot tell whether its page is dark.
     """
     height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
     parts = _rows(figure.rows) if figure.rows else _plot(figure)

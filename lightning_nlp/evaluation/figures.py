@@ -111,7 +111,7 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
 
 
 def _reliability(record: dict[str, Any]) -> Figure:
-    """How often predictions are right by how sure they are, before and after calibration (Guo et al. 2017)."""
+    """How often predictions are right by their confidence, before and after calibration."""
     series, text = {"network": record["reliability"]}, f"Expected calibration error {record['metrics']['ece']:.4f}"
     found = record.get("calibration")
     if found and found["temperature"] != 1:

@@ -28,7 +28,7 @@ def by_length(lengths: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
 
 
 def by_frequency(targets: np.ndarray, counts: np.ndarray, figures: dict[str, np.ndarray]) -> list[dict[str, float]]:
-    """Figures of a masked language model by how often a token occurs in train: 0, 1 to 9, 10 to 99, and so on.
+    """Figures of a masked language model by a token's count in train: 0, 1 to 9, 10 to 99, and so on.
 
     Args:
         targets: The masked tokens' ids, (n,).

@@ -27,15 +27,15 @@ def classification_record(
 ) -> dict[str, Any]:
     """What a split's predictions are worth, as plain lists and numbers.
 
-    `reliability_calibrated` and the thresholds of `by_class` are for calibrated probabilities, as the export gives
-    them; all else is of the network itself. In `confusion`, rows are labels and columns are predictions.
+    `reliability_calibrated` and the thresholds of `by_class` are of calibrated probabilities, as in the export; all
+    else is of the network itself. In `confusion`, rows are labels and columns are predictions.
 
     Args:
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        validated: The validation split's record, whose temperature and thresholds are tried on this split; None
-            finds them on this split.
+        validated: The validation split's record, whose temperature and thresholds are tried on this split; None finds
+            them here.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), len(label_names)
@@ -74,7 +74,7 @@ def classification_record(
 
 
 def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, continues: ndarray) -> dict[str, Any]:
-    """What a masked language model's guesses are worth: `top1`, `top5` and `loss` of each, (n,), by groups."""
+    """A masked language model's `top1`, `top5` and `loss`, of each token (n,), by groups."""
     return plain(
         {
             "masked_tokens": len(targets),
@@ -85,7 +85,7 @@ def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, c
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON: arrays become lists; numbers are rounded to `DIGITS`, and become None if not finite."""
+    """A value for JSON: arrays as lists, numbers rounded to `DIGITS`, None for what is not finite."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017): one number that makes a classifier's probabilities mean what they say."""
+"""Temperature scaling (Guo et al. 2017): one number that calibrates a classifier's probabilities."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 FEWEST = 50  # examples: fewer say nothing about a probability
-BOUNDS = (0.05, 20.0)  # an optimum beyond them is none: on a split without a mistake, the best temperature is 0
+BOUNDS = (0.05, 20.0)  # an optimum beyond them is none: without a mistake, the best temperature is 0
 BINS = 15
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T that minimises the loss of `logits / T`, which is convex in 1 / T: its slope's root, by bisection.
+    """The T that minimises the loss of `logits / T`, convex in 1 / T: its slope's root, by bisection.
 
     Args:
         logits: (N, classes).
@@ -41,7 +41,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibration(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
-    """What a temperature does to a split's calibration error and loss, rounded to 6 digits; shapes as above."""
+    """A split's calibration error and loss before and after scaling, to 6 digits; shapes as above."""
     found = {"temperature": temperature}
     for when, divisor in (("before", 1.0), ("after", temperature)):
         scaled = torch.from_numpy(logits.astype(np.float64) / divisor)
@@ -59,8 +59,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, flo
     """How often the predictions of each confidence are right, in bins of equal width; (N,) each.
 
     Returns:
-        For each bin with examples `low` (exclusive), `high` (inclusive), `examples`, the mean `confidence`, and
-        `accuracy`.
+        For each bin with examples `low` (exclusive), `high` (inclusive), `examples`, mean `confidence`, `accuracy`.
     """
     bins = np.ceil(confidence * BINS).astype(int)
     return [

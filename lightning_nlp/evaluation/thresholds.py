@@ -11,7 +11,7 @@ Figures = dict[str, float]
 def choose_thresholds(
     probabilities: np.ndarray, labels: np.ndarray, wanted: float = WANTED_PRECISION
 ) -> list[dict[str, Figures | None]]:
-    """For each class the threshold with the best F1, and the one that reaches a precision with the most recall.
+    """For each class the threshold with the best F1, and the one with the most recall at a precision.
 
     Args:
         probabilities: (N, classes).
@@ -19,8 +19,8 @@ def choose_thresholds(
         wanted: The precision.
 
     Returns:
-        For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the wanted
-        `precision`, its `threshold` and `recall`; None where the class does not occur, or never reaches it.
+        For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the
+        `precision`, its `threshold` and `recall`; None if the class does not occur, or never reaches it.
     """
     return [_choose(probabilities[:, i], labels == i, wanted) for i in range(probabilities.shape[1])]
 

@@ -51,9 +51,9 @@ def mistakes(
 def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
-    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied by
-    their difference; a word's pieces are summed. The gradient at the text itself mostly has the wrong sign if a
-    prediction is certain.
+    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied
+    by their difference; a word's pieces are summed. The gradient at the text alone mostly has the wrong sign where
+    the prediction is certain.
 
     Args:
         network: The classifier, in evaluation mode, in float32.
@@ -61,7 +61,7 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
         targets: A class for each text, (texts,).
 
     Returns:
-        For each text its words in order, without special tokens, with signed scores whose largest magnitude is 1.
+        The words of each text in order, without special tokens, with signed scores of magnitude 1 at most.
     """
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     words: dict[int, list[tuple[str, float]]] = {}

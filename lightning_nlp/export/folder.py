@@ -60,9 +60,8 @@ def export_run(
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
     setattr(network.config, READING, reading)
-    temperature = None if isinstance(found, str) else found
     try:
-        with atomic_path(run_dir / "export") as unfinished, scaled(network, temperature):
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, found):
             network.save_pretrained(unfinished)
             clean, strip = reading["clean"], not task.fills_masks
             write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=strip)
@@ -83,7 +82,7 @@ def export_run(
             (unfinished / "README.md").write_text(card, encoding="utf-8")
             reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, reading)
             prove(reloaded, run_dir / "evaluation", step, chosen=bool(facts["validation"]), suspects=suspects)
-            for weights in unfinished.glob("*.safetensors"):  # which safetensors makes private, whatever the umask says
+            for weights in unfinished.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
                 shutil.copymode(unfinished / "config.json", weights)
     except (OSError, SafetensorError) as error:
         raise UserError(
@@ -116,7 +115,7 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[s
 
 
 def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
-    """What to apply to a classifier's probabilities, or why nothing, which the user is told if it was wanted."""
+    """What to apply to a classifier's probabilities, or why nothing; the user is told if it was wanted."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
     found = calibrate(run_dir, step, network)

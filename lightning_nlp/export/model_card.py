@@ -17,8 +17,6 @@ from lightning_nlp.run.environment import versions
 from lightning_nlp.tasks import METRICS, Task
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
-
     from lightning_nlp.evaluation.figures import Figure
 
 USAGE = """```python
@@ -53,7 +51,7 @@ def model_card(
     calibrated: Calibration | str = "",
     figures: Sequence[Figure] = (),
 ) -> str:
-    """Markdown with the Hub's front matter. It quotes no text of the data, only probes, which the user chose.
+    """Markdown with the Hub's front matter; it quotes no text of the data, only probes, which the user chose.
 
     Args:
         record: The evaluation on the test split.
@@ -82,10 +80,10 @@ def model_card(
         trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
     split_sizes = []
     for split in ("train", "validation", "test"):
-        name_of_split = "train (a sample of the stream)" if data_facts.get("streamed") and split == "train" else split
+        sampled = " (a sample of the stream)" if data_facts.get("streamed") and split == "train" else ""
         read = f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""
-        sizes = data_facts[split]
-        split_sizes.append((name_of_split, f"{sizes['texts']:,}{read}", f"{sizes['tokens']:,}"))
+        texts, tokens = (f"{data_facts[split][name]:,}" for name in ("texts", "tokens"))
+        split_sizes.append((split + sampled, texts + read, tokens))
     measured = {**facts["validation"], **facts["test"]}
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
     resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
@@ -131,7 +129,7 @@ def _checkpoint(facts: dict[str, Any]) -> str:
     return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
 
 
-def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[EvalResult]:
+def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[Any]:
     """The test split's metrics for the network as it is exported."""
     from huggingface_hub import EvalResult
 

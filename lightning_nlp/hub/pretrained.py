@@ -6,13 +6,10 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 # Top-level files only: repositories also hold ONNX, TensorFlow and pickled copies of the same weights.
 FILES = {
@@ -83,12 +80,12 @@ def _download(name: str, files: Kind) -> Path:
     ) from failures[0]
 
 
-def tokenizer_state(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def tokenizer_state(tokenizer: Any) -> dict[str, Any]:
     """What decides a text's token ids; truncation and padding, which only remember the last call, do not."""
     return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
 
 
-def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+def tokenizer_hash(tokenizer: Any) -> str:
     """The SHA-256 of `tokenizer_state`."""
     return hashlib.sha256(json.dumps(tokenizer_state(tokenizer), sort_keys=True).encode()).hexdigest()
 

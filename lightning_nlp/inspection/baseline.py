@@ -68,8 +68,8 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
 def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The rows whose label is doubtful, the most doubtful first; hard and ironic texts are among them.
 
-    By confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"):
-    another class is at least as probable as on average for that class's own texts.
+    By confident learning (Northcutt et al. 2021): another class is at least as probable as on average for that
+    class's own texts.
 
     Args:
         probabilities: From models that have not seen the row, (rows, classes).
@@ -88,9 +88,9 @@ def _features(texts: list[str]) -> Any:
     """TF-IDF of all texts together: it sees no labels, so it leaks none between the folds."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more;
-    # float32 halves the memory
+    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points
+    # more; float32 halves the memory
     how: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
     counts = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, **how).transform(texts)
-    counts = counts[:, counts.getnnz(axis=0) > 1]  # what occurs in only one text says nothing about the others
+    counts = counts[:, counts.getnnz(axis=0) > 1]  # a word of one text alone tells nothing of others
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts) if counts.nnz else counts

@@ -1,4 +1,4 @@
-"""`inspect`: what can be said about the data before the training, as a report, as JSON, and as an exit code."""
+"""`inspect`: what can be said about the data before training: a report, a JSON file, and an exit code."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ class DataFacts(Callback):
 def token_facts(datamodule: Any) -> dict[str, Any]:
     """What the token cache of a `TextDataModule` says about the data after its `setup`; no text is read.
 
-    Beyond the cache's own `facts.json`: `copies_of_train`, the rows of a split whose token ids also occur in train;
-    `lengths`, edges and counts of a histogram of tokens as the model gets them; `chars_per_token` of train; `warnings`;
-    `streamed`, if train is a sample of a stream.
+    Beyond the cache's `facts.json`: `copies_of_train`, the rows of a split whose token ids also occur in train;
+    `lengths`, edges and counts of a histogram of tokens as the model gets them; `chars_per_token` of train;
+    `warnings`; `streamed`, if train is a sample of a stream.
     """
     cache, tokenizer, rows = datamodule.facts, datamodule.tokenizer, datamodule.token_rows
     in_train = set(rows["train"].digests())

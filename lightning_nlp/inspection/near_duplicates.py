@@ -16,8 +16,8 @@ from lightning_nlp.inspection.reading import SHOWN, Text, example
 
 SHINGLE = 5  # words in a row
 THRESHOLD = 0.8  # of the two texts' shingles are in both (Jaccard)
-# Two texts of similarity s share none of their 8 smallest hashes with probability (1 - s)^8 at most; those that share
-# one are compared shingle by shingle, so that no pair below the threshold is reported.
+# Two texts of similarity s share none of their 8 smallest hashes with probability (1 - s)^8 at most; those that
+# share one are compared shingle by shingle, so that no pair below the threshold is reported.
 SMALLEST = 8
 MOST_COMPARED = 50  # texts that one text is compared with: thousands made from one template may share a hash
 
@@ -29,9 +29,9 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
     """Find pairs of different texts that share most of their five-word runs; held-out splits come last.
 
     Returns:
-        `texts` (examined, by split), `threshold`, `repeats` (texts almost the same as an earlier one of their split),
-        `in_train` (of a held-out split, and almost the same as one of train), `examples` (first those in two splits,
-        then those with two labels, then the most similar).
+        `texts` (examined, by split), `threshold`, `repeats` (almost the same as an earlier text of their split),
+        `in_train` (of a held-out split, and almost the same as one of train), `examples` (first those in two
+        splits, then those with two labels, then the most similar).
     """
     hashed = [shingles(text.text) for text in texts]
     buckets: dict[int, list[int]] = defaultdict(list)

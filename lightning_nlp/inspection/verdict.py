@@ -4,8 +4,8 @@
 
 - More than 0.5% of the validation or test texts are in train after cleaning, or more than 5% nearly are.
 - More than 0.5% of the rows repeat an earlier text of their split with another label.
-- A class makes up less than 1% of train, or, if there are more than 20, less than a fifth of an equal share; or a tenth
-  of the classes are absent from validation or test: their figures mean nothing, and accuracy is high without them.
+- A class makes up less than 1% of train, or, of more than 20 classes, less than a fifth of an equal share; or a
+  tenth of the classes are absent from validation or test: nothing is measured of them, and accuracy is high anyway.
 - More than half of the texts lose words to `max_length`, or more than 5% of the tokens are unknown.
 
 A `warning` usually has a cure and is sometimes intended. A `note` is worth knowing.
@@ -25,7 +25,7 @@ SEVERITIES = ("severe", "warning", "note")
 NEAR_LEAKED, CONFLICTING, CUT, UNKNOWN = (0.005, 0.05), (0, 0.005), (0.25, 0.5), (0.01, 0.05)
 IMBALANCE, MARKUP, EMPTY, TOO_EASY, SUSPICIOUS = ((limit, inf) for limit in (10, 0.01, 0.01, 0.995, 0.15))
 LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first, below the second
-RARE_AMONG, ABSENT = 0.2, 0.1  # many classes: severe below this part of an equal share, and if this part is absent
+RARE_AMONG, ABSENT = 0.2, 0.1  # many classes: severe below this part of an equal share, or with this part absent
 
 
 def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, Any]) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ class Calibration:
     examples: int
     validation: dict[str, float]  # `ece_before`, `ece_after`, `loss_before`, `loss_after`
     test: dict[str, float] | None  # the same for the test split; None without a record of it
-    thresholds: dict[str, dict[str, Any]]  # for each class `best_f1` and `wanted`, and what they give on `test`
+    thresholds: dict[str, dict[str, Any]]  # of each class `best_f1`, `wanted`, and what they give on `test`
 
     def why_none(self) -> str:
         """Why `fit_temperature` found no temperature; empty if it did."""
@@ -65,18 +65,12 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
     validation = read_record(run_dir, f"val-{step:08d}")
     if validation is None or "calibration" not in validation:
         return "the run has no record of its best checkpoint on the validation split"
-    test = read_record(run_dir, "test") or {}
+    fitted, test = validation["calibration"], read_record(run_dir, "test") or {}
     thresholds = {part["label"]: {which: part[which] for which in WHICH} for part in validation["by_class"]}
     for part in test.get("by_class", ()):
         thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}
-    return Calibration(
-        validation["calibration"]["temperature"],
-        step,
-        validation["examples"],
-        validation["calibration"],
-        test.get("calibration"),
-        thresholds,
-    )
+    examples, tested = validation["examples"], test.get("calibration")
+    return Calibration(fitted["temperature"], step, examples, fitted, tested, thresholds)
 
 
 def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
@@ -92,16 +86,16 @@ def layer_digest(layer: nn.Linear) -> str:
 
 
 @contextmanager
-def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
+def scaled(network: Any, found: Calibration | str) -> Iterator[None]:
     """Divide a classifier's logits by the temperature within this context, and say so in its configuration.
 
-    What a loaded network's configuration says about earlier data is removed, also if there is nothing to apply.
+    What a loaded network's configuration says about earlier data is removed in any case.
     """
     config = network.config
     for name in ("calibration", "thresholds", FITTED_FOR):
         if hasattr(config, name):
             delattr(config, name)
-    if found is None:
+    if isinstance(found, str):
         yield
         return
     layer = last_layer(network)

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 import yaml
+from jsonargparse import ArgumentParser
 
 from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.data.texts.dialect import Dialect
@@ -24,9 +25,6 @@ from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
 from lightning_nlp.training.hardware import default_precision
-
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
 WINDOW = 2048
@@ -72,7 +70,7 @@ def predict(
         tokens_per_batch: Tokens at a time; more needs more memory, and helps a GPU.
         precision: bf16-mixed or 32-true; null takes that of the training where this machine has it.
         top_k: Fillings for each [MASK].
-        explain: Add `words`: those that drove each prediction of a classifier, against it if negative, the strongest 1.
+        explain: Add `words` to a classifier's predictions: how much each spoke for the label, from -1 to 1.
         thresholds: Add `reached`: the labels whose probability reaches their threshold, chosen on validation for the
             best F1 or the precision 0.95.
 
@@ -184,7 +182,7 @@ def _open_output(output: str) -> Iterator[IO[str]]:
         try:
             yield sys.stdout
             sys.stdout.flush()
-        except BrokenPipeError:  # the reader, e.g. `head`, has enough; Python's own flush at exit must not fail
+        except BrokenPipeError:  # the reader, e.g. `head`, is gone; Python's own flush at exit must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     try:

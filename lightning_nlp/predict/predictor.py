@@ -41,8 +41,8 @@ def load_predictor(
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts to a record for each: `index`, and `label` with `probabilities`, or `fillings`. A text
-        without words has `label` None and a `reason`.
+        A function from texts to their records: `index`, and `label` with `probabilities`, or `fillings`. A text without
+        words has `label` None and a `reason`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
@@ -82,7 +82,7 @@ def make_predictor(
         settings: `max_length`, and `truncation`, `clean` and `packing` where they are not the defaults.
         precision: "bf16-mixed" or "32-true".
         explain: Add the words that drove a prediction.
-        thresholds: "best_f1" or "wanted": add the labels whose probability reaches that threshold of the export.
+        thresholds: "best_f1" or "wanted": add the labels that reach that threshold of the export.
 
     Raises:
         UserError: If the export cannot be used, or cannot be explained.
@@ -173,7 +173,7 @@ def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
 def token_ids(
     texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
 ) -> list[list[int]]:
-    """Each text's ids with special tokens, none for a text without words; a UserError if a needed [MASK] is missing."""
+    """Each text's ids with special tokens, none for a text without words; a needed [MASK] must be there."""
     ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
         if not needs_mask or not length:
@@ -198,7 +198,7 @@ def stored_thresholds(config: Any, which: str) -> dict[str, float]:
 
 
 def classification(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
-    """The best label, the probability of each, and the labels that reach their limit, from logits (classes,)."""
+    """The best label, all probabilities, and the labels that reach their limit; logits are (classes,)."""
     chances = {id2label[i]: chance for i, chance in enumerate(logits.softmax(-1).tolist())}
     record: Record = {"label": id2label[int(logits.argmax())], "probabilities": chances}
     if limits is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 NAMED_WORDS = 6  # of those that drove a prediction
 NAMED, MARKED = 0.1, 0.25  # the score from which a word is named, and marked; the strongest word has 1
@@ -20,18 +21,12 @@ class PredictionTable:
     """A table that grows by a window of texts at a time and keeps its columns; on stdout by default."""
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
-
         self.console = Console() if console is None else console
         self.counts: Counter[str] = Counter()
         self.label_width: int | None = None
 
     def add(self, texts: Iterable[tuple[int, str]], records: Iterable[dict[str, Any]]) -> None:
         """Print a window's rows."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
         first = not self.counts
         pairs = [(text, record) for (_, text), record in zip(texts, records, strict=True)]
         if self.label_width is None:  # from the first window on
@@ -72,8 +67,6 @@ class PredictionTable:
 
     def close(self) -> None:
         """Print the totals."""
-        from rich.text import Text
-
         total = self.counts.total()
         by_label = ", ".join(f"{label} ({count:,})" for label, count in self.counts.most_common())
         self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
@@ -86,8 +79,6 @@ def printable(text: str) -> str:
 
 def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
     """The likeliest tokens for each [MASK], each on new lines; a token and its probability stay together."""
-    from rich.text import Text
-
     lines: list[Text] = []
     for best in fillings:
         lines.append(Text())
@@ -100,9 +91,7 @@ def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
-    """A text with its driving words marked, from where the strongest fits into `room`; below it the strongest."""
-    from rich.text import Text
-
+    """A text with its driving words marked, starting where the strongest fits into `room`; these below it."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
     ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))

@@ -10,7 +10,7 @@ from lightning_nlp.report.run_figures import LEARNING, MACHINE, by_step
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import METRICS
 
-PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")  # where runs write: never the same
+PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")  # where a run writes
 LESS_IS_BETTER = {"seconds", "peak_memory_gib"} | {name for name, metric in METRICS.items() if metric.better == "min"}
 
 

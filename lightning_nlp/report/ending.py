@@ -13,7 +13,7 @@ from lightning_nlp.report.run_files import FACTS
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
-    """Write facts.json and report.html; `state` is finished, interrupted or failed. If it fails, it only warns."""
+    """Write facts.json and report.html, or warn; `state` is finished, interrupted or failed."""
     if not (run_dir / "config.yaml").is_file():
         return
     try:

@@ -11,7 +11,7 @@ from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import TASKS
 
-Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
+Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and its metrics with their names
 LEARNING: tuple[Shown, ...] = (
     ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"}),
     *(curve for task in TASKS.values() for curve in task.curves),

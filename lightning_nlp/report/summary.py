@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from lightning_nlp.callbacks.progress import duration
 
 
@@ -39,13 +43,9 @@ def counted(number: float, noun: str) -> str:
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     # Text, because rich reads a string's square brackets, which a path may have, as markup
     console = Console()
-    console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would wrap within a path
+    console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would break a path
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")

@@ -20,7 +20,7 @@ SECONDS = 60.0  # for the server's answers while the artifact is prepared
 def send_export(run: Any, run_dir: Path) -> None:
     """Hand a run's export to W&B as a model artifact, or say how to do it later; `run` has not ended yet.
 
-    An offline run gets none: it would be in the home folder, and be lost if the run is sent from another machine.
+    An offline run gets none: it would be in the home folder, and lost if another machine sends the run.
     """
     name = f"{run.project}/{run_dir.parent.name}"
     later = f"`wandb artifact put --type model --name {name} --alias last {run_dir}/export`"
@@ -36,8 +36,8 @@ def send_export(run: Any, run_dir: Path) -> None:
         except Exception as error:  # the server may fail in any way
             failed[:] = [one_line(error)[:200]]
 
-    # W&B asks the server several times, without a limit. A thread given up on may go on: it reads the run's own files,
-    # which nobody removes.
+    # W&B asks the server several times, without a limit. A thread given up on may go on: it reads the run's own
+    # files, which nobody removes.
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(SECONDS)

@@ -57,10 +57,10 @@ def probe_table(run_dir: Path, step: int) -> Any:
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
-    """Keep W&B from making an artifact of each table: a table that is already bound is only a file of the run.
+    """Keep W&B from making an artifact of each table: one that is already bound is only a file of the run.
 
-    W&B waits for the server without limit to log an artifact. Those of an offline run are in the home folder, and are
-    lost if the run is sent from another machine.
+    W&B waits for the server without limit to log an artifact. Those of an offline run are in the home folder, and
+    lost if another machine sends the run.
     """
     for name, value in logged.items():
         if isinstance(value, wandb.plot.CustomChart):

@@ -2,8 +2,8 @@
 
     python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
 
-It needs `pip install -e '.[dashboard]'`. W&B adds a panel for each other metric, chart and table of a run by itself. A
-workspace is found by its name and overwritten: keep your changes under another name.
+It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table of a run.
+A workspace is found by its name and overwritten: keep your changes under another name.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def update(project: str, entity: str | None = None) -> list[str]:
         if project not in [known.name for known in api.projects(entity)]:
             api.create_project(project, entity)
         saved = api.reports(f"{entity}/{project}")
-        saved.variables["viewType"] = "project-view"  # there is no list of workspaces, and the server keeps both alike
+        saved.variables["viewType"] = "project-view"  # workspaces are stored like reports, and have no list
         found = {view.display_name: view for view in reversed(list(saved))}
         addresses = []
         for task in TASKS.values():

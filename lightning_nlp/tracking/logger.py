@@ -21,8 +21,8 @@ from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
 from lightning_nlp.tasks import METRICS, task_of_module
 
-# By default W&B waits 90 s at the start, and without limit at the finish. It would also publish the command line, user,
-# host, paths and output with the run.
+# By default W&B waits 90 s at the start, without limit at the finish, and publishes the command line, user, host,
+# paths and output with the run.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,
@@ -42,13 +42,13 @@ PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 class RunWandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, but a failing server neither stops nor delays a training.
 
-    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server at
-    the start the run is offline; at the end it is not waited for.
+    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server
+    at the start the run is offline; at the end it is not waited for.
 
     W&B's configuration is the run's config.yaml, with the commit, versions, hardware and data facts.
 
     Args:
-        skip_before: Steps before this one, numbered from 0, are not logged: the run had sent them before it was
+        skip_before: Steps before this one, numbered from 0, are not logged: the run sent them before it was
             killed, and a resume trains those after its checkpoint again.
         upload_export: At the end of an online run, send the export as a model artifact named after the run. Alias
             `last` is the newest one; `best` moves to it if its score on validation is not worse.
@@ -56,6 +56,7 @@ class RunWandbLogger(loggers.WandbLogger):
     """
 
     def __init__(self, skip_before: int = 0, upload_export: bool = False, **kwargs: Any) -> None:
+        self._run_dir = Path(kwargs.get("save_dir") or ".")
         self._skip_before = skip_before
         self._upload_export = upload_export
         self._described = False
@@ -80,15 +81,11 @@ class RunWandbLogger(loggers.WandbLogger):
             except wandb.errors.CommError as error:  # it answered the login, but no longer
                 wandb.teardown()  # otherwise its process still holds the run's id
                 self._wandb_init["mode"] = "offline"
-                rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
+                rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._run_dir))
         run = super().experiment
         for metric in METRICS.values():  # the run's summary keeps the best value
             run.define_metric(f"val/{metric.name}", step_metric=STEP, summary=f"{metric.better},last")
         return run
-
-    @property
-    def _run_dir(self) -> Path:
-        return Path(self._save_dir or ".")
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -165,7 +162,7 @@ class RunWandbLogger(loggers.WandbLogger):
         except TimeoutError:
             rank_zero_info(
                 "W&B: the server did not take all of this run. To send it later: "
-                f"`wandb sync --no-skip-online {self._save_dir}/wandb/run-*`."
+                f"`wandb sync --no-skip-online {self._run_dir}/wandb/run-*`."
             )
 
 
@@ -203,7 +200,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     Without a login or an answer from the server, the run is offline, and one line says so.
 
     Args:
-        init_args: The configuration's; what is None is left out, since it would override WandbLogger's own defaults.
+        init_args: The configuration's; None is left out, since it would override WandbLogger's own defaults.
 
     Returns:
         The arguments to use, with a run id, so that a resumed training continues the same W&B run.

@@ -16,7 +16,7 @@ from lightning_nlp.callbacks.last_checkpoint import Interrupted
 from lightning_nlp.run.metrics_csv import last_step
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 
-# They always write to the run's directory (`options.place_in_run`), which is unknown when the arguments are parsed.
+# They write to the run's directory (`options.place_in_run`), which is unknown when the arguments are parsed.
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
