@@ -12,11 +12,8 @@ POINTS = 200  # of a curve: more than a screen shows
 def class_curves(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
     """The curves of one class, thinned to `POINTS`, and the areas below the full curves.
 
-    All are None if every text is of the class, or none is.
-
-    Args:
-        scores: The probability of the class, (N,).
-        positive: Whether a text is of the class, (N,).
+    All are None if every text is of the class, or none is. `scores` are its probabilities, (N,), and `positive` says
+    whether a text is of it, (N,).
     """
     if positive.all() or not positive.any():
         return dict.fromkeys(("pr", "roc", "average_precision", "auc"))

@@ -14,12 +14,8 @@ BINS = 15
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T that minimises the loss of `logits / T`, convex in 1 / T: its slope's root, by bisection.
 
-    Args:
-        logits: (N, classes).
-        labels: (N,), all of them classes.
-
-    Returns:
-        T, rounded to 6 digits; 1 if the examples are too few, not finite, perfectly separated, or all alike.
+    `logits` are (N, classes), `labels` (N,), all of them classes. T is rounded to 6 digits, and 1 if the examples are
+    too few, not finite, perfectly separated, or all alike.
     """
     if len(labels) < FEWEST or not np.isfinite(logits).all():
         return 1.0

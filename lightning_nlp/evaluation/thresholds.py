@@ -13,10 +13,7 @@ def choose_thresholds(
 ) -> list[dict[str, Figures | None]]:
     """For each class the threshold with the best F1, and the one with the most recall at a precision.
 
-    Args:
-        probabilities: (N, classes).
-        labels: (N,).
-        wanted: The precision.
+    `probabilities` are (N, classes), `labels` (N,); `wanted` is the precision.
 
     Returns:
         For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the

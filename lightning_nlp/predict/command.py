@@ -124,10 +124,7 @@ def predict(
 
 
 def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
-    """The texts of a file or of stdin (`-`), each with its index from 0; a blank line counts as a text.
-
-    Args:
-        dialect: The fields of a `Dialect`.
+    """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
 
     Raises:
         UserError: If the file is not there or cannot be read.

@@ -35,13 +35,16 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
         name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
         found = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
     entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
-    earlier = wandb_ids(run_dir) if resumed else []
+    earlier = []
+    if resumed:  # the ids of the run's W&B runs
+        before = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["trainer"]["logger"] or []
+        earlier = [logger["init_args"]["id"] for logger in before if is_wandb(logger["class_path"])]
     for entry in entries:
         if is_wandb(entry.class_path):
             init_args = entry.init_args.as_dict()
             if entry.class_path == OURS:  # copied from another run's config.yaml, which names another W&B run
-                before = Path(init_args["save_dir"])
-                own_name = init_args.get("name") != f"{before.parent.name}-{before.name}"
+                other = Path(init_args["save_dir"])
+                own_name = init_args.get("name") != f"{other.parent.name}-{other.name}"
                 left = ("id", "skip_before") if own_name else ("id", "skip_before", "name")
                 init_args = {name: value for name, value in init_args.items() if name not in left}
             if earlier and init_args.get("id") is None:
@@ -55,13 +58,6 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
             entry.class_path = OURS
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
-
-
-def wandb_ids(run_dir: Path) -> list[str]:
-    """The W&B run ids in a run's config.yaml."""
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    loggers = config["trainer"]["logger"] or []
-    return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]
 
 
 @contextlib.contextmanager
