@@ -92,7 +92,7 @@ MLM = [
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
     ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
     ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
-    ("cut.tar.gz", archive()[:60], "cut.tar.gz cannot be read", PATH),
+    ("cut.tar.gz", archive()[:60], "no format that is read here", PATH),
 ]
 
 

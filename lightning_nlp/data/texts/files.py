@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +118,14 @@ def describe(path: str, files: Files[Path] | None) -> str:
     return names[0] + (f" (+{len(names) - 1} files)" if len(names) > 1 else "")
 
 
-def hash_files(files: dict[str, list[Path]], options: dict[str, Any]) -> str:
-    """The SHA-256 of all contents, of which split each is, and of the options that they are read with."""
+def hash_files(files: Iterable[tuple[str, Path]], options: dict[str, Any]) -> str:
+    """The SHA-256 of all contents, each with the split it belongs to, and of the options that they are read with."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for part, paths in files.items():
-        for path in paths:
-            try:
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").digest()
-            except OSError as error:
-                raise unreadable(path, error) from error
-            digest.update(f"\n{part} {file_format(path)} {path.suffix} ".encode() + content)
+    for part, path in files:
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        digest.update(f"\n{part} {file_format(path)} {path.suffix} ".encode() + content)
     return digest.hexdigest()

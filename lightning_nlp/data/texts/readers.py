@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -207,10 +207,15 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
         raise unreadable(path, error) from error
 
 
-def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[int, str | None]:
-    """The names of the classes by number, as `datasets` writes them beside a table; -1 is none of them."""
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[Any, str | None]:
+    """The names of the classes by number, as `datasets` writes them into a parquet file."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
-        return {**dict(enumerate(feature["names"])), -1: None}
+        return class_labels(feature["names"])
     except (KeyError, TypeError, ValueError):
         return {}
+
+
+def class_labels(names: Iterable[str]) -> dict[Any, str | None]:
+    """The names of a `ClassLabel` by its numbers, of which -1 is a missing label."""
+    return {**dict(enumerate(names)), -1: None}
