@@ -14,7 +14,7 @@ A perfect reader is right on every label that was not flipped: best accuracy = 1
 import random
 from collections.abc import Iterator
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import check_range
 
 DEMO_LABEL_NOISE = 0.05
 """Share of wrong labels in `demo_reviews` by default: the best possible accuracy is 1 - DEMO_LABEL_NOISE."""
@@ -90,8 +90,7 @@ def demo_reviews(n: int, seed: int = 0, noise: float = DEMO_LABEL_NOISE) -> Iter
         `(text, label)`, the label "pos" or "neg", balanced to within one review.
     """
     assert n >= 0, n
-    if not 0.0 <= noise <= 1.0:
-        raise UserError(f"the share of flipped labels of demo_reviews must lie in 0 to 1, not {noise}: give noise=0.05")
+    check_range("noise", noise, 0, 1)
     # exact shares, shuffled, from separate generators: `noise` changes no text and no clean label
     labels = [i % 2 == 0 for i in range(n)]
     random.Random(f"labels-{seed}").shuffle(labels)

@@ -34,17 +34,17 @@ DEMO_SENTENCES = {"train": (20_000, 0)}
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: where it comes from and how to read its splits."""
+    """A data set, and how to read its splits."""
 
-    description: str  # a short name for the model card, without folders, such as "reviews.csv"
-    fingerprint: str  # SHA-256 of the contents and of how they are read, in hexadecimal
-    splits: Splits  # a function for each split that reads it from the start; "train" is always there
+    description: str  # for the model card, without folders: "reviews.csv"
+    fingerprint: str  # SHA-256 of the contents and of how they are read
+    splits: Splits  # for each split a function that reads it from the start; "train" is always there
     labelled: bool  # whether each row must have a label
-    label_names: tuple[str, ...] | None = None  # in the order of their ids, where the data says it
-    drop_incomplete: bool = False  # rows without text or label are dropped and counted, or else an error
-    files: Files[Any] | None = None  # what they are read from
-    missing_labels: tuple[str, ...] | None = None  # what stands for one, in any case; None for `MISSING`
-    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # what leaves more to train
+    label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
+    drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
+    files: Files[Any] | None = None
+    missing_labels: tuple[str, ...] | None = None  # labels that count as missing, in lower case; None: `MISSING`
+    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
         """Which files are read as which split, and what is left out, a printable line each."""
@@ -72,14 +72,9 @@ def labelled_source(
     missing_labels: list[str | int] | None = None,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash labelled texts; their rows are not read yet.
+    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; their rows are not read yet.
 
-    Args:
-        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files
-            or folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the
-            Hub, or "demo". What exists locally wins over the Hub.
-        drop_incomplete: Drop rows without text or label instead of stopping at them.
-        missing_labels: What stands for a missing label; None for `MISSING`.
+    What exists locally wins over the Hub. A folder may also be one that `save_to_disk` of `datasets` wrote.
 
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
@@ -128,12 +123,9 @@ def text_source(
     cache_dir: Path,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find (or download) and hash texts without labels; their rows are not read yet.
+    """Find or download, and hash, the texts of a `MaskedLanguageModelingDataModule`, by its arguments.
 
-    Args:
-        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or
-            JSONL file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the
-            Hub, the http(s) address of a Leipzig tar.gz, or "demo". None is `LEIPZIG_ESPERANTO`.
+    Their rows are not read yet.
 
     Raises:
         UserError: If `path` names nothing, or if the download fails.
@@ -185,20 +177,15 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
 
 
 def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
-    """Take out validation and test where they have no label to compare with, as in benchmarks."""
-    for split in SPLITS[1:]:
-        if split in splits and not _has_labels(splits[split], missing):
+    """Take out validation and test if they have no labels to compare with, as in benchmarks."""
+    for split in [split for split in SPLITS[1:] if split in splits]:
+        try:
+            unlabelled = all(is_missing(row.label, missing) for row in islice(splits[split](), FIRST_ROWS))
+        except UserError as error:  # others are raised again once all rows are read
+            unlabelled = isinstance(error, NoLabelColumn)
+        if unlabelled:
             del splits[split]
             files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
-
-
-def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
-    try:
-        return not all(is_missing(row.label, missing) for row in islice(read(), FIRST_ROWS))
-    except NoLabelColumn:
-        return False
-    except UserError:
-        return True  # raised again once all rows are read
 
 
 def _datasets_source(

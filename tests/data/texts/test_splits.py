@@ -327,13 +327,13 @@ def test_one_class_only(tmp_path):
 @pytest.mark.parametrize("name", ["val_fraction", "test_fraction"])
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, float("nan")])
 def test_fractions_out_of_range(tmp_path, name, value):
-    with pytest.raises(UserError, match=rf"--data\.{name} .*between 0 and 1, not {value}"):
+    with pytest.raises(UserError, match=rf"--data\.{name} must be greater than 0 and less than 1, not {value}"):
         build_splits(make_source(train=reviews(20)), work_dir=tmp_path, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["max_train_samples", "max_val_samples", "max_test_samples"])
 def test_no_samples(tmp_path, name):
-    with pytest.raises(UserError, match=rf"--data\.{name} is 0, and must be at least 1"):
+    with pytest.raises(UserError, match=rf"--data\.{name} must be at least 1, not 0"):
         build_splits(make_source(train=["a", "b", "c"]), work_dir=tmp_path, **{name: 0})
 
 
