@@ -1,7 +1,5 @@
 """Arrow streams of texts, labels and token ids, written and read in batches so that memory stays flat."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain

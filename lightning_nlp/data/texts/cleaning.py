@@ -1,7 +1,5 @@
 """Rows of a split are cleaned, and those without text or label, repeats and copies from other splits are dropped."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -57,16 +55,15 @@ class CleaningCounts:
             conflicts = f" ({counts.repeats_other_label:,} with another label)" if counts.repeats_other_label else ""
             plural = "" if counts.repeats == 1 else "s"
             repeats = f"repeat{plural}{conflicts} {dropped if split == 'train' else 'left in'}"
-            for number, what in (
-                (counts.incomplete, "without text or label dropped"),
-                (counts.empty, "empty after cleaning"),
-                (counts.other_group, "of groups that stand in another split dropped"),
-                (counts.in_test, f"that stand in test {dropped}"),
-                (counts.in_validation, f"that stand in validation {dropped}"),
-                (counts.repeats, repeats),
-            ):
-                if number:
-                    parts.append(f"{number:,} {what}")
+            numbers = {
+                "without text or label dropped": counts.incomplete,
+                "empty after cleaning": counts.empty,
+                "with groups of another split dropped": counts.other_group,
+                f"found in test {dropped}": counts.in_test,
+                f"found in validation {dropped}": counts.in_validation,
+                repeats: counts.repeats,
+            }
+            parts += [f"{number:,} {what}" for what, number in numbers.items() if number]
             lines.append(f"{split}: {', '.join(parts)}; {counts.kept:,} used")
         return lines + [f"{WARNING}{note}" for note in self.notes]
 
@@ -129,14 +126,13 @@ class Reading:
                 groups.add(group)
                 if split == "train":  # of a text's several groups the same one counts in any order of rows
                     self.group_of[digest] = min(group, self.group_of.get(digest, group))
-            in_test = split != "test" and digest in self.seen.get("test", ())
-            in_validation = split == "train" and not in_test and digest in self.seen.get("validation", ())
-            repeats = not in_test and not in_validation and digest in seen
-            counts.in_test += in_test
-            counts.in_validation += in_validation
-            counts.repeats += repeats
-            counts.repeats_other_label += repeats and seen[digest] != label
-            if self.deduplicate and (in_test or in_validation or (repeats and split == "train")):
+            first = next((name for name in reversed(SPLITS) if digest in self.seen.get(name, ())), None)
+            counts.in_test += first == "test" != split
+            counts.in_validation += first == "validation" != split
+            if first == split:
+                counts.repeats += 1
+                counts.repeats_other_label += seen[digest] != label
+            if self.deduplicate and first is not None and (first != split or split == "train"):
                 continue
             seen.setdefault(digest, label)
             kept += digest
@@ -168,7 +164,7 @@ class Reading:
         if not self.missing:
             return UserError(f"{rows}: {places}; {cure}.")
         return UserError(
-            f"{rows} ({numbered(self.missing)} stand for missing ones): {places}; {cure}; if such words are classes, "
+            f"{rows} ({numbered(self.missing)} count as missing): {places}; {cure}; if such words are classes, "
             "give --data.missing_labels '[]'."
         )
 
@@ -183,7 +179,7 @@ class Reading:
                     cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
                     cure += "correct it, or give another --data.label_column."
                     raise UserError(
-                        f"The label {label!r} stands in {split} (first in {place}) but not in train, which has "
+                        f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
                         f"{', '.join(sorted(known)) or 'none'}: {cure}"
                     )
         if len(known) == 1:

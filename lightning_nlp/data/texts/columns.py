@@ -1,6 +1,4 @@
-"""One row of a data set, and what its cells stand for."""
-
-from __future__ import annotations
+"""One row of a data set: its text, label and group out of their cells."""
 
 import math
 import re
@@ -98,24 +96,23 @@ def as_label(value: Any, where: str) -> str | int | None:
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if isinstance(value, (bool, float)):
         value = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-    if isinstance(value, str):
-        if _HALF_PAIR.search(value):
-            raise UserError(f"The label {value[:40]!r} has half of a surrogate pair: {where}; {other}.")
-        label = fold(_INVISIBLE.sub("", value))
-        plain = label
-        if not label.isascii():
-            plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
-        if number := _WHOLE_NUMBER.fullmatch(plain):
-            return int(number[1] or 0)
-        if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
-            raise UserError(
-                f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or to names "
-                f"like low and high, write a word before it if it is a name, or {other}."
-            )
-        return label or None
-    if not isinstance(value, int):
+    if not isinstance(value, str):
         what = f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class"
         raise UserError(f"{what}: {where}; labels are strings or whole numbers, {other}.")
-    return value
+    if _HALF_PAIR.search(value):
+        raise UserError(f"The label {value[:40]!r} has half of a surrogate pair: {where}; {other}.")
+    label = plain = fold(_INVISIBLE.sub("", value))
+    if not label.isascii():
+        plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
+    if number := _WHOLE_NUMBER.fullmatch(plain):
+        return int(number[1] or 0)
+    if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
+        raise UserError(
+            f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
+            f"under names like low and high, write a word before it if it is a name, or {other}."
+        )
+    return label or None

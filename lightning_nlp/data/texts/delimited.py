@@ -1,7 +1,5 @@
 """Rows out of CSV and TSV files, in the dialect that they are written in."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterable, Iterator

@@ -118,11 +118,16 @@ def _review(rng: random.Random, label: bool) -> str:
         verdict = f"{rng.choice(_VERDICT_CUES)}, {_contrast(rng, label, _VERDICT_SUBJECTS)}"
         body.insert(0 if rng.random() < _VERDICT_FIRST_SHARE else len(body), verdict)
         if _MIN_WORDS <= len(" ".join(body).split()) <= _MAX_WORDS:
-            return _layout(rng, [sentence[0].upper() + sentence[1:] + "." for sentence in body])
+            break
+    sentences = [sentence[0].upper() + sentence[1:] + "." for sentence in body]
+    if rng.random() >= _MARKUP_SHARE or len(sentences) < 2:
+        return " ".join(sentences)
+    cut = rng.randrange(1, len(sentences))  # like IMDB's paragraphs: no space around the markup
+    return " ".join(sentences[:cut]) + "<br /><br />" + " ".join(sentences[cut:])
 
 
 def _contrast(rng: random.Random, positive: bool, subjects: list[str]) -> str:
-    """A sentence that means `positive`, either one statement or a contrast whose losing half means the opposite."""
+    """A sentence that means `positive`: a statement, or a contrast whose losing half means the opposite."""
     subject = rng.choice(subjects)
     wins = _statement(rng, positive, subject)
     if rng.random() >= _CONTRAST_SHARE:
@@ -138,10 +143,3 @@ def _statement(rng: random.Random, positive: bool, subject: str) -> str:
     forms = (_FILM_NEGATED if of_film else _ASPECT_NEGATED) if negated else _PLAIN
     words = (_FILM_WORDS if of_film else _ASPECT_WORDS)[positive != negated]
     return rng.choice(forms).format(s=subject, a=rng.choice(words), d=rng.choice(_DEGREES), r=rng.choice(_RIVALS))
-
-
-def _layout(rng: random.Random, sentences: list[str]) -> str:
-    if rng.random() >= _MARKUP_SHARE or len(sentences) < 2:
-        return " ".join(sentences)
-    cut = rng.randrange(1, len(sentences))  # as IMDB has its paragraphs: no space around the markup
-    return " ".join(sentences[:cut]) + "<br /><br />" + " ".join(sentences[cut:])

@@ -113,10 +113,7 @@ REL/place.{n} = 2 kie NP/person.{k}.n LIVE.{t} | 2 en WHO.{n}.n NP/person.{k}.n 
 CL.{t} = 6 CORE.{t} | 4 WHEN.{t} CORE.{t} | 2 CORE.{t} WHEN.{t}
   | 3 NP/person.{n}.n TIME.{t} VB/person.{t}.{n} | 2 NP/animal.{n}.n TIME.{t} VB/animal.{t}.{n}
 CL.is = 1 NP/person.{n}.n ĵus VB/person.is.{n}
-WHEN.{t} = 3 TIME.{t}
-WHEN.is = 1 hieraŭ PART
-WHEN.os = 1 morgaŭ PART
-WHEN.{t} = 1 DAY
+WHEN.{t} = 3 TIME.{t} ; WHEN.is = 1 hieraŭ PART ; WHEN.os = 1 morgaŭ PART ; WHEN.{t} = 1 DAY
 CORE.{m} = 14 NP/person.{n}.n VP/person.{m}.{n} | 6 NP/animal.{n}.n VP/animal.{m}.{n}
   | 5 NP/{o}.{n}.n BE.{m} PRED/{o}.{n} | 2 NP/thing.{n}.n LIE.{m} ON NP/furniture.{k}.n
   | 2 ON la N/furniture.s.n LIE.{m} NP/thing.{n}.n | 1 IN la N/place.s.n LIE.{m} NP/thing.{n}.n

@@ -1,7 +1,5 @@
 """How files of text are written: their encoding, and the delimiter and quotation marks of CSV and TSV."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lightning_nlp.errors import UserError

@@ -1,7 +1,5 @@
 """Downloads an archive of the Leipzig Corpora Collection and extracts its sentences."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import tarfile
@@ -14,15 +12,14 @@ from lightning_nlp.data.texts.lines import max_unpacked
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
 
+MAX_UNPACKED_BYTES = 4 << 30  # against archives made to fill the disk
 
-def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
+
+def leipzig_archive(url: str, cache_dir: Path) -> Path:
     """The folder with only the `*-sentences.txt` of a Leipzig tar.gz, downloaded and unpacked once.
 
     An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by the next
     call. Processes wait for each other at a lock; the folder gets its name when it is complete.
-
-    Args:
-        max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
 
     Raises:
         UserError: If the download fails, or the archive is damaged, unsafe, too large or without sentences.
@@ -36,7 +33,7 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 <<
     def build(folder: Path) -> None:
         try:
             _download(url, part)
-            _unpack(url, part, folder, max_unpacked_bytes)
+            _unpack(url, part, folder)
         except OSError as error:
             raise UserError(
                 f"Could not store {url} in {downloads} ({error.strerror or error}): free some space, or give another "
@@ -62,9 +59,9 @@ def _download(url: str, part: Path) -> None:
             # identity: the archive itself, not what a client unpacks on the way
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except HfHubHTTPError as error:
-        answer = f"{error.response.status_code} {error.response.reason_phrase}"
         if error.response.status_code == 416:  # nothing comes after what is here: its checksum tells if it is all
             return
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
         raise UserError(
             f"The server answered {answer} for {url}: correct the address, or give a downloaded --data.path FILE."
         ) from error
@@ -77,9 +74,9 @@ def _download(url: str, part: Path) -> None:
         ) from error
 
 
-def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> None:
+def _unpack(url: str, archive: Path, folder: Path) -> None:
     """Take the regular files `*-sentences.txt` out of a tar.gz; an archive that cannot be used is deleted."""
-    most, size = min(max_unpacked_bytes, max_unpacked(archive)), 0
+    most, size = min(MAX_UNPACKED_BYTES, max_unpacked(archive)), 0
     try:
         with gzip.open(archive) as packed:  # to its end, where the checksum is
             while chunk := packed.read(1 << 20):

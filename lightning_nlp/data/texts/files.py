@@ -1,7 +1,5 @@
 """Which files a path stands for, and what is read of them."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What only the user knows about labels: which are missing, two spellings of one class, several labels in one."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

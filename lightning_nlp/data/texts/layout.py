@@ -1,7 +1,5 @@
 """Which split each file is, told by its name and folders, and what is left out and why."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable
 from itertools import takewhile

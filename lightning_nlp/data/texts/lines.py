@@ -1,7 +1,5 @@
 """The lines of a text file, plain or compressed by gzip or zstd, with limits on their size."""
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import gzip

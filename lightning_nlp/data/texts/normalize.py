@@ -1,7 +1,5 @@
 """Normalises texts and labels, so that what looks the same is the same."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

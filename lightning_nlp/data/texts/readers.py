@@ -1,7 +1,5 @@
 """Rows out of files: sentences, CSV, TSV, JSON, parquet. Each row knows its place, for error messages."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -164,7 +162,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands in an object twice")
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is in an object twice")
     return record
 
 

@@ -1,7 +1,5 @@
 """Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

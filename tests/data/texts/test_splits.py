@@ -182,7 +182,7 @@ def test_groups_in_a_split_of_the_data_are_dropped_from_the_others(tmp_path):
         splits, _, counts = build_splits(source, work_dir=tmp_path / str(deduplicate), deduplicate=deduplicate)
         assert contents(splits) == {"train": ["x3", "x4", "x5"], "validation": ["v2", "v3"], "test": ["t1", "t2"]}
         assert [counts.train.other_group, counts.validation.other_group] == [2, 1]
-        assert "2 of groups that stand in another split dropped" in counts.lines()[0]
+        assert "2 with groups of another split dropped" in counts.lines()[0]
 
 
 def test_one_group_cannot_be_shared(tmp_path):
@@ -220,9 +220,9 @@ def test_what_stands_in_two_splits(tmp_path):
     assert (counts.validation.in_test, counts.validation.repeats, counts.validation.repeats_other_label) == (1, 1, 1)
     assert (counts.test.repeats, counts.test.repeats_other_label, counts.test.kept) == (1, 0, 4)
     assert counts.lines() == [
-        "train: 8 rows read, 2 that stand in test dropped, 1 that stand in validation dropped, "
+        "train: 8 rows read, 2 found in test dropped, 1 found in validation dropped, "
         "2 repeats (1 with another label) dropped; 3 used",
-        "validation: 4 rows read, 1 that stand in test dropped, 1 repeat (1 with another label) left in; 3 used",
+        "validation: 4 rows read, 1 found in test dropped, 1 repeat (1 with another label) left in; 3 used",
         "test: 4 rows read, 1 repeat left in; 4 used",
     ]
 
@@ -308,7 +308,7 @@ def test_label_unknown_to_the_source(tmp_path):
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_label_that_train_lacks(tmp_path, split):
     source = make_source(train=reviews(20), **{split: [*reviews(4, 100), ("x", "mixed"), ("y", "mixed")]})
-    with pytest.raises(UserError, match=rf"'mixed' stands in {split} \(first in {split}\.csv, line 6\) .*neg, pos"):
+    with pytest.raises(UserError, match=rf"'mixed' is in {split} \(first in {split}\.csv, line 6\) .*neg, pos"):
         build_splits(source, work_dir=tmp_path)
 
 
