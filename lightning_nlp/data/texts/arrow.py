@@ -28,7 +28,7 @@ def write_texts(path: Path, rows: Iterable[str]) -> None:
 
 
 def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
-    """Copy rows, in ascending order, out of a file of `write_texts`; `columns` are of int64, for all its rows."""
+    """Copy rows, in ascending order, from a file of `write_texts`; `columns` are int64, for all its rows."""
     import pyarrow as pa
 
     schema = pa.schema({"text": pa.string(), **dict.fromkeys(columns, pa.int64())})
@@ -52,7 +52,7 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
 def write_token_ids(
     path: Path, columns: Sequence[str]
 ) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[int]]], None]]:
-    """An Arrow stream of `input_ids` (lists of int32) and other int64 columns; yields a function that appends rows."""
+    """Yields a function that appends rows to an Arrow stream: `input_ids` in int32, other columns in int64."""
     import pyarrow as pa
 
     ids_type = pa.list_(pa.int32())

@@ -1,4 +1,4 @@
-"""Rows of a split are cleaned, and those without text or label, repeats and copies from other splits are dropped."""
+"""Cleans the rows of a split and drops incomplete ones, repeats, and copies from other splits."""
 
 import re
 from collections import Counter
@@ -75,11 +75,11 @@ class Reading:
     source: Source
     clean: bool
     deduplicate: bool
-    seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of a text -> its label
+    seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of text -> label
     kept: dict[str, bytearray] = field(default_factory=dict)  # split -> digests of the rows that are kept
     labels: dict[str, list[str]] = field(default_factory=dict)  # split -> their labels, if any
     groups: dict[str, set[bytes]] = field(default_factory=dict)  # split -> digests of its groups
-    group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> digest of its group
+    group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> of its group
     first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> its first place
     incomplete: int = 0
     incomplete_places: list[str] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Reading:
                 self.controls += 1
                 self.first_control = self.first_control or f"{control[0]!r}, first in {row.where}"
             cleaned = clean_text(row.text)
-            text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # UTF-8 has no surrogates
+            text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # no surrogates in UTF-8
             if not cleaned:
                 counts.empty += 1
                 if split != "test" or not self.source.labelled:

@@ -19,7 +19,7 @@ _EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, by column; the dialect's delimiter or Excel's `sep=;` wins over `delimiter`."""
+    """The cells of a CSV or TSV file, by column; the dialect or Excel's `sep=;` wins over `delimiter`."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
     head = list(islice(lines, HEAD_LINES))
     told = _EXCEL.fullmatch(head[0].rstrip("\r\n")) if head else None

@@ -2,11 +2,11 @@
 
 Single words do not tell the label of a review. Three rules, learnable from examples, decide it:
 
-1. A statement has the polarity of its adjective, reversed by a negator ("not", "hardly", "less ... than", "failed to
-   be", ...): "the film was hardly dull" is praise.
+1. A statement has the polarity of its adjective, reversed by a negator ("not", "less ... than", "failed to be",
+   ...): "the film was hardly dull" is praise.
 2. In a contrast one half wins: "A, but B", "although A, B" and "B, although A" all mean B.
-3. A review means what its verdict says, the one sentence with a cue ("overall", "in the end", ...). The others judge
-   single aspects, and agree with the verdict only a little more often than not.
+3. A review means what its verdict says, the one sentence with a cue ("overall", "in the end", ...). The others
+   judge single aspects, and agree with the verdict only a little more often than not.
 
 A perfect reader is right on every label that was not flipped: best accuracy = 1 - noise.
 """
@@ -19,8 +19,8 @@ from lightning_nlp.errors import check_range
 DEMO_LABEL_NOISE = 0.05
 """Share of wrong labels in `demo_reviews` by default: the best possible accuracy is 1 - DEMO_LABEL_NOISE."""
 
-# At 0.5 and 0.5 a single word would say nothing about the label. A little off is closer to how people write, and gives
-# training a first foothold.
+# At 0.5 and 0.5 a single word would say nothing about the label. A little off is closer to how people write,
+# and gives training a first foothold.
 _NEGATED_SHARE = 0.35
 _AGREEING_SHARE = 0.6
 _CONTRAST_SHARE = 0.25
@@ -29,9 +29,9 @@ _VERDICT_FIRST_SHARE = 0.2
 _MARKUP_SHARE = 0.4
 _MIN_WORDS, _MAX_WORDS = 12, 70
 
-# A film and its aspects are judged and negated in different words. With shared words, which a model must tell apart by
-# position alone, a two-layer DistilBERT from scratch reached 69% to 91% of the clean labels in five epochs; with these
-# it reaches 99% in two.
+# A film and its aspects are judged and negated in different words. With shared words, which a model must tell
+# apart by position alone, a two-layer DistilBERT from scratch reached 69% to 91% of the clean labels in five
+# epochs; with these it reaches 99% in two.
 _FILM_WORDS = {
     True: "good moving funny gripping charming brilliant great lovely enjoyable wonderful".split(),
     False: "bad dull boring awful tedious terrible dreadful poor forgettable annoying".split(),
@@ -84,7 +84,7 @@ def demo_reviews(n: int, seed: int = 0, noise: float = DEMO_LABEL_NOISE) -> Iter
     Args:
         n: Number of reviews.
         seed: Equal seeds give equal reviews on every platform; use another one for unseen reviews.
-        noise: Share of labels to flip, 0 to 1: exactly `round(n * noise)`, half in each class. The texts don't change.
+        noise: Share of labels to flip: exactly `round(n * noise)`, half in each class. The texts don't change.
 
     Yields:
         `(text, label)`, the label "pos" or "neg", balanced to within one review.

@@ -1,12 +1,13 @@
-"""Esperanto sentences for masked language modelling, made from a seed by a grammar that keeps agreement and tense.
+"""Esperanto sentences, made from a seed by a grammar that keeps agreement and tense.
 
-A rule is `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word. A letter
-in braces takes each of its values in turn, the same in all of an alternative, and these share its weight: {t} {u}
-tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases (nominative, accusative), {a} living beings,
-{o} what can be seen, {x} everything. After a "/" comes a meaning: one eats food and reads texts.
+A rule is `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word. A
+letter in braces takes each of its values in turn, the same in all of an alternative, and these share its
+weight: {t} {u} tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases (nominative,
+accusative), {a} living beings, {o} what can be seen, {x} everything. After a "/" comes a meaning: one eats
+food and reads texts.
 
-An entry ends at the end of its line or at a ";"; an indented line continues the one before. The order of words and
-alternatives decides which sentences a seed gives, and so the numbers of quickstart_mlm.yaml.
+An entry ends at the end of its line or at a ";"; an indented line continues the one before. The order of
+words and alternatives decides which sentences a seed gives, and so the numbers of quickstart_mlm.yaml.
 """
 
 import random

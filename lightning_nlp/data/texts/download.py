@@ -18,8 +18,8 @@ MAX_UNPACKED_BYTES = 4 << 30  # against archives made to fill the disk
 def leipzig_archive(url: str, cache_dir: Path) -> Path:
     """The folder with only the `*-sentences.txt` of a Leipzig tar.gz, downloaded and unpacked once.
 
-    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by the next
-    call. Processes wait for each other at a lock; the folder gets its name when it is complete.
+    An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
+    the next call. Processes wait for each other at a lock; the folder gets its name when it is complete.
 
     Raises:
         UserError: If the download fails, or the archive is damaged, unsafe, too large or without sentences.
@@ -45,7 +45,7 @@ def leipzig_archive(url: str, cache_dir: Path) -> Path:
 
 
 def _download(url: str, part: Path) -> None:
-    """Fetch `url` into `part`, from where an earlier download stopped; after a cut the Hub's client continues.
+    """Fetch `url` into `part`, from where an earlier download stopped; the Hub's client resumes after a cut.
 
     `http_get` is not documented; tests/data/texts/test_download.py checks what is needed of it.
     """

@@ -19,11 +19,11 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
     """Decide which files are which split; None if the path can only be an id of the Hub.
 
-    The split is a whole word (train, dev, valid, validation, val, eval, test) in the name of the file, or else of the
-    nearest folder. Without one, a pattern's files are train, and a folder's are if they are parts of one table or have
-    no labels. Of several data sets in a folder the uppermost is read, of a split's files there those with its plain
-    name (`train.csv` before `train_old.csv`), of a name in several formats the first of CSV, TSV, JSON, parquet.
-    Hidden and temporary files are ignored.
+    The split is a whole word (train, dev, valid, validation, val, eval, test) in the name of the file, or
+    else of the nearest folder. Without one, a pattern's files are train, and a folder's are if they are parts
+    of one table or have no labels. Of several data sets in a folder the uppermost is read, of a split's files
+    there those with its plain name (`train.csv` before `train_old.csv`), of a name in several formats the
+    first of CSV, TSV, JSON, parquet. Hidden and temporary files are ignored.
 
     Args:
         labelled: Whether texts have labels: then they are in tables, or in one folder for each class.
@@ -117,7 +117,7 @@ def describe(path: str, files: Files[Path] | None) -> str:
 
 
 def hash_files(files: Iterable[tuple[str, Path]], options: dict[str, Any]) -> str:
-    """The SHA-256 of all contents, each with the split it belongs to, and of the options that they are read with."""
+    """The SHA-256 of all contents, each with its split, and of the options that they are read with."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for part, path in files:
         try:

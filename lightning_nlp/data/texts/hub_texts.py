@@ -29,7 +29,7 @@ def load_saved(folder: Path) -> dict[str, Dataset]:
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
-    """What `get` returns for a data set's id, with retries; every failure of the Hub or the data set is a UserError."""
+    """What `get` returns for a data set's id, with retries; each failure of the Hub is a UserError."""
     import httpx2
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants

@@ -1,4 +1,4 @@
-"""What only the user knows about labels: which are missing, two spellings of one class, several labels in one."""
+"""What only the user knows about labels: missing ones, two spellings of a class, several in one."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
 
 
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
-    """Raise a UserError if the labels are -1, 0, 1, ...: -1 may be a class, or missing like the labels `missing`."""
+    """Raise a UserError if the labels are -1, 0, 1, ...: -1 may be a class, or missing like `missing`."""
     others = {*known} - {"-1"}
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)

@@ -109,7 +109,7 @@ def decide(
 
 
 def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path, str]:
-    """Why files of a split are not read: another one in their folder has the split's plain name, or theirs."""
+    """Why files of a split are not read: another one there has the split's plain name, or theirs."""
     stems = {name: Path(name.name.lower().removesuffix(".gz").removesuffix(".zst")).stem for name in part}
     by_format = sorted(part, key=lambda name: suffixes.index(file_format(name)))
     first = {(name.parent, stems[name]): name for name in reversed(by_format)}
@@ -137,7 +137,7 @@ def _beside_classes(taken: set[Path], names: list[Path]) -> dict[Path, str]:
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """Texts in folders of one class, with what may tell their split; `beside` tables only if something does."""
+    """Texts in folders of one class, with what may tell their split; `beside` tables only if it does."""
     names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:

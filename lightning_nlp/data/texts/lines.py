@@ -13,8 +13,8 @@ from typing import Any
 
 from lightning_nlp.errors import UserError
 
-# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than a book; gzip makes
-# text 3 to 10 times smaller, repetitive text 50 times, and zeros 1000 times.
+# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than a book;
+# gzip makes text 3 to 10 times smaller, repetitive text 50 times, and zeros 1000 times.
 MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
@@ -24,7 +24,7 @@ LEAST_ZEROS = 8  # among them, and one in 20, in UTF-16: its spaces alone give t
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers from 1, line ends kept; CR ends a line if there is no LF."""
+    """Lines with their numbers from 1, line ends kept; CR ends a line if there is no LF."""
     number, size = 0, 0
     try:
         most = max_unpacked(path) if path.suffix.lower() in (".gz", ".zst") else math.inf
@@ -77,7 +77,7 @@ def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
 
 def _wide_encodings(start: bytes) -> tuple[str, ...]:
     """The names of UTF-16 or UTF-32 if a byte order mark or the zeros tell it; else none."""
-    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins like that of UTF-16
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins with UTF-16's
         if start.startswith("\ufeff".encode(name)):
             return name[:6], name
     zeros = [start[place::4].count(0) for place in range(4)]
@@ -92,7 +92,7 @@ def _wide_encodings(start: bytes) -> tuple[str, ...]:
 
 
 def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # these decode more than a line at a time
+    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # decoded in blocks
         return f"{path} is not {encoding.upper()} (after line {number}): give the --data.encoding that it has."
     line, start = error.object, error.start
     read = " ".join(line[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())

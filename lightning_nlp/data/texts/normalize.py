@@ -17,9 +17,9 @@ def clean_text(text: str) -> str:
     r"""Normalise a text: markup for line breaks, white space, control characters, Unicode.
 
     Returns:
-        The text in NFC with `<br />` and its variants as "\n", other white space folded to one " " (one "\n" if it
-        has a line break), no control characters or outer white space, and at most 30 combining marks in a row
-        (Unicode's stream-safe format).
+        The text in NFC with `<br />` and its variants as "\n", other white space folded to one " " (one "\n" if
+        it has a line break), no control characters or outer white space, and at most 30 combining marks in a
+        row (Unicode's stream-safe format).
     """
     # composed before the pattern counts characters, so that cleaning twice changes nothing
     text, breaks = _BREAK.subn("\n", fold(text))

@@ -15,13 +15,13 @@ from lightning_nlp.errors import UserError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 BATCH_ROWS = 1000
-LEIPZIG_SAMPLE = 100  # lines that tell the format: in plain text not all of them start with a number and a tab
+LEIPZIG_SAMPLE = 100  # lines that tell the format: of plain text not all start with a number and a tab
 _LEIPZIG = re.compile(r"^\d+\t")
 _ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
 
 
 def file_format(path: PurePath) -> str:
-    """The suffix that tells the format, without .gz and .zst; ".jsonl" for all JSON but what is about the data."""
+    """The suffix that tells the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
     suffix = Path(name).suffix
     return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
@@ -62,7 +62,7 @@ def read_table(
 
 
 def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
-    """Read a text file (also .gz, .zst): one sentence a line, or `id<TAB>sentence` if its first lines look like that.
+    """Read a text file (also .gz, .zst) of sentences or, if its first lines are, of `id<TAB>sentence`.
 
     Raises:
         UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.

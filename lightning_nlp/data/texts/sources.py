@@ -41,7 +41,7 @@ class Source:
     label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
     drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
     files: Files[Any] | None = None
-    missing_labels: tuple[str, ...] | None = None  # labels that count as missing, in lower case; None: `MISSING`
+    missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
@@ -70,7 +70,7 @@ def labelled_source(
     missing_labels: list[str | int] | None = None,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; their rows are not read yet.
+    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; no row is read yet.
 
     What exists locally wins over the Hub. A folder may also be one that `save_to_disk` of `datasets` wrote.
 
@@ -121,9 +121,7 @@ def text_source(
     cache_dir: Path,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find or download, and hash, the texts of a `MaskedLanguageModelingDataModule`, by its arguments.
-
-    Their rows are not read yet.
+    """Find or download the texts of a `MaskedLanguageModelingDataModule`, by its arguments; no row is read yet.
 
     Raises:
         UserError: If `path` names nothing, or if the download fails.

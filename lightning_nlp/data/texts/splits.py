@@ -1,7 +1,8 @@
 """Train, validation and test out of one source: what is held out, and which samples are kept.
 
-A text's part depends only on `split_seed` and the text or its group: a keyed hash is compared with a fixed bound. So
-adding, removing or moving rows moves no other text, copies stay together, and sizes are approximate.
+A text's part depends only on `split_seed` and the text or its group: a keyed hash is compared with a fixed
+bound. So adding, removing or moving rows moves no other text, copies stay together, and sizes are
+approximate.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from lightning_nlp.errors import UserError, check_range
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Parts = dict[str, tuple[str, np.ndarray]]  # for each split the split of the data it comes from, and its rows there
+Parts = dict[str, tuple[str, np.ndarray]]  # by split: the split of the data it comes from, and the rows
 
 
 def draw(digests: bytes, split_seed: int) -> np.ndarray:
-    """From digests of texts or groups, 16 bytes each, random numbers: (texts, 3) uint64, a column for each split.
+    """Random numbers for digests of texts or groups, 16 bytes each: (texts, 3) uint64, a column a split.
 
     A text is held out if its number is small, and the smallest numbers are the samples.
     """
@@ -50,24 +51,24 @@ def build_splits(
 ) -> tuple[dict[str, Dataset], list[str] | None, CleaningCounts]:
     """Read a source into train, validation and test.
 
-    A test split in the data is only cleaned. Texts and groups in it are dropped from validation and train, those in
-    validation from train, and so are repeats within train. Splits that the data lacks are then drawn from train, then
-    the samples.
+    A test split in the data is only cleaned. Texts and groups in it are dropped from validation and train,
+    those in validation from train, and so are repeats within train. Splits that the data lacks are then drawn
+    from train, then the samples.
 
     Args:
         work_dir: Where the Arrow files are written; they must stay while the data sets are used.
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or are in another split; otherwise they are only counted.
-        val_fraction: The probability that a text of train is held out if the data has no validation split; at least
-            one is. Test, by `test_fraction`, is drawn first.
+        val_fraction: The probability that a text of train is held out if the data has no validation split;
+            at least one is. Test, by `test_fraction`, is drawn first.
         max_train_samples: Keep only this many texts, those with the smallest hashes. None keeps all.
 
     Returns:
-        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, for labelled
-        sources, `label` (int64); the labels in the order of their ids, or None; and the counts.
+        The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, if labelled,
+        `label` (int64); the labels in the order of their ids, or None; and the counts.
 
     Raises:
-        UserError: If an argument is out of range, rows are incomplete, a split ends up empty, or labels are unusable.
+        UserError: If an argument is out of range, rows are incomplete, a split is empty, or labels are unusable.
     """
     from datasets import Dataset
 
