@@ -67,6 +67,7 @@ MODULES_AT_THE_TOP = 4
 LINES_OF_A_FILE = 250
 LONGER_FILES = {  # as long as they are, until each becomes two rooms
     "cli/main.py": 452,
+    "data/texts/sources.py": 272,
     "models/classification.py": 280,
     "models/encoder.py": 325,
 }
