@@ -14,8 +14,6 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--data.missing_labels", "1"], ["--data.missing_labels cannot be '1'. Expected: a list such as '[A, B]'."]),
     (CLS, ["--data.path", "missing.csv"], ["--data.path"]),
     (CLS, ["--data.val_fraction", "0"], ["--data.val_fraction"]),
-    (CLS, ["--data.vocab_size", "4"], ["vocabulary of 4", "--data.vocab_size"]),
-    (CLS, ["--data.tokenizer", "."], ["no tokenizer", "--data.tokenizer"]),
     (CLS, ["--trainer.max_epochs", "-1"], ["--trainer.max_epochs", "'linear'"]),
     (CLS, ["--trainer.accelerator", "abacus"], ["abacus", "cpu"]),
     (CLS, ["--trainer.precision", "33"], ["--trainer.precision cannot be '33'"]),
@@ -39,7 +37,6 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--seed_everything", "x"], ["--seed_everything cannot be 'x'"]),
     (MLM, ["--model.lr", "-1"], ["--model.lr", "greater than 0, not -1"]),
     (MLM, ["--data.path", ""], ["--data.path"]),
-    (MLM, ["--data.mlm_probability", "1.5"], ["--data.mlm_probability", "1.5"]),
     (MLM, ["--data.max_length", "64"], ["max_length is 64", "32 positions", "--data.max_length"]),
     (MLM, ["--model.label_smoothing", "0.1"], ["label_smoothing", "another class"]),
 ]

@@ -33,19 +33,6 @@ def write_table(path, pairs):
             writer.writerows([i, t, y] for i, (t, y) in enumerate(pairs))
 
 
-@pytest.mark.parametrize(
-    "name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz", "a.tsv.gz", "a.jsonl.gz", "A.CSV"]
-)
-def test_all_tables_give_the_same_rows(tmp_path, name):
-    write_table(tmp_path / name, PAIRS) if name != "A.CSV" else write_table(tmp_path / "a.csv", PAIRS)
-    if name == "A.CSV":
-        (tmp_path / "a.csv").rename(tmp_path / name)
-    rows = list(read_table(tmp_path / name, "text", "label"))
-    assert [(row.text, row.label) for row in rows] == PAIRS
-    unlabelled = list(read_table(tmp_path / name, "text"))
-    assert [(row.text, row.label) for row in unlabelled] == [(text, None) for text, _ in PAIRS]
-
-
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.jsonl", "a.json.gz"])
 @pytest.mark.parametrize("form", ["lines", "array", "pretty"])
 def test_json_is_read_by_its_content(tmp_path, name, form):
