@@ -1,7 +1,4 @@
-"""Rows, columns and bytes that are no data: each message names the file, the place and the cure.
-
-What the command line makes of such a message is in test_files.py.
-"""
+"""Rows, columns and bytes that are no data: each message names the file, the place and the cure."""
 
 import gzip
 import io
@@ -46,18 +43,27 @@ TEXT, LABEL, PATH = "--data.text_column", "--data.label_column", "--data.path"
 CLS = [  # name, content, words of the message
     ("twice.csv", TABLE.replace("text,label", "text,text,label").replace("film n", "film,n"), "2 columns 'text'", TEXT),
     ("twice.tsv", "label\ttext\tlabel\n" + "1\ta good film\t1\n" * 9, "2 columns 'label'", LABEL),
-    ("utf16.csv", TABLE.encode("utf-16"), "utf16.csv is UTF-16", "--data.encoding utf-16."),
+    ("long.csv", 'text,label\n"a\nb",1\nc, d,2\n', "3 fields where the header has 2", "long.csv, line 4"),
+    ("short.csv", "text,label\na,1\nb\n", "1 fields where the header has 2", "short.csv, line 3"),
+    ("open.csv", 'label,text\n1,a\n0,"b\n1,c\n0,d\n', "malformed", "open.csv, line 3"),
+    ("nothing.csv", "", "holds no rows", PATH),
+    ("header.csv", "text,label\n", "holds no rows", PATH),
+    ("blank.tsv", "\n\n", "holds no rows", PATH),
+    ("nothing.jsonl", "\n", "holds no rows", PATH),
+    ("nothing.parquet", parquet({"text": [], "label": []}), "holds no rows", PATH),
     ("bytes.csv", bytes(range(256)) * 10, "not UTF-8 (byte 0x80)", "line 2", "--data.encoding"),
     ("zip.csv", b"PK\x03\x04" + bytes(100), "no column 'text'", r"PK\x03", TEXT),
-    ("commas.tsv", TABLE, "text, label", "--data.delimiter ','"),
     ("text.txt", TABLE, "text.txt", "no format that is read here", ".jsonl"),
     ("plain.csv.gz", TABLE, "Not a gzipped file", PATH),
     ("bytes.jsonl.gz", gzip.compress(b"\x80\x81"), "0x80", "line 1", "bytes.jsonl.gz"),
     ("array.jsonl", f"[{','.join(RECORDS)}, 5]", "JSON int", "row 40", "each line must be one object"),
+    ("names.jsonl", '["a film", "pos"]\n["a book", "neg"]', "JSON list", "line 1; ", 'such as ["text", '),
+    ("short.json", '[["text", "label"], ["a", "pos"], ["b"]]', "JSON list, not an object: ", "short.json, row 2"),
+    ("uneven.json", '{"text": ["a", "b"], "label": ["pos"]}', "its columns have different rows"),
+    ("two.json", '{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "train, test: write each to a file of its own"),
+    ("other.json", '{"meta": {"text": "a"}, "n": 1}', "no column 'text' in ", "only meta, n"),
     ("number.jsonl", jsonl("5"), "JSON int", "line 6", "each line must be one object"),
     ("nested.jsonl", jsonl('{"text": {"a": "b"}, "label": 1}'), "dict", "line 6", TEXT),
-    ("list.jsonl", jsonl('{"text": "a", "label": [1, 2]}'), "list ([1, 2])", "line 6", LABEL),
-    ("float.jsonl", jsonl('{"text": "a", "label": 0.5}'), "0.5 is a score", "line 6", LABEL),
     ("inf.jsonl", jsonl('{"text": "a", "label": 1e400}'), "inf is a score", "line 6", LABEL),
     ("half.jsonl", jsonl('{"text": "a", "label": "\\ud800"}'), r"\ud800", "half of a surrogate pair", "line 6", LABEL),
     ("twice.jsonl", jsonl('{"text": "a", "text": "b", "label": 1}'), "'text' is in an object twice", "line 6"),
@@ -85,6 +91,11 @@ CLS = [  # name, content, words of the message
 MLM = [
     ("empty.txt", b"", "holds no text", PATH),
     ("blank.txt", b"\n \n\t\n", "holds no text", PATH),
+    ("numbers.txt", b"1\t\n2\t \n", "holds no text", PATH),
+    ("json.txt", b'{"text": "a"}\n{"text": "b"}\n', "looks like JSON, one object a line: name it .jsonl"),
+    ("header.txt.gz", gzip.compress(b"")[:10], "header.txt.gz cannot be read ("),
+    ("noise.txt.gz", gzip.compress(b"")[:10] + b"\xff" * 20, "noise.txt.gz cannot be read ("),
+    ("junk.txt.gz", gzip.compress(b"")[:10] + b"\x03\x00" + b"\0" * 8 + b"junk", "junk.txt.gz cannot be read ("),
     ("control.txt", b"\0\n\1\n\2\n", "after cleaning", PATH),
     ("one.txt", b"unu\n", "1 row", PATH),
     ("latin1.txt", b"caf\xe9 unu\n", "0xe9", "line 1", "café unu", "--data.encoding"),
@@ -92,7 +103,7 @@ MLM = [
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
     ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
     ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
-    ("cut.tar.gz", archive()[:60], "no format that is read here", PATH),
+    ("archive.tar.gz", archive(), "no format that is read here", PATH),
 ]
 
 

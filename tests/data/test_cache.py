@@ -1,10 +1,6 @@
 import errno
-import json
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -90,37 +86,6 @@ def test_a_build_that_raises_leaves_nothing(tmp_path, error):
     calls = []
     assert (cached_folder(tmp_path, KEY, writer(calls)) / "inner" / "data.txt").is_file()
     assert len(calls) == 1
-
-
-KILLED = """
-import json, sys, time
-from pathlib import Path
-from lightning_nlp.data.cache import cached_folder
-
-def build(folder):
-    (folder / "half.txt").write_text("half")
-    print("half way", flush=True)
-    time.sleep(60)
-
-cached_folder(Path(sys.argv[1]), json.loads(sys.argv[2]), build)
-"""
-
-
-def test_what_a_killed_process_left_is_never_used(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(KEY)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
-        assert child.stdout.readline() == "half way\n"
-        child.send_signal(signal.SIGKILL)
-    (left,) = names(tmp_path)
-    assert left.endswith(".unfinished")
-    assert (tmp_path / left / "half.txt").is_file()
-
-    calls = []
-    folder = cached_folder(tmp_path, KEY, writer(calls))  # the killed process's lock does not hold it up
-    assert len(calls) == 1
-    assert names(tmp_path) == [folder.name]
-    assert sorted(path.name for path in folder.iterdir()) == ["inner"]
 
 
 def build_beside_another(cache, log, barrier, results):

@@ -173,15 +173,6 @@ def test_truncation(classification):
     assert ends["head"] != ends["head_tail"]
 
 
-def test_another_process_of_a_node_finds_what_the_first_prepared(classification, reviews_csv, cache):
-    first = classification()
-    other = TextClassificationDataModule(
-        str(reviews_csv), text_column="body", label_column="stars", max_length=16, batch_size=8, cache_dir=cache
-    )
-    other.setup("fit")  # Lightning calls prepare_data on one process only
-    assert examples(other.train_dataloader()) == examples(first.train_dataloader())
-
-
 @pytest.mark.parametrize("sizes", [{}, {"packing": True, "tokens_per_batch": 100}], ids=["texts", "tokens"])
 def test_the_seed_changes_the_order_and_the_split_seed_the_split(sizes, classification):
     one, two = classification(seed=1, **sizes), classification(seed=2, **sizes)

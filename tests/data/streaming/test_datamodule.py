@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,7 +30,7 @@ def shards(tmp_path_factory):
 def streaming(tiny_mlm, shards):
     """A tiny training on a stream."""
     return [
-        *(argument for argument in tiny_mlm),
+        *tiny_mlm,
         *("--data", "lightning_nlp.StreamingDataModule", "--data.path", f"{shards}/*.jsonl"),
         *("--data.max_val_samples", "30", "--data.max_test_samples", "30"),
         *("--data.shuffle_rows", "100", "--trainer.max_steps", "24"),
@@ -42,13 +41,8 @@ def losses(run):
     return [(row["step"], row["train/loss"]) for row in read_metrics(run) if row.get("train/loss")]
 
 
-def run_of(outcome):
-    assert outcome.code == 0, outcome.err
-    return Path(outcome.out.splitlines()[-1])
-
-
 def test_a_training_on_a_stream(streaming, tmp_path):
-    run = run_of(invoke("fit", *streaming, "--runs_dir", tmp_path))
+    run = invoke("fit", *streaming, "--runs_dir", tmp_path).run
     rows = read_metrics(run)
     assert [int(row["step"]) for row in rows if row["val/loss"]] != []
     facts = json.loads((run / "facts.json").read_text())
@@ -65,12 +59,12 @@ def test_a_training_on_a_stream(streaming, tmp_path):
 def test_a_resumed_stream_is_the_undisturbed_one(streaming, tmp_path):
     more = ["--data.tokens_per_batch", "256", "--data.num_workers", "1"]
     arguments = ["fit", *streaming, *more, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "8"]
-    whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
+    whole = invoke(*arguments, "--runs_dir", tmp_path / "whole").run
     part = tmp_path / "part"
     for batch in (2, 11):
         with ctrl_c("on_train_batch_end", [batch]):
             assert invoke(*arguments, "--runs_dir", part, "--resume", "auto").code == 130
-    resumed = run_of(invoke(*arguments, "--runs_dir", part, "--resume", "auto"))
+    resumed = invoke(*arguments, "--runs_dir", part, "--resume", "auto").run
     assert losses(resumed) == losses(whole)
     ours, theirs = (load_file(run / "export" / "model.safetensors") for run in (resumed, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -81,7 +75,7 @@ def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
     for path in shards.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     own = ["--data.path", f"{tmp_path}/*.jsonl", "--data.cache_dir", str(tmp_path / "cache"), "--runs_dir", tmp_path]
-    run = run_of(invoke("fit", *streaming, *own))
+    run = invoke("fit", *streaming, *own).run
     first, other = tmp_path / "part-0.jsonl", ["--data.cache_dir", tmp_path / "other"]
     with first.open("a", encoding="utf-8") as file:
         file.write('{"text": "tute nova frazo"}\n')
@@ -100,7 +94,7 @@ def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
 
 def test_a_shard_that_fails_in_the_middle_costs_nothing(streaming, monkeypatch, tmp_path):
     arguments = ["fit", *streaming, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "4"]
-    whole = run_of(invoke(*arguments, "--runs_dir", tmp_path / "whole"))
+    whole = invoke(*arguments, "--runs_dir", tmp_path / "whole").run
     original = Corpus.rows
 
     def failing(self, split, shard, **where):
@@ -115,14 +109,14 @@ def test_a_shard_that_fails_in_the_middle_costs_nothing(streaming, monkeypatch, 
     assert broken.err.count("error: part-1.jsonl cannot be read") == 1
     assert list((tmp_path / "part").rglob("last.ckpt")), "some of it was trained"
     monkeypatch.undo()
-    resumed = run_of(invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto"))
+    resumed = invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto").run
     assert resumed.name == "0", "the same run"
     assert losses(resumed) == losses(whole)
 
 
 def test_max_tokens_end_the_training(streaming, tmp_path):
     more = ["--data.tokens_per_batch", "256", "--data.max_tokens", "4000", "--trainer.max_steps", "-1"]
-    run = run_of(invoke("fit", *streaming, *more, "--runs_dir", tmp_path, "--trainer.log_every_n_steps", "1"))
+    run = invoke("fit", *streaming, *more, "--runs_dir", tmp_path, "--trainer.log_every_n_steps", "1").run
     steps = json.loads((run / "facts.json").read_text())["steps"]
     assert 4000 / 256 <= steps <= 4000 / 256 * 1.15
     rates = [float(row["train/lr"]) for row in read_metrics(run) if row.get("train/lr")]
@@ -131,7 +125,7 @@ def test_max_tokens_end_the_training(streaming, tmp_path):
 
 
 def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
-    run = run_of(invoke("fit", *tiny_mlm, "--data.max_tokens", "600", "--runs_dir", tmp_path))
+    run = invoke("fit", *tiny_mlm, "--data.max_tokens", "600", "--runs_dir", tmp_path).run
     assert 0 < json.loads((run / "facts.json").read_text())["steps"] < 10
 
 
@@ -141,10 +135,7 @@ def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
         (["--trainer.max_steps", "-1"], "A stream has no end: give --trainer.max_steps or --data.max_tokens"),
         (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches is not for a stream"),
         (["--data.group_column", "who"], "Unknown configuration key 'data.group_column'. Only another class has it"),
-        (
-            ["--data.streaming", "true"],
-            "for a stream give --data lightning_nlp.StreamingDataModule",
-        ),
+        (["--data.streaming", "true"], "for a stream give --data lightning_nlp.StreamingDataModule"),
         (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1, not 0"),
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
         (

@@ -198,8 +198,3 @@ def test_a_header_of_numbers_is_one(tmp_path):
     (tmp_path / "a.csv").write_text("0,1\na,b\n")
     assert "only 0, 1: give --data.text_column" in refused(tmp_path / "a.csv")
     assert [row.text for row in read_table(tmp_path / "a.csv", "0", "1")] == ["a"]
-
-
-def test_a_carriage_return_ends_a_line_where_nothing_else_does(tmp_path):
-    (tmp_path / "a.csv").write_bytes(quoted(ROWS).replace("\n", "\r").encode())
-    assert read(tmp_path / "a.csv") == ROWS

@@ -1,6 +1,5 @@
+import hashlib
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -39,21 +38,11 @@ def words_of(text: str) -> list[str]:
     return text.replace("<br />", " ").split()
 
 
-def test_same_seed_same_reviews():
-    assert list(demo_reviews(50, seed=4)) == list(demo_reviews(50, seed=4))
-    assert list(demo_reviews(50, seed=4)) != list(demo_reviews(50, seed=5))
-
-
-def test_reviews_do_not_depend_on_the_process():
-    code = "from lightning_nlp.data.texts.demo import demo_reviews; print(list(demo_reviews(30, seed=2)))"
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": h}, capture_output=True, text=True, check=True
-        )
-        for h in ("1", "2")
-    ]
-    assert runs[0].stdout == runs[1].stdout
-    assert runs[0].stdout.strip() == str(list(demo_reviews(30, seed=2)))
+def test_the_reviews_of_quickstart_are_these_in_each_process():
+    reviews = list(demo_reviews(2000))
+    digest = hashlib.sha256("\n".join(map("\t".join, reviews)).encode()).hexdigest()
+    assert digest == "a0eec6438e1dc88fb88bf6b04136f3d999580f4e1ceb6476d9f4737637dbbcad"
+    assert list(demo_reviews(50, seed=5)) != reviews[:50]
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 1000])
@@ -78,11 +67,6 @@ def test_noise_flips_exactly_its_share_and_leaves_the_texts(noise):
     flipped = [a[1] for a, b in zip(clean, noisy, strict=True) if a[1] != b[1]]
     assert len(flipped) == round(2000 * noise)
     assert flipped.count("pos") == flipped.count("neg")
-
-
-def test_default_noise_is_the_exported_constant():
-    assert DEMO_LABEL_NOISE == 0.05
-    assert list(demo_reviews(400)) == list(demo_reviews(400, noise=DEMO_LABEL_NOISE))
 
 
 def test_texts_hardly_repeat_and_lengths_are_skewed_to_the_right():

@@ -4,7 +4,6 @@ import random
 import re
 import tarfile
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,6 +14,7 @@ from lightning_nlp.data.texts.sources import text_source
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import client as hub_client
 from tests.conftest import full_disk
+from tests.data.conftest import running
 
 RNG = random.Random(0)
 SENTENCES = "".join(f"{i}\t{''.join(RNG.choices('abcĉĝ ', k=60))}.\n" for i in range(1, 3000)).encode()
@@ -97,18 +97,6 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: server.cut_at])
         self.close_connection = True
-
-
-@contextmanager
-def running(server):
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
@@ -309,14 +297,10 @@ def test_two_at_once_download_once(tmp_path, server):
     assert server.requests == [None]
 
 
-def test_text_source_takes_an_address(tmp_path, server):
-    source = text_source(server.url, cache_dir=tmp_path)
-    assert source.description == "epo_x-sentences.txt"
-    assert source.label_names is None
+@pytest.mark.parametrize("given", [True, False])
+def test_text_source_takes_an_address_and_without_one_the_leipzig_corpus(tmp_path, server, monkeypatch, given):
+    monkeypatch.setattr("lightning_nlp.data.texts.sources.LEIPZIG_ESPERANTO", server.url)
+    source = text_source(server.url if given else None, cache_dir=tmp_path)
+    assert (source.description, source.label_names) == ("epo_x-sentences.txt", None)
     rows = list(source.splits["train"]())
     assert [row.text for row in rows] == [line.split("\t")[1].strip() for line in SENTENCES.decode().splitlines()]
-
-
-def test_no_path_is_the_leipzig_corpus(tmp_path, server, monkeypatch):
-    monkeypatch.setattr("lightning_nlp.data.texts.sources.LEIPZIG_ESPERANTO", server.url)
-    assert text_source(None, cache_dir=tmp_path).description == "epo_x-sentences.txt"

@@ -16,20 +16,6 @@ def test_glob_is_train_in_the_order_of_names(tmp_path):
     assert source.description == "a.jsonl (+2 files)"
 
 
-def test_glob_whose_names_tell_the_split(tmp_path):
-    make(tmp_path, "train-0.csv", "test-0.csv")
-    assert texts(labelled_source(str(tmp_path / "*.csv"))) == {"train": ["train-0.csv"], "test": ["test-0.csv"]}
-
-
-@pytest.mark.parametrize("subfolder", ["", "plain_text/", "data/"])
-def test_folder_as_on_the_hub(tmp_path, subfolder):
-    names = [f"{subfolder}{name}-00000-of-00001.parquet" for name in ("train", "test", "unsupervised")]
-    make(tmp_path / "imdb", *names, "README.md")
-    source = labelled_source(str(tmp_path / "imdb"))
-    assert texts(source) == {"train": [names[0]], "test": [names[1]]}
-    assert source.description == "imdb"
-
-
 def test_links_are_followed_but_not_in_circles(tmp_path):
     make(tmp_path, "elsewhere/a.csv", "data/test.csv")
     (tmp_path / "data" / "train").symlink_to(tmp_path / "elsewhere")

@@ -1,21 +1,29 @@
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import datasets
+import httpx2
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 
 from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
+from tests.data.conftest import running
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
 
+HERE = os.getcwd()
 LABELS = ClassLabel(names=["neg", "pos"])
+
+
+@pytest.fixture(autouse=True)
+def work(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
 
 
 def hub_data(label_type=LABELS, **splits):
@@ -36,7 +44,6 @@ def hub(monkeypatch, label_type=LABELS, **splits):
 
 
 def test_hub_data_set(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     asked = hub(monkeypatch, train=[("a", 0), ("b", 1)] * 1500, test=[("c", 1)], unsupervised=[("d", -1)])
     source = labelled_source("org/films")
     assert asked == ["org/films"]
@@ -52,7 +59,6 @@ def test_hub_data_set(monkeypatch, tmp_path):
 
 
 def test_hub_labels_that_are_missing(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, train=[("a", 0), ("b", -1), ("c", None)], validation=[("v", 1)], test=[("d", -1), ("e", -1)])
     source = labelled_source("org/films")
     assert rows(source) == [("a", "neg"), ("b", None), ("c", None)]
@@ -70,7 +76,6 @@ def test_hub_labels_that_are_missing(monkeypatch, tmp_path):
      ["train_small (another has the plain name)", "other (the name tells no split)"]),
 ])  # fmt: skip
 def test_hub_splits_of_other_names(monkeypatch, tmp_path, names, read, left_out):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, **{name: [(name, 1)] for name in names})
     for source in (labelled_source("org/films"), text_source("org/films", cache_dir=tmp_path)):
         expected = {"train": "train"} | read
@@ -105,7 +110,6 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
     (Value("int64"), 7, 7), (Value("string"), "x", "x"), (Value("bool"), True, "True"), (Value("float64"), 2.0, 2),
 ])  # fmt: skip
 def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, expected):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, label_type, train=[("a", label)])
     source = labelled_source("org/films")
     assert source.label_names is None
@@ -113,7 +117,6 @@ def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, exp
 
 
 def test_words_for_missing_labels_in_a_hub_data_set(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, Value("string"), train=[("a", "None"), ("b", "x")])
     names = {}
     for missing in (None, [], ["x"]):
@@ -126,7 +129,6 @@ def test_words_for_missing_labels_in_a_hub_data_set(monkeypatch, tmp_path):
 
 
 def test_hub_fingerprint(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, train=[("a", 0)], test=[("b", 1)])
     base = labelled_source("org/films").fingerprint
     assert labelled_source("org/films").fingerprint == base
@@ -136,7 +138,6 @@ def test_hub_fingerprint(monkeypatch, tmp_path):
 
 
 def test_hub_data_set_without_column_or_train(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     hub(monkeypatch, train=[("a", 0)])
     with pytest.raises(UserError, match=r"no column 'review' in org/films, train, only id, text, label: .*text_column"):
         labelled_source("org/films", text_column="review")
@@ -148,51 +149,28 @@ def test_hub_data_set_without_column_or_train(monkeypatch, tmp_path):
 
 
 def test_local_wins_over_the_hub(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail("asked the Hub"))
     make(tmp_path, "org/films/train.csv", pairs=PAIRS)
     assert rows(labelled_source("org/films")) == PAIRS
 
 
-def failing(monkeypatch, failure):
-    """Let load_dataset fail."""
-
-    def load(name):
-        raise failure
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-
-
-def http_errors():
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
-
-    response = httpx2.Response(503, request=httpx2.Request("GET", "http://127.0.0.1"))
-    return [
-        httpx2.ReadTimeout("slow"),
-        HfHubHTTPError("503", response=response),
-        OSError("cut"),
-        DatasetGenerationError("x"),
-    ]
-
-
-@pytest.mark.parametrize("error", http_errors(), ids=lambda error: type(error).__name__)
-def test_a_hub_that_fails_is_named(monkeypatch, tmp_path, error):
-    monkeypatch.chdir(tmp_path)
-    failing(monkeypatch, error)
-    with pytest.raises(UserError, match=r"'org/films' from http.*network, or give a local .*--data\.path") as caught:
-        labelled_source("org/films")
-    assert caught.value.__cause__ is error
+NETWORK = r"'org/films' from http.*network, or give a local .*--data\.path"
 
 
 @pytest.mark.parametrize(("error", "message"), [
+    (httpx2.ReadTimeout("slow"), NETWORK),
+    (HfHubHTTPError("503", response=httpx2.Response(503, request=httpx2.Request("GET", "http://h"))), NETWORK),
+    (OSError("cut"), NETWORK),
+    (DatasetGenerationError("x"), NETWORK),
     (DatasetNotFoundError("Dataset 'org/films' doesn't exist"), r"neither a local file.* nor a public data set"),
     (ValueError("Config name is missing.\nPick one"), r"id alone \(ValueError: .* missing\. Pick one\).*files"),
     (RuntimeError("Dataset scripts are no longer supported"), r"by its id alone .*scripts"),
 ])  # fmt: skip
 def test_a_data_set_that_cannot_be_had(monkeypatch, tmp_path, error, message):
-    monkeypatch.chdir(tmp_path)
-    failing(monkeypatch, error)
+    def load(name):
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
     with pytest.raises(UserError, match=message) as caught:
         labelled_source("org/films")
     assert caught.value.__cause__ is error
@@ -211,9 +189,6 @@ def test_real_client_and_a_hub_without_the_data_set(tmp_path):
         def log_message(self, *args):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), NotFound)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     code = (
         "from lightning_nlp.data.texts.sources import labelled_source\n"
         "from lightning_nlp.errors import UserError\n"
@@ -222,15 +197,9 @@ def test_real_client_and_a_hub_without_the_data_set(tmp_path):
     )
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN")
     environment = {key: value for key, value in os.environ.items() if key not in offline}
-    address = f"http://127.0.0.1:{server.server_port}"
-    environment |= {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "no_proxy": "*"}
-    environment["PYTHONPATH"] = os.getcwd()
-    try:
-        result = subprocess.run(
-            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    environment |= {"HF_HOME": str(tmp_path / "hf"), "no_proxy": "*", "PYTHONPATH": HERE}
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), NotFound)) as server:
+        environment["HF_ENDPOINT"] = address = f"http://127.0.0.1:{server.server_port}"
+        command = [sys.executable, "-c", code]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert result.stdout.startswith(f"'org/films' is neither a local file or folder nor a public data set on {address}")

@@ -32,22 +32,8 @@ def classes(tmp_path, labels, name="a.csv", **options):
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_one_class_whatever_nobody_sees(tmp_path, name):
     labels = [
-        "1",
-        "1.0",
-        " 1.000",
-        "+1",
-        "0",
-        "-0.0",
-        ".0",
-        "\uff11",
-        "\uff0b\uff11\uff0e\uff10",
-        "\u0661",
-        "\u2212\uff10",
-        "Caf\u00e9",
-        "Cafe\u0301",
-        "Caf\u00e9\u200b",
-        "\ufeffCaf\u00e9 ",
-        "7",
+        *("1", "1.0", " 1.000", "+1", "0", "-0.0", ".0", "\uff11", "\uff0b\uff11\uff0e\uff10", "\u0661"),
+        *("\u2212\uff10", "Caf\u00e9", "Cafe\u0301", "Caf\u00e9\u200b", "\ufeffCaf\u00e9 ", "7"),
     ]
     assert classes(tmp_path, labels, name) == (["0", "1", "7", "Caf\u00e9"], [])
 

@@ -28,6 +28,8 @@ def test_names_that_tell_the_split(tmp_path, name, split):
     (["default/train/0000.parquet", "default/test/0000.parquet"], 1, {"test": 1}, {}),
     (["train.parquet/part-0.parquet", "train.parquet/part-1.parquet", "train.parquet/_SUCCESS",
       "dev.parquet/part-0.parquet"], 2, {"validation": 1}, {}),
+    (["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet", "data/unsupervised-0.parquet"], 1,
+     {"test": 1}, {"the name tells no split": ["data/unsupervised-0.parquet"]}),
     (["part-00000-8d1c.csv", "part-00001-8d1c.csv", "_SUCCESS"], 2, {}, {}),
     (["0000.jsonl", "0001.jsonl", "0002.jsonl"], 3, {}, {}),
     (["reviews.csv", "README.md"], 1, {}, {}),
@@ -71,11 +73,6 @@ def test_the_ways_out_of_a_folder_that_is_not_understood(tmp_path):
         labelled_source(str(tmp_path / "t [1]"))
     way_out = re.search(r"or '(.*)' to", str(caught.value))[1]
     assert texts(labelled_source(way_out)) == {"train": ["de.csv", "en.csv"]}
-
-
-def test_splits_come_in_the_usual_order(tmp_path):
-    make(tmp_path, "dev.csv", "test.csv", "train.csv")
-    assert list(labelled_source(str(tmp_path)).splits) == ["train", "validation", "test"]
 
 
 def test_folder_without_train_split(tmp_path):

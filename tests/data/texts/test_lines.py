@@ -30,12 +30,6 @@ def test_a_byte_order_mark_counts_only_at_the_start(tmp_path):
     assert [line for _, line in read_lines(tmp_path / "a.txt")] == ["a\n", "\ufeffb\n"]
 
 
-def test_a_bad_byte_is_told_with_its_line(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"unu\ndu\ntr\xee\n")
-    with pytest.raises(UserError, match=r"not UTF-8 \(byte 0xee\): .*a\.txt, line 3"):
-        list(read_lines(tmp_path / "a.txt"))
-
-
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(UserError, match=r"b\.txt cannot be read \(No such file or directory\)"):
         list(read_lines(tmp_path / "b.txt"))

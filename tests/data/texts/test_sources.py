@@ -195,12 +195,6 @@ def test_text_files_and_globs(tmp_path):
     assert find("*.txt").description == "a.txt (+1 files)"
 
 
-def test_text_folder_with_splits(tmp_path):
-    make(tmp_path, "train.txt", "valid.txt", "other.txt")
-    source = text_source(str(tmp_path), cache_dir=tmp_path)
-    assert texts(source) == {"train": ["train.txt"], "validation": ["valid.txt"]}
-
-
 def test_unpacked_leipzig_archive(tmp_path):
     make(tmp_path, "epo_x-words.txt", "epo_x-sources.txt")
     (tmp_path / "epo_x-sentences.txt").write_text("1\tUnua.\n2\tDua.\n")

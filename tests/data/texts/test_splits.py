@@ -1,11 +1,10 @@
-import csv
 import random
 
 import numpy as np
 import pytest
 
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
-from lightning_nlp.data.texts.sources import Row, Source, labelled_source, text_source
+from lightning_nlp.data.texts.sources import Row, Source
 from lightning_nlp.data.texts.splits import build_splits, draw
 from lightning_nlp.errors import UserError
 
@@ -197,14 +196,8 @@ def test_what_stands_in_two_splits(tmp_path):
         test=[("t1", "a"), ("t2", "b"), ("t1", "a"), ("  T ", "b")],
         validation=[("v1", "a"), ("t2", "b"), ("v2", "b"), ("v1", "b")],
         train=[
-            ("x", "a"),
-            ("x", "b"),
-            ("y<br />z", "b"),
-            ("y\nz", "b"),
-            ("t1 ", "a"),
-            ("v1", "a"),
-            ("t2", "a"),
-            ("w", "a"),
+            *(("x", "a"), ("x", "b"), ("y<br />z", "b"), ("y\nz", "b")),
+            *((text, "a") for text in ("t1 ", "v1", "t2", "w")),
         ],
     )
     splits, names, counts = build_splits(source, work_dir=tmp_path)
@@ -352,17 +345,7 @@ def test_split_that_is_left_empty(tmp_path):
         build_splits(source, work_dir=tmp_path)
 
 
-INCOMPLETE = [
-    ("a", "1"),
-    ("", "1"),
-    ("b", None),
-    ("c", "2"),
-    ("  ", "2"),
-    ("d", "2"),
-    ("e", "1"),
-    ("f", "2"),
-    ("g", "1"),
-]
+INCOMPLETE = [("a", "1"), ("", "1"), ("b", None), ("c", "2"), ("  ", "2"), *zip("defg", "2121", strict=True)]
 
 
 def test_incomplete_rows_are_listed_over_all_splits(tmp_path):
@@ -395,26 +378,3 @@ def test_labelled_rows_that_cleaning_empties(tmp_path):
     assert (counts.train.empty, counts.test.empty) == (1, 1)
     assert contents(splits)["test"] == ["review 18", "review 19", ""]  # a benchmark keeps its rows
     assert "" not in contents(splits)["train"] + contents(splits)["validation"]
-
-
-def test_error_of_a_reader_comes_through(tmp_path):
-    (tmp_path / "a.csv").write_text("text,label\na,1\nb,2\nc\n")
-    with pytest.raises(UserError, match=r"1 fields where the header has 2: .*a\.csv, line 4"):
-        build_splits(labelled_source(str(tmp_path / "a.csv")), work_dir=tmp_path / "work")
-
-
-def test_from_files_to_splits(tmp_path):
-    with (tmp_path / "train.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *[(f"film {i}<br />bona", i % 2) for i in range(50)], ("", "1")])
-    with pytest.raises(UserError, match=r"1 row without text or label: train\.csv, line 52; fill"):
-        build_splits(labelled_source(str(tmp_path / "train.csv")), work_dir=tmp_path / "one")
-    source = labelled_source(str(tmp_path / "train.csv"), drop_incomplete=True)
-    splits, names, _ = build_splits(source, work_dir=tmp_path / "two")
-    assert names == ["0", "1"]
-    rows = [row for part in contents(splits, names).values() for row in part]
-    assert sorted(rows) == sorted((f"film {i}\nbona", str(i % 2)) for i in range(50))
-    source = text_source(str(tmp_path / "train.csv"), cache_dir=tmp_path)
-    splits, names, counts = build_splits(source, work_dir=tmp_path / "three")
-    assert names is None
-    assert sum(map(len, splits.values())) == 50
-    assert counts.train.empty == 1

@@ -12,15 +12,6 @@ from tests.data.tokens.test_preparation import TEXTS, bert_like, roberta_like
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "la", "Reĝo", "##j", "a", "b"]
 
 
-def test_a_folder_that_is_no_tokenizer_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--data\.tokenizer"):
-        load_tokenizer(str(tmp_path))
-    (tmp_path / "tokenizer.json").write_text("{")
-    (tmp_path / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"--data\.tokenizer"):
-        load_tokenizer(str(tmp_path))
-
-
 def test_a_vocabulary_alone_is_read_as_berts(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
     tokenizer = load_tokenizer(str(tmp_path))
