@@ -1,5 +1,3 @@
-"""The same seed gives the same run, and what there is too little of gives a defined result."""
-
 import csv
 import json
 from pathlib import Path
@@ -7,14 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import invoke, read_metrics, write_sentences
+from tests.conftest import checkpoint_of, invoke, read_metrics, write_sentences
 
 TASKS = {"tiny_cls": "cls_run", "tiny_mlm": "mlm_run"}
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
-    """All weights and moments of a run's last checkpoint."""
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = checkpoint_of(run)
     moments = checkpoint["optimizer_states"][0]["state"]
     return checkpoint["state_dict"] | {f"{i}/{name}": value for i in moments for name, value in moments[i].items()}
 
@@ -98,7 +95,6 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 
 def labelled(words: str, number: int, name: str = "film") -> list[tuple[str, str]]:
-    """Texts whose labels are these words in turn."""
     return [
         (f"a {word} {name} number {i}", word) for i, word in zip(range(number), words.split() * number, strict=False)
     ]

@@ -1,15 +1,12 @@
-"""The records of a training's evaluations."""
-
 import json
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file
 
 from lightning_nlp.callbacks.evaluation import by_row
 from lightning_nlp.evaluation.records import classification_record
-from tests.conftest import invoke, read_metrics
+from tests.conftest import checkpoint_of, invoke, read_metrics
 
 
 def records(run):
@@ -32,7 +29,7 @@ def test_a_classifiers_records_hold_what_was_measured(cls_run):
 
 
 def test_predictions_are_kept_for_the_test_and_the_best_validation(cls_run):
-    checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = checkpoint_of(cls_run, "best")
     names = {path.stem for path in (cls_run / "evaluation").glob("*.safetensors")}
     assert names == {"test", f"val-{checkpoint['global_step']:08d}"}
     for name in names:

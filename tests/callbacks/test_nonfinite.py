@@ -1,5 +1,3 @@
-"""Steps that are not finite: named, saved, and kept from the weights."""
-
 import contextlib
 import json
 from collections.abc import Iterator

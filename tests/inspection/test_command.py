@@ -1,5 +1,3 @@
-"""`inspect` as its users have it: exit codes 0, 1 and 2."""
-
 import csv
 import json
 

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from lightning_nlp.predict.calibration import Calibration, calibrate, layer_digest, scaled
-from tests.conftest import invoke, write_reviews
+from tests.conftest import checkpoint_of, invoke, write_reviews
 
 SIZES = {
     **dict.fromkeys(("hidden_size", "dim", "embedding_size", "pooler_hidden_size"), 16),
@@ -65,13 +65,6 @@ def test_an_error_within_puts_the_weights_back():
         1 / 0  # noqa: B018
     assert network.classifier.weight.equal(before)
     assert not hasattr(network.config, "thresholds")
-
-
-def test_what_a_loaded_network_knew_of_other_data_is_forgotten():
-    network = network_of("bert")
-    network.config.calibration, network.config.thresholds = {"temperature": 9}, {"old": {}}
-    with scaled(network, None):
-        assert not {"calibration", "thresholds"} & network.config.to_dict().keys()
 
 
 def record(**more):
@@ -149,7 +142,7 @@ def noisy_run(tiny_cls, tmp_path_factory):
 
 
 def test_what_the_card_says_of_a_run_is_what_its_predictions_give(noisy_run):
-    step = torch.load(noisy_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    step = checkpoint_of(noisy_run, "best")["global_step"]
     validation, test = (load_file(noisy_run / "evaluation" / f"{n}.safetensors") for n in (f"val-{step:08d}", "test"))
     temperature = fit_temperature(validation["logits"], validation["labels"])  # not on the test
     config = json.loads((noisy_run / "export" / "config.json").read_text(encoding="utf-8"))

@@ -1,5 +1,3 @@
-"""The learning rate in each step, how many steps there are, and which of them Lightning logs."""
-
 import math
 from functools import partial
 
