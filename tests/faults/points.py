@@ -18,12 +18,7 @@ SIGNAL = "signal"  # what a trace calls the moment of the signal
 
 
 class Trace:
-    """The phases that a child comes to, with their times, in a file that outlives it; it counts its way to its point.
-
-    Args:
-        path: The file.
-        point: Where the child is to stop; None never.
-    """
+    """The phases that a child comes to, with their times, in a file that outlives it; counts its way to its point."""
 
     def __init__(self, path: Path, point: str | None) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -45,12 +40,10 @@ class Trace:
         os.write(self._file, f"{time.monotonic()} {what}\n".encode())
 
     def stop(self) -> None:
-        """Send the signal to this process."""
         self._note(SIGNAL)
         os.kill(os.getpid(), self._signal)
 
     def stop_at(self, phase: str) -> None:
-        """Note the phase, and stop if this is the point."""
         if self.comes_to(phase):
             self.stop()
 
