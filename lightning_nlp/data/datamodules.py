@@ -85,7 +85,7 @@ class TextClassificationDataModule(TextDataModule):
         """The test split in its order, for `Trainer.predict`."""
         lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
-        batches = cut(lengths, np.arange(len(lengths)), room, packed=self.packs)
+        batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
         collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
         keys = [(0, rows.tolist()) for rows in batches]
         return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
@@ -96,7 +96,7 @@ class TextClassificationDataModule(TextDataModule):
             collate_classification,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 
@@ -214,7 +214,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             mlm_probability=self.mlm_probability,
             mask_token_prob=self.mask_token_prob,
             random_token_prob=self.random_token_prob,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from lightning_nlp.data.tokens.tokenizer import SPECIAL_TOKENS, as_pretrained
+from lightning_nlp.data.tokens.tokenizer import SPECIAL_TOKENS, as_pretrained, train_wordpiece
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 BYTES = 256
+
+
+def train_tokenizer(
+    texts: Iterable[str], *, tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece", **options: Any
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer by `train_wordpiece` or `train_bpe`, whose arguments the options are."""
+    if tokenizer_model == "wordpiece":
+        return train_wordpiece(texts, **options)
+    options.pop("limit_alphabet", None)  # of bytes there are 256
+    return train_bpe(texts, **options)
 
 
 def train_bpe(
