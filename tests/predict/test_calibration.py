@@ -13,34 +13,18 @@ from lightning_nlp.evaluation.temperature import calibration, calibration_error,
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from lightning_nlp.predict.calibration import Calibration, calibrate, layer_digest, scaled
 from tests.conftest import checkpoint_of, invoke, write_reviews
+from tests.models.test_heads import SIZES, logits_of
 
-SIZES = {
-    **dict.fromkeys(("hidden_size", "dim", "embedding_size", "pooler_hidden_size"), 16),
-    **dict.fromkeys(("num_hidden_layers", "n_layers"), 1),
-    **dict.fromkeys(("num_attention_heads", "n_heads"), 2),
-    **dict.fromkeys(("intermediate_size", "hidden_dim"), 32),
-    **{"vocab_size": 50, "max_position_embeddings": 20, "pad_token_id": 0, "reference_compile": False},
-    **dict.fromkeys(("bos_token_id", "cls_token_id"), 1),
-    **dict.fromkeys(("eos_token_id", "sep_token_id"), 2),
-}
 FOUND = Calibration(2.5, 7, 60, {}, None, {"bad": {"best_f1": {"threshold": 0.4}, "wanted": None}})
 
 
 def network_of(model_type):
-    config = AutoConfig.for_model(model_type, num_labels=3)
-    for name, value in SIZES.items():
-        if hasattr(config, name):
-            setattr(config, name, value)
     torch.manual_seed(0)
+    config = AutoConfig.for_model(model_type, **SIZES, num_labels=3)
     network = AutoModelForSequenceClassification.from_config(config).eval()
     for parameter in network.parameters():  # a new head's bias is 0, which any divisor leaves as it is
         torch.nn.init.normal_(parameter, std=0.3)
     return network
-
-
-def logits_of(network):
-    with torch.inference_mode():
-        return network(input_ids=torch.tensor([[1, 5, 6, 7, 2], [1, 9, 4, 3, 2]])).logits
 
 
 @pytest.mark.parametrize("model_type", sorted(LAST_LAYERS))
@@ -72,13 +56,7 @@ def record(**more):
     return {
         "examples": 60,
         "by_class": [{"label": label, "best_f1": point, "wanted": None} for label in ("bad", "good")],
-        "calibration": {
-            "temperature": 1.5,
-            "ece_before": 0.1,
-            "ece_after": 0.02,
-            "loss_before": 0.4,
-            "loss_after": 0.3,
-        },
+        "calibration": {"temperature": 1.5, "ece_before": 0.1, "ece_after": 0.02},
     } | more
 
 
