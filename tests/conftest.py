@@ -123,6 +123,11 @@ def read_metrics(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_losses(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv without speeds: what two equal trainings have in common."""
+    return [{name: value for name, value in row.items() if "perf/" not in name} for row in read_metrics(run)]
+
+
 def checkpoint_of(run: Path, name: str = "last") -> dict[str, Any]:
     """A run's checkpoint: last or best."""
     import torch

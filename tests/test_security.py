@@ -56,9 +56,6 @@ def test_the_payloads_would_work(marker):
     assert marker.exists()
 
 
-# --- models and tokenizers
-
-
 def pickle_only(folder, marker):
     (folder / "model.safetensors").unlink()
     torch.save({"weight": Payload(marker)}, folder / "pytorch_model.bin")
@@ -121,9 +118,6 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
     assert type(from_pretrained(AutoModelForMaskedLM, str(folder))).__name__ == "DistilBertForMaskedLM"
     load_tokenizer(str(folder))
     assert not marker.exists()
-
-
-# --- checkpoints and runs
 
 
 @pytest.mark.parametrize(("command", "inside"), [("fit", "callbacks"), ("test", "state_dict"), ("fit", "everything")])
@@ -217,9 +211,6 @@ REFUSED = [  # of the user's own configuration: what is named must be what the k
 def test_a_class_that_the_key_does_not_take(arguments, tiny_cls, marker):
     fails(["fit", *tiny_cls, *arguments], "--" + arguments[0].strip("-").split(".")[0])
     assert not marker.exists()
-
-
-# --- data
 
 
 def test_a_gzip_bomb_is_not_read(tiny_cls, marker, tmp_path, monkeypatch):

@@ -42,23 +42,15 @@ FOUND = Calibration(
 )
 
 
-def data_facts(source, labels):
-    sizes = {"texts": 1000, "tokens": 20000}
-    return {
-        "source": source,
-        "label_names": labels,
-        "cleaning": ["train: 1000 rows read"],
-        **dict.fromkeys(("train", "validation", "test"), sizes),
-    }
-
-
 def card(task="classification", source="reviews.csv", facts=None, **settings):
     network = SimpleNamespace(
         parameters=lambda: [torch.zeros(10)],
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
     reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
-    data = data_facts(source, None if task == "mlm" else ["a|b", "<c>"])
+    data = {"source": source, "label_names": None if task == "mlm" else ["a|b", "<c>"]}
+    sizes = {"texts": 1000, "tokens": 20000}
+    data |= {"cleaning": ["train: 1000 rows read"], "train": sizes, "validation": sizes, "test": sizes}
     return model_card(network, data, TASKS[task], FACTS | (facts or {}), name="my run", reading=reading, **settings)
 
 

@@ -24,9 +24,6 @@ def model(tmp_path):
     return folder
 
 
-# --- local folders
-
-
 def test_a_folder_is_returned_as_it_is(model):
     assert pretrained.fetch_pretrained(str(model), "model") == model
     (model / "tokenizer.json").write_text("{}")
@@ -95,9 +92,6 @@ def test_what_is_neither_a_folder_nor_an_id_is_refused(name, tmp_path, monkeypat
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(UserError, match=r"neither a folder nor .*--data.tokenizer"):
         pretrained.fetch_pretrained("file.txt", "tokenizer")
-
-
-# --- the Hub
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
 from lightning_nlp.inspection.data_facts import token_facts
+from tests.bad_input.check import check
 from tests.conftest import invoke
 
 SPLITS = ("train", "validation", "test")
@@ -112,7 +113,6 @@ def test_a_disk_without_room_is_one_error_and_no_run(tiny_cls, tmp_path, monkeyp
 
     monkeypatch.setattr("lightning_nlp.inspection.data_facts.write_whole", full)
     outcome = invoke("fit", *tiny_cls, "--name", "full", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "data.json cannot be written (No space left on device)" in outcome.err.splitlines()[-1]
+    check(outcome, "data.json cannot be written (No space left on device)")
     assert not list(tmp_path.rglob("data.json"))
     assert not (tmp_path / "full" / "0").exists()
