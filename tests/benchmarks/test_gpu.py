@@ -21,8 +21,6 @@ from isolated import attempt
 
 from tests.conftest import BAD, GOOD, HOUSE
 
-# --- parts that fail
-
 PARTS = """
 import os, signal, subprocess, time
 from isolated import LeftOut, row
@@ -156,9 +154,6 @@ def test_without_a_card_it_says_so(monkeypatch):
     gpu.check_device("cpu")
 
 
-# --- what only a card would come to
-
-
 @pytest.mark.parametrize("name", ["bf16", "fp16"])
 def test_attention_that_reaches_into_the_next_sequence_is_beyond_the_bound(name, monkeypatch):
     found = agreement.single_batch("bert", "mlm", "cpu", name)["packed"]
@@ -211,15 +206,9 @@ def test_the_hf_trainer_is_told_of_as_it_goes(tmp_path, monkeypatch):
     (tmp_path / "vs_trainer.py").write_text(script)
     monkeypatch.setattr(gpu_trainings, "HERE", tmp_path)
     rows = list(gpu_trainings.versus("mlm", [], Namespace(work=tmp_path)))
-    assert [row["result"] for row in rows[:2]] == [
-        "3,000 tokens/s in 8 steps",
-        "1,500 tokens/s in 9 steps; d / b 2.00",
-    ]
+    assert [row["result"] for row in rows[:2]] == ["3,000 tokens/s in 8 steps", "1,500 tokens/s in 9 steps; d / b 2.00"]
     assert rows[2]["failed"]
     assert "no memory" in rows[2]["result"]
-
-
-# --- all of it
 
 
 def imdb(folder):
