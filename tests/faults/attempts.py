@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import HOUSE, checkpoint_of
-from tests.faults.points import SIGNAL
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)}
 MOST_SECONDS = 120
@@ -24,7 +23,6 @@ class Attempt:
     code: int  # minus the signal's number if one killed it
     seconds: float  # until it had done all that it did, without those that a process needs to end
     phases: list[str] = field(default_factory=list)  # all that it came to, in order
-    signal_to_exit: float | None = None
     out: str = ""
     err: str = ""
 
@@ -38,14 +36,9 @@ class Server:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.server"],
-            cwd=HOUSE,
-            env={**os.environ, **ENVIRONMENT},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-m", "tests.faults.server"]
+        self._process = subprocess.Popen(command, cwd=HOUSE, env={**os.environ, **ENVIRONMENT}, **pipes)
 
     def close(self) -> None:
         self._process.communicate(timeout=MOST_SECONDS)
@@ -106,8 +99,7 @@ def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Atte
     return Attempt(
         code=result["codes"][number],
         seconds=max(times.values(), default=result["ended"]) - result["started"],
-        phases=[phase for _, phase in marks if phase != SIGNAL],
-        signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
+        phases=[phase for _, phase in marks],
         out=texts["out"],
         err=texts["err"],
     )
@@ -121,16 +113,9 @@ class Stop:
     step: int  # the training's optimizer steps by then
     lost: int  # those of them that the next attempt has to repeat
     caught: int | None  # the signal that it was to catch; None for SIGKILL
-    signal_to_exit: float | None
 
     def __str__(self) -> str:
         return f"{self.planned:28} stopped in {self.phase} {self.call}, step {self.step}, {self.lost} steps lost"
-
-
-@dataclass
-class Story:
-    stops: list[Stop]
-    last: Attempt
 
 
 def last_step(root: Path) -> int:
@@ -148,11 +133,11 @@ def is_over(attempt: Attempt, root: Path) -> bool:
 
 def survive(
     server: Server, root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0
-) -> Story:
+) -> list[Stop]:
     """Repeat one command, stopped at each point of the plan in turn, and then let it come to its end.
 
     The plan has points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
-    ends before its point ends the story.
+    ends before its point is the last.
     """
     stops: list[Stop] = []
     for point in plan:
@@ -162,14 +147,13 @@ def survive(
         else:
             attempt = server.run(arguments, root, point=point)
         if attempt.code == 0 or is_over(attempt, root):
-            return Story(stops, attempt)
+            return stops
         caught = signal.Signals[point.rpartition(":")[2]] if ":SIG" in point else None
         expected = -signal.SIGKILL if caught is None else 128 + caught
         assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
         phase = attempt.phases[-1] if attempt.phases else "start"
         step = before + attempt.steps
-        took = None if caught is None else attempt.signal_to_exit
-        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught, took))
+        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught))
     attempt = server.run(arguments, root)
     assert attempt.code == 0, f"the last attempt failed\n{attempt.err}"
-    return Story(stops, attempt)
+    return stops

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-SIGNAL = "signal"  # what a trace calls the moment of the signal
-
 
 class Trace:
     """The phases that a child comes to, with their times, in a file that outlives it; counts its way to its point."""
@@ -33,14 +31,10 @@ class Trace:
         if os.getpid() != self._owner:  # a loader's process, which inherits the seams
             return False
         self._calls[phase] += 1
-        self._note(phase)
+        os.write(self._file, f"{time.monotonic()} {phase}\n".encode())
         return (phase, self._calls[phase]) == self._point
 
-    def _note(self, what: str) -> None:
-        os.write(self._file, f"{time.monotonic()} {what}\n".encode())
-
     def stop(self) -> None:
-        self._note(SIGNAL)
         os.kill(os.getpid(), self._signal)
 
     def stop_at(self, phase: str) -> None:
