@@ -108,12 +108,12 @@ def check_settings(config: Namespace) -> None:
     if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
         raise UserError(
             f"SLURM_NTASKS is {tasks}, and this program is not one for srun: unset SLURM_NTASKS, and "
-            "for several processes let one torchrun on each machine start them (the README has the command)."
+            "for several processes let one torchrun on each machine start them (docs/train.md has the command)."
         )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
-            "torchrun on each machine, with --nnodes and --nproc_per_node (the README has the command)."
+            "torchrun on each machine, with --nnodes and --nproc_per_node (docs/train.md has the command)."
         )
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
