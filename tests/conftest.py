@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
+HOUSE = Path(__file__).parents[1]
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()
 
@@ -57,8 +58,6 @@ def ctrl_c_as_in_a_terminal() -> Iterator[None]:
 
 @dataclass
 class Outcome:
-    """What a command came to."""
-
     code: int
     out: str
     err: str
@@ -81,6 +80,15 @@ def invoke(*arguments: str | Path) -> Outcome:
         except SystemExit as stop:
             code = int(stop.code or 0)
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def train(*arguments, cwd, hide=("WANDB_",), code=None, **environment) -> subprocess.CompletedProcess[str]:
+    """Run train.py, or other code, in a process of its own, which has no variable that begins with one of `hide`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
+    kept |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)} | environment
+    command = [sys.executable, *(["-c", code] if code else [HOUSE / "train.py"]), *map(str, arguments)]
+    caught = {"capture_output": True, "text": True, "timeout": 240, "stdin": subprocess.DEVNULL}
+    return subprocess.run(command, cwd=cwd, env=kept, **caught)
 
 
 def write_reviews(path: Path, number: int = 60) -> Path:
@@ -111,9 +119,26 @@ def write_sentences(path: Path, number: int = 150) -> Path:
 
 
 def read_metrics(run: Path) -> list[dict[str, str]]:
-    """The rows of a run's metrics.csv."""
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def read_losses(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv without speeds: what two equal trainings have in common."""
+    return [{name: value for name, value in row.items() if "perf/" not in name} for row in read_metrics(run)]
+
+
+def checkpoint_of(run: Path, name: str = "last") -> dict[str, Any]:
+    """A run's checkpoint: last or best."""
+    import torch
+
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def without(arguments: Sequence[str], option: str) -> list[str]:
+    """Arguments without an option and its value, so that the configuration's own counts."""
+    at = arguments.index(option)
+    return [*arguments[:at], *arguments[at + 2 :]]
 
 
 def wandb_records(run: Path) -> list[dict[str, Any]]:
@@ -124,7 +149,6 @@ def wandb_records(run: Path) -> list[dict[str, Any]]:
 
 
 def files_below(folder: Path) -> set[str]:
-    """All files and folders below a folder, relative to it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
@@ -167,13 +191,11 @@ def tiny_mlm(sentences: Path, cache_dir: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def cls_run(tiny_cls: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained classifier's run, to be read and not changed."""
     return invoke("fit", *tiny_cls, "--runs_dir", tmp_path_factory.mktemp("runs")).run
 
 
 @pytest.fixture(scope="session")
 def mlm_run(tiny_mlm: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained masked language model's run, to be read and not changed."""
     return invoke("fit", *tiny_mlm, "--runs_dir", tmp_path_factory.mktemp("runs")).run
 
 
@@ -220,10 +242,7 @@ def ctrl_c(hook: str, when: Sequence[int] | None = None, number: int = signal.SI
 
 @contextlib.contextmanager
 def full_disk():
-    """No file may grow beyond 4 KiB, so that the real writers meet a real error.
-
-    For as short as can be: pytest's own report may be such a file.
-    """
+    """No file may grow beyond 4 KiB: for as short as can be, since pytest's own report may be such a file."""
     usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
@@ -234,11 +253,28 @@ def full_disk():
         signal.signal(signal.SIGXFSZ, handler)
 
 
+FACTS = {  # what a finished run knows of itself
+    "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",
+    "checkpoint": "checkpoints/best.ckpt",
+    "checkpoint_step": 1234,
+    "validation": {"val/loss": 0.25},
+    "test": {"test/loss": 0.375, "test/accuracy": 0.9125},
+    "epochs": 2,
+    "steps": 1234,
+    "since_step": 0,
+    "seconds": 61.4,
+    "tokens_per_s": 12345.6,
+    "mfu": 0.5,
+    "peak_memory_gib": 1.504,
+    "hardware": "CPU, 2 threads",
+    "precision": "32-true",
+    "parts": {},
+    "ema_decay": None,
+}
 CURVE = [0.0, 0.5, 1.0]
 
 
 def cls_record(step: int, stage: str = "val") -> dict[str, Any]:
-    """The record of a classifier's evaluation."""
     scores = {"precision": 0.75, "recall": 0.75, "f1": 0.75}
     best = {"threshold": 0.4, **scores}
     curves = {
@@ -268,7 +304,6 @@ def cls_record(step: int, stage: str = "val") -> dict[str, Any]:
 
 
 def mlm_record(step: int, stage: str = "val") -> dict[str, Any]:
-    """The record of a masked language model's evaluation."""
     part = {"tokens": 10, "top1": 0.25, "top5": 0.5, "loss": 3.0}
     fillings = [{"token": token, "probability": 0.125} for token in ("domo", "tago", "urbo", "rozo", "monto")]
     return {

@@ -1,6 +1,9 @@
 """A Trainer that writes nothing, and a training that keeps the gradients of each step."""
 
+import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+
+from lightning_nlp.training.schedules import lr_lambda
 
 
 def trainer(tmp_path, **settings):
@@ -45,3 +48,20 @@ def fit(tmp_path, module_class, data, trainer_settings=None, **settings):
     run = trainer(tmp_path, callbacks=[gradients], **(trainer_settings or {}))
     run.fit(module, datamodule=data)
     return module, gradients.steps, run
+
+
+def plain_loop(tmp_path, module, data, loss_of, trained, gradients):
+    """Two epochs of a new module's network in plain PyTorch have the gradients and the weights of a trained one."""
+    trainer(tmp_path, max_steps=0).fit(module, datamodule=data)  # the weights before training
+    network, batches = module.network.train(), list(data.train_dataloader()) * 2
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
+    factor = lr_lambda("linear", len(batches))
+    for step, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = 1e-3 * factor(step)
+        optimizer.zero_grad()
+        loss_of(network, batch).backward()
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(gradients[step][f"network.{name}"], parameter.grad, rtol=2e-3, atol=2e-6)
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained.network.state_dict()[name], value, rtol=1e-3, atol=1e-4)

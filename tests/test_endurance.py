@@ -1,5 +1,3 @@
-"""A long run needs no more of the machine at its end than at its beginning."""
-
 import os
 import subprocess
 import sys
@@ -10,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.conftest import files_below, read_metrics, write_reviews, write_sentences
+from tests.conftest import files_below, read_metrics, without, write_reviews, write_sentences
 
 STEPS, VALIDATE_EVERY, WARM = 5_000, 250, 1_000
 PROC = Path("/proc")
@@ -18,8 +16,6 @@ TASKS = {"tiny_cls": "quickstart", "tiny_mlm": "quickstart_mlm"}
 
 
 class Sample(NamedTuple):
-    """What a process holds."""
-
     step: int
     rss: float  # MiB
     handles: int
@@ -29,7 +25,6 @@ class Sample(NamedTuple):
 
 
 def last_step(metrics: Path) -> int:
-    """The newest step in a metrics.csv that is being written."""
     try:
         with metrics.open("rb") as file:
             file.seek(-min(2_000, metrics.stat().st_size), os.SEEK_END)
@@ -77,10 +72,7 @@ def median(samples: list[Sample], low: float, high: float) -> dict[str, float]:
 def test_five_thousand_steps_and_twenty_validations(task, request, tmp_path, capsys):
     data = tmp_path / "data.csv" if task == "tiny_cls" else tmp_path / "data.txt"
     (write_reviews if task == "tiny_cls" else write_sentences)(data, 4_200)
-    arguments = list(request.getfixturevalue(task))
-    for name in ("--trainer.logger", "--trainer.enable_progress_bar"):  # off in other tests; here all that users have
-        place = arguments.index(name)
-        del arguments[place : place + 2]
+    arguments = without(without(request.getfixturevalue(task), "--trainer.logger"), "--trainer.enable_progress_bar")
     arguments += ["--data.path", str(data), "--data.batch_size", "8", "--data.num_workers", "2", "--model.lr", "1e-3"]
     arguments += ["--trainer.max_steps", str(STEPS), "--trainer.max_epochs", "-1", "--trainer.log_every_n_steps", "10"]
     arguments += ["--trainer.val_check_interval", str(VALIDATE_EVERY), "--trainer.check_val_every_n_epoch", "null"]

@@ -1,8 +1,4 @@
-"""Keys and the home folder: planted, and looked for in every file that a run leaves."""
-
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +7,7 @@ import torch
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import check_secrets, home_as_tilde, paths_expanded, paths_with_tilde, public_command
 from tests.bad_input.check import fails
-from tests.conftest import invoke, write_reviews
+from tests.conftest import checkpoint_of, invoke, train, without, write_reviews
 
 HUB_TOKEN, WANDB_KEY = "hf_" + "Zq" * 17, "5ecade5e" * 5
 USER = "mallory"
@@ -32,11 +28,6 @@ def home(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def with_wandb(tiny: list[str]) -> list[str]:
-    at = tiny.index("--trainer.logger")
-    return tiny[:at] + tiny[at + 2 :]
-
-
 def found(folder: Path, *planted: str) -> dict[str, list[str]]:
     """The files below a folder that hold any of these, links to elsewhere included."""
     files = {}
@@ -50,15 +41,10 @@ def found(folder: Path, *planted: str) -> dict[str, list[str]]:
 
 
 def test_no_file_of_a_run_names_the_user_or_a_key(tiny_cls, home):
-    arguments = [*with_wandb(tiny_cls), "--trainer.max_epochs", "1", "--runs_dir", "runs"]
+    arguments = [*without(tiny_cls, "--trainer.logger"), "--trainer.max_epochs", "1", "--runs_dir", "runs"]
     arguments += ["--data.path", str(home / "reviews.csv"), "--data.cache_dir", str(home / "cache")]
-    code = "import sys; from lightning_nlp.cli.main import main; main(sys.argv[1:])"
     # without WANDB_SERVICE, by which another test's W&B of this process would take what the child logs
-    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(
-        [sys.executable, "-c", code, "fit", *arguments], env=environment, capture_output=True, text=True, timeout=240
-    )
+    child = train("fit", *arguments, cwd=home / "work", hide=("WANDB_SERVICE",))
     assert child.returncode == 0, child.stderr
     run = Path(child.stdout.splitlines()[-1])
     assert list((run / "wandb").rglob("*.wandb"))
@@ -71,7 +57,7 @@ def test_no_file_of_a_run_names_the_user_or_a_key(tiny_cls, home):
     assert "test/accuracy" in invoke("test", "--run", run).out
     resumed = invoke("fit", *arguments, "--trainer.max_epochs", "2", "--ckpt_path", "last")
     assert resumed.run == run
-    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    state = checkpoint_of(run)["callbacks"]
     (best,) = [value for key, value in state.items() if key.startswith("BestCheckpoint")]
     assert best["dirpath"] == "~/work/runs/quickstart/0/checkpoints"
 

@@ -1,15 +1,10 @@
-"""What a stranger may hand over: nothing of it runs code, or writes or reads outside its folder.
-
-Each case plants a payload that would create a marker file; the command must end in one sentence and exit code 2.
-"""
+"""Nothing that a stranger hands over runs code, or writes or reads outside its folder; payloads make a marker file."""
 
 import gzip
 import json
 import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +12,7 @@ import yaml
 
 from lightning_nlp.data.texts import lines
 from tests.bad_input.check import fails
-from tests.conftest import invoke
+from tests.conftest import checkpoint_of, invoke, train
 
 MODULE = """
 from pathlib import Path
@@ -52,7 +47,6 @@ def marker(tmp_path, monkeypatch):
 
 
 def test_the_payloads_would_work(marker):
-    """Else the tests below would prove nothing."""
     torch.save(Payload(marker), marker.parent / "a.pt")
     torch.load(marker.parent / "a.pt", weights_only=False)
     assert marker.exists()
@@ -60,9 +54,6 @@ def test_the_payloads_would_work(marker):
     import strangers  # noqa: F401
 
     assert marker.exists()
-
-
-# --- models and tokenizers
 
 
 def pickle_only(folder, marker):
@@ -129,31 +120,20 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
     assert not marker.exists()
 
 
-# --- checkpoints and runs
-
-
 @pytest.mark.parametrize(("command", "inside"), [("fit", "callbacks"), ("test", "state_dict"), ("fit", "everything")])
 def test_a_pickled_checkpoint(command, inside, tiny_cls, cls_run, marker, tmp_path):
-    checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = checkpoint_of(cls_run, "best")
     payload = Payload(marker)
     torch.save(payload if inside == "everything" else {**checkpoint, inside: {"x": payload}}, tmp_path / "a.ckpt")
     fails([command, *tiny_cls, "--ckpt_path", tmp_path / "a.ckpt"], "a.ckpt", "--ckpt_path")
     assert not marker.exists()
 
 
-def pickled_export(run, marker):
-    pickle_only(run / "export", marker)
-
-
-def remote_export(run, marker):
-    remote_config(run / "export", marker)
-
-
-@pytest.mark.parametrize("plant", [pickled_export, remote_export])
+@pytest.mark.parametrize("plant", [pickle_only, remote_config])
 def test_predictions_with_the_run_of_a_stranger(plant, cls_run, marker, tmp_path):
     run = tmp_path / "theirs"
     shutil.copytree(cls_run, run)
-    plant(run, marker)
+    plant(run / "export", marker)
     (tmp_path / "in.txt").write_text("a good film\n")
     fails(["predict", "--run", run, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl"], "export")
     assert not marker.exists()
@@ -228,12 +208,9 @@ REFUSED = [  # of the user's own configuration: what is named must be what the k
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=lambda arguments: " ".join(arguments)[:50])
-def test_a_class_that_the_key_does_not_take(arguments, tiny_cls, marker, tmp_path):
+def test_a_class_that_the_key_does_not_take(arguments, tiny_cls, marker):
     fails(["fit", *tiny_cls, *arguments], "--" + arguments[0].strip("-").split(".")[0])
     assert not marker.exists()
-
-
-# --- data
 
 
 def test_a_gzip_bomb_is_not_read(tiny_cls, marker, tmp_path, monkeypatch):
@@ -276,28 +253,11 @@ def test_a_tree_of_reviews_with_a_link_out_of_it(what, tiny_cls, tmp_path):
     fails(arguments, "is a link or a device", str(place), "--data.path")
 
 
-def test_nothing_here_unpickles_or_runs_remote_code():
-    """Each place that loads says so; a new one without it fails here."""
-    root = Path(__file__).parents[1] / "lightning_nlp"
-    loads = 0
-    for path in root.rglob("*.py"):
-        source = path.read_text(encoding="utf-8")
-        assert "trust_remote_code=True" not in source
-        assert "import pickle" not in source
-        assert "yaml.load(" not in source
-        for call in source.split("torch.load(")[1:]:
-            loads += 1
-            assert "weights_only=True" in call.partition("\n")[0], path
-    assert loads > 0
-
-
 @pytest.mark.acceptance
 def test_a_script_is_not_run_for_a_file_of_its_name(tmp_path):
     """`python train.py` looks for modules beside train.py, not in the folder that it is called in."""
     (tmp_path / "strangers.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
-    train = Path(__file__).parents[1] / "train.py"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, train, "fit", "--config", "quickstart.yaml", "--trainer.callbacks", "[strangers.A]"]
-    child = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    arguments = ["fit", "--config", "quickstart.yaml", "--trainer.callbacks", "[strangers.A]"]
+    child = train(*arguments, cwd=tmp_path, PYTHONPATH="")
     assert child.returncode == 2, child.stderr
     assert not (tmp_path / "marker").exists()

@@ -1,13 +1,9 @@
-"""The sweeps in configs/sweeps: every parameter is one that `fit` takes, with every value that the sweep may give."""
-
-from pathlib import Path
-
 import pytest
 import yaml
 
-from tests.conftest import invoke
+from tests.conftest import HOUSE, invoke
 
-SWEEPS = Path(__file__).parents[1] / "configs" / "sweeps"
+SWEEPS = HOUSE / "configs" / "sweeps"
 
 
 def values(parameter):
@@ -23,7 +19,7 @@ def test_every_parameter_is_one_of_fit(path):
     assert command[:3] == ["${env}", "${interpreter}", "${program}"]
     assert command[-1] == "${args}"
     arguments = command[3:-1]
-    config = yaml.safe_load((SWEEPS.parents[1] / arguments[-1]).read_text(encoding="utf-8"))
+    config = yaml.safe_load((HOUSE / arguments[-1]).read_text(encoding="utf-8"))
     assert config["checkpoint"]["mode"] == {"maximize": "max", "minimize": "min"}[sweep["metric"]["goal"]]
     parameters = {name: values(parameter) for name, parameter in sweep["parameters"].items()}
     for i in range(max(map(len, parameters.values()))):

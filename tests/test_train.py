@@ -1,5 +1,3 @@
-"""train.py as a program of its own: what starts quickly, and that the rest reaches the command line."""
-
 import os
 import re
 import subprocess

@@ -10,20 +10,16 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+import agreement
+import gpu
+import gpu_trainings
 import pytest
 import torch
+from gpu_steps import idle_share
+from gpu_trainings import difference
+from isolated import attempt
 
-from tests.conftest import BAD, GOOD
-
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-# --- parts that fail
+from tests.conftest import BAD, GOOD, HOUSE
 
 PARTS = """
 import os, signal, subprocess, time
@@ -66,8 +62,6 @@ def works(options):
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
     """`gpu.measure` of functions above; returns its results and what it wrote."""
-    import gpu
-
     monkeypatch.setattr(gpu, "IMPORTS", ())
     (tmp_path / "some_parts.py").write_text(PARTS)
     (tmp_path / "gpu.log").touch()
@@ -136,8 +130,6 @@ def test_what_is_measured_is_kept_when_a_signal_ends_it(measured, tmp_path):
 
 
 def test_the_limits_are_nine_minutes_together():
-    import gpu
-
     assert sum(part.seconds for part in gpu.PARTS) <= 540
 
 
@@ -149,8 +141,6 @@ def test_the_limits_are_nine_minutes_together():
     ],
 )
 def test_mistakes_of_the_user(arguments, words, capsys):
-    import gpu
-
     with pytest.raises(SystemExit) as stop:
         gpu.parse(arguments)
     assert stop.value.code == 2
@@ -158,21 +148,14 @@ def test_mistakes_of_the_user(arguments, words, capsys):
 
 
 def test_without_a_card_it_says_so(monkeypatch):
-    import gpu
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match=r"sees no CUDA device.*--device cpu"):
         gpu.check_device("cuda")
     gpu.check_device("cpu")
 
 
-# --- what only a card would come to
-
-
 @pytest.mark.parametrize("name", ["bf16", "fp16"])
 def test_attention_that_reaches_into_the_next_sequence_is_beyond_the_bound(name, monkeypatch):
-    import agreement
-
     found = agreement.single_batch("bert", "mlm", "cpu", name)["packed"]
     assert max(found.values()) <= agreement.BOUND[name]
 
@@ -190,15 +173,11 @@ def test_attention_that_reaches_into_the_next_sequence_is_beyond_the_bound(name,
 
 
 def test_the_share_of_time_in_which_nothing_runs():
-    from gpu_steps import idle_share
-
     assert idle_share([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0), (9.0, 10.0)]) == 0.5
     assert idle_share([(0.0, 2.0), (0.5, 1.0), (2.0, 3.0)]) == 0
 
 
 def test_runs_that_differ_are_said_to_differ_and_by_how_much(tmp_path):
-    from gpu_trainings import difference
-
     for name, gap in (("one", 0.0), ("same", 0.0), ("other", 0.25)):
         run = tmp_path / name
         (run / "checkpoints").mkdir(parents=True)
@@ -213,8 +192,6 @@ def test_runs_that_differ_are_said_to_differ_and_by_how_much(tmp_path):
 
 
 def test_a_row_that_fails_says_why():
-    from isolated import attempt
-
     def fails():
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
@@ -224,26 +201,17 @@ def test_a_row_that_fails_says_why():
 
 
 def test_the_hf_trainer_is_told_of_as_it_goes(tmp_path, monkeypatch):
-    import gpu_trainings
-
     said = ["round 1, d: 3,000 tokens/s in 8 steps", "round 1, b: 1,500 tokens/s in 9 steps", "", "no memory"]
     script = f"import sys\nfor line in {said}: print(line)\nsys.exit(1)\n"
     (tmp_path / "vs_trainer.py").write_text(script)
     monkeypatch.setattr(gpu_trainings, "HERE", tmp_path)
     rows = list(gpu_trainings.versus("mlm", [], Namespace(work=tmp_path)))
-    assert [row["result"] for row in rows[:2]] == [
-        "3,000 tokens/s in 8 steps",
-        "1,500 tokens/s in 9 steps; d / b 2.00",
-    ]
+    assert [row["result"] for row in rows[:2]] == ["3,000 tokens/s in 8 steps", "1,500 tokens/s in 9 steps; d / b 2.00"]
     assert rows[2]["failed"]
     assert "no memory" in rows[2]["result"]
 
 
-# --- all of it
-
-
 def imdb(folder):
-    """The aclImdb tree, as small as it can be."""
     for split, number in (("train", 40), ("test", 20)):
         for label, words in (("pos", GOOD), ("neg", BAD)):
             (folder / split / label).mkdir(parents=True)
@@ -258,7 +226,7 @@ def test_every_part_runs_on_a_cpu_without_wandb(tmp_path):
     shadow = tmp_path / "site" / "wandb"
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text("raise ModuleNotFoundError('No module named wandb', name='wandb')\n")
-    command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--tiny", "--device", "cpu"]
+    command = [sys.executable, str(HOUSE / "benchmarks" / "gpu.py"), "--tiny", "--device", "cpu"]
     command += ["--output", str(tmp_path / "out"), "--imdb", str(imdb(tmp_path / "aclImdb"))]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)

@@ -1,20 +1,15 @@
-"""The pure parts of the benchmarks: counts, FLOPs, medians, ratios, tables; and one slow run of the whole."""
-
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import report
 import torch
+from token_data import make_batch
+from yardstick import count, model_sizes, peak_flops, training_flops
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+from tests.conftest import HOUSE
 
 
 def result(contender, number, *, tokens=1000.0, seconds=10.0, steps=4, losses=(4.0, 3.0, 2.0, 1.0), curve=()):
@@ -33,8 +28,6 @@ def result(contender, number, *, tokens=1000.0, seconds=10.0, steps=4, losses=(4
 
 
 def test_medians_ranges_and_ratios_by_round():
-    import report
-
     results = []
     for number, (slow, fast) in enumerate([(10.0, 5.0), (20.0, 4.0), (16.0, 2.0)]):
         results += [result("b", number, seconds=slow), result("d", number, seconds=fast)]
@@ -51,8 +44,6 @@ def test_medians_ranges_and_ratios_by_round():
 
 
 def test_an_unknown_peak_gives_no_mfu_and_a_missed_goal_says_so():
-    import report
-
     results = [result("b", 0, seconds=10.0), result("d", 0, seconds=9.0)]
     table = report.markdown(report.summarise(results, task="mlm", device="cuda", peak_flops=None))
     assert "not known" in table
@@ -60,8 +51,6 @@ def test_an_unknown_peak_gives_no_mfu_and_a_missed_goal_says_so():
 
 
 def test_a_peak_below_what_was_reached_is_none():
-    import report
-
     table = report.markdown(report.summarise([result("d", 0)], task="mlm", device="cpu", peak_flops=4e9))  # 5e9 reached
     assert "| peak not measurable |" in table
     assert "%" not in table
@@ -69,8 +58,6 @@ def test_a_peak_below_what_was_reached_is_none():
 
 def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
     """A CPU without bf16 units emulates its product, and trains in float32 sixty times as fast."""
-    from yardstick import peak_flops
-
     monkeypatch.setattr("lightning_nlp.training.hardware._cpu_has_bf16", lambda: False)
     monkeypatch.setattr(
         "lightning_nlp.training.peaks._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype]
@@ -81,8 +68,6 @@ def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
 
 
 def test_the_loss_is_that_of_the_second_half_of_the_tokens():
-    import report
-
     assert report.loss_at([result("b", 0)], 1000) == pytest.approx(1.5)
     assert report.loss_at([result("b", 0)], 500) == pytest.approx(3.0)
     assert report.loss_at([result("b", 0), result("b", 1, losses=(9.0, 9.0, 3.0, 4.0))], 1000) == pytest.approx(2.5)
@@ -91,8 +76,6 @@ def test_the_loss_is_that_of_the_second_half_of_the_tokens():
 
 @pytest.mark.parametrize(("metric", "value", "seconds"), [("loss", 3.0, 20.0), ("accuracy", 3.5, 10.0)])
 def test_time_until_is_the_first_evaluation_at_or_beyond(metric, value, seconds):
-    import report
-
     points = [{"seconds": 10.0 * (i + 1), "tokens": 100.0 * (i + 1), "value": 4.0 - i} for i in range(3)]
     summary = report.summarise_until([result("d", 0, curve=points)], metric, value)
     assert summary["d"]["seconds"] == (seconds, seconds, seconds)
@@ -101,8 +84,6 @@ def test_time_until_is_the_first_evaluation_at_or_beyond(metric, value, seconds)
 
 
 def test_a_repeat_that_does_not_arrive_is_said():
-    import report
-
     near = [{"seconds": 5.0, "tokens": 50.0, "value": 2.0}]
     far = [{"seconds": 5.0, "tokens": 50.0, "value": 6.0}]
     summary = report.summarise_until([result("b", 0, curve=near), result("b", 1, curve=far)], "loss", 3.0)
@@ -112,8 +93,6 @@ def test_a_repeat_that_does_not_arrive_is_said():
 
 def test_plots_are_written(tmp_path):
     pytest.importorskip("matplotlib")
-    import report
-
     for name, curve in (("bars", []), ("curves", [{"seconds": 5.0, "tokens": 50.0, "value": 2.0}])):
         results = [result("b", 0, curve=curve), result("d", 0, curve=curve)]
         summary = report.summarise(results, task="mlm", device="cpu", peak_flops=None)
@@ -123,9 +102,6 @@ def test_plots_are_written(tmp_path):
 
 @pytest.mark.parametrize("task", ["mlm", "cls"])
 def test_packed_and_padded_batches_count_alike(task):
-    from token_data import make_batch
-    from yardstick import count
-
     lengths = [5, 9, 3]
     sequences = [np.arange(5, 5 + length) for length in lengths]
     labels = [np.where(s % 4 == 0, s, -100) for s in sequences] if task == "mlm" else [0, 1, 0]
@@ -138,7 +114,6 @@ def test_packed_and_padded_batches_count_alike(task):
 
 def test_flops_of_a_distilbert_by_hand():
     from transformers import DistilBertConfig, DistilBertForMaskedLM, DistilBertForSequenceClassification
-    from yardstick import model_sizes, training_flops
 
     config = DistilBertConfig(n_layers=2, n_heads=2, dim=16, hidden_dim=64, vocab_size=100)
     layer = 4 * 16 * 16 + 2 * 16 * 64
@@ -149,26 +124,20 @@ def test_flops_of_a_distilbert_by_hand():
     assert training_flops(masked, 7, 3, 49) == 6 * (2 * layer * 7 + masked["head"] * 3) + attention
 
 
-def test_flops_of_matrices_agree_with_pytorchs_counter():
-    from torch.utils.flop_counter import FlopCounterMode
-    from transformers import DistilBertConfig, DistilBertForMaskedLM
-    from yardstick import model_sizes, training_flops
-
-    config = DistilBertConfig(n_layers=2, n_heads=2, dim=32, hidden_dim=64, vocab_size=100, attention_dropout=0.0)
-    network = DistilBertForMaskedLM(config)
-    network.set_attn_implementation("eager")  # the counter sees each matrix product
-    with FlopCounterMode(display=False) as counter:
-        network(input_ids=torch.randint(5, 100, (1, 40))).logits.sum().backward()
-    # all rows of the head were computed here
-    assert counter.get_total_flops() == training_flops(model_sizes(network), 40, 40, 1600)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["mlm", "cls"])
 def test_the_quick_benchmark_runs(task, tmp_path):
     pytest.importorskip("accelerate")
     pytest.importorskip("matplotlib")
-    command = [sys.executable, str(BENCHMARKS / "vs_trainer.py"), "--task", task, "--quick", "--output", str(tmp_path)]
+    command = [
+        sys.executable,
+        str(HOUSE / "benchmarks" / "vs_trainer.py"),
+        "--task",
+        task,
+        "--quick",
+        "--output",
+        str(tmp_path),
+    ]
     subprocess.run([*command, "--threads", "1"], check=True, capture_output=True)
     saved = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert [r["contender"] for r in saved["results"]] == ["a", "b", "c", "d"]

@@ -1,5 +1,3 @@
-"""The run's own checkpoint is the best one, in a resume too, and a training without validations is told of."""
-
 import json
 import re
 from pathlib import Path
@@ -11,7 +9,7 @@ import yaml
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint, cure_without_validation
 from lightning_nlp.run.runs import training_part
-from tests.conftest import invoke, read_metrics
+from tests.conftest import checkpoint_of, invoke, read_metrics
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.4)])
@@ -36,10 +34,6 @@ def test_would_take_what_is_better(mode, value, best, expected):
     checkpoint.best_model_score = torch.tensor(best)
     assert checkpoint.would_take(trainer) is expected
     assert BestCheckpoint(None).would_take(trainer), "no choice: the last counts"
-
-
-def checkpoint_of(run: Path, name: str) -> dict:
-    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
 
 
 OLD = {  # what an earlier version's config.yaml had of Lightning's own two
@@ -105,10 +99,8 @@ NO_VALIDATION = r"No validation comes in this training, so best.ckpt is its last
     "arguments",
     [
         "--trainer.limit_val_batches 0",
-        "--trainer.max_steps 5",
         "--trainer.check_val_every_n_epoch 3",
         "--trainer.check_val_every_n_epoch 2 --trainer.max_steps 3 --trainer.accumulate_grad_batches 2",
-        "--trainer.check_val_every_n_epoch null --trainer.val_check_interval 20",
     ],
 )
 def test_no_validation_is_told_with_what_brings_one(arguments, tiny_cls, tmp_path):
@@ -156,10 +148,7 @@ def test_when_the_first_validation_comes(settings, cure):
 
 def best_of(run: Path) -> tuple[int, float]:
     """The step of best.ckpt, and the value that facts.json has of it, which metrics.csv must have for that step."""
-    facts, step = (
-        json.loads((run / "facts.json").read_text(encoding="utf-8")),
-        checkpoint_of(run, "best")["global_step"],
-    )
+    facts, step = json.loads((run / "facts.json").read_text()), checkpoint_of(run, "best")["global_step"]
     ((name, value),) = facts["validation"].items()
     (row,) = [row for row in read_metrics(run) if row[name] and int(row["step"]) == step - 1]
     assert (facts["checkpoint_step"], value) == (step, pytest.approx(float(row[name]), abs=1e-6))
@@ -189,9 +178,3 @@ def test_a_best_that_another_metric_chose_is_not_lost(tiny_cls, tmp_path):
     assert (run / "checkpoints" / "best.ckpt").read_bytes() == best
     assert invoke("fit", *other, *cures[2].split()).run != run
     assert invoke("fit", *other, "--ckpt_path", run / "checkpoints" / "last.ckpt", *cures[1].split()).run == run
-
-
-def test_without_a_monitor_the_last_state_is_kept_wherever_the_last_validation_was(tiny_cls, tmp_path):
-    more = ["--checkpoint.monitor", "null", "--trainer.val_check_interval", "3", "--trainer.max_steps", "5"]
-    run = invoke("fit", *tiny_cls, *more, "--runs_dir", tmp_path).run
-    assert checkpoint_of(run, "best")["global_step"] == 5

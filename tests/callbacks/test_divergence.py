@@ -1,5 +1,3 @@
-"""The warning that a training diverges: when it comes, that it comes once, and when it must not."""
-
 import random
 
 import pytest
@@ -13,8 +11,6 @@ from tests.fitting import trainer
 
 
 class Given(LightningModule):
-    """Its losses are given."""
-
     def __init__(self, losses):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
@@ -28,7 +24,6 @@ class Given(LightningModule):
 
 
 def lines_for(losses, tmp_path, caplog, every=10) -> list[str]:
-    """The warnings in a training with these losses."""
     caplog.clear()
     with caplog.at_level("INFO"):
         trainer(tmp_path, log_every_n_steps=every, callbacks=[Divergence()]).fit(

@@ -1,15 +1,13 @@
-"""The records of a training's evaluations."""
-
 import json
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file
 
 from lightning_nlp.callbacks.evaluation import by_row
 from lightning_nlp.evaluation.records import classification_record
-from tests.conftest import invoke, read_metrics
+from tests.bad_input.check import check
+from tests.conftest import checkpoint_of, invoke, read_metrics
 
 
 def records(run):
@@ -32,7 +30,7 @@ def test_a_classifiers_records_hold_what_was_measured(cls_run):
 
 
 def test_predictions_are_kept_for_the_test_and_the_best_validation(cls_run):
-    checkpoint = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = checkpoint_of(cls_run, "best")
     names = {path.stem for path in (cls_run / "evaluation").glob("*.safetensors")}
     assert names == {"test", f"val-{checkpoint['global_step']:08d}"}
     for name in names:
@@ -76,22 +74,9 @@ def test_a_masked_language_models_records(tiny_mlm, tmp_path):
     ],
 )
 def test_probes_that_make_no_sense(task, probes, words, request, tmp_path):
-    outcome = invoke("fit", *request.getfixturevalue(f"tiny_{task}"), "--probes", probes, "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    for word in words:
-        assert word in outcome.err
+    tiny = request.getfixturevalue(f"tiny_{task}")
+    check(invoke("fit", *tiny, "--probes", probes, "--runs_dir", tmp_path), *words)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_loggers_are_handed_the_records_as_they_are_written(tiny_cls, tmp_path, monkeypatch):
-    from lightning_nlp.run.metrics_csv import MetricsCSV
-
-    handed = []
-    monkeypatch.setattr(MetricsCSV, "log_evaluation", lambda self, record: handed.append(record), raising=False)
-    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1").run
-    assert [record["stage"] for record in handed] == [*["val"] * (len(handed) - 1), "test"]
-    assert len(handed) >= 2
-    assert handed[-1] == records(run)["test"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -1,5 +1,3 @@
-"""Steps that are not finite: named, saved, and kept from the weights."""
-
 import contextlib
 import json
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from safetensors import safe_open
 from lightning_nlp.callbacks.nonfinite import NonFiniteSteps
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.errors import UserError
+from tests.bad_input.check import check
 from tests.conftest import files_below, full_disk, invoke
 
 
@@ -66,13 +65,10 @@ def test_an_infinite_gradient_stops_at_its_step_and_names_it(task, accumulate, s
     arguments = [*request.getfixturevalue(f"tiny_{task}"), "--trainer.accumulate_grad_batches", str(accumulate)]
     with planted("on_after_backward", {step}, poison_gradient) as seen:
         outcome = invoke("fit", *arguments, "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    (error,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert "Traceback" not in outcome.err
     (run,) = tmp_path.glob("quickstart*/0")
     saved = run / "nonfinite" / f"step_{step}.safetensors"
-    for word in (f"Step {step} ", "ffn.lin1.weight (decay)", str(saved), "--ckpt_path last", "--skip_nonfinite 1"):
-        assert word in error
+    words = f"Step {step} ", "ffn.lin1.weight (decay)", str(saved), "--ckpt_path last", "--skip_nonfinite 1"
+    error = check(outcome, *words)
     report, tensors = report_of(saved)
     assert (report["step"], report["epoch"]) == (step, 1)
     assert list(report["parameters"]) == ["decay"]
@@ -105,9 +101,7 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer(deferred, tiny_cl
 def test_one_more_than_may_be_left_out_stops(tiny_cls, tmp_path):
     with planted("on_after_backward", {4, 9}, poison_gradient):
         outcome = invoke("fit", *tiny_cls, "--skip_nonfinite", "1", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "Step 9 is not finite, after 1 that --skip_nonfinite left out" in outcome.err
-    assert "--skip_nonfinite 2" in outcome.err
+    check(outcome, "Step 9 is not finite, after 1 that --skip_nonfinite left out", "--skip_nonfinite 2")
 
 
 @pytest.mark.parametrize(
@@ -119,8 +113,7 @@ def test_on_a_gpu_the_flags_wait_for_the_log_step(precision, tiny_cls, tmp_path,
     gpu = ["--trainer.accelerator", "gpu", "--trainer.precision", precision] if precision else []
     with planted("on_after_backward", {3}, poison_gradient) as seen:
         outcome = invoke("fit", *tiny_cls, *gpu, "--trainer.log_every_n_steps", "5", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "Step 3 is not finite" in outcome.err
+    check(outcome, "Step 3 is not finite")
     assert max(seen) == 4, "noticed at step 5"
     assert same(seen[3]["weights"], seen[2]["weights"])
     assert same(seen[3]["optimizer"], seen[2]["optimizer"])
@@ -132,9 +125,7 @@ def test_on_a_gpu_the_flags_wait_for_the_log_step(precision, tiny_cls, tmp_path,
 def test_a_broken_weight_in_the_first_step_keeps_the_runs_directory(tiny_mlm, tmp_path):
     with planted("on_train_batch_start", {1}, poison_weight) as seen:
         outcome = invoke("fit", *tiny_mlm, "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "Step 1 is not finite: loss nan" in outcome.err
-    assert "--ckpt_path" not in outcome.err, "there is no checkpoint to go on from"
+    assert "--ckpt_path" not in check(outcome, "Step 1 is not finite: loss nan"), "there is no checkpoint to go on from"
     assert not seen
     report, tensors = report_of(tmp_path / "quickstart_mlm" / "0" / "nonfinite" / "step_1.safetensors")
     assert {"decay", "no_decay"} == set(report["parameters"])
@@ -152,9 +143,7 @@ def test_a_full_disk_does_not_hide_the_step(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr(NonFiniteSteps, "_save", on_a_full_disk)
     with planted("on_after_backward", {2}, poison_gradient):
         outcome = invoke("fit", *tiny_cls, "--data.batch_size", "32", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "Step 2 is not finite" in outcome.err
-    assert "cannot be written (File too large)" in outcome.err
+    check(outcome, "Step 2 is not finite", "cannot be written (File too large)")
     assert files_below(tmp_path / "quickstart" / "0" / "nonfinite") == set()
 
 

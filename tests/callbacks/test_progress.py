@@ -1,11 +1,8 @@
-"""What is seen of a training while it runs."""
-
 import os
 import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +10,7 @@ import torch
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.progress import PlainProgress, Plan, Progress, duration
-from tests.conftest import invoke, read_metrics
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import HOUSE, checkpoint_of, invoke, read_metrics, without
 
 
 def fake_trainer(**more):
@@ -81,14 +76,12 @@ def test_durations(seconds, text):
 
 def test_without_a_terminal_there_are_plain_lines(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_nlp.callbacks.progress.ESTIMATE_AFTER", 3)
-    at = tiny_cls.index("--trainer.enable_progress_bar")
-    arguments = [*tiny_cls[:at], *tiny_cls[at + 2 :]]
+    arguments = without(tiny_cls, "--trainer.enable_progress_bar")
     outcome = invoke("fit", *arguments, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
-    assert outcome.code == 0, outcome.err
     assert not {"\r", "\x1b"} & set(outcome.err + outcome.out)
-    lines = [*outcome.err.splitlines()]
+    lines = outcome.err.splitlines()
     (plan,) = [line for line in lines if line.startswith("Training: ")]
-    weights = torch.load(outcome.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    weights = checkpoint_of(outcome.run, "best")["state_dict"]
     parameters = sum(weight.numel() for name, weight in weights.items() if name.startswith("network."))
     assert f" {parameters:,} parameters" in plan
     validated = [row for row in read_metrics(outcome.run) if row["val/accuracy"]]
@@ -122,10 +115,9 @@ def test_quiet_leaves_the_result_alone(tiny_cls, tmp_path):
 
 @pytest.mark.acceptance
 def test_on_a_terminal_there_is_a_bar_of_one_line(tiny_cls, tmp_path):
-    at = tiny_cls.index("--trainer.enable_progress_bar")
-    arguments = [*tiny_cls[:at], *tiny_cls[at + 2 :]]
+    arguments = without(tiny_cls, "--trainer.enable_progress_bar")
     ours, theirs = pty.openpty()
-    command = [sys.executable, str(ROOT / "train.py"), "fit", *map(str, arguments), "--runs_dir", str(tmp_path)]
+    command = [sys.executable, str(HOUSE / "train.py"), "fit", *map(str, arguments), "--runs_dir", str(tmp_path)]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, env=environment, text=True)
     os.close(theirs)

@@ -1,5 +1,3 @@
-"""Real tokens and useful operations a second."""
-
 from types import SimpleNamespace
 
 import pytest
@@ -19,8 +17,6 @@ from tests.conftest import invoke, read_metrics
 
 
 class Clock:
-    """A clock that the test turns."""
-
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr("lightning_nlp.callbacks.throughput.time.perf_counter", lambda: self.now)
@@ -65,7 +61,6 @@ def module():
 
 @pytest.fixture
 def said(monkeypatch):
-    """The lines that the callback says."""
     lines = []
     monkeypatch.setattr(room, "rank_zero_info", lines.append)
     return lines

@@ -1,5 +1,3 @@
-"""The command line before it is parsed, and what an error of the parser becomes."""
-
 from pathlib import Path
 
 import pytest

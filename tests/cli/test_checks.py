@@ -1,11 +1,10 @@
-"""A parsed configuration before anything is made of it."""
-
 import pytest
 import yaml
 from jsonargparse import Namespace
 
 from lightning_nlp.cli.checks import VALIDATION_METRICS, check_settings
 from lightning_nlp.errors import UserError
+from tests.bad_input.check import check
 from tests.conftest import invoke, read_metrics
 
 
@@ -65,16 +64,12 @@ def test_a_seed_that_is_drawn_is_another_one_each_time_and_written_down(tiny_cls
         seeds.append(yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["seed_everything"])
         assert f"--seed_everything {seeds[-1]}." in outcome.err
     assert seeds[0] != seeds[1]
-    outcome = invoke(*arguments, "--resume", "auto")
-    assert outcome.code == 2
-    assert "--resume finds no run: give one." in outcome.err
+    check(invoke(*arguments, "--resume", "auto"), "--resume finds no run: give one.")
 
 
 def test_several_tasks_of_slurm_are_one_sentence(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "r")
-    assert outcome.code == 2
-    assert "SLURM_NTASKS is 4" in outcome.err
+    check(invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "r"), "SLURM_NTASKS is 4")
     assert not (tmp_path / "r").exists()
     monkeypatch.delenv("SLURM_NTASKS")
     assert invoke("fit", *tiny_cls, "--trainer.max_steps", "1", "--runs_dir", tmp_path / "r").code == 0

@@ -1,5 +1,3 @@
-"""The arguments of a command: their help, and what becomes of them in config.yaml."""
-
 import pytest
 import yaml
 

@@ -1,14 +1,10 @@
-"""The command line through its public face."""
-
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import read_metrics
+from tests.conftest import HOUSE, read_metrics, train
 
 # What Windows has not is taken away once the libraries, which know that, are imported.
 WITHOUT_POSIX = """
@@ -26,12 +22,10 @@ main(sys.argv[1:])
 
 @pytest.mark.acceptance  # its short form is in test_hardware.py
 def test_what_windows_lacks_is_not_asked_for(tiny_cls, tmp_path):
-    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", str(tmp_path)]
-    command = [sys.executable, "-c", WITHOUT_POSIX, *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
-    run = Path(result.stdout.splitlines()[-1])
+    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path]
+    child = train(*arguments, cwd=HOUSE, code=WITHOUT_POSIX)
+    assert child.returncode == 0, child.stderr
+    run = Path(child.stdout.splitlines()[-1])
     assert (run / "export" / "model.safetensors").is_file()
     assert not read_metrics(run)[0].get("perf/peak_memory_gib")
 

@@ -29,13 +29,8 @@ def test_tokens_by_their_frequency():
     counts = np.array([0, 1, 9, 10, 99, 100, 5000])
     targets = np.array([0, 1, 2, 3, 4, 4, 5, 6])
     groups = by_frequency(targets, counts, {"top1": np.array([0, 1, 0, 1, 1, 0, 1, 1.0])})
-    assert [(g["low"], g["high"], g["tokens"]) for g in groups] == [
-        (0, 0, 1),
-        (1, 9, 2),
-        (10, 99, 3),
-        (100, 999, 1),
-        (1000, 9999, 1),
-    ]
+    counted = [(0, 0, 1), (1, 9, 2), (10, 99, 3), (100, 999, 1), (1000, 9999, 1)]
+    assert [(g["low"], g["high"], g["tokens"]) for g in groups] == counted
     assert [g["top1"] for g in groups] == pytest.approx([0, 0.5, 2 / 3, 1, 1])
     assert by_frequency(np.array([], dtype=int), counts, {"top1": np.array([])}) == []
 

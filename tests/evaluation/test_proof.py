@@ -1,5 +1,3 @@
-"""An export gives what its checkpoint was chosen by, or `fit` fails and says what it found."""
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.proof import LEAST, ROUNDINGS, TEXTS, TOKENS, evidence, predictions, prove
-from tests.conftest import invoke
+from tests.bad_input.check import check
+from tests.conftest import checkpoint_of, invoke
 
 AUTO_CLASSES = {"cls": AutoModelForSequenceClassification, "mlm": AutoModelForMaskedLM}
 
@@ -25,8 +24,6 @@ def shake(weights):
 
 
 class AfterTheValidation(Callback):
-    """Changes the weights between a validation and its checkpoint."""
-
     def on_validation_end(self, trainer, pl_module):
         shake(pl_module.parameters())
 
@@ -74,14 +71,10 @@ class AnotherFile(Callback):
 
 def failed(arguments, callback, root):
     """The one sentence of a training with a hostile callback."""
-    outcome = invoke(
-        "fit", *arguments, "--runs_dir", root, "--trainer.callbacks", f"tests.evaluation.test_proof.{callback}"
-    )
-    assert outcome.code == 2, outcome.err
+    hostile = ["--trainer.callbacks", f"tests.evaluation.test_proof.{callback}"]
+    outcome = invoke("fit", *arguments, "--runs_dir", root, *hostile)
     assert not list(root.glob("*/*/export*"))
-    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert f"train without {callback}" in line
-    return line
+    return check(outcome, f"train without {callback}")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -93,14 +86,10 @@ def test_weights_that_change_after_their_validation(task, precision, request, tm
     assert ("other labels" in line) is (task == "cls")
 
 
-@pytest.mark.parametrize(
-    ("callback", "where"),
-    [
-        ("InTheValidation", "of the validation"),
-        ("InTheTest", "of the test"),
-        ("AnotherFile", "of the validation"),
-    ],
-)
+OTHER = [("InTheValidation", "of the validation"), ("InTheTest", "of the test"), ("AnotherFile", "of the validation")]
+
+
+@pytest.mark.parametrize(("callback", "where"), OTHER)
 def test_other_weights_than_those_exported(callback, where, tiny_cls, tmp_path):
     assert where in failed(tiny_cls, callback, tmp_path)
 
@@ -131,7 +120,7 @@ def test_rounding_is_far_from_the_bound_and_other_weights_are_far_beyond(task, p
 
 def test_weights_that_are_no_numbers_are_a_difference(cls_run):
     network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
-    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    step = checkpoint_of(cls_run, "best")["global_step"]
     prove(network, cls_run / "evaluation", step, chosen=True)
     network.classifier.bias.data.fill_(float("nan"))
     with pytest.raises(UserError, match="other labels, probabilities nan apart"):
@@ -139,17 +128,16 @@ def test_weights_that_are_no_numbers_are_a_difference(cls_run):
 
 
 def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
-    """The best stays that of the validation before."""
     invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1")
     more = ["--ckpt_path", "last", "--trainer.limit_val_batches", "0"]
     run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *more).run
-    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 7
+    assert checkpoint_of(run, "best")["global_step"] == 7
     assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
 
 
 def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
     network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
-    step = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    step = checkpoint_of(cls_run, "best")["global_step"]
     name = f"val-{step:08d}.safetensors"
     kept = load_file(cls_run / "evaluation" / name)
     save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
@@ -158,18 +146,6 @@ def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
     with pytest.raises(UserError, match="train anew with the --checkpoint settings"):
         prove(network, cls_run / "evaluation", step, chosen=True)
 
-
-@pytest.mark.parametrize("better", ["last", "first"])
-def test_the_best_value_told_is_that_of_the_best_checkpoint(better, tiny_cls, tmp_path):
-    choice = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
-    rate = {"last": "0.01", "first": "9"}[better]
-    outcome = invoke("fit", *tiny_cls, *choice, "--model.lr", rate, "--runs_dir", tmp_path)
-    told = outcome.out.split("best val/loss")[1].split("│")[1].strip()
-    measured = invoke("validate", "--run", outcome.run).out.split("val/loss")[1].split("│")[1].strip()
-    assert told == measured
-
-
-# --- what is kept of an evaluation
 
 SPECIAL = {"special_ids": torch.tensor([0, 1, 2]), "word_ids": torch.arange(3, 50), "mask_token_id": 2}
 

@@ -8,11 +8,12 @@ import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 
+from lightning_nlp import __version__
 from lightning_nlp.evaluation.figures import Figure
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration
 from lightning_nlp.tasks import TASKS
-from tests.export.test_folder import FACTS
+from tests.conftest import FACTS
 
 POINT = {"threshold": 0.4, "precision": 0.9, "recall": 0.8, "f1": 0.85}
 RECORD = {
@@ -41,23 +42,15 @@ FOUND = Calibration(
 )
 
 
-def data_facts(source, labels):
-    sizes = {"texts": 1000, "tokens": 20000}
-    return {
-        "source": source,
-        "label_names": labels,
-        "cleaning": ["train: 1000 rows read"],
-        **dict.fromkeys(("train", "validation", "test"), sizes),
-    }
-
-
 def card(task="classification", source="reviews.csv", facts=None, **settings):
     network = SimpleNamespace(
         parameters=lambda: [torch.zeros(10)],
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
     reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
-    data = data_facts(source, None if task == "mlm" else ["a|b", "<c>"])
+    data = {"source": source, "label_names": None if task == "mlm" else ["a|b", "<c>"]}
+    sizes = {"texts": 1000, "tokens": 20000}
+    data |= {"cleaning": ["train: 1000 rows read"], "train": sizes, "validation": sizes, "test": sizes}
     return model_card(network, data, TASKS[task], FACTS | (facts or {}), name="my run", reading=reading, **settings)
 
 
@@ -106,7 +99,11 @@ def test_what_comes_from_the_hub_is_linked():
 def test_tables_for_people():
     text = card(record=RECORD, calibrated=FOUND, figures=[Figure("roc", "ROC", "a|b 0.9700.", "x", "y")])
     for part in (
-        "Labels: a\\|b, &lt;c&gt;.\n",
+        "Trained with lightning_nlp on reviews.csv. Labels: a\\|b, &lt;c&gt;.\n\n|",
+        "| val/loss | 0.2500 |\n| test/loss | 0.3750 |\n| test/accuracy | 0.9125 |\n",
+        *("| train | 1,000 | 20,000 |", "- train: 1000 rows read"),
+        "2 epochs, 1,234 steps in 1 min 01 s on CPU, 2 threads in 32-true, 12,346 tokens/s.",
+        *(f"lightning_nlp {__version__}", f"torch {torch.__version__}"),
         "| a\\|b | 0.9000 | 0.8000 | 0.8500 | 0.9500 | 0.9700 | 1,200 |\n"
         "| &lt;c&gt; | 0.0000 | 0.0000 | 0.0000 | – | – | 0 |",
         "### ROC\n\n![ROC](roc.svg)\n\na\\|b 0.9700.\n",

@@ -12,29 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+from tests.conftest import HOUSE, checkpoint_of
 
-from tests.faults.points import SIGNAL
-
-HOUSE = Path(__file__).parents[2]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)}
 MOST_SECONDS = 120
 
 
 @dataclass
 class Attempt:
-    """How one process ended."""
-
     code: int  # minus the signal's number if one killed it
     seconds: float  # until it had done all that it did, without those that a process needs to end
     phases: list[str] = field(default_factory=list)  # all that it came to, in order
-    signal_to_exit: float | None = None
     out: str = ""
     err: str = ""
 
     @property
     def steps(self) -> int:
-        """Optimizer steps that it made."""
         return self.phases.count("step")
 
 
@@ -43,21 +36,14 @@ class Server:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.server"],
-            cwd=HOUSE,
-            env={**os.environ, **ENVIRONMENT},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-m", "tests.faults.server"]
+        self._process = subprocess.Popen(command, cwd=HOUSE, env={**os.environ, **ENVIRONMENT}, **pipes)
 
     def close(self) -> None:
-        """End it."""
         self._process.communicate(timeout=MOST_SECONDS)
 
     def run(self, arguments: Sequence[str], cwd: Path, point: str | None = None, after: float | None = None) -> Attempt:
-        """Run a command in a child; see `run_together`."""
         return self.run_together(1, arguments, cwd, point=point, after=after)[0]
 
     def run_together(
@@ -72,13 +58,7 @@ class Server:
     ) -> list[Attempt]:
         """Run a command in several children, as torchrun does.
 
-        Args:
-            processes: How many.
-            arguments: The command line.
-            cwd: Their working directory.
-            point: Where one of them stops itself.
-            rank: Which one.
-            after: Seconds from their start to a SIGKILL of that one from outside.
+        The one of this rank stops itself at `point`, or is killed from outside `after` so many seconds.
         """
         files = {name: str(self.scratch / name) for name in ("out", "err", "trace")}
         for number in range(processes):
@@ -86,15 +66,9 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        environment = {
-            "TORCHELASTIC_RUN_ID": "test",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "WORLD_SIZE": str(processes),
-            "LOCAL_WORLD_SIZE": str(processes),
-            "GROUP_RANK": "0",
-            "GLOO_SOCKET_IFNAME": "lo",
-        }
+        environment = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
+        environment |= {"GROUP_RANK": "0", "GLOO_SOCKET_IFNAME": "lo"}
         request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, "processes": processes, "rank": rank}
         assert self._process.stdin is not None
         print(json.dumps({**request, **files, "environment": environment}), file=self._process.stdin, flush=True)
@@ -119,15 +93,13 @@ class Server:
 
 
 def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Attempt:
-    """What became of one of the children."""
     texts = {name: Path(f"{path}{number}").read_text(encoding="utf-8") for name, path in files.items()}
     marks = [line.split(" ", 1) for line in texts["trace"].splitlines()]
     times = {phase: float(when) for when, phase in marks}
     return Attempt(
         code=result["codes"][number],
         seconds=max(times.values(), default=result["ended"]) - result["started"],
-        phases=[phase for _, phase in marks if phase != SIGNAL],
-        signal_to_exit=result["ended"] - times[SIGNAL] if SIGNAL in times else None,
+        phases=[phase for _, phase in marks],
         out=texts["out"],
         err=texts["err"],
     )
@@ -135,32 +107,21 @@ def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Atte
 
 @dataclass
 class Stop:
-    """One attempt that was stopped."""
-
     planned: str
     phase: str  # what it had come to last
     call: int  # and for which time in this attempt
     step: int  # the training's optimizer steps by then
     lost: int  # those of them that the next attempt has to repeat
     caught: int | None  # the signal that it was to catch; None for SIGKILL
-    signal_to_exit: float | None
 
     def __str__(self) -> str:
         return f"{self.planned:28} stopped in {self.phase} {self.call}, step {self.step}, {self.lost} steps lost"
 
 
-@dataclass
-class Story:
-    """What became of a training that was stopped and repeated until it came to its end."""
-
-    stops: list[Stop]
-    last: Attempt
-
-
 def last_step(root: Path) -> int:
     """The step of the newest last.ckpt below `root`, 0 without one."""
     found = sorted(root.glob("runs/*/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    return torch.load(found[-1], weights_only=True)["global_step"] if found else 0
+    return checkpoint_of(found[-1].parents[1])["global_step"] if found else 0
 
 
 def is_over(attempt: Attempt, root: Path) -> bool:
@@ -172,16 +133,11 @@ def is_over(attempt: Attempt, root: Path) -> bool:
 
 def survive(
     server: Server, root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0
-) -> Story:
+) -> list[Stop]:
     """Repeat one command, stopped at each point of the plan in turn, and then let it come to its end.
 
-    Args:
-        server: Where the attempts run.
-        root: The working directory.
-        arguments: The command line, the same each time.
-        plan: Points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
-            ends before it comes to its point ends the story.
-        usual_seconds: How long the command takes if nobody stops it.
+    The plan has points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
+    ends before its point is the last.
     """
     stops: list[Stop] = []
     for point in plan:
@@ -191,14 +147,13 @@ def survive(
         else:
             attempt = server.run(arguments, root, point=point)
         if attempt.code == 0 or is_over(attempt, root):
-            return Story(stops, attempt)
+            return stops
         caught = signal.Signals[point.rpartition(":")[2]] if ":SIG" in point else None
         expected = -signal.SIGKILL if caught is None else 128 + caught
         assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
         phase = attempt.phases[-1] if attempt.phases else "start"
         step = before + attempt.steps
-        took = None if caught is None else attempt.signal_to_exit
-        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught, took))
+        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught))
     attempt = server.run(arguments, root)
     assert attempt.code == 0, f"the last attempt failed\n{attempt.err}"
-    return Story(stops, attempt)
+    return stops

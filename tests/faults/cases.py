@@ -17,7 +17,6 @@ AVERAGED = "--ema_decay 0.9 --trainer.precision bf16-mixed".split()
 
 
 def write_data(folder: Path) -> None:
-    """The texts of both tasks."""
     write_reviews(folder / "reviews.csv", 120)
     write_sentences(folder / "sentences.txt", 130)
 
@@ -25,17 +24,7 @@ def write_data(folder: Path) -> None:
 def command(
     task: str, data: Path, *, workers: int, packing: bool, accumulate: int, tokens: bool, interval: bool
 ) -> list[str]:
-    """One training's arguments.
-
-    Args:
-        task: cls or mlm.
-        data: The folder of `write_data`.
-        workers: The loader's processes.
-        packing: Packed batches, or padded ones.
-        accumulate: Batches a step.
-        tokens: Batches filled to a number of tokens, or of a number of texts.
-        interval: Validations within the epoch too.
-    """
+    """One training's arguments, of cls or mlm; `interval`: with validations within the epoch too."""
     arguments = ["fit", "--resume", "auto", "--config", "quickstart.yaml" if task == "cls" else "quickstart_mlm.yaml"]
     arguments += [*SIZES, *TRAINER, *DATA, *MODEL, *STEADY]
     arguments += ["--data.path", str(data / ("reviews.csv" if task == "cls" else "sentences.txt"))]
@@ -64,12 +53,9 @@ def matrix(data: Path) -> dict[str, list[str]]:
 
 
 def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[list[str]]:
-    """Where to kill one training: planned points, points twice in a row, and moments of the clock.
+    """Where to kill one training: points, points twice in a row, and moments of the clock.
 
-    Args:
-        phases: All that the training comes to, in order.
-        turn: The training's number: the phases take turns, so that all come up.
-        rng: Which of a phase's calls, and which moments.
+    With the training's number, `turn`, the phases that it comes to take turns, so that all come up.
     """
     names = sorted(set(phases))
 

@@ -25,10 +25,6 @@ def differences(whole: Path, broken: Path) -> list[str]:
     """What differs between two directories in which the same command was run; empty if nothing does.
 
     Times, and the speeds that follow from them, may differ. The directories' own names count as equal.
-
-    Args:
-        whole: Where nobody interrupted it.
-        broken: Where it was killed and resumed.
     """
     ours, theirs = ({str(path.relative_to(root)) for path in root.rglob("*")} for root in (whole, broken))
     found = [f"missing file: {name}" for name in sorted(ours - theirs)]

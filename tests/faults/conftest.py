@@ -17,7 +17,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The texts of both tasks."""
     folder = tmp_path_factory.mktemp("fault_data")
     write_data(folder)
     return folder

@@ -14,16 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-SIGNAL = "signal"  # what a trace calls the moment of the signal
-
 
 class Trace:
-    """The phases that a child comes to, with their times, in a file that outlives it; it counts its way to its point.
-
-    Args:
-        path: The file.
-        point: Where the child is to stop; None never.
-    """
+    """The phases that a child comes to, with their times, in a file that outlives it; counts its way to its point."""
 
     def __init__(self, path: Path, point: str | None) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -38,19 +31,13 @@ class Trace:
         if os.getpid() != self._owner:  # a loader's process, which inherits the seams
             return False
         self._calls[phase] += 1
-        self._note(phase)
+        os.write(self._file, f"{time.monotonic()} {phase}\n".encode())
         return (phase, self._calls[phase]) == self._point
 
-    def _note(self, what: str) -> None:
-        os.write(self._file, f"{time.monotonic()} {what}\n".encode())
-
     def stop(self) -> None:
-        """Send the signal to this process."""
-        self._note(SIGNAL)
         os.kill(os.getpid(), self._signal)
 
     def stop_at(self, phase: str) -> None:
-        """Note the phase, and stop if this is the point."""
         if self.comes_to(phase):
             self.stop()
 

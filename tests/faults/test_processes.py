@@ -1,5 +1,3 @@
-"""Trainings of several processes: the same as of one, one run, and one that loses a process goes on exactly."""
-
 import os
 import re
 import signal
@@ -11,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import read_metrics
+from tests.conftest import HOUSE, read_metrics
+from tests.conftest import train as run_alone
 from tests.faults import cases
-from tests.faults.attempts import ENVIRONMENT, HOUSE
+from tests.faults.attempts import ENVIRONMENT
 from tests.faults.compare import differences
 
 PLAIN = {"workers": 0, "accumulate": 1, "tokens": False, "interval": False}
@@ -72,7 +71,6 @@ def test_several_processes_train_and_measure_as_one(task, packing, accumulate, m
 
 @pytest.fixture(scope="module")
 def whole(server, data, tmp_path_factory):
-    """A training of two processes, with dropout, that nobody interrupts."""
     arguments = cases.command("mlm", data, packing=True, **PLAIN | {"tokens": True, "interval": True})
     folder = tmp_path_factory.mktemp("together") / "whole"
     succeed(server, 2, arguments, folder)
@@ -123,7 +121,6 @@ def test_other_numbers_of_processes_go_on_where_one_stopped(server, data, tmp_pa
 
 @pytest.fixture(scope="module")
 def stream(data, tmp_path_factory):
-    """Arguments of a training on three shards."""
     folder = tmp_path_factory.mktemp("shards")
     lines = (data / "sentences.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     for shard in range(3):
@@ -237,11 +234,9 @@ def test_torchrun_starts_anew_what_has_lost_a_process(torchrun, data, tmp_path):
 @pytest.mark.acceptance
 def test_lightning_starts_the_others_itself(data, tmp_path):
     arguments = cases.command("cls", data, packing=True, **PLAIN)
-    command = [sys.executable, HOUSE / "train.py", *arguments, "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    environment = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=200, check=True
-    )
+    together = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    done = run_alone(*arguments, *together, cwd=tmp_path, GLOO_SOCKET_IFNAME="lo")
+    assert done.returncode == 0, done.stderr
     assert "2 processes of CPU" in done.stderr
     assert run_of(tmp_path) == tmp_path / done.stdout.splitlines()[-1]
     assert (run_of(tmp_path) / "export" / "model.safetensors").is_file()

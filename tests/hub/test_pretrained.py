@@ -1,6 +1,5 @@
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -10,9 +9,9 @@ from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub import client, pretrained
+from tests.hub.server import Hub
 from tests.models.test_encoder import word_tokenizer
 
-COMMIT = "a" * 40
 CONFIG = json.dumps({"model_type": "bert"}).encode()
 
 
@@ -23,9 +22,6 @@ def model(tmp_path):
     (folder / "config.json").write_bytes(CONFIG)
     save_file({"weight": torch.ones(3)}, folder / "model.safetensors")
     return folder
-
-
-# --- local folders
 
 
 def test_a_folder_is_returned_as_it_is(model):
@@ -98,119 +94,58 @@ def test_what_is_neither_a_folder_nor_an_id_is_refused(name, tmp_path, monkeypat
         pretrained.fetch_pretrained("file.txt", "tokenizer")
 
 
-# --- the Hub
-
-
-class Hub(ThreadingHTTPServer):
-    """As much of the Hub as a snapshot needs; `failing` maps a part of a path to how many requests shall fail."""
-
-    def __init__(self, files):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.failing, self.requests = files, {}, []
-
-
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self):
-        path = self.path.split("?")[0]
-        self.server.requests.append(path)
-        for part, left in self.server.failing.items():
-            if part in path and left > 0:
-                self.server.failing[part] -= 1
-                return self.reply(b"busy", 503)
-        if "org/name" not in path:
-            return self.reply(b"{}", 404, {"X-Error-Code": "RepoNotFound"})
-        if "/tree/" in path:
-            tree = [{"type": "file", "path": n, "size": len(c), "oid": n} for n, c in self.server.files.items()]
-            return self.reply(json.dumps(tree).encode())
-        if path.startswith("/api/"):
-            return self.reply(json.dumps({"id": "org/name", "sha": COMMIT, "siblings": []}).encode())
-        content = self.server.files.get(path.rsplit("/", 1)[-1])
-        if content is None:
-            return self.reply(b"", 404, {"X-Error-Code": "EntryNotFound"})
-        return self.reply(content, 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{path.rsplit("/", 1)[-1]}"'})
-
-    def reply(self, body, status=200, headers=None):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = answer
-
-
 @pytest.fixture
 def server(model, tmp_path, monkeypatch):
     files = {path.name: path.read_bytes() for path in model.iterdir()}
-    files |= {
-        "tokenizer.json": b"{}",
-        "tokenizer_config.json": b"{}",
-        "pytorch_model.bin": b"pickle",
-        "README.md": b"x",
-    }
+    files |= dict.fromkeys(("tokenizer.json", "tokenizer_config.json"), b"{}")
+    files |= {"pytorch_model.bin": b"pickle", "README.md": b"x"}
     server = Hub(files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(client, "DELAYS", (0.0,))
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 def test_only_what_is_needed_is_fetched(server):
     folder = pretrained.fetch_pretrained("org/name", "model")
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    assert (folder / "model.safetensors").read_bytes() == server.files["model.safetensors"]
+    assert (folder / "model.safetensors").read_bytes() == server.files["models"]["model.safetensors"]
     assert pretrained.fetch_pretrained("org/name", "tokenizer") == folder
     assert {"tokenizer.json", "tokenizer_config.json"} <= {path.name for path in folder.iterdir()}
     assert not (folder / "pytorch_model.bin").exists()
 
 
-def test_a_partial_copy_in_the_cache_is_completed(server):
-    """What the cache has is a model alone."""
-    pretrained.fetch_pretrained("org/name", "model")
-    folder = pretrained.fetch_pretrained("org/name", "tokenizer")
-    assert (folder / "tokenizer.json").is_file()
-
-
 def test_a_partial_copy_in_the_cache_is_refused_when_the_hub_stays_away(server):
     pretrained.fetch_pretrained("org/name", "model")
-    server.failing = {"/": 10**6}
-    with pytest.raises(UserError, match=r"--data.tokenizer"):
+    server.fault = lambda request: "busy"
+    with pytest.raises(UserError, match=r"Could not fetch the tokenizer .*give --data.tokenizer a local folder"):
         pretrained.fetch_pretrained("org/name", "tokenizer")
 
 
 def test_a_complete_copy_in_the_cache_replaces_the_hub(server):
     folder = pretrained.fetch_pretrained("org/name", "model")
-    server.failing = {"/": 10**6}
+    server.fault = lambda request: "busy"
     assert pretrained.fetch_pretrained("org/name", "model") == folder
-    server.failing = {}
-    server.shutdown()
-    server.server_close()
+    server.close()
     assert pretrained.fetch_pretrained("org/name", "model") == folder
 
 
 def test_an_unreachable_hub_is_named(server):
-    server.failing = {"/": 10**6}
-    with pytest.raises(
-        UserError, match=rf"Could not fetch the model 'org/name' from {constants.ENDPOINT}.*local folder"
-    ):
+    server.fault = lambda request: "busy"
+    message = rf"Could not fetch the model 'org/name' from {server.url}.*give --model.pretrained a local folder"
+    with pytest.raises(UserError, match=message):
         pretrained.fetch_pretrained("org/name", "model")
-    with pytest.raises(UserError, match=r"Could not fetch the tokenizer .*give --data.tokenizer a local folder"):
-        pretrained.fetch_pretrained("org/name", "tokenizer")
 
 
 def test_an_unknown_repository_is_not_asked_for_twice(server):
-    with pytest.raises(UserError, match=r"repository 'org/other' does not exist, or is private.*--model.pretrained"):
-        pretrained.fetch_pretrained("org/other", "model")
+    with pytest.raises(UserError, match=r"repository 'org/unknown' does not exist, or is private.*--model.pretrained"):
+        pretrained.fetch_pretrained("org/unknown", "model")
     assert len(server.requests) == 1
 
 

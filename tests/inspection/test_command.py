@@ -1,10 +1,9 @@
-"""`inspect` as its users have it: exit codes 0, 1 and 2."""
-
 import csv
 import json
 
 import pytest
 
+from tests.bad_input.check import check
 from tests.conftest import files_below, invoke, write_reviews
 
 
@@ -51,15 +50,9 @@ def test_good_data_give_exit_code_0_and_only_the_cache(tiny_cls, tmp_path, monke
 def test_mistakes_give_exit_code_2(arguments, words, tiny_cls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = invoke("inspect", *tiny_cls, *arguments)
-    assert outcome.code == 2, outcome.out
-    message = outcome.err.splitlines()[-1]
-    assert message.startswith("error: ")
-    assert all(word in message for word in words)
+    check(outcome, *words)
     assert files_below(tmp_path) == set()
 
 
 def test_nothing_to_inspect():
-    outcome = invoke("inspect")
-    assert outcome.code == 2
-    assert outcome.err.startswith("error: `inspect` needs to know its")
-    assert "give --config FILE, such as configs/cls.yaml." in outcome.err
+    check(invoke("inspect"), "`inspect` needs to know its", "give --config FILE, such as configs/cls.yaml.")

@@ -9,7 +9,10 @@ import pytest
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
 from lightning_nlp.inspection.data_facts import token_facts
+from tests.bad_input.check import check
 from tests.conftest import invoke
+
+SPLITS = ("train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +34,12 @@ def test_token_facts_agree_with_counting_the_ids(datamodule):
     assert facts["source"] == "reviews.csv"
     assert facts["fingerprint"] == datamodule.fingerprint
     assert facts["label_names"] == ["neg", "pos"]
-    assert sum(facts["splits"][split]["texts"] for split in facts["splits"]) == 60
-    assert sum(map(sum, (facts["splits"][split]["class_counts"] for split in facts["splits"]))) == 60
+    assert set(facts["splits"]) == set(SPLITS)
+    assert sum(part["texts"] for part in facts["splits"].values()) == 60
+    assert sum(sum(part["class_counts"]) for part in facts["splits"].values()) == 60
     special = {datamodule.tokenizer.convert_tokens_to_ids(token) for token in ("[CLS]", "[SEP]")}
     unknown = datamodule.tokenizer.unk_token_id
-    tokens = {
-        split: [n for row in ids(datamodule, split) for n in row if n not in special] for split in facts["splits"]
-    }
+    tokens = {split: [n for row in ids(datamodule, split) for n in row if n not in special] for split in SPLITS}
     together = [number for part in tokens.values() for number in part]
     assert facts["tokenizer"]["used"] == len(set(tokens["train"]))
     assert facts["tokenizer"]["unknown_rate"] == pytest.approx(together.count(unknown) / len(together), abs=1e-6)
@@ -45,7 +47,7 @@ def test_token_facts_agree_with_counting_the_ids(datamodule):
         assert facts["splits"][split]["unknown_rate"] == pytest.approx(part.count(unknown) / len(part), abs=1e-6)
     assert facts["tokenizer"]["vocab_size"] == len(datamodule.tokenizer)
     assert facts["tokenizer"]["lowercase"] is True
-    for split in facts["splits"]:
+    for split in SPLITS:
         lengths = Counter(len(row) for row in ids(datamodule, split))
         edges, counts = facts["lengths"]["edges"], facts["lengths"][split]
         assert len(edges) == len(counts) + 1
@@ -79,7 +81,7 @@ def test_each_fit_writes_data_json(task, request):
     wanted = "source fingerprint label_names cleaning splits lengths tokenizer warnings"
     assert list(facts) == wanted.split()
     assert facts["label_names"] == (["neg", "pos"] if task == "cls" else None)
-    assert set(facts["splits"]) == {"train", "validation", "test"}
+    assert set(facts["splits"]) == set(SPLITS)
     assert set(facts["warnings"][0] if facts["warnings"] else ()) <= {"severity", "text"}
     assert not list(run.glob("*.unfinished"))
 
@@ -95,9 +97,8 @@ def test_a_fit_prints_what_its_user_can_act_on(tiny_cls, tmp_path):
 
 def test_a_class_without_a_held_out_text_is_named_and_nothing_is_moved_for_it(tiny_cls, reviews, tmp_path):
     data = tmp_path / "reviews.csv"
-    data.write_text(
-        reviews.read_text(encoding="utf-8") + "a film of its own,rare\nand one more,rare\n", encoding="utf-8"
-    )
+    rare = "a film of its own,rare\nand one more,rare\n"
+    data.write_text(reviews.read_text(encoding="utf-8") + rare, encoding="utf-8")
     more = ["--data.path", data, "--data.cache_dir", tmp_path / "cache", "--runs_dir", tmp_path]
     outcome = invoke("fit", *tiny_cls, "--trainer.max_steps", "1", *more)
     facts = json.loads((outcome.run / "data.json").read_text(encoding="utf-8"))
@@ -112,7 +113,6 @@ def test_a_disk_without_room_is_one_error_and_no_run(tiny_cls, tmp_path, monkeyp
 
     monkeypatch.setattr("lightning_nlp.inspection.data_facts.write_whole", full)
     outcome = invoke("fit", *tiny_cls, "--name", "full", "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "data.json cannot be written (No space left on device)" in outcome.err.splitlines()[-1]
+    check(outcome, "data.json cannot be written (No space left on device)")
     assert not list(tmp_path.rglob("data.json"))
     assert not (tmp_path / "full" / "0").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightning_nlp.inspection import near_duplicates as duplicates
-from lightning_nlp.inspection.near_duplicates import THRESHOLD, near_duplicates, shingles
+from lightning_nlp.inspection.near_duplicates import near_duplicates, shingles
 from lightning_nlp.inspection.reading import Text
 
 
@@ -17,12 +17,6 @@ def random_words(seed, n=60):
     return [f"w{rng.randrange(5000)}" for _ in range(n)]
 
 
-def by_hand(one, other):
-    """The share of five-word runs, of strings."""
-    runs = [{tuple(words[i : i + 5]) for i in range(len(words) - 4)} for words in (one, other)]
-    return len(runs[0] & runs[1]) / len(runs[0] | runs[1])
-
-
 def test_words_and_their_order_matter_and_nothing_else():
     assert np.array_equal(shingles("It was, in the END, a good film."), shingles("it was in the end a good film"))
     assert len(shingles("good film")) == len(shingles("")) == 1
@@ -33,9 +27,8 @@ def test_planted_pairs_are_found_and_no_others():
     originals = [random_words(seed) for seed in range(200)]
     texts = [text(n, words) for n, words in enumerate(originals)]
     texts += [text(200 + n, [*originals[n][:-1], "changed"]) for n in range(30)]  # 0.97
-    texts += [text(300 + n, originals[n][20:] + random_words(n + 999, 20)) for n in range(100, 130)]  # 0.49
+    texts += [text(300 + n, originals[n][20:] + random_words(n + 999, 20)) for n in range(100, 130)]  # 0.49: too little
     texts += [text(400 + n, ["changed", *originals[n][1:]], "test", "ab"[n % 2]) for n in range(150, 170)]
-    assert by_hand(originals[100], originals[100][20:] + random_words(1099, 20)) < THRESHOLD
     found = near_duplicates(texts)
     assert found["texts"] == {"train": 260, "test": 20}
     assert found["repeats"] == {"train": 30, "test": 0}

@@ -45,9 +45,6 @@ def build(tokenizer=None, device="cpu", tokenizer_name=None, **changes):
     return encoder.build(AutoModelForMaskedLM, settings, data, torch.device(device))
 
 
-# --- a new network
-
-
 def test_a_new_network_has_the_sizes_asked_for():
     network = build(dropout=0.3)
     config = network.config
@@ -73,9 +70,6 @@ def test_a_network_must_fit_into_the_gpu_that_it_trains_on(monkeypatch):
     with pytest.raises(UserError, match=r"this GPU has 0: change --model\.n_layers"):
         build(device="cuda")
     assert build() is not None
-
-
-# --- settings
 
 
 @pytest.mark.parametrize(

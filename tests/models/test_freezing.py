@@ -1,12 +1,12 @@
 import re
 
 import pytest
-import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.freezing import freeze
-from tests.conftest import invoke
+from tests.bad_input.check import check
+from tests.conftest import checkpoint_of, invoke
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 SIZES |= {"vocab_size": 50, "max_position_embeddings": 20, "pad_token_id": 0}
@@ -69,7 +69,7 @@ def arguments(tiny_cls, pretrained):
 @pytest.mark.parametrize("part", ["embeddings", "1", "encoder"])
 def test_what_is_frozen_stays_and_costs_no_state(part, arguments, pretrained, tmp_path):
     outcome = invoke(*arguments, "--model.freeze", part, "--runs_dir", tmp_path)
-    checkpoint = torch.load(outcome.run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = checkpoint_of(outcome.run)
     weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     network = AutoModelForSequenceClassification.from_pretrained(pretrained)
     freeze(network, int(part) if part == "1" else part)
@@ -92,10 +92,8 @@ def test_a_resume_freezes_the_same(arguments, tmp_path):
     arguments = [*arguments, "--runs_dir", tmp_path]
     assert invoke(*arguments, "--model.freeze", "1", "--trainer.max_epochs", "1").code == 0
     for other in ([], ["--model.freeze", "encoder"]):
-        outcome = invoke(*arguments, *other, "--ckpt_path", "last")
-        assert outcome.code == 2
-        assert "error: The checkpoint was trained with freeze 1" in outcome.err
-        assert "give --model.freeze 1, or start from its export" in outcome.err
+        words = "The checkpoint was trained with freeze 1", "give --model.freeze 1, or start from its export"
+        check(invoke(*arguments, *other, "--ckpt_path", "last"), *words)
     assert invoke(*arguments, "--model.freeze", "1", "--ckpt_path", "last").code == 0
     assert invoke("test", "--run", tmp_path / "quickstart" / "0").code == 0
 
@@ -103,5 +101,4 @@ def test_a_resume_freezes_the_same(arguments, tmp_path):
 @pytest.mark.parametrize("more", [["--model.freeze", "1"], ["--model.keep_head", "true"]])
 def test_a_new_network_has_nothing_to_freeze_or_keep(more, tiny_cls, tmp_path):
     outcome = invoke("fit", *tiny_cls, *more, "--runs_dir", tmp_path)
-    assert outcome.code == 2
-    assert "are for a pretrained model: give --model.pretrained too" in outcome.err
+    check(outcome, "are for a pretrained model: give --model.pretrained too")

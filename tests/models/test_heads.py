@@ -1,5 +1,3 @@
-"""Rows of a pretrained head go to the labels that they were trained for, or the last layer is new."""
-
 import logging
 
 import pytest

@@ -8,6 +8,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.models import metadata
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.mlm import MaskedLanguageModel
+from tests.conftest import checkpoint_of
 from tests.models.test_encoder import bert_config, word_tokenizer
 
 NETWORK = SimpleNamespace(config=bert_config())
@@ -44,7 +45,7 @@ def test_a_call_of_the_tokenizer_leaves_no_trace():
 
 
 def changed(run, tmp_path, change):
-    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content = checkpoint_of(run, "best")
     change(content["lightning_nlp"])
     torch.save(content, tmp_path / "changed.ckpt")
     return tmp_path / "changed.ckpt"

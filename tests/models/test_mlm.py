@@ -8,41 +8,20 @@ from lightning.pytorch import LightningDataModule, seed_everything
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch.utils.data import DataLoader
-from transformers import (
-    AutoModelForMaskedLM,
-    BertConfig,
-    BertForSequenceClassification,
-    DebertaV2Config,
-    DistilBertConfig,
-    ElectraConfig,
-    ModernBertConfig,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-)
+from transformers import AutoModelForMaskedLM, BertForSequenceClassification, DebertaV2Config, PreTrainedTokenizerFast
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.mlm import MaskedLanguageModel
-from lightning_nlp.training.schedules import lr_lambda
 from tests import fitting
 from tests.conftest import read_metrics
+from tests.models import test_packing
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
 EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "warmup_ratio": 0.0}
-BERT_SIZES = {
-    **{"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16},
-    **{"max_position_embeddings": 40, "pad_token_id": 0},
-}
-ARCHITECTURES = [
-    DistilBertConfig(vocab_size=50, n_layers=2, n_heads=2, dim=8, hidden_dim=16, pad_token_id=0),
-    BertConfig(**BERT_SIZES),
-    RobertaConfig(**BERT_SIZES),
-    ElectraConfig(**BERT_SIZES, embedding_size=4),
-    ModernBertConfig(**BERT_SIZES, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3),
-    DebertaV2Config(**BERT_SIZES),
-]
+ARCHITECTURES = {**test_packing.ARCHITECTURES, "deberta-v2": lambda: DebertaV2Config(**test_packing.SIZES)}
 
 
 class Sentences(LightningDataModule):
@@ -89,15 +68,12 @@ def loss_and_gradients(network, batch, sparse):
     return loss.detach(), {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
-# --- the head on masked tokens alone
-
-
 @pytest.mark.parametrize("enabled", [True, False])
-@pytest.mark.parametrize("config", ARCHITECTURES, ids=lambda config: config.model_type)
-def test_the_head_on_masked_tokens_is_the_whole_head(config, enabled):
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_head_on_masked_tokens_is_the_whole_head(name, enabled):
     torch.manual_seed(0)
-    network = AutoModelForMaskedLM.from_config(config).eval()
-    if enabled and config.model_type in packing.PROVEN:
+    network = AutoModelForMaskedLM.from_config(ARCHITECTURES[name]()).eval()
+    if enabled and network.config.model_type in packing.PROVEN:
         packing.enable(network)
     assert network.get_output_embeddings().weight is network.get_input_embeddings().weight  # tied
     batch = next(iter(DataLoader(Sentences().rows, batch_size=12)))
@@ -112,7 +88,7 @@ def test_the_head_on_masked_tokens_is_the_whole_head(config, enabled):
 
 
 def test_the_rows_of_a_batch_that_fails_are_not_kept():
-    network = AutoModelForMaskedLM.from_config(ARCHITECTURES[-1])
+    network = AutoModelForMaskedLM.from_config(ARCHITECTURES["deberta-v2"]())
     batch = next(iter(DataLoader(Sentences().rows, batch_size=12)))
     with pytest.raises(IndexError):
         packing.forward(network, batch, torch.tensor([12 * 16]))
@@ -125,29 +101,12 @@ def test_positions_count_through_the_rows():
     assert masked_positions(torch.full((2, 3), -100)).tolist() == []
 
 
-# --- training
-
-
 def test_training_is_that_of_a_plain_loop(tmp_path):
-    data = Sentences(8)
-    module, gradients, _ = fit(
-        tmp_path, Sentences(2), {"max_epochs": 2, "accumulate_grad_batches": 4}, weight_decay=0.0
-    )
+    settings = {"max_epochs": 2, "accumulate_grad_batches": 4}
+    module, gradients, _ = fit(tmp_path, Sentences(2), settings, weight_decay=0.0)
     seed_everything(0)
-    fresh = MaskedLanguageModel(**EXACT)
-    fitting.trainer(tmp_path, max_steps=0).fit(fresh, datamodule=data)  # the weights before training
-    network = fresh.network
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
-    factor = lr_lambda("linear", 4)
-    for step, batch in enumerate(list(data.train_dataloader()) * 2):
-        optimizer.param_groups[0]["lr"] = 1e-3 * factor(step)
-        optimizer.zero_grad()
-        network(**batch).loss.backward()  # the loss of transformers, over all positions
-        for name, parameter in network.named_parameters():
-            torch.testing.assert_close(gradients[step][f"network.{name}"], parameter.grad, rtol=2e-3, atol=2e-6)
-        optimizer.step()
-    for name, value in network.state_dict().items():
-        torch.testing.assert_close(module.network.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    fresh = MaskedLanguageModel(**EXACT)  # the loss of transformers is over all positions
+    fitting.plain_loop(tmp_path, fresh, Sentences(8), lambda network, batch: network(**batch).loss, module, gradients)
 
 
 def test_a_batch_without_masked_tokens_trains_nothing(tmp_path):
@@ -158,14 +117,6 @@ def test_a_batch_without_masked_tokens_trains_nothing(tmp_path):
     assert run.callback_metrics["train/loss"] == 0
 
 
-def test_it_learns(tmp_path):
-    module, _, run = fit(tmp_path, Sentences(), {"max_epochs": 40, "precision": "bf16-mixed"}, lr=2e-2)
-    metrics = run.callback_metrics
-    assert metrics["val/loss"] < 2 < math.log(50)
-    assert 0.5 < metrics["val/top1"] <= metrics["val/top5"] <= 1
-    assert module.network.get_output_embeddings().weight is module.network.get_input_embeddings().weight
-
-
 def test_logits_are_float32_under_autocast(tmp_path):
     module, _, _ = fit(tmp_path, Sentences(), {"max_steps": 1})
     batch = next(iter(Sentences().train_dataloader()))
@@ -173,9 +124,6 @@ def test_logits_are_float32_under_autocast(tmp_path):
         logits = module(batch)
     assert logits.dtype == torch.float32
     assert logits.shape == (1 + 9 + 3 + 2, 50)
-
-
-# --- evaluation
 
 
 def test_metrics_are_means_over_masked_tokens(tmp_path):
@@ -200,10 +148,9 @@ def test_metrics_are_means_over_masked_tokens(tmp_path):
     }
     assert 0 < expected["top1"] < expected["top5"] < 1
     bits = loss / math.log(2)
-    assert test == pytest.approx({f"test/{k}": v for k, v in {**expected, "bits_per_char": bits / 5}.items()}, rel=1e-4)
-    assert validation == pytest.approx(
-        {f"val/{k}": v for k, v in {**expected, "bits_per_char": bits / 4}.items()}, rel=1e-4
-    )
+    for stage, found, chars in (("test", test, 5), ("val", validation, 4)):
+        wanted = {**expected, "bits_per_char": bits / chars}
+        assert found == pytest.approx({f"{stage}/{name}": value for name, value in wanted.items()}, rel=1e-4)
 
 
 def test_metrics_start_afresh_each_epoch_and_bits_need_characters(tmp_path):
@@ -229,11 +176,8 @@ def test_perplexity_of_a_hopeless_model_stays_finite(tmp_path):
 
 
 def test_top5_of_a_vocabulary_of_four(tmp_path):
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordLevel({"[PAD]": 0, "[MASK]": 1, "a": 2, "b": 3}, unk_token="b")),
-        pad_token="[PAD]",
-        mask_token="[MASK]",
-    )
+    words = Tokenizer(WordLevel({"[PAD]": 0, "[MASK]": 1, "a": 2, "b": 3}, unk_token="b"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", mask_token="[MASK]")
     data = Sentences(tokenizer=tokenizer)
     for row in data.rows:
         row["input_ids"].clamp_(max=3)
@@ -242,9 +186,6 @@ def test_top5_of_a_vocabulary_of_four(tmp_path):
     assert module.network.config.vocab_size == len(tokenizer) == 4
     assert run.callback_metrics["val/top1"] < 1
     assert run.callback_metrics["val/top5"] == 1
-
-
-# --- the network
 
 
 def test_vocabulary_and_positions_come_from_tokenizer_and_settings(tmp_path):
@@ -274,9 +215,6 @@ def test_a_checkpoint_resumes_with_the_command_line_and_refuses_another_tokenize
     other = Sentences(tokenizer=word_tokenizer(45, pad_first=False))
     with pytest.raises(UserError, match=r"tokenizer is .*--data.tokenizer"):
         fitting.trainer(tmp_path).fit(module, datamodule=other, ckpt_path=path, weights_only=True)
-
-
-# --- out of a checkpoint, and on batches of one's own
 
 
 def loaded(run, **changes):

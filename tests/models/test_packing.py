@@ -150,9 +150,6 @@ def test_no_token_attends_across_a_boundary(name):
     assert same[end:].all()
 
 
-# --- the decision
-
-
 def choice(network, setting, device="cpu", precision="32-true", data=None):
     """What the data module is told that wants packing, or not."""
     data = data or SimpleNamespace(packing=setting, packed=None)
@@ -225,9 +222,6 @@ def test_packing_that_cannot_be_had_is_an_error():
         choice(network, True)
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*give --data.packing false"):
         packing.forward(network, packed_batch([np.arange(5, 9), np.arange(5, 12)]))
-
-
-# --- a training
 
 
 @pytest.mark.parametrize("task", [pytest.param("mlm", marks=pytest.mark.acceptance), "classification"])

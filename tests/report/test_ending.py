@@ -47,10 +47,3 @@ def test_a_report_that_cannot_be_written_ends_no_training(cls_run, tmp_path, cap
 def test_a_run_that_was_removed_stays_so(tmp_path):
     report_end(tmp_path / "gone", {}, "failed")
     assert not (tmp_path / "gone").exists()
-
-
-def test_the_home_folder_is_not_in_the_facts(cls_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/someone")
-    (tmp_path / "config.yaml").write_bytes((cls_run / "config.yaml").read_bytes())
-    report_end(tmp_path, {"command": "python train.py fit --data.path /home/someone/x.csv"}, "finished")
-    assert "someone" not in (tmp_path / "facts.json").read_text(encoding="utf-8")

@@ -46,7 +46,6 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def copy(cls_run, tmp_path):
-    """A run's files without its checkpoints, to be changed."""
     run = tmp_path / "cls" / "0"
     shutil.copytree(cls_run, run, ignore=shutil.ignore_patterns("checkpoints", "export"))
     return run

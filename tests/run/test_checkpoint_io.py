@@ -10,7 +10,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning_nlp.errors import UserError
 from lightning_nlp.run import checkpoint_io
 from lightning_nlp.run.checkpoint_io import WholeFiles, damage
-from tests.conftest import full_disk, invoke
+from tests.bad_input.check import check
+from tests.conftest import checkpoint_of, full_disk, invoke
 
 
 @pytest.fixture
@@ -58,13 +59,6 @@ def test_what_is_no_folder_of_this_machine_is_left_to_lightning(monkeypatch):
     assert calls == [({}, "s3://bucket/last.ckpt", None)]
 
 
-def test_the_user_may_bring_another_writer(tiny_cls, tmp_path, monkeypatch):
-    monkeypatch.setattr(WholeFiles, "save_checkpoint", lambda *args: pytest.fail("not the user's"))
-    arguments = ["fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path]
-    theirs = "[{class_path: lightning.pytorch.plugins.TorchCheckpointIO}]"
-    assert (invoke(*arguments, "--trainer.plugins", theirs).run / "checkpoints" / "last.ckpt").is_file()
-
-
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("file write failed")])
 def test_a_training_waits_for_room(tiny_cls, cls_run, tmp_path, monkeypatch, error):
     usual, waited, tries = torch.save, [], []
@@ -83,9 +77,7 @@ def test_a_training_waits_for_room(tiny_cls, cls_run, tmp_path, monkeypatch, err
     assert len(said) == 1
     assert "MiB are free there. Free some space: the training waits, and tries again for 10 minutes" in said[0]
     for name in ("best", "last"):
-        one, other = (
-            torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for run in (cls_run, outcome.run)
-        )
+        one, other = (checkpoint_of(run, name) for run in (cls_run, outcome.run))
         assert all(weight.equal(other["state_dict"][key]) for key, weight in one["state_dict"].items())
 
 
@@ -109,15 +101,14 @@ def test_a_disk_that_fills_up_ends_the_run_which_then_goes_on_to_the_same_end(ti
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", save)
         outcome = invoke(*arguments)
-    assert outcome.code == 2
-    message = outcome.err.splitlines()[-1]
+    message = check(outcome)
     assert re.search(r"take \d+\.\d MiB, and [\d,]+ MiB are free there\. Free some space.* --ckpt_path last", message)
     (checkpoints,) = tmp_path.glob("*/0/checkpoints")
     assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
     assert [damage(path) for path in checkpoints.iterdir()] == [None, None]
 
     resumed = invoke(*arguments, "--ckpt_path", "last").run
-    ends = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (cls_run, resumed)]
+    ends = [checkpoint_of(run) for run in (cls_run, resumed)]
     assert ends[0]["global_step"] == ends[1]["global_step"]
     for name, weight in ends[0]["state_dict"].items():
         assert weight.equal(ends[1]["state_dict"][name]), name

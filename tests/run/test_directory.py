@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.run.directory import open_run
-from tests.conftest import files_below, invoke
+from tests.conftest import checkpoint_of, files_below, invoke
 
 
 def settings(tmp_path, ckpt_path=None):
@@ -65,7 +65,7 @@ def test_a_resumed_run_gets_its_configuration_back(cls_run, tmp_path):
 
 
 def test_nothing_goes_on_from_weights_alone(cls_run, tmp_path):
-    weights = torch.load(cls_run / "checkpoints" / "best.ckpt", weights_only=True)
+    weights = checkpoint_of(cls_run, "best")
     del weights["optimizer_states"]  # as of a ModelCheckpoint with save_weights_only
     torch.save(weights, tmp_path / "weights.ckpt")
     with pytest.raises(UserError, match=r"weights alone.*--ckpt_path.*`test`"):

@@ -1,5 +1,3 @@
-"""What a run was made with: never a failure, never the home folder."""
-
 import json
 import re
 

@@ -1,5 +1,3 @@
-"""The Trainer of a run, and what becomes of settings that it does not take."""
-
 import pytest
 from lightning.fabric.plugins import TorchCheckpointIO
 

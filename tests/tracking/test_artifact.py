@@ -1,5 +1,3 @@
-"""The export as an artifact: opt-in, online, never waited for without an end."""
-
 import threading
 from types import SimpleNamespace
 
@@ -10,8 +8,6 @@ from lightning_nlp.tracking.artifact import is_best, send_export
 
 
 class Run:
-    """W&B's run as far as an export needs it."""
-
     project, entity = "p", "e"
 
     def __init__(self, offline=False):

@@ -1,5 +1,3 @@
-"""Records of evaluations as objects of W&B."""
-
 import json
 
 from lightning_nlp.tracking.charts import charts, figures, probe_table

@@ -1,8 +1,3 @@
-"""Workspaces show what a training logs; they are made once and updated after that.
-
-The real clients speak to a server that keeps views in a dict.
-"""
-
 import json
 import re
 import sys

@@ -1,13 +1,7 @@
-"""W&B's server away, or failing, at the login, at the start and at the end: the training goes on and all is kept."""
-
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from jsonargparse import Namespace
@@ -18,15 +12,13 @@ from lightning_nlp.run.metrics_csv import MetricsCSV
 from lightning_nlp.tracking import logger as wandb_logger
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 from lightning_nlp.tracking.setup import prepare_loggers
-from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, wandb_records
+from tests.conftest import cls_record, ctrl_c, invoke, mlm_record, read_metrics, train, wandb_records, without
 
-ROOT = Path(__file__).parents[2]
 KEY = "f" * 40
 
 
 @pytest.fixture
 def said(monkeypatch):
-    """What is printed for the user."""
     spoken = []
     monkeypatch.setattr(wandb_logger, "rank_zero_info", spoken.append)
     return spoken
@@ -169,20 +161,16 @@ def test_the_users_settings_go_over_ours(tmp_path):
 
 def test_a_server_that_fails_after_the_login_does_not_stop_the_training(server, tiny_cls, tmp_path):
     (tmp_path / "home").mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    environment |= {"HOME": str(tmp_path / "home"), "WANDB_API_KEY": KEY, "OMP_NUM_THREADS": "1", "no_proxy": "*"}
-    environment |= {"WANDB_BASE_URL": server.url, "PYTHONPATH": str(ROOT)}
-    at = tiny_cls.index("--trainer.logger")
+    own = {"HOME": str(tmp_path / "home"), "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url, "no_proxy": "*"}
     code = (
         "import sys; from lightning_nlp.tracking import logger; logger.WANDB_SETTINGS['init_timeout'] = 3.0;"
         "from lightning_nlp.cli.main import main; main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", code, "fit", *tiny_cls[:at], *tiny_cls[at + 2 :], "--trainer.max_epochs", "1"]
-    child = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240)
+    arguments = ["fit", *without(tiny_cls, "--trainer.logger"), "--trainer.max_epochs", "1"]
+    child = train(*arguments, cwd=tmp_path, code=code, **own)
     assert child.returncode == 0, child.stderr
-    spoken = [line for line in child.stderr.splitlines() if "W&B" in line]
-    assert len(spoken) == 1, child.stderr
-    assert "the server failed" in spoken[0]
+    (line,) = [line for line in child.stderr.splitlines() if "W&B" in line]
+    assert "the server failed" in line
     run = tmp_path / child.stdout.splitlines()[-1]
     assert len([row for row in read_metrics(run) if row["train/loss"]]) == 7
     (kept,) = (run / "wandb").glob("offline-run-*/*.wandb")
@@ -215,11 +203,6 @@ def test_a_resumed_run_does_not_repeat_the_steps_that_a_killed_one_had_sent(tmp_
     assert logger._experiment.steps == [5, 6, 7]
 
 
-def with_wandb(tiny):
-    at = tiny.index("--trainer.logger")
-    return [*tiny[:at], *tiny[at + 2 :], "--offline"]
-
-
 def history(records):
     """What was logged, by (step, name); a value that came twice is there twice."""
     values = {}
@@ -246,7 +229,9 @@ def updated(records):
 def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny_cls, tmp_path):
     import torch
 
-    outcome = invoke("fit", *with_wandb(tiny_cls), "--upload_export", "--runs_dir", tmp_path)
+    outcome = invoke(
+        "fit", *without(tiny_cls, "--trainer.logger"), "--offline", "--upload_export", "--runs_dir", tmp_path
+    )
     run = outcome.run
     notice, later = [line for line in outcome.err.splitlines() if "W&B: " in line]
     assert f"wandb leet {run}/wandb" in notice
@@ -280,7 +265,7 @@ def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny
 )
 def test_an_interrupted_training_is_not_finished(number, preempted, tiny_cls, tmp_path):
     with ctrl_c("on_train_batch_end", [2], number):
-        outcome = invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+        outcome = invoke("fit", *without(tiny_cls, "--trainer.logger"), "--offline", "--runs_dir", tmp_path)
     assert outcome.code == 128 + number
     records = wandb_records(tmp_path / "quickstart" / "0")
     assert exits(records) == [128 + number]
@@ -295,7 +280,7 @@ def test_a_training_that_fails_has_failed(tiny_cls, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Throughput, "on_validation_start", fail)
     with pytest.raises(RuntimeError, match="planted"):
-        invoke("fit", *with_wandb(tiny_cls), "--runs_dir", tmp_path)
+        invoke("fit", *without(tiny_cls, "--trainer.logger"), "--offline", "--runs_dir", tmp_path)
     assert exits(wandb_records(tmp_path / "quickstart" / "0")) == [1]
 
 

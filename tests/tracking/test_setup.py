@@ -1,43 +1,17 @@
-"""metrics.csv, and W&B without a login."""
-
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
-from tests.conftest import files_below, invoke, read_metrics
-
-ROOT = Path(__file__).parents[2]
-
-
-def without_false_logger(arguments: list[str]) -> list[str]:
-    """The configuration's own WandbLogger instead of none."""
-    at = arguments.index("--trainer.logger")
-    return arguments[:at] + arguments[at + 2 :]
+from tests.conftest import files_below, invoke, read_metrics, train, without
 
 
 def test_without_a_login_the_run_is_offline_and_says_so(tiny_cls, tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "NETRC"))}
-    environment |= {"HOME": str(home), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "train.py"), "fit", *without_false_logger(tiny_cls)]
-    command += ["--runs_dir", str(tmp_path / "runs"), "--trainer.max_epochs", "1"]
-    child = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment,
-        text=True,
-        capture_output=True,
-        timeout=240,
-        stdin=subprocess.DEVNULL,
-    )
+    (tmp_path / "home").mkdir()
+    arguments = ["fit", *without(tiny_cls, "--trainer.logger"), "--runs_dir", tmp_path / "runs"]
+    child = train(*arguments, cwd=tmp_path, hide=("WANDB_", "NETRC"), HOME=str(tmp_path / "home"))
     assert child.returncode == 0, child.stderr
-    said = [line for line in child.stderr.splitlines() if "W&B" in line or "wandb" in line]
-    assert len(said) == 1, said
-    assert "no login, so this run is kept offline" in said[0]
+    (line,) = [line for line in child.stderr.splitlines() if "W&B" in line or "wandb" in line]
+    assert "no login, so this run is kept offline" in line
     run = tmp_path / "runs" / "quickstart" / "0"
     assert child.stdout.splitlines()[-1] == str(run)
     assert list((run / "wandb").glob("offline-run-*/*.wandb"))
@@ -45,7 +19,7 @@ def test_without_a_login_the_run_is_offline_and_says_so(tiny_cls, tmp_path):
 
 
 def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
-    arguments = [*without_false_logger(tiny_cls), "--runs_dir", str(tmp_path)]
+    arguments = [*without(tiny_cls, "--trainer.logger"), "--runs_dir", str(tmp_path)]
 
     def wandb_id(run: Path) -> str:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
@@ -74,7 +48,7 @@ def test_a_resumed_training_continues_the_same_wandb_run(tiny_cls, tmp_path):
 
 def test_a_mistake_leaves_no_wandb_files(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = [*without_false_logger(tiny_cls), "--data.label_column", "stars"]
+    arguments = [*without(tiny_cls, "--trainer.logger"), "--data.label_column", "stars"]
     outcome = invoke("fit", *arguments)
     assert outcome.code == 2, outcome.err
     assert files_below(tmp_path) == set()

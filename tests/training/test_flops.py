@@ -1,5 +1,3 @@
-"""Counted operations, against those that PyTorch executes."""
-
 from types import SimpleNamespace
 
 import pytest
@@ -123,7 +121,6 @@ def test_other_architectures_are_not_guessed(model_type):
 @pytest.mark.parametrize("part", [None, "embeddings", 1, "encoder"])
 @pytest.mark.parametrize("model_type", sorted(COUNTED))
 def test_as_many_as_pytorch_executes(model_type, part, task):
-    """Frozen parts have no backward pass."""
     network = model(model_type, task)
     freeze(network, part)
     input_ids = random_ids(2, 24)

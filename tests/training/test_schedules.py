@@ -1,5 +1,3 @@
-"""The learning rate in each step, how many steps there are, and which of them Lightning logs."""
-
 import math
 from functools import partial
 
@@ -14,9 +12,6 @@ from tests import fitting
 from tests.training.test_optimizer import Regression, Rows
 
 trainer = partial(fitting.trainer, max_epochs=2)
-
-
-# --- schedules
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 97])
@@ -69,9 +64,6 @@ def test_an_endless_run_needs_the_constant_schedule():
             lr_lambda(schedule, None, warmup_ratio)
 
 
-# --- the number of steps
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -107,9 +99,6 @@ def test_number_of_steps_of_an_endless_run_is_none(tmp_path):
     assert num_training_steps(trainer(tmp_path, max_epochs=-1), 10) is None
     with pytest.raises(UserError, match="needs to know the last step"):
         trainer(tmp_path, max_epochs=-1).fit(Regression(), datamodule=Rows())
-
-
-# --- log steps
 
 
 @pytest.mark.parametrize("every", [0, 1, 3])
