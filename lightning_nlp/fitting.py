@@ -70,7 +70,8 @@ def default_callbacks(
         progress: A bar on a terminal or else plain lines, in place of Lightning's bar.
     """
     folder = Path(run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    if processes.is_main_process():  # another one may come here after a failure has removed it
+        folder.mkdir(parents=True, exist_ok=True)
     best = best or BestCheckpoint()
     best.dirpath = os.path.realpath(folder / "checkpoints")
     callbacks = [

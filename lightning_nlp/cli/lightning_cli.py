@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -154,6 +155,8 @@ class CLI(LightningCLI):
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
         try:
-            return str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
+            text = str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
         except yaml.YAMLError as error:  # the default of a class of the user's own
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
+        # The comments list the classes that happen to be imported, which a resumed run may have more of.
+        return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)
