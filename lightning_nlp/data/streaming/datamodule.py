@@ -15,7 +15,7 @@ import torch
 
 from lightning_nlp.data.base import check_numbers
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.blocks import Blocks, block_batches
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.stream_loader import StreamLoader
