@@ -27,8 +27,8 @@ class TextClassificationDataModule(TextDataModule):
         truncation: What is kept of a text longer than `max_length`: `head` keeps its beginning, `head_tail` a quarter
             from its beginning and the rest from its end.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
-        missing_labels: Labels that stand for a missing one, such as [-1]; [] takes all as classes. Null takes
-            nan, None, NULL, N/A, ?, - and the like, and asks about -1 beside 0, 1, ...
+        missing_labels: Labels that mean that there is none, e.g. [-1]; [] takes all as classes. Null takes
+            nan, None, NULL, N/A, ?, - and the like, and asks about -1 among 0, 1, ...
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class TextClassificationDataModule(TextDataModule):
         return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
-        """Padding or packing alone."""
+        """Padding or packing."""
         return partial(
             collate_classification,
             pad_token_id=self.tokenizer.pad_token_id,

@@ -54,16 +54,13 @@ class MaskedLanguageModelingDataModule(TextDataModule):
     ) -> None:
         super().__init__(path, val_fraction=val_fraction, test_fraction=test_fraction, vocab_size=vocab_size, **kwargs)
         check_numbers(1, max_tokens=max_tokens)
-        shares = {"mlm_probability": mlm_probability, "mask_token_prob": mask_token_prob}
-        shares |= {"random_token_prob": random_token_prob}
-        shares |= {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
-        for name, share in shares.items():
+        masking = {"mlm_probability": mlm_probability, "mask_token_prob": mask_token_prob}
+        self.masking: dict[str, Any] = masking | {"random_token_prob": random_token_prob}
+        both = {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
+        for name, share in (self.masking | both).items():
             if not 0 <= share <= 1 or mlm_probability == 0:
                 raise UserError(f"--data.{name} must lie between 0 and 1 (the first above 0), not {share}.")
         self.max_tokens = max_tokens
-        self.mlm_probability = mlm_probability
-        self.mask_token_prob = mask_token_prob
-        self.random_token_prob = random_token_prob
 
     def source(self) -> Source:
         """The texts at `path`."""
@@ -76,13 +73,10 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         )
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
-        """The tokenizer that `tokenizer` names, which must be able to hide words; None trains one."""
+        """The tokenizer that `tokenizer` names, which must have a mask token; None trains one."""
         tokenizer = super().given_tokenizer()
         if tokenizer is not None and tokenizer.mask_token_id is None:
-            raise UserError(
-                f"The tokenizer {self.tokenizer_name} has no mask token, so no word can be hidden: give another "
-                "--data.tokenizer."
-            )
+            raise UserError(f"The tokenizer {self.tokenizer_name} has no mask token: give another --data.tokenizer.")
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
@@ -94,7 +88,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
                 raise UserError(
                     f"Not one token of the {len(rows.lengths)} sentences of {split} is masked, so there is nothing to "
-                    f"predict: raise --data.mlm_probability, which is {self.mlm_probability}, hold out "
+                    f"predict: raise --data.mlm_probability, which is {self.masking['mlm_probability']}, hold out "
                     "more (--data.val_fraction, --data.test_fraction), or give more or longer sentences."
                 )
 
@@ -105,9 +99,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         return float(batching.lengths.sum()) / (batching.steps * batching.world_size)
 
     def predict_dataloader(self) -> Any:
-        """There is none: the test measures the masks of its texts."""
+        """None: a masked language model predicts for texts with [MASK]."""
         raise UserError(
-            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of such, or use "
+            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of them, or use "
             "`python train.py predict --run RUN --input FILE`."
         )
 
@@ -123,9 +117,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             special_ids=special_ids,
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
-            mlm_probability=self.mlm_probability,
-            mask_token_prob=self.mask_token_prob,
-            random_token_prob=self.random_token_prob,
+            **self.masking,
             packed=self.packs,
         )
 

@@ -7,28 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
-
-
-def pad_sequences(
-    sequences: Sequence[np.ndarray], *, padding_value: int, max_length: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Pad B arrays of token ids to the longest of them, rounded up to a multiple of 8 but not beyond `max_length`.
-
-    Returns:
-        `input_ids` (B, T) and `attention_mask` (B, T), both int64.
-    """
-    lengths = np.array([len(sequence) for sequence in sequences])
-    longest = int(lengths.max())
-    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
-    if max_length is not None:
-        width = max(longest, min(width, max_length))
-    attention_mask = np.arange(width) < lengths[:, None]
-    input_ids = np.full(attention_mask.shape, padding_value, dtype=np.int64)
-    input_ids[attention_mask] = np.concatenate(sequences)
-    return torch.from_numpy(input_ids), torch.from_numpy(attention_mask.astype(np.int64))
 
 
 def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -50,12 +30,26 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def collate(sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int, max_length: int) -> dict[str, Any]:
-    """Pad or pack: `input_ids` and `attention_mask`, or what `packed_batch` gives."""
+def collate(
+    sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int = 0, max_length: int | None = None
+) -> dict[str, Any]:
+    """Pack B arrays of token ids, or pad them to the longest, rounded up to a multiple of 8 within `max_length`.
+
+    Returns:
+        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64.
+    """
     if packed:
         return packed_batch(sequences)
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    lengths = np.array([len(sequence) for sequence in sequences])
+    longest = int(lengths.max())
+    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
+    if max_length is not None:
+        width = max(longest, min(width, max_length))
+    attention_mask = np.arange(width) < lengths[:, None]
+    input_ids = np.full(attention_mask.shape, pad_token_id, dtype=np.int64)
+    input_ids[attention_mask] = np.concatenate(sequences)
+    mask = torch.from_numpy(attention_mask.astype(np.int64))
+    return {"input_ids": torch.from_numpy(input_ids), "attention_mask": mask}
 
 
 def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:

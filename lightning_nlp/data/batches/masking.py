@@ -14,11 +14,10 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 
 
 def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int]) -> Tensor:
-    """Random numbers for `mask_tokens` that depend on the example and the epoch alone.
+    """Random numbers for `mask_tokens` that depend only on the seed, the epoch and the example.
 
-    Each example has a stream of its own in a counter-based generator (Philox: Salmon et al. 2011, "Parallel
-    random numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is
-    made, and whether that is padded or packed.
+    Each example has its own stream of a counter-based generator (Philox: Salmon et al. 2011, "Parallel random
+    numbers: as easy as 1, 2, 3"), so batch, worker, process and packing don't change its mask.
 
     Args:
         epoch: The epoch, or a constant for evaluation.
@@ -33,7 +32,7 @@ def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[
     noise = []
     for index, length in zip(indices, lengths, strict=True):
         state["state"]["counter"][:] = 0, 0, 0, index
-        philox.state = state  # a quarter of the time that a new generator takes
+        philox.state = state  # four times as fast as a new generator
         noise.append(stream.random((3, length), dtype=np.float32))
     return torch.from_numpy(np.concatenate(noise, axis=1))
 
@@ -51,8 +50,6 @@ def mask_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Choose the tokens that the model must predict, and hide them (BERT, Devlin et al. 2019, section 3.1).
 
-    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is.
-
     Args:
         input_ids: Token ids of any shape.
         noise: (3, *shape) uniform numbers in [0, 1): for choosing, for what to do, for which word.
@@ -60,7 +57,7 @@ def mask_tokens(
         word_ids: 1-D ids that a random word is drawn from: the vocabulary without the specials.
         mlm_probability: The share of tokens chosen.
         mask_token_prob: The share of the chosen that becomes [MASK].
-        random_token_prob: The share of the chosen that becomes a random word.
+        random_token_prob: The share of the chosen that becomes a random word; the rest stays.
 
     Returns:
         The new `input_ids`, and `labels` with the true id where a token was chosen and -100 elsewhere.
@@ -92,8 +89,8 @@ def collate_mlm(
         masking: Keyword arguments of `mask_tokens`.
 
     Returns:
-        What `collate` gives, `labels` of the shape of `input_ids`, and `masked`: where the masked tokens are,
-        counted through the rows, so that nobody asks the device for it.
+        What `collate` gives, `labels` like `input_ids`, and `masked`, the places of the masked tokens in the
+        flattened batch, which nobody then has to ask the device for.
     """
     order = sequence_order(examples["input_ids"], packed)
     sequences = [examples["input_ids"][i] for i in order]

@@ -1,17 +1,17 @@
 import numpy as np
 import torch
 
-from lightning_nlp.data.batches.collators import collate_classification, packed_batch, pad_sequences
+from lightning_nlp.data.batches.collators import collate, collate_classification, packed_batch
 
 
 def test_padding_rounds_up_to_eight_but_not_beyond_the_model():
     sequences = [np.arange(1, 6), np.arange(1, 11)]
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=0)
+    input_ids, attention_mask = collate(sequences, packed=False).values()
     assert input_ids.shape == (2, 16)
     assert input_ids[0].tolist() == [1, 2, 3, 4, 5] + [0] * 11
     assert attention_mask.sum(1).tolist() == [5, 10]
-    assert pad_sequences(sequences, padding_value=0, max_length=12)[0].shape == (2, 12)
-    assert pad_sequences(sequences, padding_value=7)[0][0].tolist() == [1, 2, 3, 4, 5] + [7] * 11
+    assert collate(sequences, packed=False, max_length=12)["input_ids"].shape == (2, 12)
+    assert collate(sequences, packed=False, pad_token_id=7)["input_ids"][0].tolist() == [1, 2, 3, 4, 5] + [7] * 11
 
 
 def test_packing_lays_sequences_end_to_end():
