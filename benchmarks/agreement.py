@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import set_dropout
-from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.heads import masked_positions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # How far apart packed and padded may be, as a share of the whole. Both round every product, and add in different
@@ -78,11 +78,8 @@ def guess(network: Any, batch: dict[str, Any], dtype: torch.dtype | None) -> tup
     labels = batch["labels"]
     positions = masked_positions(labels)
     with torch.autocast(labels.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-        if labels.shape == batch["input_ids"].shape:
-            with head_on_positions(network, positions):
-                logits = packing.forward(network, batch).logits[0]
-        else:
-            logits = packing.forward(network, batch).logits
+        of_tokens = labels.shape == batch["input_ids"].shape
+        logits = packing.forward(network, batch, positions if of_tokens else None)
     return logits.float(), labels.flatten().index_select(0, positions)
 
 

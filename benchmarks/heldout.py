@@ -68,7 +68,7 @@ class HeldOut:
 
     def measure(self, network: Any) -> float:
         """The mean cross-entropy of the masked tokens, or the accuracy, with another network's weights."""
-        from lightning_nlp.models.heads import head_on_positions
+        from lightning_nlp.models import packing
 
         self.network.load_state_dict(network.state_dict())
         device, mlm = self.job["device"], self.job["task"] == "mlm"
@@ -79,8 +79,7 @@ class HeldOut:
                 labels = inputs.pop("labels").flatten()
                 if mlm:
                     positions = (labels != -100).nonzero().squeeze(1)
-                    with head_on_positions(self.network, positions):
-                        logits = self.network(**inputs).logits[0].float()
+                    logits = packing.forward(self.network, inputs, positions).float()
                     labels = labels[positions]
                     total += float(F.cross_entropy(logits, labels, reduction="sum"))
                 else:

@@ -39,7 +39,7 @@ class Clock(Callback):
         if self.job["steps"] is None and not self.job["until"]:
             self.job["steps"] = int(trainer.num_training_batches)
         facts = self.facts | {name: getattr(data, name, None) for name in ("batch_size", "tokens_per_batch")}
-        facts |= {"packs": bool(getattr(pl_module, "packs", False)), "precision": str(trainer.precision)}
+        facts |= {"packs": bool(getattr(data, "packed", False)), "precision": str(trainer.precision)}
         self.yardstick = Yardstick(self.job, **facts, batches_per_epoch=int(trainer.num_training_batches))
         self.yardstick.begin()
 

@@ -105,7 +105,7 @@ def measure(args: argparse.Namespace, *, length: int, tokens_per_batch: int, voc
     steps = Steps()
     trainer = train(module, data, steps, device=args.device)
     seconds = median(end - begin for begin, end in zip(steps.ends[1:], steps.ends[2:], strict=False))
-    facts = {"packs": bool(getattr(module, "packs", False)), "precision": str(trainer.precision)}
+    facts = {"packs": data.packed, "precision": str(trainer.precision)}
     return {"tokens_per_s": steps.tokens / seconds, "step_ms": 1000 * seconds, **facts}
 
 

@@ -94,11 +94,9 @@ def one_pass(args: argparse.Namespace) -> None:
         data.prepare_data()
         data.setup()
         prepared = time.monotonic() - start
-        # what the data module asks a Trainer for
-        module, numbers = SimpleNamespace(packs=True), {"world_size": 1, "global_rank": 0}
-        data.trainer = SimpleNamespace(  # type: ignore[assignment]
-            **numbers, lightning_module=module, max_steps=sys.maxsize, accumulate_grad_batches=1
-        )
+        # what a model tells the data module, and what that asks a Trainer for
+        data.packed, numbers = True, {"world_size": 1, "global_rank": 0}
+        data.trainer = SimpleNamespace(**numbers, max_steps=sys.maxsize, accumulate_grad_batches=1)  # type: ignore[assignment]
         loader: Any = data.train_dataloader()
         start, texts, tokens, batches, told = time.monotonic(), 0, 0, 0, 0.0
         for batch in loader:

@@ -74,6 +74,7 @@ class TokenData(LightningDataModule):
         self.label_names = label_names or []
         self.class_counts = [1] * len(self.label_names)
         self.packing = packing
+        self.packed = False
 
     @property
     def train_batches(self) -> int:
@@ -82,9 +83,8 @@ class TokenData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The batches, made beforehand: what is measured is the step."""
-        packs = bool(getattr(self.trainer.lightning_module, "packs", False))
         pad_token_id = self.tokenizer.pad_token_id
-        batches: Any = [make_batch(*group, packs=packs, pad_token_id=pad_token_id) for group in self.groups]
+        batches: Any = [make_batch(*group, packs=self.packed, pad_token_id=pad_token_id) for group in self.groups]
         return DataLoader(batches, batch_size=None, pin_memory=torch.cuda.is_available())
 
 

@@ -4,12 +4,31 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["StreamingDataModule", "load_predictor"]
-_MODULES = {"StreamingDataModule": "data.streaming.datamodule", "load_predictor": "predict.predictor"}
+
+# The module of each public name. It is imported when the name is used: torch and transformers take seconds.
+PUBLIC = {
+    "EsperantoDataModule": "data.mlm",
+    "IMDBDataModule": "data.datamodules",
+    "MaskedLanguageModel": "models.mlm",
+    "MaskedLanguageModelingDataModule": "data.mlm",
+    "SequenceClassifier": "models.classification",
+    "StreamingDataModule": "data.streaming.datamodule",
+    "TextClassificationDataModule": "data.datamodules",
+    "default_callbacks": "fitting",
+    "load_predictor": "predict.predictor",
+    "load_tokenizer": "data.tokens.given_tokenizer",
+    "main": "cli.main",
+    "mask_tokens": "data.batches.masking",
+    "train_tokenizer": "data.tokens.tokenizer",
+}
+__all__ = sorted(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    """What takes torch and transformers, which take seconds, is imported when it is asked for."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

@@ -7,6 +7,7 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 # The numbers of signals for which Windows has no name: SIGHUP, and SIGALRM, by which a time limit ends like a signal.
 HANGUP, TIME_LIMIT = 1, 14
@@ -15,9 +16,8 @@ HANGUP, TIME_LIMIT = 1, 14
 class UserError(ValueError):
     """Bad input: the command line prints the message alone and exits with code 2.
 
-    It is a type of its own so that a `ValueError` out of a library, which is a bug of ours until shown
-    otherwise, keeps its traceback. A message has four parts: what is wrong, the value found, where, and the
-    argument or command that cures it.
+    A `ValueError` out of a library is a bug of ours until shown otherwise, and keeps its traceback. A message has four
+    parts: what is wrong, the value found, where, and the argument or command that cures it.
     """
 
 
@@ -108,3 +108,21 @@ def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
             raise
         where = "GPU's" if isinstance(error, torch.OutOfMemoryError) else "machine's"
         raise UserError(f"A batch does not fit into this {where} memory: give {cure(error)}.") from error
+
+
+def smaller_batches(settings: Any, accumulated: int | None = None) -> str:
+    """The arguments that halve a batch, in training with as many examples a step as before.
+
+    Args:
+        settings: Of the data module.
+        accumulated: `trainer.accumulate_grad_batches`; None for an evaluation, whose batches may have another size.
+    """
+    size, least, name = settings.get("tokens_per_batch"), settings.get("max_length") or 1, "tokens_per_batch"
+    if size is None:
+        size, least, name = settings.get("batch_size") or 1, 1, "batch_size"
+        if accumulated is None:
+            size, name = settings.get("eval_batch_size") or 2 * size, "eval_batch_size"
+    if size // 2 < least:
+        return "a lower --data.max_length, since a batch is one text already"
+    steps = f" and --trainer.accumulate_grad_batches {2 * accumulated}" if accumulated else ""
+    return f"--data.{name} {size // 2}{steps}"

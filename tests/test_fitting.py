@@ -4,11 +4,14 @@ import re
 
 import pytest
 import torch
+from lightning import seed_everything
 
+from lightning_nlp import SequenceClassifier, TextClassificationDataModule, default_callbacks
 from lightning_nlp.callbacks.throughput import Throughput
 from tests.bad_input.check import fails
-from tests.cli.test_main import RUN_FILES
+from tests.cli.test_commands import RUN_FILES
 from tests.conftest import files_below, invoke, read_metrics
+from tests.fitting import trainer
 
 
 @pytest.mark.parametrize("task", ["cls", "mlm"])
@@ -96,8 +99,29 @@ def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.filterwarnings("ignore")  # Lightning's, which the command line silences
+def test_the_callbacks_of_a_run_work_with_a_trainer_of_ones_own(reviews, cache_dir, tmp_path):
+    def train(epochs, **settings):
+        seed_everything(0)
+        data = TextClassificationDataModule(str(reviews), vocab_size=300, max_length=32, cache_dir=str(cache_dir))
+        model = SequenceClassifier(n_layers=1, n_heads=2, dim=16, hidden_dim=32, schedule="constant")
+        callbacks = default_callbacks(folder, ema_decay=0.5)
+        own = trainer(tmp_path, callbacks=callbacks, max_epochs=epochs, enable_checkpointing=True)
+        own.fit(model, data, **settings)
+        return own, model
+
+    folder = tmp_path / "whole"
+    whole, model = train(2)
+    assert whole.checkpoint_callback.best_model_path == str((folder / "checkpoints" / "best.ckpt").resolve())
+    assert {"data.json", "evaluation", "checkpoints/last.ckpt"} <= files_below(folder)
+    folder = tmp_path / "broken"
+    train(1)
+    _, resumed = train(2, ckpt_path=folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), resumed.parameters(), strict=True))
+
+
 def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_nlp.fitting.export_run", lambda *args, **settings: 1 / 0)
+    monkeypatch.setattr("lightning_nlp.export.folder.export_run", lambda *args, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
 

@@ -117,7 +117,7 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
     from transformers import AutoModelForMaskedLM
 
     from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
-    from lightning_nlp.models.encoder import from_pretrained
+    from lightning_nlp.models.load_pretrained import from_pretrained
 
     folder = tmp_path / "theirs"
     shutil.copytree(pretrained, folder)

@@ -26,11 +26,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interrupted(Exception):
-    """Raised out of `fit` when a signal or the time limit has ended it and the checkpoint is written.
-
-    Args:
-        number: The signal; TIME_LIMIT stands for the time limit.
-    """
+    """Raised out of `fit` when a signal, or TIME_LIMIT in its place, has ended it and the checkpoint is written."""
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
@@ -142,16 +138,12 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
 
-        So it is for the last step of `max_steps`: it may lie within an epoch, which Lightning would save as
-        complete. Where a validation follows, it saves: Lightning would not make up for it after a resume.
+        Likewise after the last step of `max_steps`, within an epoch that Lightning would save as complete.
         """
         loop = trainer.fit_loop.epoch_loop
         if loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
-        wanted = self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        if wanted and not loop._should_check_val_fx(fetcher):
+        if self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps:
             self._positions = positions(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
@@ -159,6 +151,10 @@ class LastCheckpoint(Checkpoint):
         if self._positions is not None:
             self._save(trainer)
         self._stop_if_requested(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the rest to the validation, which Lightning would not make up for after a resume."""
+        self._positions = None
 
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Break off a validation: save the state before it, so that it begins anew after a resume."""
@@ -206,4 +202,5 @@ class LastCheckpoint(Checkpoint):
 
 def positions(trainer: Trainer) -> dict[str, Any]:
     """Where all loops are, to be saved later."""
-    return copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+    names = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
+    return {name: copy.deepcopy(getattr(trainer, name).state_dict()) for name in names}

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+import lightning_nlp
 from lightning_nlp.cli.config_file import check_yaml
 from lightning_nlp.cli.options import refused_class
 from lightning_nlp.errors import UserError, one_line
@@ -24,11 +25,7 @@ set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
 def find_configs(arguments: list[str]) -> list[str]:
-    """Let `--config cls.yaml` find `configs/cls.yaml`: in the working directory, or beside train.py.
-
-    Raises:
-        UserError: If a file is nowhere or not YAML.
-    """
+    """Let `--config cls.yaml` find `configs/cls.yaml`, here or beside train.py; a UserError if it is nowhere."""
     found: list[str] = []
     for argument in arguments:
         option, separator, value = argument.partition("=")
@@ -54,10 +51,7 @@ def _find_config(name: str) -> str:
 
 
 def split_run_arguments(arguments: list[str]) -> list[str]:
-    """Put a run's own configuration and best checkpoint in the place of `--run RUN`.
-
-    Returns:
-        The same without `--run`; the rest of the command line still overrides the run's configuration.
+    """Replace `--run RUN` by the run's configuration and best checkpoint, which what else is given overrides.
 
     Raises:
         UserError: If it is no run, or has no checkpoint yet.
@@ -109,11 +103,10 @@ def check_run_config(path: Path) -> None:
 def explain_parse_error(error: Exception, command: str, shown_help: Callable[[], str]) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
-    The parser's own message lists each type that it tried, and what came of it; the error at the bottom says what was
-    wrong with what was given.
+    The parser's own message lists each type that it tried; the innermost error says what is wrong.
 
     Args:
-        shown_help: Gives what `--help` prints for it, which names all keys.
+        shown_help: Returns what `--help` prints, which names all keys.
     """
     text, reason = one_line(error), error
     if refused := refused_class(text):
@@ -129,8 +122,10 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
         return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
-    if unknown := re.search(r"unrecognized arguments: --?([\w.]+)|[Oo]ption '([\w.]+)'", message):
-        key = ".".join([*keys, unknown[1] or unknown[2]])
+    if unknown := re.search(
+        r"unrecognized arguments: --?([\w.]+)|(?:Group '([\w.]+)'.*)?[Oo]ption '([\w.]+)'", message
+    ):
+        key = ".".join([*keys, *filter(None, unknown.groups())])
         if key == "data.streaming":
             return (
                 "--data.streaming is no setting any more: for a stream give --data lightning_nlp.StreamingDataModule; "
@@ -152,20 +147,16 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
 
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
-    from lightning_nlp import StreamingDataModule
-    from lightning_nlp.data.datamodules import EsperantoDataModule, IMDBDataModule
-    from lightning_nlp.models.classification import SequenceClassifier
-    from lightning_nlp.models.mlm import MaskedLanguageModel
-
     sections = []
-    for key, cls in (
-        ("model", SequenceClassifier),
-        ("model", MaskedLanguageModel),
-        ("data", IMDBDataModule),
-        ("data", EsperantoDataModule),
-        ("data", StreamingDataModule),
+    for name in (
+        "SequenceClassifier",
+        "MaskedLanguageModel",
+        "IMDBDataModule",
+        "EsperantoDataModule",
+        "StreamingDataModule",
     ):
+        key = "data" if name.endswith("DataModule") else "model"
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        parser.add_class_arguments(cls, key)
-        sections.append(f"with {key}.class_path {cls.__module__}.{cls.__name__}:\n{parser.format_help()}")
+        parser.add_class_arguments(getattr(lightning_nlp, name), key)
+        sections.append(f"with {key}.class_path lightning_nlp.{name}:\n{parser.format_help()}")
     return "\n".join(sections)

@@ -37,9 +37,11 @@ LEAST = {
     "trainer.min_steps": 0,
     "trainer.num_sanity_val_steps": -1,
     "early_stopping.patience": 0,
+    "save_minutes": 0,
 }
 # What trains, measures or keeps nothing when it is 0, and why that is no run.
 NOT_ZERO = {
+    "save_minutes": "would write last.ckpt at each step: give a number above 0",
     "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
     "trainer.limit_test_batches": "leaves nothing to test on: give a number of batches or null",
     "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",
@@ -106,12 +108,12 @@ def check_settings(config: Namespace) -> None:
     if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
         raise UserError(
             f"SLURM_NTASKS is {tasks}, and this program is not one for srun: unset SLURM_NTASKS, and "
-            "for several processes let one torchrun on each machine start them (the README has the command)."
+            "for several processes let one torchrun on each machine start them (docs/train.md has the command)."
         )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
             f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
-            "torchrun on each machine, with --nnodes and --nproc_per_node (the README has the command)."
+            "torchrun on each machine, with --nnodes and --nproc_per_node (docs/train.md has the command)."
         )
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
@@ -150,18 +152,15 @@ def _check_stream(config: Namespace) -> None:
 
 
 def check_seed(seed: Any, *, resume: str | None = None) -> int:
-    """The seed that `seed_everything` stands for, which is used before all other settings.
-
-    Args:
-        seed: What was given; true draws one, which is printed, and written to config.yaml.
+    """The seed that `--seed_everything` asks for: true draws one, which is printed and written to config.yaml.
 
     Raises:
-        UserError: If NumPy would not take it, if it is to be none at all, or if a resume would not find its run by it.
+        UserError: If NumPy would not take it, if it is false, or if a resume could not find its run by it.
     """
     if seed is True and resume is not None:
         raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
     if seed is True:
-        seed = int(processes.first("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
+        seed = int(processes.once("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
         rank_zero_info(f"The seed that was drawn: --seed_everything {seed}.")
     if seed is False or not 0 <= seed <= MOST_SEED:
         found = "false" if seed is False else seed

@@ -97,6 +97,8 @@ def add_own_arguments(parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(own, section)
         for name in defaults(lightnings).keys() - defaults(own).keys():
             parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
+    for name in ("weights_only", "verbose"):  # by --print_config of an earlier version; the former is always true
+        parser.add_argument(f"--{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
 
 
 def defaults(cls: type) -> dict[str, Any]:
@@ -106,13 +108,10 @@ def defaults(cls: type) -> dict[str, Any]:
 
 
 def check_options(config: Namespace, *, training: bool) -> None:
-    """Refuse what does not work here, and take out of a configuration what has nothing to do.
+    """Raise a UserError for an option that does not work here, and remove what has no effect.
 
     Args:
-        training: Whether it trains; what only a training heeds is left out of an evaluation, not refused.
-
-    Raises:
-        UserError: If an option is given that is refused.
+        training: Whether it is for `fit`; what matters to a training alone is not refused otherwise, but removed.
     """
     trainer, folder = config.trainer, config.checkpoint.pop("dirpath", None)
     if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # by an earlier version
@@ -167,10 +166,9 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 
 
 def place_in_run(config: Namespace, run_dir: Path) -> None:
-    """Let what loggers and ModelCheckpoints write lie in the run's directory, where nobody says otherwise.
+    """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
 
-    Args:
-        config: Of `fit`; changed in place, after config.yaml is written: that may start another run.
+    It is done after config.yaml is written, which may start another run.
     """
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})

@@ -27,7 +27,7 @@ WORKERS_PER_CORE = 8  # more than that wait for each other
 class TextDataModule(PreparedTexts):
     """Token ids in batches, from any source of texts; the tasks' modules say which source and how to collate.
 
-    The models read `packing` (what the user wants; a model answers with its own `packs`) and `train_batches`.
+    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (whether batches are packed).
 
     Args:
         path: Where the texts are.
@@ -132,6 +132,7 @@ class TextDataModule(PreparedTexts):
         self.eval_batch_size = eval_batch_size or min(2 * batch_size, MOST)  # no gradients: twice the room
         self.tokens_per_batch = tokens_per_batch
         self.packing = packing
+        self.packed: bool | None = True if packing is True else None  # the model decides
         self.num_workers = num_workers
         self.split_seed = split_seed
         self.seed = split_seed if seed is None else seed
@@ -147,13 +148,6 @@ class TextDataModule(PreparedTexts):
         return len(self.training_plan())
 
     @property
-    def packs(self) -> bool:
-        """Whether batches are packed: the model knows, once it is attached and configured."""
-        if self.trainer is None:
-            return self.packing is True
-        return bool(getattr(getattr(self.trainer, "lightning_module", None), "packs", False))
-
-    @property
     def _process(self) -> tuple[int, int]:
         """Rank and world size."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -164,7 +158,7 @@ class TextDataModule(PreparedTexts):
         shared = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1), "seed": self.seed}
         if (tokens := self.tokens_per_batch) is None:
             return BatchPlan(FixedSize(lengths, self.batch_size * world_size, world_size=world_size, **shared), rank)
-        packed = self.packs
+        packed = bool(self.packed)
         windows = self.packed_window_batches if packed else WINDOW_BATCHES
         budget = TokenBudget(lengths, tokens, packed=packed, window_batches=windows, world_size=world_size, **shared)
         # The first one is kept: it takes a while to count its steps.
@@ -178,7 +172,7 @@ class TextDataModule(PreparedTexts):
             lengths,
             batch_size=self.eval_batch_size,
             tokens=self.tokens_per_batch and 2 * self.tokens_per_batch,  # no gradients: twice the room
-            packed=self.packs,
+            packed=bool(self.packed),
             world_size=world_size,
         )
         share = getattr(self.trainer, limit, 1.0)

@@ -16,6 +16,9 @@ from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.texts.sources import Source, labelled_source
 from lightning_nlp.data.tokens.encoding import Truncation
 
+# Yaml files and earlier runs name these by this module.
+from lightning_nlp.data.mlm import EsperantoDataModule, MaskedLanguageModelingDataModule  # noqa: F401  isort:skip
+
 
 class TextClassificationDataModule(TextDataModule):
     """Labelled texts for a `SequenceClassifier`. Arguments not listed are those of `TextDataModule`.
@@ -80,7 +83,7 @@ class TextClassificationDataModule(TextDataModule):
         """The test split in its order, for `Trainer.predict`."""
         lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
-        batches = cut(lengths, np.arange(len(lengths)), room, packed=self.packs)
+        batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
         collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
         keys = [(0, rows.tolist()) for rows in batches]
         return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
@@ -91,7 +94,7 @@ class TextClassificationDataModule(TextDataModule):
             collate_classification,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 
@@ -100,12 +103,3 @@ class IMDBDataModule(TextClassificationDataModule):
 
     def __init__(self, path: str = "stanfordnlp/imdb", **kwargs: Any) -> None:
         super().__init__(path=path, **kwargs)
-
-
-def __getattr__(name: str) -> Any:
-    """The data modules of a masked language model, which training a classifier need not load."""
-    if name not in ("MaskedLanguageModelingDataModule", "EsperantoDataModule"):
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    from lightning_nlp.data import mlm
-
-    return getattr(mlm, name)

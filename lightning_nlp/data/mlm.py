@@ -118,7 +118,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
             **self.masking,
-            packed=self.packs,
+            packed=bool(self.packed),
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# On a CPU three plain operations beat the fused kernel for sequences up to so many tokens (benchmarks/README.md): its
-# backward pass is slow on small blocks. Plain ones keep the attention weights, length^2 numbers a head.
+# Up to these lengths, in tokens, three plain operations beat the fused kernel on a CPU, whose backward pass is slow on
+# small blocks (benchmarks/README.md). They keep the attention weights, length^2 numbers per head.
 LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
 
-# Sequences up to SHORT tokens share a rectangle with those that are up to SLACK tokens longer. Their attention is so
-# little work that fewer operations save more than the padding costs. Longer ones are rounded up to a multiple of STEP,
-# and AREA bounds length^2 over a rectangle: attention weights then come in few sizes, and the memory of one batch fits
-# the next. Otherwise holes gather, and the process grows (benchmarks/README.md).
+# Sequences of up to SHORT tokens share a rectangle with those up to SLACK tokens longer: they are so little work that
+# fewer operations save more than the padding costs. Longer ones are rounded up to a multiple of STEP, and AREA bounds
+# length^2 over a rectangle, so that attention weights come in few sizes and one batch reuses the memory of the last.
+# Otherwise the heap fragments, and the process grows (benchmarks/README.md).
 SHORT = 128
 SLACK = 8
 STEP = 32
@@ -28,52 +26,27 @@ AREA = 512**2
 
 
 class Rectangle(NamedTuple):
-    """Neighbours in a packed batch whose attention is computed together, on a CPU."""
+    """Neighbouring sequences of a packed batch whose attention is computed as one dense batch on a CPU."""
 
     number: int  # of sequences
     width: int  # of the longest
-    beyond: Tensor | None  # (number, 1, 1, width): whether a place lies beyond its sequence; None if none does
+    beyond: Tensor | None  # (number, 1, 1, width): true past the end of a sequence; None if all are as long
 
 
 class Layout(NamedTuple):
-    """Where the sequences of a packed batch are."""
+    """Where the sequences of a packed batch are; computed once for all layers."""
 
     cu_seqlens: Tensor  # (n + 1,) int32: where each begins, and the end of the last
     max_seqlen: int
-    rectangles: list[Rectangle] | None  # None on CUDA, which needs none
-    places: Tensor | None  # the token at each place of the rectangles; None if they are the tokens in their order
-    tokens: Tensor | None  # the place of each token
+    rectangles: list[Rectangle] | None  # None on CUDA
+    places: Tensor | None  # for each place in the rectangles its token; None if they hold the tokens in order
+    tokens: Tensor | None  # for each token its place
 
 
-_layout: Layout | None = None  # of the batch that is computed at the moment
-
-
-@contextmanager
-def sequences(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Iterator[None]:
-    """Within this context, attention stays within the sequences of a packed batch.
-
-    The layout lies beside the network because not every model hands further arguments down to its attention.
-
-    Args:
-        cu_seqlens: (n + 1,) int32.
-        max_seqlen: The length of the longest.
-        tokens: Of the batch; on a CPU there may be some of no sequence at its end, whose output means nothing.
-    """
-    global _layout
-    assert _layout is None, "one packed batch at a time"
+def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
+    """The layout of a batch of so many `tokens`; on a CPU the last may belong to no sequence: their output is noise."""
     on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
-    _layout = Layout(cu_seqlens, max_seqlen, *on_host)
-    try:
-        yield
-    finally:
-        _layout = None
-
-
-def attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    """The mask that transformers makes for a batch: none for a packed one."""
-    from transformers.masking_utils import sdpa_mask
-
-    return sdpa_mask(*args, **kwargs) if _layout is None else None
+    return Layout(cu_seqlens, max_seqlen, *on_host)
 
 
 def attention(
@@ -85,19 +58,21 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, within the sequences of the batch.
+    """Attention as transformers calls it, within the sequences of a packed batch; a padded one has transformers' own.
 
     Args:
         query: (1, heads, tokens, head_dim), as are key and value.
-        attention_mask: Only for a padded batch.
-        sliding_window: Tokens attend to those less than this far away; None for all of the sequence.
+        attention_mask: Of a padded batch; ignored where there is a layout.
+        sliding_window: Tokens attend to those less than this far away; None for the whole sequence.
+        layout: Of a packed batch, as the network was given it.
 
     Returns:
         (1, tokens, heads, head_dim), and None for the weights.
     """
-    if _layout is None:
+    if layout is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(
@@ -106,10 +81,10 @@ def attention(
     query, key, value = (x[0].transpose(0, 1) for x in (query, key.to(value.dtype), value))  # (tokens, heads, head_dim)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query = query.to(value.dtype)
-    if _layout.rectangles is None:
-        output = _flash(query, key, value, _layout, scale, sliding_window)
+    if layout.rectangles is None:
+        output = _flash(query, key, value, layout, scale, sliding_window)
     else:
-        output = _in_rectangles(query * scale, key, value, _layout, dropout, sliding_window)
+        output = _in_rectangles(query * scale, key, value, layout, dropout, sliding_window)
     return output.unsqueeze(0), None
 
 
@@ -129,10 +104,7 @@ def _flash(
 def _in_rectangles(
     query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, sliding_window: int | None
 ) -> Tensor:
-    """Attention on a CPU: a dense batch for each rectangle.
-
-    `split` rather than slices: the backward pass of a slice fills a whole tensor with zeros for each of them.
-    """
+    """Attention on a CPU; `split` instead of slices, each of which fills a whole tensor with zeros going backward."""
     assert layout.rectangles is not None
     sizes = [number * width for number, width, _ in layout.rectangles]
     longest_plain = LONGEST_PLAIN_16_BITS if value.element_size() == 2 else LONGEST_PLAIN_32_BITS
@@ -149,8 +121,8 @@ def _in_rectangles(
             hidden = far if hidden is None else hidden | far
         bias = None
         if hidden is not None:
-            # Added, since the backward pass of an addition is free. Not -inf: a place beyond its sequence may see
-            # nothing within the window, and its NaN would spread in the backward pass.
+            # Added, since the backward pass of an addition is free. Not -inf: a place past the end of its sequence may
+            # have nothing within its window, and its NaN would spread going backward.
             bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill_(hidden, torch.finfo(q.dtype).min)
         if dropout or width <= longest_plain:  # with dropout the fused kernel falls back to plain operations too
             scores = q @ k.transpose(-1, -2)
@@ -166,12 +138,9 @@ def _in_rectangles(
 def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor | None, Tensor | None]:
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
-    Args:
-        tokens: Of the batch, those of no sequence included.
-
     Returns:
-        The rectangles; for each place in them a token, its sequence's first in the places beyond the sequence; and for
-        each token its place, 0 for those of no sequence. Two None where the rectangles are the tokens in their order.
+        The rectangles; for each place its token, past the end of a sequence its first; for each token its place, 0 if
+        it belongs to no sequence. Two None where the rectangles hold the tokens in order.
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []

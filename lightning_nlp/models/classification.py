@@ -76,7 +76,8 @@ class SequenceClassifier(LightningModule):
         label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
-        encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
+        self.save_hyperparameters()
+        encoder.check_settings(self.hparams)
         check_range("--model.label_smoothing", label_smoothing, 0, 1, high_open=True)
         if isinstance(class_weights, str) and class_weights != "balanced":
             raise UserError(f"class_weights is {class_weights!r}: give --model.class_weights balanced, or a list.")
@@ -85,19 +86,22 @@ class SequenceClassifier(LightningModule):
                 check_range("--model.class_weights", weight, 0)
             if not any(class_weights):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
-        self.save_hyperparameters()
         self.network: Any = None
         self.label_names, self.tokenizer = label_names, None  # the data's, and for batches without a data module
         self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
-        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.class_weights: Tensor | None
         self.gradients = Gradients()
         self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def configure_model(self) -> None:
-        """Build the network, its loss weights and its metrics, once the data module knows the labels."""
-        if hasattr(self, "val_loss") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
+        """Build the network and its metrics once the data module knows the labels; decide on packing."""
+        if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        if not hasattr(self, "val_loss"):
+            self._build()
+        packing.choose(self.network, self._data, self.trainer)
+
+    def _build(self) -> None:
         from transformers import AutoModelForSequenceClassification
 
         data = self._data
@@ -108,20 +112,14 @@ class SequenceClassifier(LightningModule):
                 "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
             )
         if self.network is None:
-            self.network = encoder.build(
-                AutoModelForSequenceClassification,
-                self.hparams,
-                tokenizer=data.tokenizer,
-                max_length=getattr(data, "max_length", 0),
-                max_position_embeddings=getattr(data, "max_length", 0),
-                device=self.trainer.strategy.root_device,
-                id2label=dict(enumerate(labels)),
-                label2id={label: index for index, label in enumerate(labels)},
-                problem_type="single_label_classification",
-            )
+            names: dict[str, Any] = {"id2label": dict(enumerate(labels))}
+            names |= {"label2id": {name: i for i, name in enumerate(labels)}}
+            names |= {"problem_type": "single_label_classification"}
+            device = self.trainer.strategy.root_device
+            self.network = encoder.build(AutoModelForSequenceClassification, self.hparams, data, device, **names)
         elif self.loaded:
             metadata.check_loaded(self, self._metadata(), data)
-        self.label_names, self.tokenizer, self.packs = labels, data.tokenizer, packing.choose(self)
+        self.label_names, self.tokenizer = labels, data.tokenizer
         weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
         self.register_buffer("class_weights", weights, persistent=False)
         self.val_loss, self.val_metrics = mean_metric(), _metrics(len(labels), "val/")
@@ -129,7 +127,7 @@ class SequenceClassifier(LightningModule):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits of each class in float32, (B, number of classes), in the order of the batch."""
-        return packing.forward(self.network, batch).logits.float()
+        return packing.forward(self.network, batch).float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy as PyTorch's mean reduction has it, over all batches accumulated for a step."""

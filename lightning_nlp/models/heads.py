@@ -1,9 +1,8 @@
-"""The two heads: a classifier's last layer and whose labels it means, and the words' at the masked tokens alone."""
+"""A classifier's last layer and whose labels it means, and the tokens that a masked language model guesses."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
@@ -71,28 +70,3 @@ def match_head(
 def masked_positions(labels: Tensor) -> Tensor:
     """Where the masked tokens of a batch are: (number of them,), counted through the rows of (B, T) labels."""
     return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-
-
-@contextmanager
-def head_on_positions(network: Any, positions: Tensor) -> Iterator[None]:
-    """Within this context a masked language model of transformers computes its head at some positions only.
-
-    The head over the vocabulary costs about as much as all the layers of a small encoder, and 85% of its rows
-    would be thrown away. The encoder runs in full; a hook hands the head the chosen rows of its output.
-
-    Args:
-        network: An unmodified `...ForMaskedLM`; its logits have the shape (1, n, vocabulary).
-        positions: The n positions, as `masked_positions` counts them.
-    """
-
-    def keep_positions(module: nn.Module, arguments: Any, output: Any) -> Any:
-        hidden = output.last_hidden_state.flatten(0, 1)
-        output.last_hidden_state = hidden.index_select(0, positions).unsqueeze(0)
-        return output
-
-    assert network.base_model is not network, "the encoder stands apart from its head"
-    hook = network.base_model.register_forward_hook(keep_positions)
-    try:
-        yield
-    finally:
-        hook.remove()

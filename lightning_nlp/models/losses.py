@@ -9,16 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Numbers computed at a time on a CPU: 6 MiB in float32, which stay in its caches and in memory that it keeps.
+# Logits computed at a time on a CPU: 6 MiB in float32, which stay in its caches and in memory that is reused.
 BLOCK = 1_600_000
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """The sum of the cross-entropies, computed in float32.
 
-    As `F.cross_entropy(logits.float(), targets, reduction="sum")`, with the same gradient. That makes four tensors of
-    the logits' shape in float32, 66 MB each for 330 tokens and 50,000 words, and a CPU spends a twentieth of a step on
-    their new memory (benchmarks/README.md); here a few rows at a time are float32.
+    The same as `F.cross_entropy(logits.float(), targets, reduction="sum")`, and so is the gradient. That makes four
+    float32 tensors of the logits' shape, 66 MB each for 330 tokens and 50,000 words, and a CPU spends a twentieth of a
+    step on allocating them (benchmarks/README.md); here only a few rows at a time are float32.
 
     Args:
         logits: (n, vocabulary), of any floating type.
@@ -34,10 +34,9 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mean_metric() -> Any:
-    """A mean over an epoch, of single terms.
+    """A mean over an epoch's single terms, NaN if any is: to look for NaN in each batch would wait for the device.
 
-    A NaN loss shall show as NaN, and looking for it in each batch would wait for the device. With this
-    setting torchmetrics 1.9 leaves weights out of account in silence, so it is given no batch means.
+    With this setting torchmetrics 1.9 silently ignores weights, so it must not be given the means of batches.
     """
     from torchmetrics import MeanMetric
 
@@ -69,5 +68,4 @@ class _CrossEntropySum(torch.autograd.Function):
 
 
 def _rows(logits: Tensor) -> int:
-    """How many rows make a block."""
     return max(1, BLOCK // logits.shape[1])

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
 from lightning_nlp.training.gradients import Gradients
 from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
@@ -70,33 +70,30 @@ class MaskedLanguageModel(LightningModule):
         warmup_ratio: float = 0.06,
     ) -> None:
         super().__init__()
-        encoder.check_settings(dropout, attention_dropout, lr, weight_decay, schedule, warmup_ratio)
         self.save_hyperparameters()
+        encoder.check_settings(self.hparams)
         self.network: Any = None
         self.tokenizer = None  # the data's, and for batches without a data module
         self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
-        self.packs = False  # whether batches come packed; `configure_model` decides, the data module asks
         self.gradients = Gradients()
 
     def configure_model(self) -> None:
-        """Build the network and its metrics, once the data module has a tokenizer."""
-        if hasattr(self, "val_metrics") or not encoder.attached(self):  # the latter in `load_from_checkpoint`
+        """Build the network and its metrics once the data module has a tokenizer; decide on packing."""
+        if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        if not hasattr(self, "val_metrics"):
+            self._build()
+        packing.choose(self.network, self._data, self.trainer)
+
+    def _build(self) -> None:
         from transformers import AutoModelForMaskedLM
 
         data = self._data
         if self.network is None:
-            self.network = encoder.build(
-                AutoModelForMaskedLM,
-                self.hparams,
-                tokenizer=data.tokenizer,
-                max_length=getattr(data, "max_length", 0),
-                max_position_embeddings=self.hparams["max_position_embeddings"],
-                device=self.trainer.strategy.root_device,
-            )
+            self.network = encoder.build(AutoModelForMaskedLM, self.hparams, data, self.trainer.strategy.root_device)
         elif self.loaded:
             metadata.check_loaded(self, metadata.checkpoint_metadata("mlm", data, self.network), data)
-        self.tokenizer, self.packs = data.tokenizer, packing.choose(self)
+        self.tokenizer = data.tokenizer
         self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -107,7 +104,7 @@ class MaskedLanguageModel(LightningModule):
             (B, T, vocabulary), where a padded batch has no `labels`.
         """
         if "labels" not in batch:
-            return packing.forward(self.network, batch).logits.float()
+            return packing.forward(self.network, batch).float()
         return self._guess(batch)[0].float()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -178,9 +175,8 @@ class MaskedLanguageModel(LightningModule):
         packing.check_batch(batch, "labels")
         # the collate function counts them on the host; to ask the device would be to wait for it
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
-        with head_on_positions(self.network, positions):
-            output = packing.forward(self.network, batch)
-        return output.logits.squeeze(0), batch["labels"].flatten().index_select(0, positions)
+        logits = packing.forward(self.network, batch, head_rows=positions)
+        return logits, batch["labels"].flatten().index_select(0, positions)
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> dict[str, Tensor]:
         """Add the n masked tokens of a batch to a split's means; returns `targets`, `loss`, `top1`, `top5`, (n,)."""

@@ -1,30 +1,29 @@
 """Runs an unmodified Hugging Face encoder on a packed batch: sequences end to end, without padding between them.
 
-transformers lets a library register an attention function of its own. Ours knows where the sequences of the
-batch begin and end, so that no token attends across a boundary; all else in an encoder works on each token
-alone.
+transformers hands the keyword arguments of a network down to its attention function, and lets a library register one
+of its own. Ours is told where the sequences begin and end, so that no token attends across a boundary; everything else
+in an encoder works on each token alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.attention import attention, attention_mask, sequences
+from lightning_nlp.models.attention import attention, layout_of
 
-# Where tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients.
-# Other architectures may ignore the attention interface (DeBERTa does) or hide positions elsewhere.
-PROVEN = ("distilbert", "bert", "roberta", "electra", "modernbert")
+# Those for which tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients.
+# Others may not hand keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
+PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
-# These count positions from pad_token_id + 1, so their position table has that many rows that no token uses.
+# These count positions from pad_token_id + 1, so no token uses the first rows of their position table.
 POSITIONS_AFTER_PADDING = frozenset(
     "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
 )
@@ -32,50 +31,45 @@ POSITIONS_AFTER_PADDING = frozenset(
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
-# The names under which the architectures keep the rate of dropout on attention weights.
+# What the architectures call the dropout rate of attention weights.
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# On a CPU a packed batch is rounded up to a multiple of so many tokens. Filled to a budget, all batches then
-# have one size, and the memory of one fits the next; else the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of this many tokens. All batches filled to a budget then have one
+# size, and reuse the memory of the last; otherwise the process grows (benchmarks/README.md).
 ROUND = 64
 
 
-def choose(module: LightningModule) -> bool:
-    """Decide whether a module's batches are packed, say so in one line, and prepare its network if they are.
-
-    The data module's `packing` counts: True, False, or "auto": packed where that is proven, padded elsewhere.
-    A data module without it gives padded batches.
+def choose(network: Any, data: Any, trainer: Any) -> None:
+    """Decide whether batches are packed, tell the user and the data module, and prepare the network.
 
     Args:
-        module: A module with a transformers model as its `network`, attached to a Trainer.
+        network: A transformers model.
+        data: `packing` is what the user wants: True, False, or "auto", which packs where that is proven and pads
+            elsewhere; `packed` is set to the answer. Without `packing` it gives padded batches.
 
     Raises:
-        UserError: If packing is asked for where it cannot be had.
+        UserError: If packing is asked for where it is not possible.
     """
-    trainer: Any = module.trainer
-    network: Any = module.network
-    asked = getattr(trainer.datamodule, "packing", False)
+    asked = getattr(data, "packing", False)
     if asked is False:
-        return False
+        return
     device = trainer.strategy.root_device
     reason = why_not(network, device=device, precision=str(trainer.precision))
-    if reason is None:
-        rank_zero_info(f"Batches are packed, without padding: {network.config.model_type} on {device.type}.")
-        enable(network)
-        return True
-    if asked is True:
+    if asked is True and reason is not None:
         raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
-    rank_zero_info(f"Batches are padded, in groups of similar length: {reason}.")
-    return False
+    packed, before = reason is None, (is_enabled(network), getattr(data, "packed", None))
+    if packed:
+        enable(network)
+        line = f"Batches are packed, without padding: {network.config.model_type} on {device.type}."
+    else:
+        line = f"Batches are padded, in groups of similar length: {reason}."
+    if before != (packed, packed):  # a test after the training need not say it again
+        rank_zero_info(line)
+    data.packed = packed
 
 
 def why_not(network: Any, *, device: torch.device, precision: str) -> str | None:
-    """What speaks against packed batches, or None.
-
-    Args:
-        device: Where it runs; a GPU is asked for its compute capability.
-        precision: Lightning's `trainer.precision`.
-    """
+    """Why a network cannot take packed batches on a device, with Lightning's `precision`; None if it can."""
     config = network.config
     if config.model_type not in PROVEN:
         return f"packing is not proven for a {config.model_type} model ({', '.join(PROVEN)} can)"
@@ -95,35 +89,77 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
 
 
 def enable(network: Any) -> None:
-    """Make a network of a `PROVEN` architecture run packed batches too; padded ones stay on SDPA."""
+    """Let a network of a `PROVEN` architecture take packed batches too; padded ones stay on SDPA."""
     from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+    if is_enabled(network):
+        return
     AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, attention_mask)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
     network.set_attn_implementation(NAME)
+    network.base_model.register_forward_hook(select_rows, with_kwargs=True)
+    network.takes_packed_batches = True  # on no configuration, which networks may share
 
 
-def forward(network: Any, batch: dict[str, Any]) -> Any:
-    """A network's output for a padded or a packed batch.
+def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
+    """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
+
+    A classifier needs the first token of each sequence. The head of a masked language model costs about as much as all
+    layers of a small encoder, and only the masked tokens, 15%, need it.
+    """
+    rows = keywords.get("head_rows", rows)
+    if rows is None:
+        return output
+    hidden = output.last_hidden_state = output.last_hidden_state.flatten(0, 1).index_select(0, rows).unsqueeze(1)
+    if output.get("pooler_output") is not None:
+        pooler = encoder.pooler
+        bare = isinstance(pooler, nn.Linear)  # ALBERT's; the others take the first token, and activate, themselves
+        output.pooler_output = encoder.pooler_activation(pooler(hidden[:, 0])) if bare else pooler(hidden)
+    return output
+
+
+def is_enabled(network: Any) -> bool:
+    """Whether `enable` has prepared a network."""
+    return getattr(network, "takes_packed_batches", False)
+
+
+def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None) -> Tensor:
+    """A network's logits for a padded or a packed batch.
 
     Args:
         network: A `...ForMaskedLM` or `...ForSequenceClassification`; the first packed batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
+        head_rows: (n,) the tokens that a masked language model is to guess, counted through the batch; None for all.
 
     Returns:
-        transformers' output. Its logits are (n, number of classes) for n sequences, in both forms; those of a
-        masked language model are (1, tokens, vocabulary) for a packed batch, with a few rows more on a CPU.
+        (n, number of classes) for n sequences or `head_rows`. Without `head_rows` those of a masked language model are
+        (B, T, vocabulary), and of a packed batch (1, T, vocabulary), with a few rows more on a CPU.
 
     Raises:
         UserError: If the batch is neither, or packed for a network that cannot compute it.
     """
-    if "cu_seqlens" not in batch:
+    if "cu_seqlens" in batch:
+        inputs = _packed_inputs(network, batch)
+    else:
         check_batch(batch, "input_ids", "attention_mask")
-        return network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    if head_rows is None:
+        return network(**inputs).logits
+    if is_enabled(network):
+        return network(**{**inputs, "head_rows": head_rows}).logits.squeeze(1)
+    # other architectures may not hand the argument down to their encoder
+    hook = network.base_model.register_forward_hook(partial(select_rows, rows=head_rows), with_kwargs=True)
+    try:
+        return network(**inputs).logits.squeeze(1)
+    finally:
+        hook.remove()
+
+
+def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
     config, cu_seqlens = network.config, batch["cu_seqlens"]
     tokens, positions = batch["input_ids"], batch["position_ids"]
-    if config._attn_implementation != NAME:  # nobody has chosen: a module out of a checkpoint, or a loader's batches
+    if not is_enabled(network):  # `choose` was not called: a module from a checkpoint, or batches from a plain loader
         precision = "16" if torch.is_autocast_enabled(tokens.device.type) else str(network.dtype)
         if reason := why_not(network, device=tokens.device, precision=precision):
             raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
@@ -133,44 +169,17 @@ def forward(network: Any, batch: dict[str, Any]) -> Any:
     if not tokens.is_cuda:
         outside = -tokens.shape[1] % ROUND
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
-    with sequences(cu_seqlens, batch["max_seqlen"], tokens.shape[1]), first_tokens(network, cu_seqlens):
-        return network(input_ids=tokens, position_ids=positions)
+    layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
+    starts = cu_seqlens[:-1] if hasattr(network, "classifier") else None
+    ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
+    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready}
+    return {**inputs, "layout": layout, "head_rows": starts}
 
 
 def check_batch(batch: Any, *names: str) -> None:
-    """Raise a UserError unless a batch is a dict of these names; one out of a loader of the user's own may be none."""
+    """Raise a UserError unless a batch is a dict with these names; a user's own loader may give anything."""
     if not (isinstance(batch, Mapping) and batch.keys() >= set(names)):
         raise UserError(
             f"A batch is a {type(batch).__name__} without {' or '.join(names)}: give a DataLoader of dicts with "
             "input_ids, attention_mask and, to train or measure, labels, or a data module."
         )
-
-
-@contextmanager
-def first_tokens(network: Any, cu_seqlens: Tensor) -> Iterator[None]:
-    """Within this context a classifier's head is given (n, 1, width), the first token of each sequence.
-
-    Its head takes row 0 of each example, and so works as it is. Other heads are left alone.
-    """
-    encoder = network.base_model
-    starts = cu_seqlens[:-1]
-
-    def after_encoder(module: nn.Module, arguments: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[0].index_select(0, starts).unsqueeze(1)
-        return output
-
-    def before_pooler(module: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
-        return (arguments[0][0].index_select(0, starts).unsqueeze(1),)
-
-    if not hasattr(network, "classifier"):
-        yield
-        return
-    pooler = getattr(encoder, "pooler", None)  # BERT's belongs to the encoder, and takes the first token there
-    if pooler is not None:
-        hook = pooler.register_forward_pre_hook(before_pooler)
-    else:
-        hook = encoder.register_forward_hook(after_encoder)
-    try:
-        yield
-    finally:
-        hook.remove()

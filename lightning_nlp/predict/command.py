@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 import yaml
 
@@ -25,43 +25,8 @@ from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
 from lightning_nlp.training.hardware import default_precision
 
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
-
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
 WINDOW = 2048
-
-
-def add_predict_arguments(parser: ArgumentParser) -> None:
-    """The arguments of `predict`."""
-    parser.add_argument("--run", type=str, required=True, help="A run's directory, such as runs/cls/0.")
-    parser.add_argument("--input", type=str, required=True, help="Lines, CSV, TSV, JSON or parquet; - for stdin.")
-    parser.add_argument(
-        "--output",
-        type=str | None,
-        default=None,
-        help="The JSONL file to write; - for stdout; null prints a table on a terminal, and JSONL elsewhere.",
-    )
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    for name, kind in (("text_column", str), ("encoding", str), ("delimiter", str), ("quoting", bool)):
-        parser.add_argument(f"--{name}", type=kind | None, default=None, help="As --data has it; null: as the run.")
-    parser.add_argument(
-        "--tokens_per_batch", type=int, default=4096, help="Tokens at a time; more needs more memory, and helps a GPU."
-    )
-    parser.add_argument(
-        "--precision", type=str | None, default=None, help="bf16-mixed or 32-true; null takes that of the training."
-    )
-    parser.add_argument("--top_k", type=int, default=5, help="Fillings for each [MASK].")
-    parser.add_argument(
-        "--explain", type=bool, default=False, help="Add the words that drove each prediction of a classifier."
-    )
-    parser.add_argument(
-        "--thresholds",
-        type=Literal["best_f1", "wanted"] | None,
-        default=None,
-        help="Add the labels whose probability reaches their threshold: that of the best F1, or of the precision 0.95.",
-    )
-    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
 
 
 def predict(
@@ -79,26 +44,30 @@ def predict(
     explain: bool = False,
     thresholds: Literal["best_f1", "wanted"] | None = None,
 ) -> None:
-    """Write a prediction for each text of a file, in order; the file may be larger than memory.
+    """Predict for a file of texts with a trained run.
 
-    The texts are cleaned and cut as those of the training were.
+    Writes a prediction for each text, in order; the file may be larger than memory. The texts are cleaned and cut as
+    those of the training were.
 
     Args:
-        run: A run's directory, whose export is used.
-        input: A file of lines, CSV, TSV or JSONL, or `-` for lines from stdin.
-        output: The JSONL file, written whole or not at all, or `-` for stdout. A line has `index` (of the
-            text, from 0) and `label` with `probabilities`, or for a masked language model `fillings`: for
-            each [MASK] the best tokens with their probabilities. A text without words has `label` null. None
-            prints a table if stdout is a terminal, and else the lines.
-        text_column: The column of a table. Of what is None here, a file is read as the run's data were.
-        encoding: As Python names it.
-        delimiter: What separates the fields of CSV and TSV: a character or "tab".
-        precision: "bf16-mixed", "32-true", or None for that of the training where this machine has it.
-        explain: Whether to add `words`: those of the text as the network saw it, each with its share in the
-            label that was predicted, against it if negative; the greatest is 1.
-        thresholds: Whether to add `reached`: the labels whose probability reaches the threshold that was
-            chosen on validation for the best F1, or for the precision 0.95. None, one or several; `label`
-            stays the likeliest.
+        run: A run's directory, such as runs/cls/0, whose export is used.
+        input: Lines, CSV, TSV, JSON or parquet; - for lines from stdin.
+        output: The JSONL file to write, whole or not at all; - for stdout; null prints a table on a terminal, and JSONL
+            elsewhere. A line has `index` (of the text, from 0) and `label` with `probabilities`, or for a masked
+            language model `fillings`: for each [MASK] the best tokens with their probabilities. A text without words
+            has `label` null.
+        overwrite: Replace the output if it exists.
+        text_column: As --data has it; null: as the run.
+        encoding: As --data has it; null: as the run.
+        delimiter: As --data has it; null: as the run.
+        quoting: As --data has it; null: as the run.
+        tokens_per_batch: Tokens at a time; more needs more memory, and helps a GPU.
+        precision: bf16-mixed or 32-true; null takes that of the training where this machine has it.
+        top_k: Fillings for each [MASK].
+        explain: Add `words` to each prediction of a classifier: those of the text as the network saw it, each with its
+            share in the label, against it if negative; the greatest is 1.
+        thresholds: Add `reached`: the labels, none or several, whose probability reaches the threshold that validation
+            chose for the best F1, or for the precision 0.95.
 
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub.pretrained import fetch_pretrained
 from lightning_nlp.models import packing
-from lightning_nlp.models.encoder import realign
-from lightning_nlp.models.heads import head_on_positions, last_layer
+from lightning_nlp.models.heads import last_layer
+from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.tasks import task_of_network
 
@@ -126,11 +125,9 @@ def make_predictor(
     def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
         """(sequences, classes), or for a masked language model (positions, vocabulary)."""
         batch = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in batch.items()}
-        head = head_on_positions(network, positions.to(device)) if fills_masks else nullcontext()
         low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-        with torch.inference_mode(), low, head:
-            logits = packing.forward(network, batch).logits
-        return (logits[0] if fills_masks else logits).float().cpu()
+        with torch.inference_mode(), low:
+            return packing.forward(network, batch, positions.to(device) if fills_masks else None).float().cpu()
 
     def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
         texts = [(index, prepare(text)) for index, text in texts]

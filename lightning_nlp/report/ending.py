@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lightning import LightningDataModule, Trainer
+
 from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.report.run_files import FACTS
+from lightning_nlp.training.hardware import device_name
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
@@ -21,14 +26,39 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
     if not (run_dir / "config.yaml").is_file():
         return
     try:
+        # here, since their import takes time and their errors must not end a training
+        from lightning_nlp.report.page import write_report
+        from lightning_nlp.report.run_files import FACTS
+
         text = json.dumps({"state": state, **paths_with_tilde(facts)}, ensure_ascii=False, indent=1)
         write_whole(run_dir / FACTS, text)
-        # here, since its import takes time and its errors must not end a training
-        from lightning_nlp.report.page import write_report
-
         write_report(run_dir)
     except Exception as error:
         warn_user(
             f"The report of {run_dir} was not written ({type(error).__name__}: {one_line(error)}); to write it later: "
             f"python -m lightning_nlp.report {run_dir}"
         )
+
+
+def epochs_trained(trainer: Trainer) -> float:
+    """How often the training texts were seen; a stream's loader counts them itself."""
+    passes: float | None = getattr(trainer.train_dataloader, "passes", None)
+    if passes is not None:
+        return passes
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    within = batches.processed / max(1, trainer.num_training_batches)
+    epochs = round(max(0, trainer.fit_loop.epoch_progress.current.ready - 1) + within, 2)
+    return int(epochs) if epochs.is_integer() else epochs
+
+
+def hardware_of(trainer: Trainer) -> str:
+    """The device that a training runs on, and how many processes do."""
+    device = device_name(trainer.strategy.root_device.type)
+    return device if trainer.world_size == 1 else f"{trainer.world_size} processes of {device}"
+
+
+def parts_read(datamodule: LightningDataModule, splits: Iterable[str] = SPLITS) -> dict[str, str]:
+    """How much is read of each split that is not read whole: "75 of 300 texts"."""
+    if not isinstance(datamodule, TextDataModule):
+        return {}
+    return {split: part for split in splits if (part := datamodule.part(split)) is not None}

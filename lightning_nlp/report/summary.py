@@ -11,8 +11,8 @@ from lightning_nlp.callbacks.progress import duration
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
     """Print what a training came to."""
     speed = facts["tokens_per_s"]
-    rows = [(name, _number(value)) for name, value in facts["test"].items()]
-    rows += [(f"best {name}", _number(value)) for name, value in facts["validation"].items()]
+    rows = [(name, f"{value:.4f}") for name, value in facts["test"].items()]
+    rows += [(f"best {name}", f"{value:.4f}") for name, value in facts["validation"].items()]
     rows += [(f"{split} read", part) for split, part in facts["parts"].items()]
     rows += [
         ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
@@ -30,7 +30,7 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
 
 def print_metrics(title: str, metrics: dict[str, float]) -> None:
     """Print a table of metrics."""
-    _print_table(title, [(name, _number(value)) for name, value in metrics.items()])
+    _print_table(title, [(name, f"{value:.4f}") for name, value in metrics.items()])
 
 
 def counted(number: float, noun: str) -> str:
@@ -52,7 +52,3 @@ def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}"

@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from torch.utils._pytree import tree_leaves
 
 from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.errors import UserError, one_line, warn_user
-from lightning_nlp.privacy import paths_expanded, paths_with_tilde
+from lightning_nlp.privacy import leaves, paths_expanded, paths_with_tilde
 
 # When a checkpoint that cannot be written is tried again: the training is in memory, and somebody may make room.
 # Ten minutes in all. What is no matter of room or of a network's patience is not tried again.
@@ -83,7 +82,7 @@ def damage(path: Path) -> str | None:
 
 def tensor_bytes(content: Any) -> int:
     """The memory of all tensors in nested dictionaries, lists and tuples, which is nearly all of a checkpoint."""
-    tensors = [leaf for leaf in tree_leaves(content) if isinstance(leaf, torch.Tensor)]
+    tensors = [leaf for _, leaf in leaves(content) if isinstance(leaf, torch.Tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())  # tied weights are written once
 

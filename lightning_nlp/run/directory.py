@@ -1,4 +1,4 @@
-"""The directory that one training writes to: found or made before anything writes, put back if nothing was trained."""
+"""The directory of a training: made or found before anything is written, and restored if nothing was trained."""
 
 from __future__ import annotations
 
@@ -13,73 +13,62 @@ from filelock import FileLock
 from jsonargparse import Namespace
 
 from lightning_nlp.atomic_files import write_whole
-from lightning_nlp.callbacks.ema import TRAINED
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.run import processes, runs
 
 
 class RunDirectory:
-    """The directory of the training that this process does, locked; of several processes, only the first writes to it.
+    """The directory of this training, locked; of several processes, only the main one writes to it.
 
     Args:
-        resumed_step: The step that a training goes on from in its own directory; None for a new one.
-        trained_on: Of the checkpoint that it goes on from, by `trained_on`, before config.yaml is replaced.
+        resumed_step: The step that a training resumes from in its own directory; None for a new one.
+        trained_on: What `trained_on` says of the checkpoint, before config.yaml is replaced.
     """
 
     def __init__(self, path: Path, lock: FileLock | None, resumed_step: int | None, trained_on: Any = None) -> None:
-        self.path = path
-        self.lock = lock
-        self.resumed_step = resumed_step
-        self.trained_on = trained_on
+        self.path, self.lock, self.resumed_step, self.trained_on = path, lock, resumed_step, trained_on
+        self.resumed = resumed_step is not None
         self._earlier_config: str | None = None
         if self.resumed:
             with contextlib.suppress(OSError):
                 self._earlier_config = (path / "config.yaml").read_text(encoding="utf-8")
 
-    @property
-    def resumed(self) -> bool:
-        """Whether a training goes on in its own directory."""
-        return self.resumed_step is not None
-
     def write_config(self, text: str) -> None:
-        """Write config.yaml whole, without the name of the home folder."""
-        if processes.is_first():
+        """Write config.yaml, without the name of the home folder."""
+        if processes.is_main_process():
             write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
         """Nothing was trained: remove the directory, or leave a resumed run as it was."""
-        if not processes.is_first():
+        if not processes.is_main_process():
             return
-        if self.resumed:
-            if self._earlier_config is not None:
-                write_whole(self.path / "config.yaml", self._earlier_config)
-        elif not any((self.path / "checkpoints").glob("*.ckpt")):
+        if self._earlier_config is not None:
+            write_whole(self.path / "config.yaml", self._earlier_config)
+        elif not self.resumed and not any((self.path / "checkpoints").glob("*.ckpt")):
             if "wandb" in sys.modules:  # its own process would write the directory anew
                 with contextlib.suppress(TimeoutError):
                     sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.path)
 
     def unlock(self) -> None:
-        """Give the directory free."""
+        """Let other processes train in the directory."""
         runs.unlock(self.lock)
 
 
 def open_run(config: Namespace, text: str) -> RunDirectory:
-    """Find what to go on from, and the run that goes on in its own directory, or make a new one.
+    """Make the directory of a new run, or find that of the run to resume and what to resume it from.
 
-    The first process does, and the others of a distributed training take what it found.
+    The main process does, and the others of a distributed training take what it found.
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-
-    Returns:
-        The directory, locked, without what a process that was killed had begun to write.
+        text: The same as config.yaml would have it.
 
     Raises:
-        UserError: If there is no such checkpoint, or it is of another task, or the directory is in use, or another
-            machine's storage.
-        FirstFailed: In the others, if the first process failed.
+        UserError: If there is no such checkpoint, it is of another task, or the directory is in use or on another
+            machine.
+        MainProcessFailed: In the others, if the main process failed.
     """
     opened: list[RunDirectory] = []
 
@@ -88,7 +77,7 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
         opened.append(run)
         return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path])
 
-    path, step, config.ckpt_path = json.loads(processes.first("run", open_here))
+    path, step, config.ckpt_path = json.loads(processes.once("run", open_here))
     if opened:
         return opened[0]
     if not Path(path).is_dir():
@@ -115,6 +104,8 @@ def _open(config: Namespace, text: str) -> RunDirectory:
         found = Path(config.ckpt_path)
     step = record = None
     if found is not None:
+        from lightning_nlp.callbacks.ema import TRAINED
+
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
         if "optimizer_states" not in checkpoint:
@@ -134,11 +125,7 @@ def _open(config: Namespace, text: str) -> RunDirectory:
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
-    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None where nothing tells it.
-
-    Args:
-        path: Its file. If it is from before checkpoints knew their data, its run's files tell the token cache.
-    """
+    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if neither it nor its run says so."""
     record: dict[str, Any] | None = runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None
     if path and record is None:
         run = Path(path).parent.parent

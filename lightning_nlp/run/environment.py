@@ -23,13 +23,8 @@ LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "wa
 
 def versions() -> dict[str, str]:
     """The versions of Python, of this package and of the libraries that results depend on."""
-    found = {"python": platform.python_version(), "lightning_nlp": __version__}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "lightning_nlp": __version__, **found}
 
 
 def hardware(accelerator: str = "auto") -> dict[str, Any]:

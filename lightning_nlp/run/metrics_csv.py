@@ -66,7 +66,9 @@ class MetricsCSV(Logger):
             ) from error
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        rows = None if self._columns else self._kept()
+        rows = None
+        if not self._columns:  # nothing is written yet: keep the rows from before a resume
+            rows = [row for row in read_rows(self.path) if int(row["step"]) < (self._resume_step or 0)]
         last = rows[-1] if rows else self._row
         same_step = bool(last) and str(last["step"]) == str(step)
         row = {**last, **metrics} if same_step else {"step": step, **metrics}
@@ -86,10 +88,6 @@ class MetricsCSV(Logger):
             os.pwrite(file.fileno(), text.getvalue().encode(), place)
             file.truncate(place + len(text.getvalue().encode()))
         self._end = place
-
-    def _kept(self) -> list[dict[str, Any]]:
-        """The rows from before a resume."""
-        return [row for row in read_rows(self.path) if int(row["step"]) < (self._resume_step or 0)]
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         """Write the file anew."""

@@ -1,8 +1,8 @@
-"""The processes of a distributed training before they can talk: one does a thing first, the others take its result.
+"""The processes of a distributed training before they can talk: one does a thing once, the others take its result.
 
-They are started by torchrun, all at once, or by Lightning, which starts the others from the first one when the training
-begins. Only from then on is there a process group; what comes before goes through torchrun's own store, or through
-environment variables, which Lightning's processes inherit.
+torchrun starts them all at once; Lightning starts the others from the main one when the training begins. Only from then
+on is there a process group. What comes before goes through torchrun's own store, or through environment variables,
+which Lightning's processes inherit.
 """
 
 from __future__ import annotations
@@ -23,58 +23,55 @@ from torch.distributed import DistError, PrefixStore, Store, TCPStore, rendezvou
 
 from lightning_nlp.errors import UserError, one_line
 
-VARIABLE = "LIGHTNING_NLP_FIRST_"
+VARIABLE = "LIGHTNING_NLP_ONCE_"
 FAILED, DONE = "failed ", "done "
-LONGEST_WAIT = timedelta(days=7)  # a large corpus is tokenized in hours
-SAME_WORDS_WAIT = timedelta(seconds=5)  # for processes that fail together
+LONGEST_WAIT = timedelta(days=7)  # a large corpus takes hours to tokenize
+SAME_ERROR_WAIT = timedelta(seconds=5)  # for processes that fail together
 CONNECTION = re.compile(r"gloo/|connection (closed|reset)|broken pipe|nccl", re.IGNORECASE)
 
 
-class PeerLost(Exception):
+class ProcessLost(Exception):
     """Another process of this training has ended."""
 
 
-class FirstFailed(Exception):
-    """The process that does a thing first has failed, and says itself why."""
+class MainProcessFailed(Exception):
+    """The process that does a thing once has failed, and reports the error itself."""
 
 
-def is_first(*, on_node: bool = False) -> bool:
-    """Whether this process, the first of all (`on_node`: of its machine), writes, downloads and reports."""
+def is_main_process(*, on_node: bool = False) -> bool:
+    """Whether this process (`on_node`: of those on its machine) is the one that writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
 
 
 def started_by_lightning() -> bool:
-    """Whether the first process started this one."""
-    return not is_first() and not TorchElasticEnvironment.detect()
+    """Whether the main process started this one."""
+    return not is_main_process() and not TorchElasticEnvironment.detect()
 
 
-def first(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
-    """Let the first process do something, and the others wait for what it comes to.
+def once(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
+    """Let the main process do something, and the others wait for its result.
 
     Args:
-        action: Does it, and returns what the others need of it.
-        on_node: Let the first process of each machine do it.
-
-    Returns:
-        What `action` returned.
+        action: Does it, and returns what the others need.
+        on_node: Let one process of each machine do it.
 
     Raises:
-        FirstFailed: In the others, if it failed.
-        UserError: If the processes were started in another way than by torchrun or by Lightning.
+        MainProcessFailed: In the others, if it failed.
+        UserError: If neither torchrun nor Lightning started the processes.
     """
     if not TorchElasticEnvironment.detect():
         return _inherited(name, action)
     store, key = _store(), f"{name}/{os.environ['GROUP_RANK']}" if on_node else name
-    if not is_first(on_node=on_node):
+    if not is_main_process(on_node=on_node):
         try:
             store.wait([key], LONGEST_WAIT)
             text = store.get(key).decode()
         except DistError as error:
-            raise FirstFailed(str(error)) from error
+            raise MainProcessFailed(str(error)) from error
         if text.startswith(FAILED):
-            raise FirstFailed(text.removeprefix(FAILED))
+            raise MainProcessFailed(text.removeprefix(FAILED))
         return text.removeprefix(DONE)
     try:
         result = action()
@@ -86,9 +83,8 @@ def first(name: str, action: Callable[[], str], *, on_node: bool = False) -> str
 
 
 def _inherited(name: str, action: Callable[[], str]) -> str:
-    if is_first():
-        os.environ[VARIABLE + name] = result = action()
-        return result
+    if is_main_process():
+        os.environ[VARIABLE + name] = action()
     if VARIABLE + name not in os.environ:
         how = "srun" if SLURMEnvironment.detect() else "another program"
         raise UserError(
@@ -99,26 +95,26 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
 
 
 @contextlib.contextmanager
-def lost_peers() -> Iterator[None]:
-    """Turn what the collectives of torch raise once a process is gone into a PeerLost."""
+def lost_process_errors() -> Iterator[None]:
+    """Turn what torch's collectives raise once a process is gone into a ProcessLost."""
     try:
         yield
     except RuntimeError as error:
         if torch.distributed.is_initialized() and (isinstance(error, DistError) or CONNECTION.search(str(error))):
             reason = one_line(error).rpartition("]")[2].partition(".")[0].lstrip(": 0123456789")[:200]
-            raise PeerLost(f"Another process of this training has ended ({reason})") from error
+            raise ProcessLost(f"Another process of this training has ended ({reason})") from error
         raise
 
 
-def tell_last_words(message: str) -> None:
-    """Print what this process ends with; of processes that fail in the same words, only the first does."""
+def print_error(message: str) -> None:
+    """Print the error that this process ends with; where several have the same, only the main one prints it."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):
             address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-            store = TCPStore(*address, is_master=False, wait_for_workers=False, timeout=SAME_WORDS_WAIT)
+            store = TCPStore(*address, is_master=False, wait_for_workers=False, timeout=SAME_ERROR_WAIT)
     key = "lightning_nlp/end"
-    if is_first():
+    if is_main_process():
         print(f"error: {message}", file=sys.stderr, flush=True)
         if store is not None:
             store.set(key, message)
@@ -130,20 +126,20 @@ def tell_last_words(message: str) -> None:
     print(f"error: process {rank_zero_only.rank}: {message}", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
 
 
-def part() -> None:
+def leave_process_group() -> None:
     """End the process group, if there is one: gloo's threads may abort a process that ends with them running."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def wait_for_the_first() -> None:
-    """Wait a while to be ended: of its processes, torchrun ends all once one has ended, and the first is to speak."""
-    time.sleep(SAME_WORDS_WAIT.total_seconds())
+def wait_for_main_process() -> None:
+    """Give the main process time to report: torchrun ends all once one of its processes has ended."""
+    time.sleep(SAME_ERROR_WAIT.total_seconds())
 
 
 @cache
 def _store() -> Store:
-    """The store that torchrun, or its first process, offers."""
+    """The store that torchrun, or its main process, offers."""
     own_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE", "") != str(True)
     if not own_store and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
         raise UserError(

@@ -28,14 +28,7 @@ class Locked(UserError):
 
 
 def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
-    """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same.
-
-    Returns:
-        The new directory, empty but for its lock, and what `lock` gave.
-
-    Raises:
-        UserError: If it cannot be made.
-    """
+    """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same."""
     parent = runs_dir / name
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +59,7 @@ def discard(run: Path) -> None:
 
 
 def lock(run: Path) -> FileLock:
-    """Keep a second process out of a run's directory, until this one ends, however it ends.
-
-    Raises:
-        Locked: If another process has it.
-    """
+    """Keep other processes out of a run's directory until this one ends, however it ends; may raise `Locked`."""
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
@@ -80,27 +69,20 @@ def lock(run: Path) -> FileLock:
 
 
 def sweep(run: Path) -> None:
-    """Remove what a process that was killed had begun to write."""
+    """Remove what a killed process had begun to write."""
     for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def unlock(held: FileLock | None) -> None:
-    """Give a run's directory free."""
+    """Release a run's directory."""
     if held is not None:
         Path(held.lock_file).unlink(missing_ok=True)
         held.release()
 
 
 def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
-    """The newest run that has a checkpoint.
-
-    Args:
-        checkpoint: `LAST` or `BEST`; a run without a last one may have a best one to go on from, but not vice versa.
-
-    Raises:
-        UserError: If no run of that name has one.
-    """
+    """The newest run that has a checkpoint, `LAST` or `BEST`; a UserError if no run of that name has one."""
     for number in reversed(numbers(runs_dir / name)):
         folder = runs_dir / name / str(number) / "checkpoints"
         if (folder / checkpoint).is_file():
@@ -112,14 +94,7 @@ def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
 
 
 def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
-    """The newest run of a configuration, if it has not come to its end.
-
-    Args:
-        config: The configuration as it would be written to config.yaml.
-
-    Returns:
-        Its directory, or None where there is no such run, or it is complete.
-    """
+    """The newest run of a configuration, as config.yaml has it; None if there is none, or it is complete."""
     wanted = training_part(config)
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
@@ -133,10 +108,14 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
 
 
 def training_part(config: str) -> dict[str, Any]:
-    """What of a config.yaml makes two runs the same training: not where it runs, where it writes, when it must end."""
+    """What makes two config.yaml the same training: not where it runs or writes, and not when it must end."""
     settings: dict[str, Any] = yaml.safe_load(config)
     for name, taken in OWN_CHOICES.items():  # an earlier version wrote down all that Lightning's own two take
         settings[name] = {key: settings[name].get(key) for key in taken}
+    for name in ("model", "data"):  # classes of ours have a long name and a short one
+        package, _, class_name = settings.get(name, {}).get("class_path", "").rpartition(".")
+        if package.partition(".")[0] == "lightning_nlp":
+            settings[name]["class_path"] = f"lightning_nlp.{class_name}"
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
     return _given({key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")})
@@ -150,13 +129,10 @@ def _given(settings: Any) -> Any:
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """A run's last checkpoint, or its best if that one is damaged; says so, and how many steps that costs.
+    """A run's last checkpoint, or its best if that one is damaged, with a warning of what that costs.
 
     Returns:
-        The checkpoint, or None if it has none.
-
-    Raises:
-        UserError: If all that it has are damaged.
+        None if it has no checkpoint. If all of them are damaged, that is a UserError.
     """
     broken = []
     for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
@@ -191,14 +167,7 @@ def existing_run(path: str) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running any code in it.
-
-    Returns:
-        Its content, tensors memory-mapped.
-
-    Raises:
-        UserError: If it is missing, truncated, or no checkpoint of ours.
-    """
+    """Read a checkpoint without running any code in it, tensors memory-mapped; a UserError if it is none of ours."""
     if not os.path.isfile(path):  # pathlib raises for names that no file can have
         raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
     try:
@@ -214,13 +183,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:
-    """Check, before any data is prepared, that a checkpoint was written by the class that is to load it.
+    """Raise a UserError unless a checkpoint is of the task of the class that is to load it.
 
     Args:
         model_class: The import path or name of the LightningModule.
-
-    Raises:
-        UserError: If it belongs to the other task.
     """
     task = checkpoint["lightning_nlp"]["task"]
     ours = task_of_module(model_class)

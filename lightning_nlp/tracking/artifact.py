@@ -25,7 +25,7 @@ def send_export(run: Any, run_dir: Path) -> None:
     later = (
         f"`wandb artifact put --type model --name {run.project}/{run_dir.parent.name} --alias last {run_dir}/export`"
     )
-    if run.settings._offline:
+    if run.offline:
         rank_zero_info(f"W&B: the export is not in this offline run. To send it, after the run: {later}.")
         return
     failed = [f"the server does not answer within {SECONDS:.0f} s"]

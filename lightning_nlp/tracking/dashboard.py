@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.private_api import replace_view
 from lightning_nlp.tasks import TASKS, Plots, Task
 
 STEP = "trainer/global_step"
@@ -86,9 +87,9 @@ def update(project: str, entity: str | None = None) -> list[str]:
         found = {view.display_name: view for view in reversed(list(saved))}
         addresses = []
         for task in TASKS.values():
-            view, known = workspace(entity, project, task), found.get(task.workspace)
-            if known is not None:
-                view._internal_id, view._internal_name = known.id, known.name
+            view = workspace(entity, project, task)
+            if task.workspace in found:
+                replace_view(view, found[task.workspace])
             view.save()
             addresses.append(view.url)
     except UserError:

@@ -10,16 +10,10 @@ from pathlib import Path
 import yaml
 from jsonargparse import Namespace
 from lightning import Trainer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_nlp.callbacks.last_checkpoint import Interrupted
 from lightning_nlp.run.metrics_csv import last_step
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
-
-# They always write to the run's directory (`options.place_in_run`), which is not known yet when the parser asks for
-# arguments without a default.
-for _logger in (CSVLogger, TensorBoardLogger):
-    _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
 OURS = f"{WandbLogger.__module__}.{WandbLogger.__name__}"
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.encoder import from_pretrained
+from lightning_nlp.models.load_pretrained import from_pretrained
 from tests.bad_input.check import fails
 from tests.conftest import files_below
 

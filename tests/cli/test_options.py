@@ -161,7 +161,7 @@ NEUTRAL = {
     "sync_batchnorm": "true",
     "reload_dataloaders_every_n_epochs": "1",
 }
-ELSEWHERE = {"callbacks": "test_options.py", "fast_dev_run": "test_main.py", "overfit_batches": "test_options.py"}
+ELSEWHERE = {"callbacks": "test_options.py", "fast_dev_run": "test_commands.py", "overfit_batches": "test_options.py"}
 
 
 def test_trainer_arguments_that_work(tiny_cls, cls_run, tmp_path):

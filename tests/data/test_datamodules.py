@@ -299,10 +299,9 @@ def test_the_named_data_modules_hand_their_arguments_on():
 
 def attached(data, packs, world_size=1, rank=0):
     """Stands for a trainer whose module packs its batches or not."""
-    module = type("M", (), {"packs": packs})()
-    settings = {"global_rank": rank, "world_size": world_size, "overfit_batches": 0, "lightning_module": module}
+    settings = {"global_rank": rank, "world_size": world_size, "overfit_batches": 0}
     settings |= {"limit_val_batches": 1.0, "limit_test_batches": 1.0}
-    data.trainer = type("T", (), settings)()
+    data.trainer, data.packed = type("T", (), settings)(), packs
     return data
 
 
@@ -310,7 +309,7 @@ def attached(data, packs, world_size=1, rank=0):
 def test_the_model_decides_whether_batches_are_packed(classification, mlm, packing):
     for make in (classification, mlm):
         alone = make(packing=packing)
-        assert alone.packs == (packing is True)
+        assert bool(alone.packed) == (packing is True)
         assert ("cu_seqlens" in next(iter(alone.train_dataloader()))) == (packing is True)
         for packs in (True, False):
             data = attached(make(packing=packing), packs)
@@ -349,13 +348,13 @@ class Recorder(LightningModule):
 
     def __init__(self, packs=False):
         super().__init__()
-        self.packs, self._will_pack = False, packs
+        self.packs = packs
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.epochs = {}
         self.validations = []
 
     def configure_model(self):
-        self.packs = self._will_pack
+        self.trainer.datamodule.packed = self.packs
 
     def training_step(self, batch, batch_idx):
         self.epochs.setdefault(self.current_epoch, []).append(batch)

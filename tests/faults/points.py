@@ -60,10 +60,10 @@ def install(trace: Trace) -> None:
     import torch
     from transformers import PreTrainedModel
 
-    from lightning_nlp import fitting as training
     from lightning_nlp.data.tokens import preparation
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
+    from lightning_nlp.report import summary
     from lightning_nlp.run import metrics_csv
 
     for module in (SequenceClassifier, MaskedLanguageModel):
@@ -72,7 +72,7 @@ def install(trace: Trace) -> None:
         _before(module, "test_step", trace, "test")
     _after(torch.optim.AdamW, "step", trace, "step")  # the weights are changed, and nobody has counted it yet
     _after(metrics_csv.MetricsCSV, "log_metrics", trace, "row")
-    _before(training, "print_summary", trace, "summary")  # all is done but to say so
+    _before(summary, "print_summary", trace, "summary")  # all is done but to say so
     _torn_rows(metrics_csv.MetricsCSV, trace)
     _torn_checkpoints(torch, trace)
     _torn_exports(PreTrainedModel, trace)

@@ -3,11 +3,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_nlp.models.attention import AREA, SHORT, SLACK, STEP, attention, rectangles, sequences
+from lightning_nlp.models.attention import AREA, SHORT, SLACK, STEP, attention, layout_of, rectangles
 
 # Longer than any threshold of the fused kernel, equal and about equal ones, and one token alone
 LENGTHS = [200, 60, 60, 55, 40, 12, 3, 1]
 BOUNDS = F.pad(torch.tensor(LENGTHS).cumsum(0), (1, 0)).int()
+LAYOUT = layout_of(BOUNDS, max(LENGTHS), sum(LENGTHS))
 
 
 def draw(dtype=torch.float32, device="cpu"):
@@ -32,8 +33,8 @@ def reference(query, key, value, window=None):
 def test_the_same_as_masked_attention(window, with_gradient):
     inputs = draw()
     expected = reference(*inputs, window=window)
-    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS)), torch.set_grad_enabled(with_gradient):
-        output, weights = attention(None, *inputs, None, scaling=0.3, sliding_window=window)
+    with torch.set_grad_enabled(with_gradient):
+        output, weights = attention(None, *inputs, None, scaling=0.3, sliding_window=window, layout=LAYOUT)
     assert weights is None
     torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
     if with_gradient:
@@ -48,10 +49,8 @@ def test_dropout_is_of_the_attention_weights():
     """With values of one, an output is the sum of the weights left: 1 on average; for a lonely token 0 or 1 / 0.75."""
     query, key, value = (x.detach() for x in draw())
     torch.manual_seed(0)
-    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS)):
-        draws = torch.stack(
-            [attention(None, query, key, torch.ones_like(value), None, dropout=0.25)[0] for _ in range(200)]
-        )
+    ones = torch.ones_like(value)
+    draws = torch.stack([attention(None, query, key, ones, None, dropout=0.25, layout=LAYOUT)[0] for _ in range(200)])
     assert draws.mean().item() == pytest.approx(1, abs=0.01)
     lonely = draws[:, 0, -1, :, 0]  # the sequence of one token
     assert lonely.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
@@ -62,8 +61,7 @@ def test_tokens_of_no_sequence_change_nothing():
     inputs = draw()
     expected = reference(*inputs)
     longer = [F.pad(x.detach(), (0, 0, 0, 7), value=3.0).requires_grad_() for x in inputs]
-    with sequences(BOUNDS, max(LENGTHS), sum(LENGTHS) + 7):
-        output, _ = attention(None, *longer, None, scaling=0.3)
+    output, _ = attention(None, *longer, None, scaling=0.3, layout=layout_of(BOUNDS, max(LENGTHS), sum(LENGTHS) + 7))
     assert output.shape[1] == sum(LENGTHS) + 7
     torch.testing.assert_close(output[:, :-7], expected, atol=1e-5, rtol=1e-5)
     output[:, :-7].square().sum().backward()
@@ -94,18 +92,13 @@ def test_long_sequences_come_in_few_sizes():
     assert {width for _, width in sizes} == set(range(SHORT + STEP, 513, STEP))
 
 
-def test_a_second_batch_cannot_begin_within_the_first():
-    with sequences(BOUNDS, 200, sum(LENGTHS)), pytest.raises(AssertionError), sequences(BOUNDS, 200, sum(LENGTHS)):
-        pass
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("window", [None, 5])
 def test_flash_attention_on_cuda(window):
     inputs = draw(torch.bfloat16, "cuda")
     exact = reference(*(x.detach().double().cpu() for x in inputs), window=window)
-    with sequences(BOUNDS.cuda(), max(LENGTHS), sum(LENGTHS)):
-        output, _ = attention(None, *inputs, None, scaling=0.3, sliding_window=window)
+    layout = layout_of(BOUNDS.cuda(), max(LENGTHS), sum(LENGTHS))
+    output, _ = attention(None, *inputs, None, scaling=0.3, sliding_window=window, layout=layout)
     torch.testing.assert_close(output.double().cpu(), exact, atol=2e-2, rtol=2e-2)
     output.float().square().sum().backward()
     assert all(x.grad is not None and x.grad.isfinite().all() for x in inputs)

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models import encoder
+from lightning_nlp.models import load_pretrained
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
 from tests.conftest import invoke
 
@@ -29,7 +29,7 @@ def folder_with(root, names, model_type="bert"):
 
 def load(root, labels, **settings):
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-    return encoder.from_pretrained(AutoModelForSequenceClassification, str(root), **names, **settings)
+    return load_pretrained.from_pretrained(AutoModelForSequenceClassification, str(root), **names, **settings)
 
 
 def logits_of(network):

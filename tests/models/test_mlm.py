@@ -22,7 +22,8 @@ from transformers import (
 
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models import packing
+from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.training.schedules import lr_lambda
 from tests import fitting
@@ -77,15 +78,12 @@ def fit(tmp_path, data, trainer_settings=None, **settings):
 
 def loss_and_gradients(network, batch, sparse):
     network.zero_grad()
-    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
     if sparse:
         positions = masked_positions(batch["labels"])
-        with head_on_positions(network, positions):
-            logits = network(**inputs).logits
-        assert logits.shape == (1, len(positions), 50)
-        logits, targets = logits[0], batch["labels"].flatten()[positions]
+        logits, targets = packing.forward(network, batch, positions), batch["labels"].flatten()[positions]
+        assert logits.shape == (len(positions), 50)
     else:
-        logits, targets = network(**inputs).logits.flatten(0, 1), batch["labels"].flatten()
+        logits, targets = packing.forward(network, batch).flatten(0, 1), batch["labels"].flatten()
     loss = F.cross_entropy(logits, targets, ignore_index=-100)
     loss.backward()
     return loss.detach(), {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
@@ -94,10 +92,13 @@ def loss_and_gradients(network, batch, sparse):
 # --- the head on masked tokens alone
 
 
+@pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("config", ARCHITECTURES, ids=lambda config: config.model_type)
-def test_the_head_on_masked_tokens_is_the_whole_head(config):
+def test_the_head_on_masked_tokens_is_the_whole_head(config, enabled):
     torch.manual_seed(0)
     network = AutoModelForMaskedLM.from_config(config).eval()
+    if enabled and config.model_type in packing.PROVEN:
+        packing.enable(network)
     assert network.get_output_embeddings().weight is network.get_input_embeddings().weight  # tied
     batch = next(iter(DataLoader(Sentences().rows, batch_size=12)))
     loss, gradients = loss_and_gradients(network, batch, sparse=False)
@@ -107,16 +108,15 @@ def test_the_head_on_masked_tokens_is_the_whole_head(config):
     assert len(gradients) > 10
     for name, gradient in sparse_gradients.items():
         torch.testing.assert_close(gradient, gradients[name], rtol=1e-4, atol=1e-6)
-    # the network is left as it was
-    assert not network.base_model._forward_hooks
-    assert network(batch["input_ids"], batch["attention_mask"]).logits.shape == (12, 16, 50)
+    assert network(batch["input_ids"], batch["attention_mask"]).logits.shape == (12, 16, 50)  # left as it was
 
 
-def test_the_hook_goes_with_an_error():
-    network = AutoModelForMaskedLM.from_config(ARCHITECTURES[0])
-    with pytest.raises(KeyError), head_on_positions(network, torch.tensor([0])):
-        raise KeyError
-    assert not network.base_model._forward_hooks
+def test_the_rows_of_a_batch_that_fails_are_not_kept():
+    network = AutoModelForMaskedLM.from_config(ARCHITECTURES[-1])
+    batch = next(iter(DataLoader(Sentences().rows, batch_size=12)))
+    with pytest.raises(IndexError):
+        packing.forward(network, batch, torch.tensor([12 * 16]))
+    assert packing.forward(network, batch).shape == (12, 16, 50)
 
 
 def test_positions_count_through_the_rows():

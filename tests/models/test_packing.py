@@ -4,22 +4,24 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from transformers import (
+    AlbertConfig,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     BertConfig,
+    CamembertConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
     RobertaConfig,
+    XLMRobertaConfig,
 )
 
 from lightning_nlp.data.batches.collators import packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
-from lightning_nlp.models.heads import head_on_positions, masked_positions
+from lightning_nlp.models.heads import masked_positions
 from tests.conftest import invoke, read_metrics
 
 # One longer than the 128 tokens up to which attention is computed by plain operations, and a run of equal lengths
@@ -38,8 +40,11 @@ ARCHITECTURES = {
     ),
     "bert": lambda: BertConfig(**SIZES, **NO_DROPOUT),
     "roberta": lambda: RobertaConfig(**SIZES, **NO_DROPOUT),
+    "xlm-roberta": lambda: XLMRobertaConfig(**SIZES, **NO_DROPOUT),
+    "camembert": lambda: CamembertConfig(**SIZES, **NO_DROPOUT),
     "electra": lambda: ElectraConfig(**SIZES, **NO_DROPOUT, embedding_size=8),
     "modernbert": lambda: ModernBertConfig(**MODERNBERT, bos_token_id=2, eos_token_id=3, classifier_pooling="cls"),
+    "albert": lambda: AlbertConfig(**SIZES, **NO_DROPOUT, embedding_size=8, classifier_dropout_prob=0.0),
 }  # fmt: skip
 
 
@@ -83,11 +88,9 @@ def measure(network, batch, task):
     network.zero_grad()
     if task == "mlm":
         positions = masked_positions(batch["labels"])
-        with head_on_positions(network, positions):
-            logits = packing.forward(network, batch).logits[0]
-        targets = batch["labels"].flatten()[positions]
+        logits, targets = packing.forward(network, batch, positions), batch["labels"].flatten()[positions]
     else:
-        logits, targets = packing.forward(network, batch).logits, batch["labels"]
+        logits, targets = packing.forward(network, batch), batch["labels"]
     loss = F.cross_entropy(logits, targets)
     loss.backward()
     return (
@@ -136,46 +139,33 @@ def test_no_token_attends_across_a_boundary(name):
     network = network_of(AutoModelForMaskedLM, ARCHITECTURES[name]()).eval()
     packing.enable(network)
     _, packed = batches()
-    logits = packing.forward(network, packed).logits
+    logits = packing.forward(network, packed)
     other = packed["input_ids"].clone()
     start, end = packed["cu_seqlens"][1:3].tolist()
     other[0, start:end] = 7
-    changed = packing.forward(network, packed | {"input_ids": other}).logits
+    changed = packing.forward(network, packed | {"input_ids": other})
     same = (logits == changed).all(-1)[0]
     assert not same[start:end].any()
     assert same[:start].all()
     assert same[end:].all()
 
 
-def test_the_heads_hooks_are_gone_after_a_failure():
-    network = network_of(AutoModelForSequenceClassification, ARCHITECTURES["bert"]())
-    packing.enable(network)
-    padded, packed = batches("texts")
-    before = measure(network, padded, "classification")[0]
-    with pytest.raises((IndexError, RuntimeError)):
-        packing.forward(network, packed | {"position_ids": packed["position_ids"] + 1000})
-    assert torch.equal(measure(network, padded, "classification")[0], before)
-
-
 # --- the decision
 
 
-def module_with(network, packing_setting, device="cpu", precision="32-true"):
-    module = LightningModule()
-    module.network = network
-    module._trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(packing=packing_setting),
-        strategy=SimpleNamespace(root_device=torch.device(device)),
-        precision=precision,
-    )
-    module._jit_is_scripting = True  # LightningModule.trainer then asks nothing of the stand-in
-    return module
+def choice(network, setting, device="cpu", precision="32-true", data=None):
+    """What the data module is told that wants packing, or not."""
+    data = data or SimpleNamespace(packing=setting, packed=None)
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)), precision=precision)
+    packing.choose(network, data, trainer)
+    return data.packed
 
 
 DROPPING = {"attention_probs_dropout_prob": 0.1}
 REASONS = [
     (lambda: DebertaV2Config(**SIZES), "cpu", "32-true", "not proven for a deberta-v2 model"),
     (lambda: ModernBertConfig(**MODERNBERT, classifier_pooling="mean"), "cpu", "32-true", "takes the mean"),
+    (ARCHITECTURES["bert"], "cuda: a T4", "16-mixed", "compute capability 8.0, and this GPU has 7.5"),
     (ARCHITECTURES["bert"], "cuda", "32-true", "needs 16 bits, and the precision is 32-true"),
     (lambda: BertConfig(**SIZES, **DROPPING), "cuda", "bf16-mixed", "attention_dropout 0"),
     (ARCHITECTURES["bert"], "mps", "32-true", "not proven on mps"),
@@ -187,20 +177,10 @@ REASONS = [
 @pytest.mark.parametrize(("config", "device", "precision", "reason"), REASONS)
 def test_what_speaks_against_packing(config, device, precision, reason, monkeypatch):
     network = AutoModelForSequenceClassification.from_config(config())
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    device, _, card = device.partition(": ")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5) if card else (8, 0))
     found = packing.why_not(network, device=torch.device(device), precision=precision)
     assert (found is None) if reason is None else (reason in found)
-
-
-@pytest.mark.parametrize(("name", "capability"), [("T4", (7, 5)), ("V100", (7, 0))])
-def test_on_an_older_gpu_batches_are_padded_and_one_line_says_why(name, capability, monkeypatch):
-    lines = lines_of(monkeypatch)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    module = module_with(network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]()), "auto", "cuda", "16-mixed")
-    assert not packing.choose(module)
-    (line,) = lines
-    assert line.startswith("Batches are padded, in groups of similar length: ")
-    assert f"compute capability 8.0, and this GPU has {capability[0]}.{capability[1]}" in line
 
 
 def test_mean_pooling_is_no_matter_to_a_masked_language_model():
@@ -214,31 +194,37 @@ def lines_of(monkeypatch):
     return lines
 
 
-def test_auto_says_what_it_chose(monkeypatch):
-    lines = lines_of(monkeypatch)
-    assert packing.choose(module_with(network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]()), "auto"))
-    assert not packing.choose(module_with(AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES)), "auto"))
-    assert len(lines) == 2
-    assert "packed" in lines[0]
+def test_auto_says_what_it_chose_once(monkeypatch):
+    lines, data = lines_of(monkeypatch), SimpleNamespace(packing="auto", packed=None)
+    bert = network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]())
+    deberta = AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES))
+    for _ in range(2):
+        assert choice(bert, "auto", data=data) is True
+    for _ in range(2):
+        assert choice(deberta, "auto", data=data) is False
+    assert choice(bert, "auto") is True  # other data: as for a test after the training
+    assert [line.split(":")[0] for line in lines] == [
+        "Batches are packed, without padding",
+        "Batches are padded, in groups of similar length",
+        "Batches are packed, without padding",
+    ]
     assert "bert" in lines[0]
-    assert "padded" in lines[1]
     assert "deberta" in lines[1]
 
 
 def test_padding_can_be_asked_for(monkeypatch):
-    lines = lines_of(monkeypatch)
-    module = module_with(network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]()), False)
-    assert not packing.choose(module)
-    assert module.network.config._attn_implementation != packing.NAME
+    lines, network = lines_of(monkeypatch), network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]())
+    assert not choice(network, False)
+    assert not packing.is_enabled(network)
     assert lines == []
 
 
 def test_packing_that_cannot_be_had_is_an_error():
-    module = module_with(AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES)), True)
+    network = AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES))
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*--data.packing auto or false"):
-        packing.choose(module)
+        choice(network, True)
     with pytest.raises(UserError, match=r"not proven for a deberta-v2 .*give --data.packing false"):
-        packing.forward(module.network, packed_batch([np.arange(5, 9), np.arange(5, 12)]))
+        packing.forward(network, packed_batch([np.arange(5, 9), np.arange(5, 12)]))
 
 
 # --- a training

@@ -27,19 +27,19 @@ def rank(monkeypatch):
 def test_what_lightning_starts_inherits_the_result(rank, monkeypatch):
     rank(0)
     monkeypatch.setenv(processes.VARIABLE + "thing", "")  # so that it is taken away again
-    assert processes.is_first()
+    assert processes.is_main_process()
     assert not processes.started_by_lightning()
-    assert processes.first("thing", lambda: "made") == "made"
+    assert processes.once("thing", lambda: "made") == "made"
     rank(1)
-    assert not processes.is_first()
+    assert not processes.is_main_process()
     assert processes.started_by_lightning()
-    assert processes.first("thing", lambda: pytest.fail("done twice")) == "made"
+    assert processes.once("thing", lambda: pytest.fail("done twice")) == "made"
 
 
 def test_processes_that_another_program_started_are_told_of_torchrun(rank):
     rank(1)
     with pytest.raises(UserError, match="let one torchrun on each machine start them"):
-        processes.first("thing", lambda: pytest.fail("done twice"))
+        processes.once("thing", lambda: pytest.fail("done twice"))
 
 
 SCRIPT = """
@@ -49,18 +49,18 @@ from lightning_nlp.run import processes
 def fail():
     raise ValueError("no room")
 
-print(processes.first("one", lambda: "by " + sys.argv[1]))
-print(processes.first("each", lambda: "on " + sys.argv[1], on_node=True))
+print(processes.once("one", lambda: "by " + sys.argv[1]))
+print(processes.once("each", lambda: "on " + sys.argv[1], on_node=True))
 try:
-    processes.first("bad", fail)
-except (ValueError, processes.FirstFailed) as error:
+    processes.once("bad", fail)
+except (ValueError, processes.MainProcessFailed) as error:
     print(type(error).__name__, error)
 sys.stdin.read()  # the first process has the store
 """
 
 
 @pytest.mark.acceptance  # its short form is each training of tests/faults/test_processes.py
-def test_torchruns_processes_wait_for_the_first(tmp_path):
+def test_torchruns_processes_wait_for_the_main_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -75,6 +75,6 @@ def test_torchruns_processes_wait_for_the_first(tmp_path):
     said = [process.communicate(timeout=120)[0].splitlines() for process in reversed(processes)][::-1]
     assert said == [
         ["by 0", "on 0", "ValueError no room"],
-        ["by 0", "on 0", "FirstFailed no room"],
-        ["by 0", "on 2", "FirstFailed no room"],
+        ["by 0", "on 0", "MainProcessFailed no room"],
+        ["by 0", "on 2", "MainProcessFailed no room"],
     ]

@@ -63,6 +63,16 @@ def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tmp_path):
     assert runs.unfinished_run(tmp_path, "cls", "checkpoint: {}\nearly_stopping: {}\ntrainer: {}") == killed
 
 
+def test_classes_of_ours_are_the_same_by_both_their_names():
+    def config(class_path):
+        model = {"class_path": class_path, "init_args": {"lr": 0.1}}
+        return yaml.safe_dump({"model": model, "checkpoint": {}, "early_stopping": {}, "trainer": {}})
+
+    long, short = "lightning_nlp.models.classification.SequenceClassifier", "lightning_nlp.SequenceClassifier"
+    assert runs.training_part(config(long)) == runs.training_part(config(short))
+    assert runs.training_part(config("mine.SequenceClassifier")) != runs.training_part(config(short))
+
+
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 

@@ -15,7 +15,7 @@ class Run:
     project, entity = "p", "e"
 
     def __init__(self, offline=False):
-        self.settings = SimpleNamespace(_offline=offline)
+        self.offline = offline
         self.summary = {"val/accuracy": {"max": 0.9, "last": 0.5}}  # of a step whose checkpoint is gone
         self.used, self.logged = [], []
         data = {"fingerprint": "f" * 40, "source": "demo"}

@@ -116,8 +116,8 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
         """What decides which texts go together."""
         if self.tokens_per_batch is None:
             return {"rows": self.shuffle_rows, "batch_size": self.batch_size}
-        window_batches = self.packed_window_batches if self.packs else WINDOW_BATCHES
-        budget = {"tokens": self.tokens_per_batch, "packed": self.packs, "window_batches": window_batches}
+        window_batches = self.packed_window_batches if self.packed else WINDOW_BATCHES
+        budget = {"tokens": self.tokens_per_batch, "packed": bool(self.packed), "window_batches": window_batches}
         return {"rows": self.shuffle_rows, "budget": budget}
 
     def train_dataloader(self) -> StreamLoader:

@@ -22,7 +22,7 @@ from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
 from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.tokens.tokenizer import train_bpe, train_wordpiece
+from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash
 
@@ -97,7 +97,8 @@ def prepare_tokens(
         work_dir = folder / "texts"
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **dataclasses.asdict(cleaning))
-        used = tokenizer or _train(TextColumn(splits["train"]), training, max_length)
+        options = dataclasses.asdict(training) | {"max_length": max_length}
+        used = tokenizer or train_tokenizer(TextColumn(splits["train"]), **options)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
@@ -112,14 +113,6 @@ def prepare_tokens(
         shutil.rmtree(work_dir, ignore_errors=True)
 
     return cached_folder(cache_dir, key, build, own)
-
-
-def _train(texts: TextColumn, training: TokenizerTraining, max_length: int) -> PreTrainedTokenizerFast:
-    options = dataclasses.asdict(training) | {"max_length": max_length}
-    if options.pop("tokenizer_model") == "wordpiece":
-        return train_wordpiece(texts, **options)
-    del options["limit_alphabet"]  # there are 256 bytes
-    return train_bpe(texts, **options)
 
 
 def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:

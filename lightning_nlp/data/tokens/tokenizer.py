@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,16 @@ USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and
 BYTES = 256
 WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
 _LONG_WORD = re.compile(rf"[^\s!-/:-@[-`{{-~]{{{MOST_CHARACTERS + 1}}}")  # words end at ASCII's punctuation too
+
+
+def train_tokenizer(
+    texts: Iterable[str], *, tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece", **options: Any
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer by `train_wordpiece` or `train_bpe`, whose arguments the options are."""
+    if tokenizer_model == "wordpiece":
+        return train_wordpiece(texts, **options)
+    options.pop("limit_alphabet", None)  # there are 256 bytes
+    return train_bpe(texts, **options)
 
 
 def train_wordpiece(

@@ -1,0 +1,117 @@
+"""What `fit`, `inspect`, `validate` and `test` do with their parsed arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from lightning_nlp.callbacks.last_checkpoint import Interrupted
+from lightning_nlp.cli.lightning_cli import CLI
+from lightning_nlp.cli.options import place_in_run
+from lightning_nlp.errors import UserError, how_to_go_on, lightning_errors, memory_errors, smaller_batches
+from lightning_nlp.fitting import Training, default_callbacks
+from lightning_nlp.run import processes, runs
+from lightning_nlp.run.directory import open_run, trained_on
+from lightning_nlp.run.trainer import make_trainer, training_settings
+
+
+def fit(cli: CLI, command_line: str) -> None:
+    """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory.
+
+    Args:
+        command_line: The command as it was typed, for the head of config.yaml.
+    """
+    config, started = cli.config, time.monotonic()
+    if (pretrained := config.model.init_args.get("pretrained")) is not None:
+        from lightning_nlp.hub.pretrained import fetch_pretrained
+
+        fetch_pretrained(pretrained, "model")  # fails now, not after the data's preparation
+    run = open_run(config, cli.dump())
+    try:
+        try:
+            if not config.trainer.logger or not processes.is_main_process():
+                config.trainer.logger = False
+            else:
+                from lightning_nlp.tracking.setup import prepare_loggers
+
+                prepare_loggers(config, run.path, resumed=run.resumed)
+            run.write_config(f"# {command_line}\n{cli.dump()}")
+            place_in_run(config, run.path)
+            made = cli.instantiate()
+            callbacks = default_callbacks(
+                run.path,
+                best=made.checkpoint,
+                early_stopping=made.early_stopping,
+                max_time=made.trainer.pop("max_time"),
+                progress=not config.quiet and config.trainer.enable_progress_bar is not False,
+                **{name: config[name] for name in cli.callback_options},
+            )
+            trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
+        except BaseException:
+            run.undo()
+            raise
+        training = Training(trainer, run, config, command_line, started)
+        if config.trainer.logger:
+            from lightning_nlp.tracking.setup import ended_loggers
+
+            loggers: contextlib.AbstractContextManager[None] = ended_loggers(trainer)
+        else:
+            loggers = contextlib.nullcontext()
+        with loggers:
+            try:
+                training.fit(made.model, made.data)
+            except (Interrupted, UserError) as error:
+                error.args = (how_to_go_on(str(error), config.resume),)
+                raise
+    finally:
+        run.unlock()
+
+
+def validate(cli: CLI, command_line: str) -> None:
+    """Measure a checkpoint on the validation part."""
+    _evaluate(cli, "validate", "validation")
+
+
+def test(cli: CLI, command_line: str) -> None:
+    """Measure a checkpoint on the test split."""
+    _evaluate(cli, "test", "test")
+
+
+def _evaluate(cli: CLI, stage: str, split: str) -> None:
+    from lightning_nlp.report.ending import parts_read
+    from lightning_nlp.report.summary import print_metrics
+
+    config = cli.config
+    if config.ckpt_path is None:
+        raise UserError(f"There is nothing to {stage}: give --run RUN, or --config and --ckpt_path FILE.")
+    if stage == "validate" and config.trainer.limit_val_batches == 0:
+        raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
+    path = Path(config.ckpt_path)
+    runs.check_task(runs.load_checkpoint(path), path, config.model.class_path)
+    config.trainer.logger = False  # its metrics must not mix with those of the training
+    made = cli.instantiate()
+    shown = made.trainer.enable_progress_bar is not False and sys.stdout.isatty()
+    trainer = make_trainer(made.trainer.as_dict() | {"enable_checkpointing": False, "enable_progress_bar": shown}, [])
+    if hasattr(made.data, "go_on_from"):
+        made.data.go_on_from(trained_on(path))
+    with lightning_errors(), memory_errors(lambda _: smaller_batches(config.data.init_args)):
+        measure = trainer.validate if stage == "validate" else trainer.test
+        (metrics,) = measure(made.model, made.data, ckpt_path=str(path), weights_only=True, verbose=False)
+    if trainer.is_global_zero:
+        title = ", on ".join([f"{stage}: {path}", *parts_read(made.data, [split]).values()])
+        print_metrics(title, dict(metrics))
+
+
+def inspect(cli: CLI, command_line: str) -> None:
+    """Look at the data before the training; exit code 1 for severe findings."""
+    from lightning_nlp.inspection.command import inspect_data
+
+    cli.config.trainer.logger = False
+    with lightning_errors():
+        if inspect_data(cli.instantiate().data, cli.config.json):
+            sys.exit(1)
+
+
+COMMANDS = {"fit": fit, "inspect": inspect, "validate": validate, "test": test}

@@ -1,0 +1,159 @@
+"""LightningCLI as the parser of one command: `fit`, `inspect`, `validate` or `test`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ActionYesNo, Namespace
+from lightning import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
+from lightning_nlp.cli.options import add_own_arguments, check_options
+from lightning_nlp.cli.output import silence_notices
+from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.fitting import default_callbacks
+
+# Imported so that the command line may name their classes without the modules.
+from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
+from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
+
+# A prefix of an option's name is not that option: a typing error must not set another one.
+PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+
+# What a run's config.yaml leaves out: how this one command was started, and where.
+NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
+
+# They need not be told where to write: it is the run's directory (`options.place_in_run`). The parser demands an
+# argument without a default before that directory is known.
+for _logger in (CSVLogger, TensorBoardLogger):
+    _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
+
+
+class CLI(LightningCLI):
+    """The arguments of one command, parsed and checked, as `config`; `instantiate` makes what they name.
+
+    LightningCLI does all of it at once. Here `fit` opens the run's directory in between.
+    """
+
+    def __init__(self, command: str, arguments: Sequence[str], description: str) -> None:
+        self.command = command
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            run=False,  # a parser of its own for each command; what a command does is in `commands`
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=42,
+            auto_configure_optimizers=False,  # a --lr_scheduler here would step once an epoch; the modules own theirs
+            load_from_checkpoint_support=False,  # it works without, and a checkpoint names no class to import
+            parser_kwargs=PARSER | {"prog": f"train.py {command}", "description": description},
+            trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
+            args=list(arguments),
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the arguments of a run, of its early stopping and checkpoint, and of this command."""
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
+        parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
+        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+        parser.add_argument("--quiet", type=bool, default=False, help="Print warnings, errors and results only.")
+        parser.add_argument(
+            "--calibrate",
+            type=bool,
+            default=True,
+            help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
+        )
+        # but for those that stand elsewhere in the configuration
+        skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
+        self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
+        add_own_arguments(parser)
+        if self.command == "inspect":
+            parser.add_argument(
+                "--json", type=str | None, help="A file to write all facts to; an older one is replaced."
+            )
+            return
+        parser.add_argument("--ckpt_path", type=str | None, help="A checkpoint's file, or last or best, of this run.")
+        if self.command == "fit":
+            parser.add_argument(
+                "--resume",
+                type=Literal["auto"] | None,
+                help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
+            )
+            parser.add_argument("--offline", action=ActionYesNo, help="Keep W&B's run on this disk.")
+            parser.add_argument(
+                "--upload_export", action=ActionYesNo, help="Send the export to W&B at the end, as a model artifact."
+            )
+        else:
+            # `split_run_arguments` has put the run's config.yaml and checkpoint in its place
+            parser.add_argument("--run", type=str | None, help="A run's directory, such as runs/cls/0.")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse `args`, whatever else is in sys.argv."""
+        self.config = parser.parse_args(args)
+        self.config.seed_everything = check_seed(self.config.seed_everything, resume=self.config.get("resume"))
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in what depends on other arguments or on the machine, and refuse what cannot work."""
+        config = self.config
+        if config.quiet:
+            silence_notices()
+        fill_in(config)
+        check_names(config)
+        for section in ("model", "data"):
+            check_nulls(section, config[section])
+        check_options(config, training=self.command == "fit")
+        check_settings(config)
+
+    def instantiate_classes(self) -> None:
+        """Not yet: see `instantiate`."""
+
+    def instantiate(self) -> Namespace:
+        """Make what the configuration names.
+
+        Returns:
+            The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with the
+            callbacks, loggers and plugins in `trainer`, which itself is still the arguments of a Trainer.
+
+        Raises:
+            UserError: If one of them cannot be made.
+        """
+        mistakes: list[UserError] = []  # the parser hides what is raised here in a list of all the types that it tried
+
+        def make(cls: type, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return cls(*args, **kwargs)
+            except UserError as error:
+                mistakes.append(error)
+                raise
+            except Exception as error:
+                if issubclass(cls, Callback | Logger):
+                    missing = isinstance(error, ImportError)
+                    cure = "install that, or leave it out" if missing else "give it other arguments"
+                    mistakes.append(UserError(f"{cls.__name__} cannot be made ({one_line(error)}): {cure}."))
+                    mistakes[-1].__cause__ = error
+                raise
+
+        bases = (LightningModule, LightningDataModule, Callback, Logger)
+        try:
+            return self.parser.instantiate(self.config, instantiators=[(make, base, True) for base in bases])
+        except MisconfigurationException as error:
+            raise UserError(f"The training cannot be set up: {one_line(error)}") from error
+        except Exception:
+            if not mistakes:
+                raise
+            raise mistakes[-1] from mistakes[-1].__cause__
+
+    def dump(self) -> str:
+        """The configuration as yaml, with comments, without what belongs to this one command."""
+        kept = self.config.clone()
+        for key in NOT_IN_CONFIG:
+            kept.pop(key, None)
+        try:
+            return str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
+        except yaml.YAMLError as error:  # the default of a class of the user's own
+            raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error

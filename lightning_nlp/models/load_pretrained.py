@@ -1,0 +1,137 @@
+"""A pretrained encoder: loaded whole, with a head for this task, and with the tokenizer that it was made with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_nlp.errors import UserError
+from lightning_nlp.hub.pretrained import fetch_pretrained
+from lightning_nlp.models.encoder import Rate, set_dropout
+from lightning_nlp.models.heads import match_head
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+# Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
+MOST_UNUSED_ROWS = 1024
+
+# Masked language models that transformers does not load as they were saved: one of 40 architectures tried.
+NOT_RELOADED = {"funnel": "sets the embedding of the padding token, which the head shares and trains, to zero"}
+
+
+def from_pretrained(
+    auto_class: Any,
+    name: str,
+    dropout: Rate = None,
+    attention_dropout: Rate = None,
+    keep_head: bool = False,
+    **overrides: Any,
+) -> PreTrainedModel:
+    """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
+
+    A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
+
+    Args:
+        name: A folder or a Hub id, with safetensors weights.
+
+    Raises:
+        UserError: If the model cannot be had (see `fetch_pretrained`), has no form for this task, could not be loaded
+            again after the training, or lacks weights of the encoder.
+    """
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    folder = fetch_pretrained(name, "model")
+    # transformers would print a table of every new weight, and a bar of a second: ours is the line below
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's take their place
+        config.update(overrides)
+        set_dropout(config, dropout, attention_dropout)
+        network, info = auto_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,  # unset, transformers asks in a terminal
+            ignore_mismatched_sizes=True,  # for the head; checked below
+            output_loading_info=True,
+        )
+    except UserError:
+        raise
+    except (ValueError, OSError, KeyError, RuntimeError, ArithmeticError) as error:
+        details = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "
+            "give --model.pretrained an encoder such as a BERT, DistilBERT, RoBERTa, ELECTRA or ModernBERT."
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    if (does := NOT_RELOADED.get(config.model_type)) and network.get_output_embeddings() is not None:
+        raise UserError(
+            f"A {config.model_type} model cannot be exported as a masked language model, for transformers {does} when "
+            "it loads one: give --model.pretrained another architecture."
+        )
+    new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
+    encoder = f"{network.base_model_prefix}."
+    # BERT's pooler belongs to the encoder by name, to the head by use: a checkpoint made by MLM has none
+    lost = [key for key in new if key.startswith(encoder) and "pooler" not in key]
+    if lost:
+        raise UserError(
+            f"The checkpoint {name!r} lacks {len(lost)} weights of its encoder, or has them in another shape, "
+            f"{lost[0]} among them: it does not fit its config.json; give another --model.pretrained."
+        )
+    if new:
+        rank_zero_info(f"{name} brings no fitting {', '.join(new)}: trained from scratch.")
+    if "id2label" in overrides:
+        match_head(network, name, labels, list(overrides["id2label"].values()), new=new, keep=keep_head)
+    realign(network)
+    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: no dropout
+    return network.train()
+
+
+def realign(network: PreTrainedModel) -> None:
+    """Move a network's weights to memory of their own; each parameter stays the same object, and so tied.
+
+    Weights from a safetensors file are aligned to 8 bytes instead of 64. There a CPU's kernels are slower and round
+    differently: equal weights give outputs that differ in the last bit.
+    """
+    for tensor in [*network.parameters(), *network.buffers()]:
+        tensor.data = tensor.data.clone()
+
+
+def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was made with."""
+    cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
+    unused = config.vocab_size - len(tokenizer)
+    if not 0 <= unused <= MOST_UNUSED_ROWS:
+        raise UserError(
+            f"The tokenizer has {len(tokenizer)} tokens and the {config.model_type} model {config.vocab_size} "
+            f"embeddings: {cure}"
+        )
+    pad_token_id = getattr(config, "pad_token_id", None)
+    if pad_token_id is not None and pad_token_id != tokenizer.pad_token_id:
+        raise UserError(f"The tokenizer pads with {tokenizer.pad_token_id} and the model with {pad_token_id}: {cure}")
+
+
+def check_words(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise a UserError if the data's tokenizer is another one than a pretrained model brings, of whatever size."""
+    from transformers import AutoTokenizer
+
+    try:
+        theirs = AutoTokenizer.from_pretrained(fetch_pretrained(name, "tokenizer"), trust_remote_code=False).get_vocab()
+    except Exception:  # it brings none, or one that cannot be read: there is nothing to compare with
+        return
+    ours = tokenizer.get_vocab()
+    others = [word for word, number in theirs.items() if ours.get(word) != number]
+    if len(others) > len(theirs) / 100:  # a few may have been added
+        raise UserError(
+            f"The tokenizer is not that of {name}: {len(others):,} of its {len(theirs):,} words have other numbers, "
+            f"such as {others[-1]!r}; give --data.tokenizer {name} (in Python `tokenizer` of the data module)."
+        )

@@ -1,0 +1,40 @@
+"""The Trainer of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import Callback, Trainer
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lightning_nlp.callbacks.progress import Progress
+from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.run.checkpoint_io import WholeFiles
+from lightning_nlp.run.directory import RunDirectory
+from lightning_nlp.run.metrics_csv import MetricsCSV
+
+
+def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
+    """The arguments of a Trainer, with checkpoints written whole, and metrics.csv before the other loggers."""
+    plugins = settings["plugins"] or []
+    plugins = plugins if isinstance(plugins, list) else [plugins]
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins = [*plugins, WholeFiles()]
+    metrics_csv = MetricsCSV(run.path / "metrics.csv", resume_step=run.resumed_step)
+    loggers = [metrics_csv, *(settings["logger"] or [])]
+    return settings | {"plugins": plugins, "logger": loggers, "default_root_dir": str(run.path)}
+
+
+def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+    """A Trainer with these callbacks besides those in its settings; a UserError if it cannot be made."""
+    given = settings["callbacks"] or []
+    callbacks = [*(given if isinstance(given, list) else [given]), *callbacks]
+    bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, Progress) for c in callbacks)
+    try:
+        return Trainer(**settings | {"callbacks": callbacks, "enable_progress_bar": bar})
+    except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
+        found = ", ".join(f"{name} {settings[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
+        raise UserError(
+            f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {found}.)"
+        ) from error

@@ -1,0 +1,50 @@
+"""Each private thing of a dependency still is what we take it for."""
+
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.loggers import Logger
+
+from lightning_nlp.private_api import log_at_last_step
+from tests.fitting import trainer
+
+
+class Model(BoringModel):
+    def on_fit_start(self):  # as an early stop holds across a resume
+        self.trainer.should_stop = self.trainer.ckpt_path is not None
+
+    def on_validation_end(self):  # before Lightning has counted the step
+        self.trainer.save_checkpoint(Path(self.trainer.default_root_dir) / "end.ckpt", weights_only=False)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test/loss", self.loss(self(batch)))
+
+
+class Steps(Logger):
+    """Keeps the steps that metrics are logged at."""
+
+    name = version = ""
+
+    def __init__(self):
+        self.steps = []
+
+    def log_metrics(self, metrics, step):
+        self.steps.append(step)
+
+    def log_hyperparams(self, params, *args, **kwargs):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*`isinstance")
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_test_is_logged_at_the_last_step(corrected, tmp_path):
+    settings = {"limit_train_batches": 3, "limit_val_batches": 1}
+    trainer(tmp_path, **settings).fit(Model())
+    resumed, logger = trainer(tmp_path, **settings, max_epochs=2), Steps()
+    resumed.fit(Model(), ckpt_path=tmp_path / "end.ckpt", weights_only=True)
+    if corrected:
+        log_at_last_step(resumed)
+    resumed.loggers = [logger]
+    resumed.test(resumed.lightning_module, verbose=False)
+    assert (logger.steps == [3]) == corrected
