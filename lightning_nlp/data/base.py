@@ -1,4 +1,4 @@
-"""The half of a data module that deals token ids out in batches, and the arguments that all data modules share."""
+"""The half of a data module that deals token ids out in batches, and the arguments that all share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORKERS_PER_CORE = 8  # more than that wait for each other
 class TextDataModule(PreparedTexts):
     """Token ids in batches, from any source of texts; the tasks' modules say which source and how to collate.
 
-    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (whether batches are packed).
+    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (what is done).
 
     Args:
         path: Where the texts are.
@@ -46,7 +46,7 @@ class TextDataModule(PreparedTexts):
             the architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         val_fraction: The share of train that is held out to choose the best checkpoint, if the data has no validation
-            split. It is approximate: a hash of each text decides, so that other rows don't move it to another part.
+            split. It is approximate: a hash of each text decides, so that other rows don't move it.
         test_fraction: The same for the test.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that are in validation or test too.
@@ -205,7 +205,8 @@ class TextDataModule(PreparedTexts):
         if (part := self.part(split)) is not None:
             limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
             rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{limit}).")
-        batches = Batches(self.token_rows[split], self.collate_function(self.split_seed))  # all seeds: the same masks
+        # Runs with different seeds are measured on the same masks.
+        batches = Batches(self.token_rows[split], self.collate_function(self.split_seed))
         rank, world_size = self._process
         keys = [(0, rows.tolist()) for rows in self.evaluation_batches(split)[rank::world_size]]
         return BatchLoader(batches, keys, num_workers=self.num_workers)

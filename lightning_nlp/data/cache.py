@@ -19,7 +19,7 @@ CACHE_FORMAT = 4  # raise it when the content changes: old caches are then rebui
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
-    A killed run leaves nothing that looks like a cache, and a second process waits for the first one's result.
+    A killed run leaves nothing that looks like a cache, and a second process waits for the first.
 
     Args:
         key: All that decides the content; any JSON values.
@@ -74,7 +74,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk); None if nothing is."""
+    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk), or None."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -99,7 +99,7 @@ class TextClassificationDataModule(TextDataModule):
 
 
 class IMDBDataModule(TextClassificationDataModule):
-    """IMDB film reviews (Maas et al. 2011), from the Hub or from a copy at `path`: parquet or the aclImdb tree."""
+    """IMDB film reviews (Maas et al. 2011), from the Hub or a copy at `path`: parquet or the aclImdb tree."""
 
     def __init__(self, path: str = "stanfordnlp/imdb", **kwargs: Any) -> None:
         super().__init__(path=path, **kwargs)

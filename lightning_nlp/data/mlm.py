@@ -80,7 +80,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token ids, and make sure that each split has something to predict: usually its first batch has."""
+        """Open the token ids; make sure that each split has something to predict (its first batch, usually)."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
             batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))

@@ -128,7 +128,7 @@ class PreparedTexts(LightningDataModule):
     def go_on_from(self, record: Record | None) -> None:
         """Take the record of a checkpoint, so that nothing it was trained on is measured as if it were new.
 
-        Called before `prepare_data`, it makes that read the checkpoint's own token cache, if the settings are the same.
+        Before `prepare_data`, it lets that read the checkpoint's own token cache if the settings are equal.
 
         Raises:
             UserError: If the checkpoint must not meet these data (see `check_record`).
@@ -151,7 +151,7 @@ class PreparedTexts(LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths; known after `setup`."""
+        """The key of the token cache: it depends on texts, cleaning, tokenizer and lengths. Known after `setup`."""
         assert self.folder is not None
         return self.folder.name
 

@@ -19,9 +19,9 @@ SLACK = 500  # an epoch has one batch in SLACK more than epoch 0 needs: room for
 class TokenBudget:
     """Training batches of at most `tokens` tokens, padding counted.
 
-    They are filled from shuffled windows of similar length and differ from epoch to epoch, but each epoch has as
-    many: Lightning asks for their number once, and the learning rate schedule depends on it. An epoch that needs
-    fewer has its largest batches halved; one that needs more is filled again from larger windows, which waste less.
+    They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number does
+    not: Lightning asks for it once, and the schedule depends on it. An epoch that needs fewer has its largest
+    batches halved; one that needs more is filled again from larger windows, which waste less.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
@@ -72,7 +72,7 @@ class TokenBudget:
         needed, share = math.ceil(len(batches) / self.world_size), len(rows) / len(self.lengths)
         number = last_steps(self.steps, needed, share, self.accumulate) * self.world_size
         batches = self._shuffled(halve_largest(batches, number), epoch, 1)
-        # The memory of attention grows with a length's square. If it is short, the run fails in its first step.
+        # Attention's memory grows with a length's square: if it is short, the run fails in its first step.
         largest = int(np.argmax([(self._padded[batch].astype(np.int64) ** 2).sum() for batch in batches]))
         batches[0], batches[largest] = batches[largest], batches[0]
         return batches + [rows[:0]] * (number - len(batches))
@@ -90,7 +90,7 @@ class TokenBudget:
     def _fill(self, order: np.ndarray, window: int) -> list[np.ndarray]:
         if window > 1:
             windows = sort_windows(self._padded, order, window)
-            # Every second one is reversed, so that lengths agree where two windows meet, and a batch may span both.
+            # Every second one is reversed, so lengths agree where two meet, and a batch may span both.
             windows[1::2] = [part[::-1] for part in windows[1::2]]
             order = np.concatenate(windows)
         fill = best_fit if self.packed else partial(cut, packed=False)

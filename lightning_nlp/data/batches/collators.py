@@ -33,7 +33,7 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
 def collate(
     sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int = 0, max_length: int | None = None
 ) -> dict[str, Any]:
-    """Pack B arrays of token ids, or pad them to the longest, rounded up to a multiple of 8 within `max_length`.
+    """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
 
     Returns:
         What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64.

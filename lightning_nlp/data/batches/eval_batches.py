@@ -14,7 +14,7 @@ from lightning_nlp.errors import UserError
 def evaluation_batches(
     lengths: np.ndarray, rows: np.ndarray, *, batch_size: int, tokens: int | None, packed: bool, world_size: int
 ) -> list[np.ndarray]:
-    """Batches of similar length, longest first, the same at each call: `world_size` for each step, some maybe empty.
+    """Batches of similar length, longest first, always the same: `world_size` for each step, some maybe empty.
 
     Args:
         lengths: (examples,) lengths in tokens.

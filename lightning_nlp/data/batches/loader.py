@@ -33,7 +33,7 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, key: BatchKey) -> Batch:
         epoch, numbers = key
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
-        if not numbers:  # a process without examples in this step computes something, but learns nothing from it
+        if not numbers:  # no examples for this process in this step: it computes, but learns nothing
             batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
             if "masked" in batch:
                 batch["masked"] = batch["masked"][:0]
@@ -64,7 +64,7 @@ def lost_workers() -> Iterator[None]:
 
 
 class BatchLoader:
-    """A `DataLoader` over keys of batches. No DataLoader itself: under DDP Lightning would replace its sampler."""
+    """A `DataLoader` over keys of batches. Not one itself: under DDP Lightning would replace its sampler."""
 
     def __init__(self, batches: Batches, keys: BatchPlan | list[BatchKey], *, num_workers: int = 0) -> None:
         self._loader = DataLoader(
@@ -74,8 +74,8 @@ class BatchLoader:
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            # Else each iterator draws a seed from torch's global generator, and dropout would depend on how many
-            # iterators were made: after a resume, or with another number of validations.
+            # Else each iterator draws a seed from torch's global generator, and dropout would depend on
+            # how many iterators were made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
@@ -89,9 +89,9 @@ class BatchLoader:
 
 
 class ResumableLoader(BatchLoader):
-    """A training's batches; a resume goes on in the middle of an epoch, where a plain DataLoader would begin again.
+    """A training's batches; a resume goes on within an epoch, where a DataLoader would begin it again.
 
-    Lightning saves and restores it with `state_dict` and `load_state_dict`. With `fixed_epoch` all epochs are epoch 0.
+    Lightning calls `state_dict` and `load_state_dict`. With `fixed_epoch` all epochs are epoch 0.
     """
 
     def __init__(self, batches: Batches, plan: BatchPlan, *, num_workers: int = 0, fixed_epoch: bool = False) -> None:

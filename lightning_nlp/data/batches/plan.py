@@ -23,7 +23,7 @@ WINDOW_BATCHES = 50
 class FixedSize:
     """Training batches of at most `examples` examples a step, dealt out to `world_size` processes.
 
-    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Their sizes differ by at most one, so that no step is tiny.
+    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Their sizes differ by at most one: no step is tiny.
     The rest is as in `TokenBudget`.
     """
 
@@ -60,13 +60,13 @@ class FixedSize:
 class BatchPlan:
     """The training batches of an epoch for one process, as keys for `Batches`.
 
-    Each process has the same number of batches, and no example is seen twice. Where a step has too few examples
+    Each process has the same number of batches, and no example is seen twice. If a step has too few examples
     for all processes, some get an empty key, which `Batches` turns into a filler without labels.
 
     The batches follow from the seed, the epoch and the layout: their size and the number of processes. If a
-    training goes on in another layout, the examples left of its epoch become new batches, the last of that epoch,
-    so each is still seen exactly once. A position is therefore the list of the epoch's layouts, each with the
-    number of the epoch's steps that were done when it ended.
+    training goes on in another layout, the examples left of its epoch become new batches, the last of that
+    epoch, so each is still seen exactly once. A position is therefore the list of the epoch's layouts, each with
+    the number of the epoch's steps that were done when it ended.
     """
 
     def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:

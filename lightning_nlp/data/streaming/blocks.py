@@ -1,4 +1,4 @@
-"""Which reader reads what of a stream, and how its texts become batches: in blocks, each shuffled by itself."""
+"""Which reader reads what of a stream, and how texts become batches: in blocks, each shuffled alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReaderPosition(NamedTuple):
 
 @dataclass(frozen=True)
 class Turns:
-    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, k + 2n and so on.
+    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, ...
 
     So all readers get equally far, and each shard is read once per pass: in parts, if there are more readers.
     """
@@ -77,7 +77,7 @@ class Turns:
     def dealt_anew(self, positions: Sequence[ReaderPosition], readers: int) -> Turns:
         """The turns of another number of readers: first the rest of the passes that were begun.
 
-        It begins with each reader's next block: what is left of a block is skipped, and no text comes twice in a pass.
+        It begins with each reader's next block: the rest of a block is skipped, and no text comes twice.
         """
         last = max(self._last, *(self.piece(position.next_turn).epoch for position in positions))
         queue = []
@@ -155,7 +155,7 @@ class Blocks:
                 at, texts, size = _next_block(at), [], 0
 
     def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
-        """A reader's texts from a row on: the turn and row after each, its place, the text (None ends a pass)."""
+        """A reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
         while True:
             piece = turns.piece(turn)
             first = max(row, piece.row, self.held_out.get(piece.shard, 0))
