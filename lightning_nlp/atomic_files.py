@@ -1,4 +1,4 @@
-"""Files and folders that are complete or not there at all, also after a power cut."""
+"""Files and folders that are written completely or not at all, even after a power cut."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from typing import Any
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path for a file or folder, renamed to `path` once all of it is on the disk.
 
-    What is at `path` stays until then, and stays if the block raises.
-
-    Args:
-        path: The final place; its parent must exist.
+    Until then, and if the block raises, what is at `path` stays. Its parent must exist.
     """
     unfinished, replaced = (path.with_name(path.name + suffix) for suffix in (".unfinished", ".replaced"))
     if replaced.is_dir() and not path.exists():  # an earlier process was killed between the two renames below
@@ -44,21 +41,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
-    """An open file that gets its name as `atomic_path` says; mode "w" is UTF-8 with line ends as they are."""
+    """An open file that `atomic_path` renames; mode "w" writes UTF-8 and leaves line ends alone."""
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     with atomic_path(path) as unfinished, unfinished.open(mode, encoding=encoding, newline=newline) as file:
         yield file
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, and make its folder if need be; text becomes UTF-8."""
+    """Write a file whole, text as UTF-8, and make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file, with `metadata` in its header, and make its folder if need be."""
+    """Write a safetensors file with `metadata` in its header, as `write_whole` does."""
     from safetensors.torch import save
 
     write_whole(path, save(tensors, metadata))
@@ -66,7 +63,7 @@ def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] 
 
 def _sync(path: Path) -> None:
     """Force a file's content, or a folder's names, to the disk."""
-    if os.name == "nt":  # opens no folders, and syncs only what is open for writing
+    if os.name == "nt":  # cannot open folders, and syncs only files that are open for writing
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""Keys and the home folder's name are private, and kept out of all that a run writes."""
+"""Keeps keys and the home folder's name out of everything that a run writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 
 
 def check_secrets(config: dict[str, Any]) -> None:
-    """Refuse a password, a token or a key in the configuration, without repeating it."""
+    """Refuse a password, a token or a key in the configuration, without repeating it in the message."""
     known = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= 8]
     for key, value in leaves(config):
         if not isinstance(value, str) or not value:
@@ -35,7 +35,7 @@ def check_secrets(config: dict[str, Any]) -> None:
 
 
 def leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    """All values of nested dicts and lists, each with its dotted key; items of a list have the list's key."""
+    """The values of nested dicts and lists, each with its dotted key; a list's items have the list's key."""
     if isinstance(value, Namespace):
         value = value.as_dict()
     if isinstance(value, dict):
@@ -54,7 +54,7 @@ def _has_password(address: str) -> bool:
 
 
 def home_as_tilde(text: str) -> str:
-    """A text with "~" for the user's home folder, wherever a path begins with it."""
+    """A text with "~" for the user's home folder, where a path begins with it."""
     for home in dict.fromkeys((os.path.expanduser("~"), os.path.realpath(os.path.expanduser("~")))):
         if len(home) > 1 and home != "~":  # "/" or no home at all
             text = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?=/|$|[\s'\",:\]])", "~", text)
@@ -62,7 +62,7 @@ def home_as_tilde(text: str) -> str:
 
 
 def paths_with_tilde(state: Any) -> Any:
-    """A copy of nested plain containers with "~" in all paths below the home folder."""
+    """A copy of nested dicts and lists with "~" in all paths below the home folder."""
     return _on_strings(state, home_as_tilde)
 
 
@@ -83,5 +83,5 @@ def _on_strings(state: Any, change: Any) -> Any:
 
 
 def public_command(command: str) -> str:
-    """A command line without the folders of the machine: of a path from the root or the home folder, only the name."""
+    """A command line that keeps only the last name of each path from the root or the home folder."""
     return re.sub(r"(?<![\w.:/])(?:~[\w.-]*)?/(?:[^\s'\"=,]*/)*(?=[^\s'\"=,/])", "", home_as_tilde(command))

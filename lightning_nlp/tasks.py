@@ -1,11 +1,11 @@
-"""What differs between the tasks: a row each, and nothing but data. Who shows, tags or exports a run reads its row."""
+"""What differs between the tasks: one row of plain data each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-Plots = Mapping[str, Sequence[str]]  # by title, the metrics in a plot of W&B; "re:" begins a pattern of their names
+Plots = Mapping[str, Sequence[str]]  # W&B's plots: by title their metrics, or "re:" and a pattern of names
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,11 @@ class Metric:
     """A metric of an evaluation, logged as `val/<name>`."""
 
     name: str
-    title: str  # as people write it
+    title: str  # for people
     better: str = "max"  # or "min"
     form: str = "{:.1%}"  # in a report's headline
     average: str | None = None  # over the classes, as the Hub names it
-    known: bool = False  # to the Hub, which has a page about it
+    known: bool = False  # the Hub has a page about it
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Task:
     pipeline_tag: str  # the Hub's name for it
     hub_title: str
     metrics: Sequence[Metric]
-    headlines: Sequence[str]  # a report shows the first of these metrics that was measured on top
+    headlines: Sequence[str]  # a report's headline is the first of these metrics that was measured
     curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, metrics with their labels
-    workspace: str  # the name of its dashboard in W&B, which has these plots:
-    compared: Sequence[str]  # of the runs' metrics; `.min` or `.max` is the best value of a run
+    workspace: str  # the name of its dashboard in W&B, which has the plots below
+    compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
     quality: Plots
     mistakes: Plots
     calibrated: bool = False  # whether an export's probabilities can be calibrated
@@ -120,5 +120,5 @@ def task_of_module(class_path: str) -> Task | None:
 
 
 def task_of_network(architecture: str) -> Task:
-    """The task of a network of transformers, such as DistilBertForMaskedLM; a classifier where none fits."""
+    """The task of a network of transformers, e.g. DistilBertForMaskedLM; classification if none fits."""
     return next((task for task in TASKS.values() if architecture.endswith(task.head)), CLASSIFICATION)

@@ -1,4 +1,4 @@
-"""Figures as SVG in the colours of the page around them, light or dark; matplotlib would take seconds."""
+"""Figures as SVG in the colours of the page around them; matplotlib would take seconds."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
     """A figure as an `<svg>` element in strict XML, for a page that has `STYLE`.
 
     Args:
-        alone: Make it a file of its own: in light colours on white, since a page does not tell an image file whether
-            the page is dark.
+        alone: Make it a file of its own, on white: an image cannot tell whether its page is dark.
     """
     height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
     parts = _rows(figure.rows) if figure.rows else _plot(figure)
@@ -59,10 +58,9 @@ def ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _plot(figure: Figure) -> list[str]:
-    bars = figure.bars
     lines = [Line(line.name, _thinned(line.x), _thinned(line.y)) for line in figure.lines[:MOST_LINES]]
-    xs = [x for line in lines for x in line.x] + [x for bar in bars for x in (bar.low, bar.high)]
-    ys = [y for line in lines for y in line.y] + [y for bar in bars for y in (bar.value, 0.0)]
+    xs = [x for line in lines for x in line.x] + [x for bar in figure.bars for x in (bar.low, bar.high)]
+    ys = [y for line in lines for y in line.y] + [y for bar in figure.bars for y in (bar.value, 0.0)]
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
     y_ticks = ticks(y_low, y_high)
     left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
@@ -75,13 +73,11 @@ def _plot(figure: Figure) -> list[str]:
     parts = []
     for value, text in y_ticks:
         _, y = at(x_low, value)
-        parts.append(f'<path class="grid" d="M{left:.1f} {y}H{right}"/>')
-        parts.append(_text(left - 6, y + 4, text, "end"))
+        parts += [f'<path class="grid" d="M{left:.1f} {y}H{right}"/>', _text(left - 6, y + 4, text, "end")]
     for value, text in ticks(x_low, x_high):
         x, _ = at(value, y_low)
-        parts.append(f'<path class="axis" d="M{x} {bottom}v4"/>')
-        parts.append(_text(x, bottom + 18, text, "middle"))
-    for bar in bars:
+        parts += [f'<path class="axis" d="M{x} {bottom}v4"/>', _text(x, bottom + 18, text, "middle")]
+    for bar in figure.bars:
         (x, y), (end, _) = at(bar.low, bar.value), at(bar.high, 0.0)
         parts.append(_rectangle("bar", x + 0.5, y, max(end - x - 1, 0.5), bottom - y))
     if figure.diagonal:
@@ -89,11 +85,9 @@ def _plot(figure: Figure) -> list[str]:
     parts.append(f'<path class="axis" d="M{left:.1f} {bottom}H{right}"/>')
     if figure.best is not None:
         x, _ = at(figure.best, y_low)
-        parts.append(f'<path class="mark" d="M{x} {top}V{bottom}"/>')
-        parts.append(_text(x, top - 3, "best", "middle"))
+        parts += [f'<path class="mark" d="M{x} {top}V{bottom}"/>', _text(x, top - 3, "best", "middle")]
     for number, line in enumerate(lines):
-        path = "L".join(f"{x} {y}" for x, y in map(at, line.x, line.y))
-        parts.append(f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{path}"/>')
+        parts.append(_line(number, "L".join(f"{x} {y}" for x, y in map(at, line.x, line.y))))
         if len(line.x) <= 12:
             parts += [_dot(Dot(number, x, y, size=2.6), *at(x, y)) for x, y in zip(line.x, line.y, strict=True)]
     parts += [_dot(dot, *at(dot.x, dot.y)) for dot in figure.dots if dot.series < MOST_LINES]
@@ -109,10 +103,12 @@ def _rows(rows: Sequence[Row]) -> list[str]:
     parts = []
     for number, row in enumerate(rows):
         y = 6 + number * ROW
-        parts.append(_text(left - 6, y + 16, row.name, "end"))
-        parts.append(_rectangle("ground", left, y + 3, right - left, ROW - 8))
-        parts.append(_rectangle("bar", left, y + 3, row.share * (right - left), ROW - 8))
-        parts.append(_text(right + 6, y + 16, row.note, "start"))
+        parts += [
+            _text(left - 6, y + 16, row.name, "end"),
+            _rectangle("ground", left, y + 3, right - left, ROW - 8),
+            _rectangle("bar", left, y + 3, row.share * (right - left), ROW - 8),
+            _text(right + 6, y + 16, row.note, "start"),
+        ]
     return parts
 
 
@@ -134,8 +130,7 @@ def _key(names: Sequence[str], left: float) -> list[str]:
     parts = []
     for number, name in enumerate(names):
         x = left + number * room
-        parts.append(f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{x:.1f} 14h22"/>')
-        parts.append(_text(x + 28, 18, _cut(name, room - 34), "start"))
+        parts += [_line(number, f"{x:.1f} 14h22"), _text(x + 28, 18, _cut(name, room - 34), "start")]
     return parts
 
 
@@ -144,6 +139,10 @@ def _cut(text: str, room: float) -> str:
     if sum(widths) <= room:
         return text
     return text[: sum(sum(widths[: i + 1]) + LETTER <= room for i in range(len(text)))] + "…"
+
+
+def _line(number: int, path: str) -> str:
+    return f'<path class="line s{number}" stroke-dasharray="{DASHES[number]}" d="M{path}"/>'
 
 
 def _dot(dot: Dot, x: float, y: float) -> str:
@@ -162,5 +161,5 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Escaped for XML, which allows no control characters; a label may hold some."""
+    """Escaped for XML, without control characters, which it does not allow."""
     return escape("".join(letter if letter.isprintable() else " " for letter in text))

@@ -1,4 +1,4 @@
-"""What is shown of an evaluation: each figure's points, axes and words, once for the report, the card and W&B."""
+"""The figures of an evaluation: points, axes and words, for the report, the card and W&B alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 MOST_LINES = 4  # that can be told apart in one chart
 
-# Of a record's groups: the figure's name and heading, what the groups are, their share, and what they count.
+# Of a record's groups: the figure's name and heading, its axis, the share shown, and what is counted.
 GROUPS = {
     "by_length": ("accuracy_by_length", "Accuracy by length", "length in tokens", "accuracy", "examples"),
     "by_frequency": ("top1_by_frequency", "Accuracy by frequency in train", "count in train", "top1", "tokens"),
@@ -57,7 +57,7 @@ class Figure:
 
     name: str  # letters, dashes and underscores, unique on a page
     heading: str
-    text: str  # what it shows in sentences, with numbers
+    text: str  # what it shows, in sentences with numbers
     across: str  # what x is, or what the rows are
     up: str  # what y is, or what the shares are
     lines: Sequence[Line] = ()  # the first `MOST_LINES` are drawn
@@ -66,7 +66,7 @@ class Figure:
     rows: Sequence[Row] = ()  # if there are any, the chart has no axes
     best: float | None = None  # the x to mark as the best
     square: bool = False  # both axes go from 0 to 1
-    diagonal: str = ""  # what the line where x equals y means
+    diagonal: str = ""  # what the line x = y means
 
 
 def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
@@ -111,7 +111,7 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
 
 
 def _reliability(record: dict[str, Any]) -> Figure:
-    """How often predictions are right by how sure they are, before and after calibration (Guo et al. 2017)."""
+    """How often predictions are right by their confidence, before and after calibration."""
     series, text = {"network": record["reliability"]}, f"Expected calibration error {record['metrics']['ece']:.4f}"
     found = record.get("calibration")
     if found and found["temperature"] != 1:
@@ -124,7 +124,7 @@ def _reliability(record: dict[str, Any]) -> Figure:
     for number, (name, bins) in enumerate(series.items()):
         lines.append(Line(name, [part["confidence"] for part in bins], [part["accuracy"] for part in bins]))
         most = max(bins, key=lambda part: part["examples"])
-        for part in bins:  # by area: a point of three texts is no finding
+        for part in bins:  # sized by area: a point of three texts means little
             size = max(2.0, 8 * math.sqrt(part["examples"] / most["examples"]))
             dots.append(Dot(number, part["confidence"], part["accuracy"], size=size))
     text += (

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
 
 LENGTH_GROUPS = 8
-# How tokenizers mark the pieces of a word: the first continues one, the others begin one.
-CONTINUES, BEGINS = "##", ("Ġ", "▁")
+CONTINUES, BEGINS = "##", ("Ġ", "▁")  # the marks of a token that continues a word, or begins one
 
 
-def by_length(lengths: Array, right: Array) -> list[dict[str, float]]:
+def by_length(lengths: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     """Accuracy by length in tokens, in at most `LENGTH_GROUPS` groups of about equal size; (N,) each.
 
     Returns:
@@ -25,19 +20,15 @@ def by_length(lengths: Array, right: Array) -> list[dict[str, float]]:
         return []
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))
     group = np.searchsorted(edges[1:-1], lengths, side="right")  # the last group includes its upper edge
+    groups = ((lengths[inside], right[inside]) for inside in (group == number for number in np.unique(group)))
     return [
-        {
-            "low": int(lengths[group == number].min()),
-            "high": int(lengths[group == number].max()),
-            "examples": int((group == number).sum()),
-            "accuracy": float(right[group == number].mean()),
-        }
-        for number in np.unique(group).tolist()
+        {"low": int(own.min()), "high": int(own.max()), "examples": len(own), "accuracy": float(hits.mean())}
+        for own, hits in groups
     ]
 
 
-def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> list[dict[str, float]]:
-    """A masked language model by how often the masked token occurs in train: 0, 1 to 9, 10 to 99, and so on.
+def by_frequency(targets: np.ndarray, counts: np.ndarray, figures: dict[str, np.ndarray]) -> list[dict[str, float]]:
+    """Figures of a masked language model by a token's count in train: 0, 1 to 9, 10 to 99, and so on.
 
     Args:
         targets: The masked tokens' ids, (n,).
@@ -47,8 +38,7 @@ def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> li
     Returns:
         For each group with tokens `low`, `high` (both inclusive), `tokens`, and the mean of each figure.
     """
-    often = counts[targets]
-    groups = []
+    often, groups = counts[targets], []
     low, high = 0, 0
     while low <= (often.max() if len(often) else -1):
         inside = (often >= low) & (often <= high)
@@ -58,7 +48,7 @@ def by_frequency(targets: Array, counts: Array, figures: dict[str, Array]) -> li
     return groups
 
 
-def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dict[str, dict[str, float]]:
+def by_piece(targets: np.ndarray, continues: np.ndarray, figures: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """The same for tokens that begin a word (`word`) and that continue one (`subword`).
 
     Args:
@@ -69,7 +59,7 @@ def by_piece(targets: Array, continues: Array, figures: dict[str, Array]) -> dic
     return {name: _means(inside, figures) for name, inside in groups.items() if inside.any()}
 
 
-def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> NDArray[np.bool_]:
+def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> np.ndarray:
     """Which tokens continue a word, (vocabulary,): by the marks of WordPiece, BPE or SentencePiece."""
     wordpiece = any(token.startswith(CONTINUES) for token in vocabulary)
     begins = tuple(mark for mark in BEGINS if any(token.startswith(mark) for token in vocabulary))
@@ -80,5 +70,5 @@ def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> NDArray[np
     return np.array([token not in special and goes_on(token) for token in vocabulary], dtype=bool)
 
 
-def _means(inside: Array, figures: dict[str, Array]) -> dict[str, float]:
+def _means(inside: np.ndarray, figures: dict[str, np.ndarray]) -> dict[str, float]:
     return {"tokens": int(inside.sum())} | {name: float(values[inside].mean()) for name, values in figures.items()}

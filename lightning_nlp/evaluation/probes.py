@@ -1,4 +1,4 @@
-"""Sentences with holes, which a masked language model fills at each evaluation: what it has learned, for the eye."""
+"""Sentences with holes that a masked language model fills at each evaluation, to show what it has learned."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MASK = "[MASK]"  # as a user writes it, whatever the tokenizer's own is
 
 
 def fill(network: Any, tokenizer: Any, probes: list[str], top_k: int = 5) -> list[dict[str, Any]]:
-    """For each probe its `text` and the `fillings` of each hole; `network` is a masked LM in evaluation mode."""
+    """Each probe's `text` and the `fillings` of its holes; `network` is a masked LM in evaluation mode."""
     found = []
     for text in probes:
         encoded = tokenizer(text.replace(MASK, tokenizer.mask_token), truncation=True, return_tensors="pt")
-        encoded = encoded.to(network.get_input_embeddings().weight.device)
+        ids, mask = (encoded[name].to(network.device) for name in ("input_ids", "attention_mask"))
         with torch.inference_mode():
-            logits = network(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[0]
-        holes = logits[encoded["input_ids"][0] == tokenizer.mask_token_id].float().cpu()
+            logits = network(input_ids=ids, attention_mask=mask).logits[0]
+        holes = logits[ids[0] == tokenizer.mask_token_id].float().cpu()
         found.append({"text": text, "fillings": [fillings(hole, tokenizer, top_k) for hole in holes]})
     return found
 

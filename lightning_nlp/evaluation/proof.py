@@ -16,9 +16,9 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 
 TEXTS, TOKENS = 256, 16_384  # kept of an evaluation, at most
 PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of logits
-# How far log-probabilities may be apart on average: ROUNDINGS times what 16 bits change in this very network, plus 0.2%
-# of a probability. Measured: once for what was validated in bfloat16, and 50 times for the weights of one step
-# before, or of the next epoch where all labels are the same.
+# How far log-probabilities may be apart on average: ROUNDINGS times what 16 bits change in this network, plus
+# LEAST. Measured: once for a validation in bfloat16, and 50 times for the weights of one step before, or of the next
+# epoch if all labels are the same.
 ROUNDINGS, LEAST = 5, 0.002
 
 
@@ -26,16 +26,14 @@ def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, 
     """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
-        kept: Batches, padded or packed, each with what a module's validation_step returned for it: `logits`, or `loss`
-            of the masked tokens.
+        kept: Batches, padded or packed, each with the outputs of validation_step: `logits`, or `loss` of the
+            masked tokens.
 
     Returns:
         `input_ids` (tokens,) of all texts, `lengths` (texts,), and `log_probabilities`: of the classes
         (texts, classes), or of the true tokens (masked tokens,), with `targets` (tokens,), -100 where not masked.
     """
-    ids: list[Tensor] = []
-    targets: list[Tensor] = []
-    found: list[Tensor] = []
+    ids, targets, found = list[Tensor](), list[Tensor](), list[Tensor]()
     for batch, outputs in kept:
         mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(batch["input_ids"])
         lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
@@ -58,7 +56,7 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
     Args:
         network: As transformers alone opens it.
         evaluations: The folder with the evidence of the best validation and of the test.
-        step: After which the exported checkpoint was saved.
+        step: The exported checkpoint's.
         chosen: Whether a validation chose it; the best validation's evidence must then be of the same step.
         suspects: Callbacks that may have changed the weights, for the message.
     """
@@ -80,7 +78,7 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
         measured = kept["log_probabilities"]
         ours = predictions(network.float(), kept)
         rounded = predictions(network.to(dtype), kept, autocast=dtype == torch.float32)
-        finite = measured.isfinite()  # as all is but in a training in 16 bits that diverges
+        finite = measured.isfinite()  # all of it, unless a training in 16 bits diverged
         apart, rounding = ((other - ours)[finite].abs().mean() for other in (measured, rounded))
         if finite.any() and not apart <= ROUNDINGS * rounding + LEAST:
             far = (measured.exp() - ours.exp())[finite].abs()
@@ -93,11 +91,12 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
 
 
 def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False) -> Tensor:
-    """The `log_probabilities` of a network on the evidence, in plain padded batches and without its temperature."""
+    """The `log_probabilities` of a network on the evidence, in padded batches and without its temperature."""
     lengths, device = kept["lengths"].tolist(), network.device
     temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)
-    targets = kept["targets"].long() if "targets" in kept else torch.full_like(kept["input_ids"], IGNORE_INDEX).long()
-    columns = [part.split(lengths) for part in (kept["input_ids"].long(), torch.ones_like(targets), targets)]
+    ids, masked = kept["input_ids"].long(), "targets" in kept
+    targets = kept["targets"].long() if masked else torch.full_like(ids, IGNORE_INDEX)
+    columns = [part.split(lengths) for part in (ids, torch.ones_like(ids), targets)]
     size, found = max(1, PLACES // max(lengths)), []
     for start in range(0, len(lengths), size):
         input_ids, mask, labels = (
@@ -106,7 +105,7 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
         )
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(input_ids=input_ids, attention_mask=mask).logits.float()
-        if "targets" in kept:
+        if masked:
             logits, labels = logits[labels >= 0], labels[labels >= 0]
             found.append(-F.cross_entropy(logits, labels, reduction="none"))
         else:

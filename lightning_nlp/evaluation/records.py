@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy import ndarray
 
 from lightning_nlp.evaluation.curves import class_curves
 from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece
@@ -19,17 +19,16 @@ from lightning_nlp.evaluation.temperature import (
 )
 from lightning_nlp.evaluation.thresholds import choose_thresholds, figures, figures_at
 
-Array = NDArray[Any]
 DIGITS = 6
 
 
 def classification_record(
-    logits: Array, labels: Array, lengths: Array, label_names: list[str], validated: dict[str, Any] | None = None
+    logits: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """What a split's predictions are worth, as plain lists and numbers.
 
-    `reliability_calibrated` and the thresholds of `by_class` are for calibrated probabilities, as the export gives
-    them; all else is of the network as it is. In `confusion`, rows are labels and columns are predictions.
+    `reliability_calibrated` and the thresholds of `by_class` are of calibrated probabilities, as in the export; all
+    else is of the network itself. In `confusion`, rows are labels and columns are predictions.
 
     Args:
         logits: (N, classes).
@@ -74,37 +73,36 @@ def classification_record(
     )
 
 
-def mlm_record(targets: Array, figures: dict[str, Array], counts: Array, continues: Array) -> dict[str, Any]:
-    """What a masked language model's guesses are worth: `top1`, `top5` and `loss` of each, (n,), by groups."""
-    groups = {
-        "by_frequency": by_frequency(targets, counts, figures),
-        "by_piece": by_piece(targets, continues, figures),
-    }
-    return plain({"masked_tokens": len(targets)} | groups)
+def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, continues: ndarray) -> dict[str, Any]:
+    """A masked language model's `top1`, `top5` and `loss`, of each token (n,), by groups."""
+    return plain(
+        {
+            "masked_tokens": len(targets),
+            "by_frequency": by_frequency(targets, counts, figures),
+            "by_piece": by_piece(targets, continues, figures),
+        }
+    )
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: arrays as lists, numbers rounded to `DIGITS`, what is not finite as None."""
+    """A value for JSON: arrays as lists, numbers rounded to `DIGITS`, None for what is not finite."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, ndarray):
         return plain(value.tolist())
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
 
 
-def _tried(thresholds: list[dict[str, Any]], chances: Array, labels: Array) -> list[dict[str, Any]]:
+def _tried(thresholds: list[dict[str, Any]], chances: ndarray, labels: ndarray) -> list[dict[str, Any]]:
     """What thresholds of another split give on this one."""
-    found: list[dict[str, Any]] = []
-    for i, entry in enumerate(thresholds):
-        limits = {name: (entry.get(name) or {}).get("threshold") for name in ("best_f1", "wanted")}
-        found.append(
-            {
-                name: None if limit is None else {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
-                for name, limit in limits.items()
-            }
-        )
-    return found
+    tried: list[dict[str, Any]] = [{"best_f1": None, "wanted": None} for _ in thresholds]
+    for i, found in enumerate(tried):
+        for name in found:
+            if thresholds[i].get(name):
+                limit = thresholds[i][name]["threshold"]
+                found[name] = {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
+    return tried

@@ -1,34 +1,21 @@
-"""Temperature scaling (Guo et al. 2017): one number that makes a classifier's probabilities mean what they say."""
+"""Temperature scaling (Guo et al. 2017): one number that calibrates a classifier's probabilities."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-
-# Fewer examples say nothing about a probability, and an optimum outside these bounds is none: for a validation split
-# without a mistake, the best temperature is 0.
-FEWEST = 50
-BOUNDS = (0.05, 20.0)
+FEWEST = 50  # examples: fewer say nothing about a probability
+BOUNDS = (0.05, 20.0)  # an optimum beyond them is none: without a mistake, the best temperature is 0
 BINS = 15
 
 
-def fit_temperature(logits: Array, labels: Array) -> float:
-    """The T that minimises the loss of `logits / T` on the validation split.
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The T that minimises the loss of `logits / T`, convex in 1 / T: its slope's root, by bisection.
 
-    The loss is convex in 1 / T, so its slope has at most one root, which is found by bisection.
-
-    Args:
-        logits: (N, classes).
-        labels: (N,), all of them classes.
-
-    Returns:
-        T, rounded to 6 digits; 1 where the examples are too few, not finite, all told apart, or alike.
+    `logits` are (N, classes), `labels` (N,), all of them classes. T is rounded to 6 digits, and 1 if the examples are
+    too few, not finite, perfectly separated, or all alike.
     """
     if len(labels) < FEWEST or not np.isfinite(logits).all():
         return 1.0
@@ -49,28 +36,26 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     return round(float(np.exp(-low)), 6)
 
 
-def calibration(logits: Array, labels: Array, temperature: float) -> dict[str, float]:
-    """What a temperature does to a split's calibration error and loss, rounded to 6 digits; shapes as above."""
+def calibration(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
+    """A split's calibration error and loss before and after scaling, to 6 digits; shapes as above."""
     found = {"temperature": temperature}
     for when, divisor in (("before", 1.0), ("after", temperature)):
         scaled = torch.from_numpy(logits.astype(np.float64) / divisor)
-        loss = F.cross_entropy(scaled, torch.from_numpy(labels)) if len(labels) else 0.0
         found[f"ece_{when}"] = calibration_error(probabilities(logits, divisor), labels)
-        found[f"loss_{when}"] = float(loss)
+        found[f"loss_{when}"] = float(F.cross_entropy(scaled, torch.from_numpy(labels))) if len(labels) else 0.0
     return {name: round(value, 6) for name, value in found.items()}
 
 
-def probabilities(logits: Array, temperature: float = 1.0) -> NDArray[np.float64]:
-    """The probability of each class, (N, classes), from logits of that shape."""
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The classes' probabilities from logits; (N, classes) both."""
     return (torch.from_numpy(logits.astype(np.float64)) / temperature).softmax(-1).numpy()
 
 
-def reliability(confidence: Array, right: Array) -> list[dict[str, float]]:
+def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     """How often the predictions of each confidence are right, in bins of equal width; (N,) each.
 
     Returns:
-        For each bin with examples `low` (exclusive), `high` (inclusive), `examples`, the mean `confidence`, and
-        `accuracy`.
+        For each bin with examples `low` (exclusive), `high` (inclusive), `examples`, mean `confidence`, `accuracy`.
     """
     bins = np.ceil(confidence * BINS).astype(int)
     return [
@@ -85,12 +70,10 @@ def reliability(confidence: Array, right: Array) -> list[dict[str, float]]:
     ]
 
 
-def calibration_error(probabilities: Array, labels: Array) -> float:
-    """The expected calibration error: |confidence - accuracy| over the bins of `reliability`, weighted by examples.
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The expected calibration error, from (N, classes) and (N,).
 
-    Args:
-        probabilities: (N, classes).
-        labels: (N,).
+    It is the mean of |confidence - accuracy| over the bins of `reliability`, weighted by examples.
     """
     bins = reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     gaps = (part["examples"] * abs(part["confidence"] - part["accuracy"]) for part in bins)

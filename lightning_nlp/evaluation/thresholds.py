@@ -1,45 +1,41 @@
-"""From which probability on a text counts as of a class: one class against all others."""
+"""The probability from which a text counts as of a class: one class against the rest."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 WANTED_PRECISION = 0.95
 Figures = dict[str, float]
 
 
 def choose_thresholds(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], wanted: float = WANTED_PRECISION
+    probabilities: np.ndarray, labels: np.ndarray, wanted: float = WANTED_PRECISION
 ) -> list[dict[str, Figures | None]]:
-    """For each class the threshold with the best F1, and the one that reaches a precision with the most recall.
+    """For each class the threshold with the best F1, and the one with the most recall at a precision.
 
-    Args:
-        probabilities: (N, classes).
-        labels: (N,).
-        wanted: The precision.
+    `probabilities` are (N, classes), `labels` (N,); `wanted` is the precision.
 
     Returns:
-        For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the wanted
-        `precision`, its `threshold` and `recall`; None where the class does not occur, or never reaches it.
+        For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the
+        `precision`, its `threshold` and `recall`; None if the class does not occur, or never reaches it.
     """
     return [_choose(probabilities[:, i], labels == i, wanted) for i in range(probabilities.shape[1])]
 
 
-def figures_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], threshold: float) -> Figures:
+def figures_at(scores: np.ndarray, positive: np.ndarray, threshold: float) -> Figures:
     """Precision, recall and F1 of "the score is at least the threshold"; `scores` and `positive` are (N,)."""
     taken = scores >= threshold
     return figures(int((taken & positive).sum()), int(taken.sum()), int(positive.sum()))
 
 
 def figures(right: int, predicted: int, support: int) -> Figures:
-    """Precision, recall and F1 from counts, to 6 digits; 0 where nothing is predicted, or nothing is there."""
+    """Precision, recall and F1 from counts, to 6 digits; 0 where nothing is predicted, or nothing occurs."""
     found = {"precision": right / max(predicted, 1), "recall": right / max(support, 1)}
     found["f1"] = 2 * right / max(support + predicted, 1)
     return {name: round(value, 6) for name, value in found.items()}
 
 
-def _choose(scores: NDArray[np.float64], positive: NDArray[np.bool_], wanted: float) -> dict[str, Figures | None]:
+def _choose(scores: np.ndarray, positive: np.ndarray, wanted: float) -> dict[str, Figures | None]:
     support = int(positive.sum())
     if not support:
         return {"best_f1": None, "wanted": None}
@@ -50,7 +46,7 @@ def _choose(scores: NDArray[np.float64], positive: NDArray[np.bool_], wanted: fl
     reached = np.flatnonzero(right / predicted >= wanted)
 
     def at(i: int) -> Figures:
-        # rounded down: the example that the threshold was taken from must still reach it
+        # rounded down, so that the example it comes from still reaches it
         threshold = float(np.floor(scores[i] * 1e6) / 1e6)
         return {"threshold": threshold} | figures(int(right[i]), int(predicted[i]), support)
 

@@ -1,4 +1,4 @@
-"""The words that drive a classifier's decision, and the mistakes it was surest of."""
+"""The words that drive a classifier's decision, and the mistakes it was most certain of."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
 
-NUMBER = 50
+NUMBER = 50  # of mistakes
 TEXTS_AT_A_TIME = 8
 STEPS = 16  # along the line
 
 
 def mistakes(
-    network: Any, tokenizer: Any, rows: Any, found: dict[str, NDArray[Any]], label_names: list[str]
+    network: Any, tokenizer: Any, rows: Any, found: dict[str, np.ndarray], label_names: list[str]
 ) -> list[dict[str, Any]]:
     """At most `NUMBER` wrong predictions, those with the highest probability first.
 
@@ -52,9 +51,9 @@ def mistakes(
 def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
-    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied by
-    their difference; a word's pieces are summed. The gradient at the text itself mostly has the wrong sign where a
-    prediction is sure.
+    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied
+    by their difference; a word's pieces are summed. The gradient at the text alone mostly has the wrong sign where
+    the prediction is certain.
 
     Args:
         network: The classifier, in evaluation mode, in float32.
@@ -62,16 +61,15 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
         targets: A class for each text, (texts,).
 
     Returns:
-        For each text its words in order, without special tokens, with signed scores whose largest magnitude is 1.
+        The words of each text in order, without special tokens, with signed scores of magnitude 1 at most.
     """
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-    scores: list[list[float]] = [[] for _ in ids]
+    words: dict[int, list[tuple[str, float]]] = {}
     for start in range(0, len(order), TEXTS_AT_A_TIME):
         chosen = order[start : start + TEXTS_AT_A_TIME]
         found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen])
-        for i, row in zip(chosen, found, strict=True):
-            scores[i] = row
-    return [_words(tokenizer, tokens, row) for tokens, row in zip(ids, scores, strict=True)]
+        words |= {i: _words(tokenizer, ids[i], row) for i, row in zip(chosen, found, strict=True)}
+    return [words[i] for i in range(len(ids))]
 
 
 def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
@@ -106,8 +104,8 @@ def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[st
             inside = False
             continue
         if goes_on and inside:
-            before, sum_before = groups[-1]
-            groups[-1] = [*before, token], sum_before + score
+            tokens, total = groups[-1]
+            groups[-1] = [*tokens, token], total + score
         else:
             groups.append(([token], score))
         inside = True

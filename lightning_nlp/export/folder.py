@@ -22,7 +22,7 @@ from lightning_nlp.predict.calibration import Calibration, calibrate, read_recor
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import task_of_network
 
-FEWEST = 50  # texts, or masked tokens, in a test whose charts are worth showing
+FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -38,14 +38,13 @@ def export_run(
     """Write `run_dir/export`, which `transformers.pipeline` opens, with a model card and its charts.
 
     Args:
-        module: A SequenceClassifier or MaskedLanguageModel that holds the weights to export.
-        datamodule: The data it was trained on.
+        module: A SequenceClassifier or MaskedLanguageModel with the weights to export.
         calibrated: Divide a classifier's logits by the temperature that was fitted on validation.
         suspects: Callbacks that may have changed the weights, for the message of a failed proof.
 
     Raises:
-        RuntimeError: If what was written does not give back the same weights and tokens.
-        UserError: If it cannot be written, or gives other predictions than were measured.
+        RuntimeError: If the files do not give back the same weights and tokens.
+        UserError: If they cannot be written, or predict differently from what was measured.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -53,21 +52,19 @@ def export_run(
     from lightning_nlp.evaluation.figures import figures_of
 
     disable_progress_bar()
-    network = module.network.to("cpu").eval()
+    network, step, reading = module.network.to("cpu").eval(), facts["checkpoint_step"], datamodule.reading
     task = task_of_network(type(network).__name__)
-    step = facts["checkpoint_step"]
     found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
-    setattr(network.config, READING, datamodule.reading)
-    temperature = None if isinstance(found, str) else found
+    setattr(network.config, READING, reading)
     try:
-        with atomic_path(run_dir / "export") as unfinished, scaled(network, temperature):
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, found):
             network.save_pretrained(unfinished)
-            clean = datamodule.reading["clean"]
-            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=not task.fills_masks)
+            clean, strip = reading["clean"], not task.fills_masks
+            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=strip)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
@@ -76,17 +73,17 @@ def export_run(
                 task,
                 facts,
                 name=run_dir.parent.name,
-                reading=datamodule.reading,
+                reading=reading,
                 base_model=_base_model(module),
                 record=record,
                 calibrated=found,
                 figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
-            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, **datamodule.reading)
-            chosen = bool(facts["validation"])
-            prove(reloaded, run_dir / "evaluation", step, chosen=chosen, suspects=suspects)
-            _let_others_read(unfinished)
+            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, reading)
+            prove(reloaded, run_dir / "evaluation", step, chosen=bool(facts["validation"]), suspects=suspects)
+            for weights in unfinished.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
+                shutil.copymode(unfinished / "config.json", weights)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"The export cannot be written to {run_dir} ({error}): free some space there, and go on with the same "
@@ -95,14 +92,8 @@ def export_run(
     return run_dir / "export"
 
 
-def compare_reloaded(
-    folder: Path, network: Any, tokenizer: Any, *, max_length: int, clean: bool = True, **others: Any
-) -> Any:
-    """Load an export with transformers alone and compare it with the network (on the CPU) it was made from.
-
-    Args:
-        clean: Whether the export's own tokenizer cleans.
-        **others: What else the data module's `reading` holds.
+def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[str, Any]) -> Any:
+    """Load an export with transformers alone, and compare it with the network (on the CPU) it was made from.
 
     Raises:
         RuntimeError: If a weight or a token differs by a single bit.
@@ -116,27 +107,19 @@ def compare_reloaded(
     if wrong:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
     text = "Ĝis<br />revido,\u00a0 said the film."
-    settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
-    encoded = tokenizer(clean_text(text) if clean else text, **settings)
+    settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"], "return_tensors": "pt"}
+    encoded = tokenizer(clean_text(text) if reading["clean"] else text, **settings)
     if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     return reloaded
 
 
-def _let_others_read(folder: Path) -> None:
-    """Give weights the mode of the other files: safetensors makes them private, whatever the umask says."""
-    for path in folder.iterdir():
-        if path.suffix == ".safetensors":
-            shutil.copymode(folder / "config.json", path)
-
-
 def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
-    """What to apply to a classifier's probabilities, or why nothing, which the user is told if it was wanted."""
+    """What to apply to a classifier's probabilities, or why nothing; the user is told if it was wanted."""
     if not wanted:
         return "it was switched off (`--calibrate false`)"
     found = calibrate(run_dir, step, network)
-    if isinstance(found, str) or found.temperature == 1:
-        reason = found if isinstance(found, str) else found.why_none()
+    if reason := found if isinstance(found, str) else found.why_none():
         rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
     return found
 

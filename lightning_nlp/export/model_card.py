@@ -17,8 +17,6 @@ from lightning_nlp.run.environment import versions
 from lightning_nlp.tasks import METRICS, Task
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
-
     from lightning_nlp.evaluation.figures import Figure
 
 USAGE = """```python
@@ -53,7 +51,7 @@ def model_card(
     calibrated: Calibration | str = "",
     figures: Sequence[Figure] = (),
 ) -> str:
-    """Markdown with the Hub's front matter. It quotes no text of the data, only probes, which the user chose.
+    """Markdown with the Hub's front matter; it quotes no text of the data, only probes, which the user chose.
 
     Args:
         record: The evaluation on the test split.
@@ -62,32 +60,30 @@ def model_card(
     """
     from huggingface_hub import ModelCardData
 
-    test = {key.removeprefix("test/"): value for key, value in facts["test"].items()}
-    test |= (record or {}).get("metrics", {})
+    record = record or {}
+    test = {key.removeprefix("test/"): value for key, value in facts["test"].items()} | record.get("metrics", {})
     source = str(data_facts["source"])
     front = ModelCardData(
         library_name="transformers",
         pipeline_tag=task.pipeline_tag,
         tags=["lightning_nlp"],
         base_model=base_model,
-        datasets=[source] if "/" in source else None,  # a file or a folder is named without the folders around it
+        datasets=[source] if "/" in source else None,  # a Hub id; files are named without their folder
         metrics=sorted(name for name in test if name in METRICS and METRICS[name].known) or None,
         model_name=name,
-        # readers there would take them for results on the whole split
+        # on a part of the split they would be read as results on all of it
         eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
     )
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trained = f"Trained with lightning_nlp on {_cell(source)}."
     if data_facts.get("label_names"):
         trained += f" Labels: {', '.join(_cell(label) for label in data_facts['label_names'])}."
-    split_sizes = [
-        (
-            f"{split} (a sample of the stream)" if data_facts.get("streamed") and split == "train" else split,
-            f"{data_facts[split]['texts']:,}" + (f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""),
-            f"{data_facts[split]['tokens']:,}",
-        )
-        for split in ("train", "validation", "test")
-    ]
+    split_sizes = []
+    for split in ("train", "validation", "test"):
+        sampled = " (a sample of the stream)" if data_facts.get("streamed") and split == "train" else ""
+        read = f"; read: {facts['parts'][split]}" if split in facts["parts"] else ""
+        texts, tokens = (f"{data_facts[split][name]:,}" for name in ("texts", "tokens"))
+        split_sizes.append((split + sampled, texts + read, tokens))
     measured = {**facts["validation"], **facts["test"]}
     speed = "" if facts["tokens_per_s"] is None else f", {facts['tokens_per_s']:,.0f} tokens/s"
     resumed = f", the last {facts['steps'] - facts['since_step']:,} of them" if facts["since_step"] else ""
@@ -97,10 +93,10 @@ def model_card(
         trained,
         _table(("metric", "value"), ((key, f"{value:.4f}") for key, value in measured.items())),
         _checkpoint(facts),
-        *(_classes(record) if record and "by_class" in record else ()),
+        *_classes(record),
         *_drawn(figures),
         *_calibration(calibrated),
-        *(_fillings(record) if record else ()),
+        *_fillings(record),
         "## How to use",
         _how_to_use(task, reading),
         "## Training",
@@ -120,8 +116,9 @@ def _how_to_use(task: Task, reading: dict[str, Any]) -> str:
     options = f"truncation=True, max_length={length}"
     if task.fills_masks:
         options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
-    cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
-    cut = cut if reading.get("truncation") == "head_tail" else ""
+    cut = ""
+    if reading.get("truncation") == "head_tail":
+        cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
     text = "A [MASK]." if task.fills_masks else "A text."
     return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=text)
 
@@ -132,7 +129,7 @@ def _checkpoint(facts: dict[str, Any]) -> str:
     return said + (f", as a moving average (`ema_decay {facts['ema_decay']}`)." if facts["ema_decay"] else ".")
 
 
-def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[EvalResult]:
+def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration | str) -> list[Any]:
     """The test split's metrics for the network as it is exported."""
     from huggingface_hub import EvalResult
 
@@ -160,30 +157,30 @@ def _classes(record: dict[str, Any]) -> list[str]:
     keys = ("precision", "recall", "f1", "average_precision", "auc")
     rows = [
         (_cell(part["label"]), *(_number(part.get(key)) for key in keys), f"{part['support']:,}")
-        for part in record["by_class"]
+        for part in record.get("by_class", ())
     ]
     titles = ("class", "precision", "recall", "F1", "average precision", "AUC", "examples")
-    return ["## Classes, on test", _table(titles, rows)]
+    return ["## Classes, on test", _table(titles, rows)] if rows else []
 
 
 def _calibration(found: Calibration | str) -> list[str]:
+    reason = found if isinstance(found, str) else found.why_none()
+    parts = ["## Probabilities", f"They are as the network gives them, not calibrated: {reason}."]
     if isinstance(found, str):
-        return ["## Probabilities", f"They are as the network gives them, not calibrated: {found}."] if found else []
-    if found.temperature == 1:
-        parts = ["## Probabilities", f"They are as the network gives them, not calibrated: {found.why_none()}."]
-    else:
+        return parts if found else []
+    if not reason:
         said = (
             f"They are calibrated by temperature scaling (Guo et al. 2017): T = {found.temperature:.4f}, fitted on "
             f"{found.examples:,} validation examples and stored in the last layer's weights, so that they need nothing "
             "more. The labels are the same with and without it. The test split had no part in the fit."
         )
-        splits = {"validation": found.validation} | ({} if found.test is None else {"test": found.test})
         rows = [
             (f"{split}, {when}", f"{figures[f'loss_{when}']:.4f}", f"{figures[f'ece_{when}']:.4f}")
-            for split, figures in splits.items()
+            for split, figures in (("validation", found.validation), ("test", found.test))
             for when in ("before", "after")
+            if figures is not None
         ]
-        parts = ["## Probabilities", said, _table(("", "loss", "expected calibration error"), rows)]
+        parts[1:] = [said, _table(("", "loss", "expected calibration error"), rows)]
     thresholds = [
         (
             _cell(label),
@@ -204,9 +201,8 @@ def _calibration(found: Calibration | str) -> list[str]:
 
 
 def _drawn(figures: Sequence[Figure]) -> list[str]:
-    parts = [
-        f"### {figure.heading}\n\n![{figure.heading}]({figure.name}.svg)\n\n{_cell(figure.text)}" for figure in figures
-    ]
+    image = "### {0.heading}\n\n![{0.heading}]({0.name}.svg)\n\n{1}"
+    parts = [image.format(figure, _cell(figure.text)) for figure in figures]
     return ["## Charts, on test", *parts] if parts else []
 
 
@@ -225,7 +221,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """Any text as inert Markdown, in one line."""
+    """Any text as inert Markdown on one line."""
     line = html.escape(" ".join(str(text).split()), quote=False)
     return "".join(f"\\{c}" if c in "\\`*_[]|~#" else c for c in line)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import httpx2
-
-# Seconds before a request is repeated: a 503 or a cut connection is usually over at the second attempt. Once a request
-# has failed this often its host is down, and all others are tried once until one succeeds. So the retries of
-# huggingface_hub and datasets, and their threads, wait for an outage once instead of each multiplying the wait.
+# Seconds before a request is repeated: a 503 or a cut connection is usually over at the second attempt. Once a
+# request has failed this often its host is down, and all others are tried once until one succeeds: the retries of
+# huggingface_hub and datasets, and their threads, together wait for an outage once.
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 BUSY = (408, 429, 500, 502, 503, 504)
 TIMEOUT_S = 30.0  # for an answer to begin, where the library itself would wait without limit
@@ -21,8 +18,7 @@ TIMEOUT_S = 30.0  # for an answer to begin, where the library itself would wait 
 def be_patient() -> None:
     """Let huggingface_hub, and with it datasets and transformers, repeat each request that fails.
 
-    The library does so for some requests only: those for a repository's or a data set's files, and the beginning of a
-    download, fail at the first 503.
+    The library itself repeats only some: listing a repository's files, or starting a download, fails at once.
     """
     import httpx2
     from huggingface_hub import get_session, set_client_factory

@@ -1,4 +1,4 @@
-"""Pretrained models and tokenizers: local folders, or fetched from the Hub; always checked."""
+"""Pretrained models and tokenizers, local or from the Hub, and always checked."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
 # Top-level files only: repositories also hold ONNX, TensorFlow and pickled copies of the same weights.
 FILES = {
     "model": ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json"],
-    "tokenizer": [
-        "config.json",
-        "tokenizer*.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.txt",
-        "vocab.json",
-        "merges.txt",
-    ],
+    "tokenizer": (
+        "config.json tokenizer*.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt"
+    ).split(),
 }
 VOCABULARIES = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
 ARGUMENT = {"model": "--model.pretrained", "tokenizer": "--data.tokenizer"}
@@ -34,12 +25,10 @@ Kind = Literal["model", "tokenizer"]
 
 
 def fetch_pretrained(name: str, files: Kind) -> Path:
-    """The folder of a pretrained model or tokenizer, complete and readable.
-
-    If the Hub cannot be reached, a complete copy in its cache is used.
+    """The folder of a pretrained model or tokenizer, complete and readable; without the Hub, its cached copy.
 
     Args:
-        name: A folder, or a Hub id such as "distilbert/distilbert-base-uncased". A folder wins over a Hub id.
+        name: A folder, or a Hub id, e.g. "distilbert/distilbert-base-uncased". A folder takes precedence.
         files: "model" for `config.json` and safetensors weights, "tokenizer" for the tokenizer's files.
 
     Raises:
@@ -75,7 +64,7 @@ def _download(name: str, files: Kind) -> Path:
     for cached in (False, True):
         try:
             return Path(snapshot_download(name, allow_patterns=FILES[files], local_files_only=cached))
-        except (GatedRepoError, RepositoryNotFoundError) as error:
+        except RepositoryNotFoundError as error:
             gated = isinstance(error, GatedRepoError)
             reason = "asks for a login and its owner's consent" if gated else "does not exist, or is private"
             raise UserError(
@@ -91,25 +80,25 @@ def _download(name: str, files: Kind) -> Path:
     ) from failures[0]
 
 
-def tokenizer_state(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Everything that decides a text's token ids; truncation and padding are those of the last call, and do not."""
+def tokenizer_state(tokenizer: Any) -> dict[str, Any]:
+    """What decides a text's token ids; truncation and padding, which only remember the last call, do not."""
     return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
 
 
-def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+def tokenizer_hash(tokenizer: Any) -> str:
     """The SHA-256 of `tokenizer_state`."""
     return hashlib.sha256(json.dumps(tokenizer_state(tokenizer), sort_keys=True).encode()).hexdigest()
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:
-    """Raise a UserError unless the folder is complete and can be read without running code."""
+    """Raise a UserError unless the folder is complete, and readable without running code."""
     from safetensors import safe_open
     from transformers import AutoConfig
 
     part = folder
     try:
         if files == "tokenizer":
-            # without any of these, transformers would make a tokenizer without a single word
+            # without any of these, transformers makes a tokenizer without a single word
             if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
                 raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
             return
@@ -127,7 +116,7 @@ def _check(folder: Path, name: str, files: Kind) -> None:
                 raise OSError("it is missing, and pickled weights (.bin), which can run code, are not read")
             with safe_open(part, framework="pt"):  # the header records the file's length: a cut copy is found
                 pass
-    except Exception as error:  # transformers, safetensors and json have no common one
+    except Exception as error:  # transformers, safetensors and json share no other base class
         raise UserError(
             f"{name!r} is no {files} that can be used, for {part} ({one_line(error)[:300]}): give {ARGUMENT[files]} a "
             "folder written by save_pretrained, or fetch it again."

@@ -1,4 +1,4 @@
-"""A linear model of words: the accuracy to beat, and the labels that it cannot believe (scikit-learn)."""
+"""A linear model of words (scikit-learn): the accuracy to beat, and the labels that look wrong to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     """Cross-validate TF-IDF of words and word pairs with logistic regression.
 
     Args:
-        texts: Different labelled texts of train, none of which stands in another split.
+        texts: Distinct labelled texts of train, none of them also in another split.
 
     Returns:
         `texts`, `accuracy`, its standard `error`, macro `f1`, `majority` (the share of the most frequent label), the
@@ -43,18 +43,14 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
     probabilities = cross_val_predict(model, features, labels, cv=folds, method="predict_proba")
     predicted = probabilities.argmax(1)
     suspects = suspicious(probabilities, labels)
-    # without a known word in the text, nothing speaks against its label
-    suspects = suspects[np.diff(features.indptr)[suspects] > 0]
-    accuracy = (predicted == labels).mean()
-    measured = {
-        "accuracy": accuracy,
-        "error": np.sqrt(accuracy * (1 - accuracy) / len(texts)),
-        "f1": f1_score(labels, predicted, average="macro", zero_division=0),
-        "majority": np.bincount(labels).max() / len(labels),
-    }
+    suspects = suspects[np.diff(features.indptr)[suspects] > 0]  # no known word speaks for another label
+    accuracy = float((predicted == labels).mean())
     return {
         "texts": len(texts),
-        **{name: round(float(value), 6) for name, value in measured.items()},
+        "accuracy": round(accuracy, 6),
+        "error": round((accuracy * (1 - accuracy) / len(texts)) ** 0.5, 6),
+        "f1": round(float(f1_score(labels, predicted, average="macro", zero_division=0)), 6),
+        "majority": round(float(np.bincount(labels).max() / len(labels)), 6),
         "suspicious": len(suspects),
         "examples": [
             {
@@ -70,11 +66,14 @@ def linear_baseline(texts: Sequence[Text]) -> dict[str, Any]:
 
 
 def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The rows whose label is doubtful, most doubtful first; a hard or ironic text is among them too.
+    """The rows whose label is doubtful, the most doubtful first; hard and ironic texts are among them.
 
-    By confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"):
-    another class is at least as probable as it is on average for the texts of that class. The probabilities
-    (rows, classes) come from models that have not seen the row; each class occurs among the labels (rows,).
+    By confident learning (Northcutt et al. 2021): another class is at least as probable as on average for that
+    class's own texts.
+
+    Args:
+        probabilities: From models that have not seen the row, (rows, classes).
+        labels: (rows,); each class occurs.
     """
     rows = np.arange(len(labels))
     usual = np.array([probabilities[labels == label, label].mean() for label in range(probabilities.shape[1])])
@@ -86,14 +85,12 @@ def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _features(texts: list[str]) -> Any:
-    """TF-IDF of all texts: which words there are is no label, so the folds need not keep it apart."""
+    """TF-IDF of all texts together: it sees no labels, so it leaks none between the folds."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points
-    # more; float32 is half the memory again
-    counter = HashingVectorizer(
-        ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False, norm=None, dtype=np.float32
-    )
-    counts = counter.transform(texts)
-    counts = counts[:, counts.getnnz(axis=0) > 1]  # what stands in one text only says nothing of the others
+    # more; float32 halves the memory
+    how: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
+    counts = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, **how).transform(texts)
+    counts = counts[:, counts.getnnz(axis=0) > 1]  # a word of one text alone tells nothing of others
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts) if counts.nnz else counts

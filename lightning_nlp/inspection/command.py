@@ -1,4 +1,4 @@
-"""`inspect`: all that can be said of the data before the training, as one report, as JSON, and as an exit code."""
+"""`inspect`: what can be said about the data before training: a report, a JSON file, and an exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
 
 
 def inspect_data(datamodule: Any, json: str | None) -> bool:
-    """Look at the data of a `TextDataModule`, print what is found, and write it to a file where asked to.
+    """Look at the data of a `TextDataModule`, print the findings, and write them to the file `json`.
 
     The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning),
     `raw` and `conflicts` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and `findings`.

@@ -1,4 +1,4 @@
-"""The short form, from the token cache alone: what a training is about to see, in `data.json`, and what is odd."""
+"""What a training is about to see, from the token cache alone, in `data.json`; and what is odd about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.inspection.verdict import token_findings
 
 BINS = 25  # of a histogram of lengths, at most
-WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # a bin's tokens, that its edges be round numbers
+WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # of a bin, so that its edges are round numbers
 
 
 class DataFacts(Callback):
@@ -26,7 +26,7 @@ class DataFacts(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The data module has opened its token ids."""
         datamodule: Any = getattr(trainer, "datamodule", None)
-        if not trainer.is_global_zero or not hasattr(datamodule, "token_rows"):  # a data module of the user's own
+        if not trainer.is_global_zero or not hasattr(datamodule, "token_rows"):  # a user's own data module
             return
         facts = token_facts(datamodule)
         for finding in facts["warnings"]:
@@ -44,9 +44,9 @@ class DataFacts(Callback):
 def token_facts(datamodule: Any) -> dict[str, Any]:
     """What the token cache of a `TextDataModule` says about the data after its `setup`; no text is read.
 
-    Beside what `facts.json` of the cache has: `copies_of_train`, the rows of a split whose token ids stand in
-    train; `lengths`, edges and counts of a histogram of tokens as the model gets them: cut, with special
-    tokens; `chars_per_token` of train; `warnings`; `streamed`, where train is a sample of a stream.
+    Beyond the cache's `facts.json`: `copies_of_train`, the rows of a split whose token ids also occur in train;
+    `lengths`, edges and counts of a histogram of tokens as the model gets them; `chars_per_token` of train;
+    `warnings`; `streamed`, if train is a sample of a stream.
     """
     cache, tokenizer, rows = datamodule.facts, datamodule.tokenizer, datamodule.token_rows
     in_train = set(rows["train"].digests())
@@ -76,5 +76,5 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
 
 
 def as_json(content: Any) -> str:
-    """A file's content: readable, in UTF-8."""
+    """Readable JSON, in UTF-8."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

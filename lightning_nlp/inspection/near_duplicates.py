@@ -1,4 +1,4 @@
-"""Texts that are almost the same, found by their smallest hashes (MinHash, Broder 1997)."""
+"""Texts that are almost the same, by their smallest hashes (MinHash, Broder 1997)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lightning_nlp.inspection.reading import SHOWN, Text, example
 
 SHINGLE = 5  # words in a row
 THRESHOLD = 0.8  # of the two texts' shingles are in both (Jaccard)
-# Two texts of similarity s share none of their 8 smallest hashes with probability (1 - s)^8 at most; what shares
-# some is compared shingle by shingle, so that no pair below the threshold is reported.
+# Two texts of similarity s share none of their 8 smallest hashes with probability (1 - s)^8 at most; those that
+# share one are compared shingle by shingle, so that no pair below the threshold is reported.
 SMALLEST = 8
-MOST_COMPARED = 50  # texts that one text is compared with: templates may share a hash by the thousand
+MOST_COMPARED = 50  # texts that one text is compared with: thousands made from one template may share a hash
 
 _WORD = re.compile(r"\w+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -29,9 +29,9 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
     """Find pairs of different texts that share most of their five-word runs; held-out splits come last.
 
     Returns:
-        `texts` (looked at, by split), `threshold`, `repeats` (texts almost the same as an earlier one of their
-        split), `in_train` (texts of a held-out split, almost the same as one of train), `examples` (those in two
-        splits first, then those with two labels, then the most similar ones).
+        `texts` (examined, by split), `threshold`, `repeats` (almost the same as an earlier text of their split),
+        `in_train` (of a held-out split, and almost the same as one of train), `examples` (first those in two
+        splits, then those with two labels, then the most similar).
     """
     hashed = [shingles(text.text) for text in texts]
     buckets: dict[int, list[int]] = defaultdict(list)
@@ -46,8 +46,9 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
         for bucket in own:
             if len(bucket) < MOST_COMPARED:
                 bucket.append(second)
-        repeats[text.split] += any(texts[first].split == text.split for first in similar)
-        if text.split != "train" and any(texts[first].split == "train" for first in similar):
+        splits = {texts[first].split for first in similar}
+        repeats[text.split] += text.split in splits
+        if text.split != "train" and "train" in splits:
             in_train[text.split] += 1
         for first in similar:
             same = texts[first].split == text.split, texts[first].label == text.label
@@ -65,12 +66,12 @@ def near_duplicates(texts: Sequence[Text]) -> dict[str, Any]:
 
 
 def shingles(text: str) -> np.ndarray:
-    """Hashes of the different runs of five words of a text, without capitals and punctuation; of a short one, one."""
+    """Hashes of a text's distinct runs of five words, ignoring case and punctuation; a short text has one."""
     words = np.array([_hash(word) for word in _WORD.findall(text.lower())] or [0], dtype=np.uint64)
     runs = max(1, len(words) - SHINGLE + 1)
     hashes = np.zeros(runs, dtype=np.uint64)
     for place in range(min(SHINGLE, len(words))):
-        hashes = hashes * _MULTIPLIER + words[place : place + runs]  # modulo 2^64; numbers, where strings take long
+        hashes = hashes * _MULTIPLIER + words[place : place + runs]  # modulo 2^64
     return np.unique((hashes ^ (hashes >> np.uint64(32))).astype(np.uint32))
 
 

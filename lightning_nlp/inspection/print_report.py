@@ -1,4 +1,4 @@
-"""The report of `inspect` in words, a line each."""
+"""The report of `inspect`, as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SHOWN = 10  # examples of a list; the JSON file has more
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print all sections, the verdict last, where one looks."""
+    """Print all sections, and the verdict last, where people look."""
     for title, lines in _sections(report).items():
         if lines:
             print(title, *(f"  {line}" for line in lines), "", sep="\n")
@@ -46,7 +46,7 @@ def _shares(counts: Iterable[tuple[str, int]], total: int) -> str:
 
 def _length(part: dict[str, Any]) -> str:
     texts = max(part["texts"], 1)
-    split_up = part["rows"] - part["texts"]  # by a language model, where a classifier cuts
+    split_up = part["rows"] - part["texts"]  # of a language model; a classifier cuts
     lost = f"{split_up:,} parts more of texts beyond" if split_up else f"{part['cut'] / texts:.1%} cut at"
     return f"{part['tokens']:,} tokens, {part['tokens'] / texts:.1f} a text, {lost} max_length"
 

@@ -1,4 +1,4 @@
-"""The texts as they stand in the data, before cleaning: markup in them, and equal ones with two labels."""
+"""The texts before cleaning: markup in them, and equal ones with two labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 
-MOST_TEXTS = 50_000  # of a split, kept for the closer looks; of more a random sample
+MOST_TEXTS = 50_000  # of a split, kept for a closer look; of more a random sample
 SHOWN = 20  # examples of a kind
 EXCERPT = 160
 
@@ -20,13 +20,13 @@ MARKUP = {
     "line breaks": re.compile(r"<\s*/?\s*br\b", re.IGNORECASE),
     "tags": re.compile(r"</?(?!br\b)[a-z][a-z0-9]*(?:\s[^<>]{0,200})?/?>", re.IGNORECASE),
     "entities": re.compile(r"&(?:[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE),
-    # the sign of a decoding error, and UTF-8 read as Latin-1
+    # the mark of a decoding error, and UTF-8 read as Latin-1
     "broken characters": re.compile("\ufffd|Ã[\x80-\xbf]|â€"),
 }
 
 
 class Text(NamedTuple):
-    """A text that is looked at closely; of equal ones the first."""
+    """A text for a closer look; of equal ones the first."""
 
     split: str
     text: str  # cleaned
@@ -38,9 +38,9 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], dict[str, lis
     """Read all of a source once, test first, as cleaning does; rows without text or label are left out.
 
     Returns:
-        - By split: `rows`, `markup` and `markup_left` (how many texts hold each of `MARKUP` that occurs, before
-          cleaning and after it).
-        - By split: different texts; of train, those that stand in no other split.
+        - By split: `rows`, `markup` and `markup_left` (how many texts have each kind of `MARKUP`, before and after
+          cleaning).
+        - By split: distinct texts; of train, those in no other split.
         - Examples of texts with two labels.
     """
     rng = np.random.default_rng(0)

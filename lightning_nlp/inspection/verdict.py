@@ -1,14 +1,14 @@
 """What is wrong with data, and how bad it is.
 
-`severe` means that the result of a training would mislead, so that `inspect` ends with exit code 1:
+`severe` means that the result of a training would mislead, so `inspect` ends with exit code 1:
 
-- More than 0.5% of the validation or test texts stand in train after cleaning, or more than 5% nearly do.
+- More than 0.5% of the validation or test texts are in train after cleaning, or more than 5% nearly are.
 - More than 0.5% of the rows repeat an earlier text of their split with another label.
-- A class makes up less than 1% of train, or of more than 20 less than a fifth of an equal share; or a tenth of the
-  classes are absent from validation or test: their figures mean nothing, and accuracy is high without them.
+- A class makes up less than 1% of train, or, of more than 20 classes, less than a fifth of an equal share; or a
+  tenth of the classes are absent from validation or test: nothing is measured of them, and accuracy is high anyway.
 - More than half of the texts lose words to `max_length`, or more than 5% of the tokens are unknown.
 
-A `warning` usually has a cure and sometimes is meant. A `note` says what is worth knowing.
+A `warning` usually has a cure and is sometimes intended. A `note` is worth knowing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SEVERITIES = ("severe", "warning", "note")
 NEAR_LEAKED, CONFLICTING, CUT, UNKNOWN = (0.005, 0.05), (0, 0.005), (0.25, 0.5), (0.01, 0.05)
 IMBALANCE, MARKUP, EMPTY, TOO_EASY, SUSPICIOUS = ((limit, inf) for limit in (10, 0.01, 0.01, 0.995, 0.15))
 LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first, below the second
-RARE_AMONG, ABSENT = 0.2, 0.1  # of many classes: below this part of an equal share; severe from this part of them on
+RARE_AMONG, ABSENT = 0.2, 0.1  # many classes: severe below this part of an equal share, or with this part absent
 
 
 def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, Any]) -> Iterator[Finding]:
-    """What the token cache shows; `counts` is what cleaning counted (`CleaningCounts`), by split."""
+    """What the token cache shows; `counts` are the `CleaningCounts` by split."""
     splits, train = facts["splits"], facts["splits"]["train"]
     for split, part in splits.items():
         share = part["copies_of_train"] / part["rows"]
@@ -86,7 +86,7 @@ def _class_findings(names: list[str], counts: dict[str, list[int]]) -> Iterator[
 
 
 def text_findings(report: dict[str, Any]) -> Iterator[Finding]:
-    """What reading the texts shows; a part of the report that was left out is None."""
+    """What reading the texts shows; `report["baseline"]` may be None."""
     near, counts = report["near_duplicates"], {split: report["counts"][split] for split in report["raw"]}
     rows, conflicting = (sum(part[name] for part in counts.values()) for name in ("read", "repeats_other_label"))
     yield from _graded(

@@ -29,16 +29,17 @@ class Calibration:
     examples: int
     validation: dict[str, float]  # `ece_before`, `ece_after`, `loss_before`, `loss_after`
     test: dict[str, float] | None  # the same for the test split; None without a record of it
-    thresholds: dict[str, dict[str, Any]]  # for each class `best_f1` and `wanted`, and what they give on `test`
+    thresholds: dict[str, dict[str, Any]]  # of each class `best_f1`, `wanted`, and what they give on `test`
 
     def why_none(self) -> str:
-        """Why the temperature is 1: `fit_temperature` found none."""
+        """Why `fit_temperature` found no temperature; empty if it did."""
+        if self.temperature != 1:
+            return ""
         if self.examples < FEWEST:
             return f"{self.examples} validation examples are fewer than {FEWEST}"
-        chance = self.validation["loss_before"] >= math.log(max(len(self.thresholds), 1))
-        how = (
-            "no better than by chance" if chance else "without a mistake, or nearly, so that the best temperature is 0"
-        )
+        how = "without a mistake, or nearly, so that the best temperature is 0"
+        if self.validation["loss_before"] >= math.log(max(len(self.thresholds), 1)):
+            how = "no better than by chance"
         return f"the {self.examples:,} validation examples are told apart {how}"
 
     def for_config(self) -> dict[str, Any]:
@@ -64,18 +65,12 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
     validation = read_record(run_dir, f"val-{step:08d}")
     if validation is None or "calibration" not in validation:
         return "the run has no record of its best checkpoint on the validation split"
-    test = read_record(run_dir, "test") or {}
+    fitted, test = validation["calibration"], read_record(run_dir, "test") or {}
     thresholds = {part["label"]: {which: part[which] for which in WHICH} for part in validation["by_class"]}
     for part in test.get("by_class", ()):
         thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}
-    return Calibration(
-        validation["calibration"]["temperature"],
-        step,
-        validation["examples"],
-        validation["calibration"],
-        test.get("calibration"),
-        thresholds,
-    )
+    examples, tested = validation["examples"], test.get("calibration")
+    return Calibration(fitted["temperature"], step, examples, fitted, tested, thresholds)
 
 
 def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
@@ -85,34 +80,32 @@ def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
 
 
 def layer_digest(layer: nn.Linear) -> str:
-    """By this, a last layer that was trained after its calibration is noticed."""
+    """Shows whether a last layer was trained after its calibration."""
     weight = layer.weight.detach().float().cpu().numpy()
     return hashlib.blake2b(weight.tobytes(), digest_size=8).hexdigest()
 
 
 @contextmanager
-def scaled(network: Any, found: Calibration | None) -> Iterator[None]:
-    """Within this context a classifier's logits are divided by the temperature, and its configuration says so.
+def scaled(network: Any, found: Calibration | str) -> Iterator[None]:
+    """Divide a classifier's logits by the temperature within this context, and say so in its configuration.
 
-    With None nothing is divided; what a loaded network's configuration says about earlier data is removed in any case.
+    What a loaded network's configuration says about earlier data is removed in any case.
     """
     config = network.config
     for name in ("calibration", "thresholds", FITTED_FOR):
         if hasattr(config, name):
             delattr(config, name)
-    if found is None:
+    if isinstance(found, str):
         yield
         return
     layer = last_layer(network)
     assert layer is not None
     kept = [(parameter, parameter.data) for parameter in layer.parameters()]
-    known = found.for_config()
+    for parameter, value in kept:
+        parameter.data = (value.double() / found.temperature).to(value.dtype)
+    known = found.for_config() | {FITTED_FOR: layer_digest(layer)}
+    config.update(known)
     try:
-        for parameter, value in kept:
-            parameter.data = (value.double() / found.temperature).to(value.dtype)
-        known[FITTED_FOR] = layer_digest(layer)
-        for name, value in known.items():
-            setattr(config, name, value)
         yield
     finally:
         for parameter, value in kept:

@@ -46,16 +46,15 @@ def predict(
 ) -> None:
     """Predict for a file of texts with a trained run.
 
-    Writes a prediction for each text, in order; the file may be larger than memory. The texts are cleaned and cut as
-    those of the training were.
+    Texts are cleaned and cut as in the training. A line of JSONL has `index` (of the text, from 0) and `label` with
+    `probabilities`, or for a masked language model `fillings`: the best tokens for each [MASK], with their
+    probabilities. A text without words has `label` null.
 
     Args:
-        run: A run's directory, such as runs/cls/0, whose export is used.
-        input: Lines, CSV, TSV, JSON or parquet; - for lines from stdin.
-        output: The JSONL file to write, whole or not at all; - for stdout; null prints a table on a terminal, and JSONL
-            elsewhere. A line has `index` (of the text, from 0) and `label` with `probabilities`, or for a masked
-            language model `fillings`: for each [MASK] the best tokens with their probabilities. A text without words
-            has `label` null.
+        run: A run's directory, e.g. runs/cls/0, whose export is used.
+        input: Lines, CSV, TSV, JSONL or parquet; - for lines from stdin.
+        output: The JSONL file, written whole or not at all; - for stdout; null prints a table on a terminal, and JSONL
+            elsewhere.
         overwrite: Replace the output if it exists.
         text_column: As --data has it; null: as the run.
         encoding: As --data has it; null: as the run.
@@ -64,38 +63,38 @@ def predict(
         tokens_per_batch: Tokens at a time; more needs more memory, and helps a GPU.
         precision: bf16-mixed or 32-true; null takes that of the training where this machine has it.
         top_k: Fillings for each [MASK].
-        explain: Add `words` to each prediction of a classifier: those of the text as the network saw it, each with its
-            share in the label, against it if negative; the greatest is 1.
-        thresholds: Add `reached`: the labels, none or several, whose probability reaches the threshold that validation
-            chose for the best F1, or for the precision 0.95.
+        explain: Add `words` to a classifier's predictions: how much each spoke for the label, from -1 to 1.
+        thresholds: Add `reached`: the labels whose probability reaches their threshold, chosen on validation for the
+            best F1 or the precision 0.95.
 
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
     """
     folder, config = runs.existing_run(run) / "export", read_config(Path(run))
     if not folder.is_dir():
-        missing = f"The run {run} has no export ({folder}): its training did not end; go on with "
-        raise UserError(how_to_go_on(f"{missing}the same command and --ckpt_path last.", config.get("resume")))
+        cure = how_to_go_on("the same command and --ckpt_path last", config.get("resume"))
+        raise UserError(f"The run {run} has no export ({folder}): its training did not end; go on with {cure}.")
     for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
     if output is not None and (not output or "\0" in output):
         raise UserError(f"--output is {output!r}, which names no file: give one, or - for stdout.")
     if output not in (None, "-") and os.path.exists(output):  # pathlib raises for names that no file can have
-        if not os.path.isfile(output):  # a folder, or a device such as /dev/null, which must not be replaced
+        if not os.path.isfile(output):  # a folder, or a device, e.g. /dev/null, which must not be replaced
             raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
         if not overwrite:
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
         if os.path.exists(input) and os.path.samefile(input, output):
             raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
+    settings = config["data"]["init_args"]
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
-    how = {} if input == "-" else config["data"]["init_args"]  # what comes by a pipe is UTF-8, as the terminal is
-    how = {name: how.get(name) if value is None else value for name, value in given.items()}
+    trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
+    how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
     texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
-    first = list(islice(texts, WINDOW))  # reads the input's beginning: what is wrong there shows before the model loads
+    first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
     predictor = make_predictor(
         folder,
-        config["data"]["init_args"],
+        settings,
         precision=prediction_precision(precision, config.get("trainer", {}).get("precision")),
         tokens_per_batch=tokens_per_batch,
         top_k=top_k,
@@ -111,18 +110,14 @@ def predict(
                 table.add(window, predictor(window))
             table.close()
             return
-        with _open_output("-" if output is None else output) as file:
+        with _open_output(output or "-") as file:
             for window in windows:
                 for record in predictor(window):
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
-    """The texts of a file or of stdin, each with its index from 0; a blank line counts as a text.
-
-    Args:
-        input: A file of lines, CSV, TSV, JSONL or parquet, or `-`.
-        dialect: How it is written, as `Dialect` has it.
+    """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
 
     Raises:
         UserError: If the file is not there or cannot be read.
@@ -163,11 +158,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def prediction_precision(asked: str | None, trained: str | None) -> str:
-    """The precision asked for, "bf16-mixed" or "32-true", else the training's where this machine has it.
-
-    Raises:
-        UserError: If another one is asked for.
-    """
+    """The precision asked for, else the training's if this machine has it."""
     if asked not in (None, "bf16-mixed", "32-true"):
         raise UserError(f"--precision must be bf16-mixed or 32-true, not {asked}.")
     return asked or ("bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true")
@@ -175,13 +166,13 @@ def prediction_precision(asked: str | None, trained: str | None) -> str:
 
 @contextlib.contextmanager
 def _open_output(output: str) -> Iterator[IO[str]]:
-    """Stdout, or a file that appears when all of it is written."""
+    """Stdout, or a file that appears once all of it is written."""
     if output == "-":
         _make_utf8(sys.stdout, "utf-8")
         try:
             yield sys.stdout
             sys.stdout.flush()
-        except BrokenPipeError:  # who reads it, such as `head`, has enough; Python's own flush at exit must not fail
+        except BrokenPipeError:  # the reader, e.g. `head`, is gone; Python's own flush at exit must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     try:
@@ -192,6 +183,6 @@ def _open_output(output: str) -> Iterator[IO[str]]:
 
 
 def _make_utf8(stream: Any, encoding: str) -> None:
-    """Read or write UTF-8, as files are, whatever the locale says; a stream without an encoding is left alone."""
+    """Read or write UTF-8, as in files, whatever the locale says."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding=encoding, errors="strict")

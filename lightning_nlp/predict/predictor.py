@@ -33,35 +33,33 @@ READING = "lightning_nlp"  # in an export's config.json: how texts are read
 def load_predictor(
     folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
 ) -> Callable[[Sequence[str]], list[Record]]:
-    """Open an export, and answer as `predict` does: texts are cleaned and cut as those of its training were.
+    """Open an export anywhere; it predicts as `predict` does, texts cleaned and cut as in its training.
 
     Args:
-        folder: An export, wherever it is.
         precision: "bf16-mixed" or "32-true".
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts to a record for each: `index`, and `label` with `probabilities`, or `fillings`. A text
-        without words has `label` None and a `reason`.
+        A function from texts to their records: `index`, and `label` with `probabilities`, or `fillings`. A text without
+        words has `label` None and a `reason`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
     """
-    config, of_run = Path(folder) / "config.json", Path(folder) / "export"
+    folder = Path(folder)
     try:
-        settings = json.loads(config.read_text(encoding="utf-8"))[READING]
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))[READING]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        of_run = folder / "export"
         cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export, or export it anew"
         raise UserError(
             f"{folder} does not say how texts are read, as an export does ({one_line(error)}): {cure}."
         ) from error
-    predictor = make_predictor(
-        Path(folder), settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k
-    )
+    predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
 
     def predict(texts: Sequence[str]) -> list[Record]:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UserError("What load_predictor gives takes a list of texts: give [text], and strings alone.")
+            raise UserError("A predictor takes a list of texts: give [text], and only strings.")
         return list(predictor(list(enumerate(texts))))
 
     return predict
@@ -80,10 +78,10 @@ def make_predictor(
     """A function from (index, text) pairs to records in the same order.
 
     Args:
-        settings: `max_length`, and if they are not the defaults `truncation`, `clean` and `packing`.
+        settings: `max_length`, and `truncation`, `clean` and `packing` where they are not the defaults.
         precision: "bf16-mixed" or "32-true".
         explain: Add the words that drove a prediction.
-        thresholds: "best_f1" or "wanted" adds the labels whose probability reaches that threshold of the export.
+        thresholds: "best_f1" or "wanted": add the labels that reach that threshold of the export.
 
     Raises:
         UserError: If the export cannot be used, or cannot be explained.
@@ -112,14 +110,12 @@ def make_predictor(
     if limits is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
         warn_user(f"{folder} was trained further since its thresholds were chosen: --thresholds is ignored.")
         limits = None
-    packs = (
-        settings.get("packing", "auto") is not False
-        and packing.why_not(network, device=device, precision=precision) is None
-    )
+    packable = packing.why_not(network, device=device, precision=precision) is None
+    packs = packable and settings.get("packing") is not False
     if packs:
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
-    # as in the training; UTF-8, and so the tokenizer, has no lone surrogates
+    # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
     prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
@@ -138,8 +134,8 @@ def make_predictor(
         for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
             sequences = [np.array(ids[i]) for i in rows]
             batch = collate(sequences, packed=packs, pad_token_id=tokenizer.pad_token_id, max_length=max_length)
-            hidden = batch["input_ids"].flatten().eq(tokenizer.mask_token_id if fills_masks else -1)
-            positions = hidden.nonzero().squeeze(1)
+            masked = batch["input_ids"].flatten() == (tokenizer.mask_token_id if fills_masks else -1)
+            positions = masked.nonzero().squeeze(1)
             logits = logits_of(batch, positions)
             if fills_masks:
                 for i, mask_logits in zip(owners(batch, positions), logits, strict=True):
@@ -169,51 +165,34 @@ def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
 def token_ids(
     texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
 ) -> list[list[int]]:
-    """Each text's ids with special tokens; empty for a text without words.
-
-    Raises:
-        UserError: If a text that needs a [MASK] has none, or has it where the text is cut off.
-    """
+    """Each text's ids with special tokens, none for a text without words; a needed [MASK] must be there."""
     ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
         if not needs_mask or not length:
             continue
-        mask = tokenizer.mask_token
+        mask, which = tokenizer.mask_token, f"The text with index {index}, {text[:60]!r}, "
         if mask not in text:
-            raise UserError(
-                f"The text with index {index}, {text[:60]!r}, has no {mask}: write {mask} where a word is to be "
-                "filled in."
-            )
+            raise UserError(f"{which}has no {mask}: write {mask} where a word is to be filled in.")
         if tokens.count(tokenizer.mask_token_id) < text.count(mask):
-            raise UserError(
-                f"The text with index {index}, {text[:60]!r}, is cut off before its last {mask}, after {max_length} "
-                "tokens: shorten it."
-            )
+            raise UserError(f"{which}is cut off before its last {mask}, after {max_length} tokens: shorten it.")
     return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
 
 
 def stored_thresholds(config: Any, which: str) -> dict[str, float]:
-    """The export's thresholds by label, without labels that never reached the wanted precision.
-
-    Raises:
-        UserError: If the export has none.
-    """
+    """The export's thresholds by label, without labels that never reached the wanted precision."""
     try:
-        return {
-            label: float(choice[which]["threshold"]) for label, choice in config.thresholds.items() if which in choice
-        }
+        thresholds = config.thresholds.items()
+        return {label: float(choice[which]["threshold"]) for label, choice in thresholds if which in choice}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"The export has no thresholds for --thresholds {which}: its model card says why; leave the argument out."
         ) from error
 
 
-def classification(logits: torch.Tensor, id2label: dict[int, str], limits: dict[str, float] | None = None) -> Record:
-    """The best label, the probability of each, and the labels that reach their limit, from logits (classes,)."""
-    probabilities = {id2label[i]: probability for i, probability in enumerate(logits.softmax(-1).tolist())}
-    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": probabilities}
+def classification(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
+    """The best label, all probabilities, and the labels that reach their limit; logits are (classes,)."""
+    chances = {id2label[i]: chance for i, chance in enumerate(logits.softmax(-1).tolist())}
+    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": chances}
     if limits is not None:
-        record["reached"] = [
-            label for label, value in probabilities.items() if value >= limits.get(str(label), math.inf)
-        ]
+        record["reached"] = [label for label, chance in chances.items() if chance >= limits.get(str(label), math.inf)]
     return record

@@ -5,33 +5,28 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 NAMED_WORDS = 6  # of those that drove a prediction
-NAMED, MARKED = 0.1, 0.25  # least shares of the strongest word for a word to be named, and marked
+NAMED, MARKED = 0.1, 0.25  # the score from which a word is named, and marked; the strongest word has 1
 LONGEST = 1000  # characters of a text: no terminal shows more in one line
 
 
 class PredictionTable:
-    """A table that grows by a window of texts at a time and keeps its columns; printed to stdout by default."""
+    """A table that grows by a window of texts at a time and keeps its columns; on stdout by default."""
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
-
         self.console = Console() if console is None else console
         self.counts: Counter[str] = Counter()
         self.label_width: int | None = None
 
     def add(self, texts: Iterable[tuple[int, str]], records: Iterable[dict[str, Any]]) -> None:
-        """Print rows."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
+        """Print a window's rows."""
         first = not self.counts
         pairs = [(text, record) for (_, text), record in zip(texts, records, strict=True)]
         if self.label_width is None:  # from the first window on
@@ -40,8 +35,7 @@ class PredictionTable:
         fills_masks = any("fillings" in record for _, record in pairs)
         reached = any("reached" in record for _, record in pairs)
         reached_width = max(self.label_width, len("reached"))
-        # what the other columns and the space between them leave
-        room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached
+        room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached  # left for the text
         table = Table(box=box.SIMPLE_HEAD, show_header=first, expand=True, pad_edge=False, show_edge=False)
         table.add_column("", justify="right", width=6, style="dim")
         table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -55,27 +49,24 @@ class PredictionTable:
         for text, record in pairs:
             shown = Text(printable(text[:LONGEST]))
             if record.get("label", "") is None:
-                self.counts["none"] += 1
-                cells = [Text(record["reason"], style="italic")] if fills_masks else [Text("none"), Text("")]
-                shown = shown if fills_masks else Text(record["reason"], style="italic")
+                counted, reason = "none", Text(record["reason"], style="italic")
+                cells = [reason] if fills_masks else [Text("none"), Text("")]
+                shown = shown if fills_masks else reason
             elif fills_masks:
-                self.counts["filled"] += 1
-                cells = [_fillings(record["fillings"], (self.console.width - 12) // 2)]
+                counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
             else:
-                label = record["label"]
-                self.counts[printable(label)] += 1
-                cells = [Text(printable(label)), Text(f"{record['probabilities'][label]:.3f}")]
+                counted = printable(record["label"])
+                cells = [Text(counted), Text(f"{record['probabilities'][record['label']]:.3f}")]
                 if reached:
                     cells.append(Text("\n".join(map(printable, record["reached"])) or "none"))
                 if "words" in record:
                     shown = _explained(record["words"], room)
+            self.counts[counted] += 1
             table.add_row(Text(str(record["index"])), shown, *cells)
         self.console.print(table)
 
     def close(self) -> None:
-        """Print what it comes to."""
-        from rich.text import Text
-
+        """Print the totals."""
         total = self.counts.total()
         by_label = ", ".join(f"{label} ({count:,})" for label, count in self.counts.most_common())
         self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
@@ -87,9 +78,7 @@ def printable(text: str) -> str:
 
 
 def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
-    """The likeliest tokens for each [MASK], on new lines; a token and its probability are not split."""
-    from rich.text import Text
-
+    """The likeliest tokens for each [MASK], each on new lines; a token and its probability stay together."""
     lines: list[Text] = []
     for best in fillings:
         lines.append(Text())
@@ -102,18 +91,12 @@ def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
-    """A text with its driving words marked, and below it the strongest, for (+) or against (-) the label.
-
-    The text begins where the strongest word fits into `room` characters.
-    """
-    from rich.text import Text
-
+    """A text with its driving words marked, starting where the strongest fits into `room`; these below it."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
     ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))
-    left_out = 0.0
-    if strongest and ends[words.index(strongest[0])] > room:
-        left_out = ends[words.index(strongest[0])] - 0.7 * room
+    needed = ends[words.index(strongest[0])] if strongest else 0
+    left_out = needed - 0.7 * room if needed > room else 0.0
     line = Text("… " if left_out > 0 else "")
     for (word, score), end in zip(words, ends, strict=True):
         if end - len(word) > left_out:

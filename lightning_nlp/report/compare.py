@@ -1,4 +1,4 @@
-"""Runs side by side: what differs in their configurations, and what came of it."""
+"""Runs side by side: what differs in their configurations, and their results."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from lightning_nlp.report.run_figures import LEARNING, MACHINE, by_step
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import METRICS
 
-# What two runs never have in common: where they write.
-PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")
+PLACES = ("checkpoint.dirpath", "trainer.default_root_dir", "trainer.logger")  # where a run writes
 LESS_IS_BETTER = {"seconds", "peak_memory_gib"} | {name for name, metric in METRICS.items() if metric.better == "min"}
 
 
 def comparison(runs: list[RunFiles]) -> dict[str, Any]:
-    """What the page of several runs shows, at least two; the differences are to the first."""
-    names = _names(runs)
+    """What the page of at least two runs shows; the differences are to the first."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.path) for run in runs]
     records = [run.test or (run.validations[-1] if run.validations else {}) for run in runs]
     stages = [{"test": "test", "val": "validation"}.get(record.get("stage", ""), "not measured") for record in records]
     return {
@@ -31,7 +32,7 @@ def comparison(runs: list[RunFiles]) -> dict[str, Any]:
 
 
 def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
-    """The settings that are not the same in all runs: each with its value in each run, `–` for none."""
+    """The settings that differ: each with its value in each run, `–` for none."""
     flat = [settings(run.config) for run in runs]
     keys = dict.fromkeys(key for part in flat for key in part)
     found = [(key, [part.get(key, "–") for part in flat]) for key in keys]
@@ -39,7 +40,7 @@ def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
 
 
 def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
-    """A configuration's values by their dotted keys, as one gives them on the command line."""
+    """A configuration's values by their dotted keys, as on the command line."""
     found: dict[str, str] = {}
     for name, value in config.items():
         full = f"{key}.{name}" if key else str(name)
@@ -54,12 +55,11 @@ def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
 
 
 def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """A table's rows: each metric in each run, and by how much it differs from the first run's."""
+    """A table's rows: each metric in each run, and its difference from the first run's."""
     found = []
     for name in dict.fromkeys(name for part in measured for name in part):
-        values = [part.get(name) for part in measured]
-        first, cells = values[0], []
-        for value in values:
+        first, cells = measured[0].get(name), []
+        for value in (part.get(name) for part in measured):
             difference = None if value is None or first is None else value - first
             better = None if not difference else (difference > 0) != (name in LESS_IS_BETTER)
             cells.append({"value": value, "difference": difference, "better": better})
@@ -68,7 +68,7 @@ def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
 
 
 def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
-    """Each curve of the runs that have it, under the runs' names."""
+    """Each curve, of the runs that have it."""
     found = []
     for heading, up, metrics in (*LEARNING, *MACHINE):
         for key, part in metrics.items():
@@ -79,13 +79,7 @@ def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
 
 def _measured(run: RunFiles, record: dict[str, Any]) -> dict[str, float]:
     """The record's metrics, what the training took, and the F1 of each class."""
-    took = () if run.facts.get("since_step") else ("seconds",)  # of a part of the training alone
+    took = () if run.facts.get("since_step") else ("seconds",)  # of a resumed run only a part is known
     facts = {name: run.facts.get(name) for name in (*took, "tokens_per_s", "peak_memory_gib")}
     found = dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
     return found | {f"f1 of {part['label']}": part["f1"] for part in record.get("by_class", [])}
-
-
-def _names(runs: list[RunFiles]) -> list[str]:
-    """The last two parts of their paths; the whole path where these are the same."""
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]

@@ -1,4 +1,4 @@
-"""What a training leaves when it ends, however it ends: facts.json, and the report."""
+"""What a training leaves however it ends: facts.json, and the report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ from lightning_nlp.training.hardware import device_name
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
-    """Write facts.json and report.html; a failure is only a warning, since the training is worth more than its report.
-
-    Args:
-        state: `finished`, `interrupted` or `failed`.
-    """
+    """Write facts.json and report.html, or warn; `state` is finished, interrupted or failed."""
     if not (run_dir / "config.yaml").is_file():
         return
     try:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 MOST_WORDS = 400  # of a mistake's text: the page stays small
 STRENGTHS = 4
-MOST_CLASSES, MOST_CONFUSED = 12, 20  # of a confusion matrix; of the pairs that stand in its place
-
-
-class Marked(NamedTuple):
-    """A word, how strongly it drove the prediction (0 to `STRENGTHS`), and whether for or against it."""
-
-    word: str
-    strength: int
-    side: str
+MOST_CLASSES, MOST_CONFUSED = 12, 20  # in a confusion matrix; pairs shown instead of a larger one
 
 
 def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,7 +21,7 @@ def confusion(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """The most frequent confusions, for a matrix too large: label, prediction, and how many texts."""
+    """The most frequent confusions, for a matrix that is too large: label, prediction, number of texts."""
     labels = record["labels"]
     found = [
         (label, other, count)
@@ -41,16 +33,11 @@ def confused(record: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 
 def mistake(entry: dict[str, Any]) -> dict[str, Any]:
-    """A wrong prediction whose words are marked by how much they drove it."""
-    words = entry["words"][:MOST_WORDS]
-    marked = [
-        Marked(
-            word,
-            math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0,
-            "for" if score > 0 else "against",
-        )
-        for word, score in words
-    ]
+    """A wrong prediction whose words are marked by how strongly they drove it, from 0 to `STRENGTHS`."""
+    marked = []
+    for word, score in entry["words"][:MOST_WORDS]:
+        strength = math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0
+        marked.append({"word": word, "strength": strength, "side": "for" if score > 0 else "against"})
     scores: dict[str, float] = {}
     for word, score in entry["words"]:
         if any(letter.isalnum() for letter in word):

@@ -1,4 +1,4 @@
-"""A run's page: what its template is filled with."""
+"""A run's page: the values of its template."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MOST_ROWS = 12  # of a table over time
 
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
-    """Write a run's page, by default as report.html in its directory, or of several runs comparison.html here.
+    """Write a run's page, by default report.html in its directory; of several runs comparison.html here.
 
     Raises:
-        UserError: If one of them is no run, or is given twice, or if the page cannot be written.
+        UserError: If one of them is no run or is given twice, or if the page cannot be written.
     """
     runs = [read_run(path) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
@@ -74,31 +74,29 @@ def page(run: RunFiles) -> dict[str, Any]:
 def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str] | None:
     """The result in large letters, and how sure it is, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
-    for name in task.headlines:
-        value = metrics.get(name)
-        if value is None:
-            continue
-        examples = record.get("examples") or record.get("masked_tokens") or 0
-        what = "masked tokens" if "masked_tokens" in record else "examples"
-        where = "of the test split" if record["stage"] == "test" else "of the validation part; there was no test"
-        split = "test" if record["stage"] == "test" else "validation"
-        part = run.facts.get("parts", {}).get(split)
-        text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
-        if name == "accuracy" and examples:
-            low, high = wilson(round(value * examples), examples)
-            most = max(sum(row) for row in record["confusion"]) / examples
-            text += f"; 95% interval {low:.1%} to {high:.1%}; always the most frequent class: {most:.1%}"
-        elif name == "top1":
-            text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
-            text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
-        return {"value": METRICS[name].form.format(value), "name": METRICS[name].title.lower(), "text": text}
-    return None
+    name = next((name for name in task.headlines if metrics.get(name) is not None), None)
+    if name is None:
+        return None
+    value, examples = metrics[name], record.get("examples") or record.get("masked_tokens") or 0
+    what = "masked tokens" if "masked_tokens" in record else "examples"
+    split, where = "validation", "of the validation part; there was no test"
+    if record["stage"] == "test":
+        split, where = "test", "of the test split"
+    part = run.facts.get("parts", {}).get(split)
+    text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
+    if name == "accuracy" and examples:
+        low, high = wilson(round(value * examples), examples)
+        most = max(sum(row) for row in record["confusion"]) / examples
+        text += f"; 95% interval {low:.1%} to {high:.1%}; always the most frequent class: {most:.1%}"
+    elif name == "top1":
+        text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
+        text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
+    return {"value": METRICS[name].form.format(value), "name": METRICS[name].title.lower(), "text": text}
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:
     """The 95% interval of the share `hits` / `number` (Wilson 1927); `number` is at least 1."""
-    z = 1.959964
-    share = hits / number
+    z, share = 1.959964, hits / number
     middle = (share + z * z / (2 * number)) / (1 + z * z / number)
     half = z / (1 + z * z / number) * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
     return round(max(0.0, middle - half), 12), round(min(1.0, middle + half), 12)
@@ -110,7 +108,7 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     sizes = f"{model.get('n_layers', '?')} layers of width {model.get('dim', '?')}"
     start = model.get("pretrained") or f"from scratch, {sizes}"
     rows = [(f"{split} read", part) for split, part in facts.get("parts", {}).items()]
-    rows += [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
+    rows.append(("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}"))
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
     if facts.get("steps") is not None:
         length = f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}"
@@ -134,7 +132,7 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def probes(run: RunFiles) -> list[dict[str, Any]]:
-    """What the probe sentences were filled with, over time: a table for each hole."""
+    """What filled the probe sentences over time: a table for each hole."""
     records = [record for record in [*run.validations, run.test] if record.get("probes")]
     if len(records) > MOST_ROWS:  # evenly spread, the first and the last among them
         records = [records[round(i * (len(records) - 1) / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
@@ -162,9 +160,7 @@ def number(value: Any) -> str:
 def _rendered(template: str, values: dict[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("lightning_nlp.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    how: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = Environment(loader=PackageLoader("lightning_nlp.report"), autoescape=True, **how)
     environment.filters |= {"number": number, "draw": draw}
     return environment.get_template(template).render(values, chart_style=STYLE)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import TASKS
 
-Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and the metrics in it with their names
+Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and its metrics with their names
 LEARNING: tuple[Shown, ...] = (
     ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"}),
     *(curve for task in TASKS.values() for curve in task.curves),
@@ -41,7 +42,7 @@ def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None =
 
 
 def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = None) -> list[Figure]:
-    """A figure of the curves that have points, as many as a chart has room for; none if no curve has two points."""
+    """A figure of the curves that have points, at most `MOST_LINES`; none unless a curve has two points."""
     found = [line for line in lines if line.x]
     lines = found[:MOST_LINES]
     if not any(len(line.x) > 1 for line in lines):
@@ -58,28 +59,24 @@ def lengths(data: dict[str, Any]) -> list[Figure]:
     counts = found.get("train")
     if not counts:
         return []
-    edges = found["edges"]
-    bars = [Bar(low, high, count) for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)]
+    bars = [Bar(low, high, count) for (low, high), count in zip(pairwise(found["edges"]), counts, strict=True)]
     top = max(bars, key=lambda bar: bar.value)
     text = f"Most texts of train have {top.low} to {top.high - 1} tokens ({top.value:,} of {sum(counts):,})."
     return [Figure("lengths", "Length of the texts", text, "tokens", "texts", bars=bars)]
 
 
 def best_step(run: RunFiles, monitor: str | None) -> int | None:
-    """The best checkpoint's step; of a run that did not end, that with the best value, the first of equal ones."""
+    """The best checkpoint's step; of a run that did not end, the first with the best value."""
     if "checkpoint_step" in run.facts:
         return int(run.facts["checkpoint_step"]) if run.facts["validation"] else None
-    if monitor is None:
-        return None
-    x, y = run.series(monitor)
+    x, y = run.series(monitor or "")
     if not x:
         return None
-    mode = run.config.get("checkpoint", {}).get("mode", "min")
-    return int(x[y.index(max(y) if mode == "max" else min(y))])
+    best = max if run.config.get("checkpoint", {}).get("mode") == "max" else min
+    return int(x[y.index(best(y))])
 
 
 def _said(line: Line) -> str:
-    low, high, last = (
-        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" for value in (min(line.y), max(line.y), line.y[-1])
-    )
+    values = min(line.y), max(line.y), line.y[-1]
+    low, high, last = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" for value in values)
     return f"{line.name}: lowest {low}, highest {high}, last {last} at step {line.x[-1]:,.0f}"

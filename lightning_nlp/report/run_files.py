@@ -1,4 +1,4 @@
-"""A run's directory, read for its report; any file but config.yaml may be missing."""
+"""A run's files, read for its report; any but config.yaml may be missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACTS = "facts.json"
 
 @dataclass
 class RunFiles:
-    """The files of a run, read."""
+    """What the files of a run say."""
 
     path: Path
     command: str  # from the first line of config.yaml
@@ -45,7 +45,7 @@ def read_run(path: str | Path) -> RunFiles:
     """Read a run's files.
 
     Raises:
-        UserError: If it is no run, or one of the files is not what it should be.
+        UserError: If it is no run, or one of the files is damaged.
     """
     run = existing_run(str(path))
     try:
@@ -57,7 +57,7 @@ def read_run(path: str | Path) -> RunFiles:
         test, facts, data = (_json(run / name) for name in ("evaluation/test.json", FACTS, "data.json"))
     except (OSError, ValueError, AssertionError, yaml.YAMLError) as error:
         raise UserError(f"The run {run} cannot be read ({error}): give another.") from error
-    first = text.splitlines()[0] if text else ""
+    first = text.partition("\n")[0]
     command = first.removeprefix("# ") if first.startswith("# python") else ""
     return RunFiles(run, command, config, text, rows, records, test, facts, data)
 

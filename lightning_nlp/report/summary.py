@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from lightning_nlp.callbacks.progress import duration
 
 
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
-    """Print what a training came to."""
+    """Print the results of a training."""
     speed = facts["tokens_per_s"]
     rows = [(name, f"{value:.4f}") for name, value in facts["test"].items()]
     rows += [(f"best {name}", f"{value:.4f}") for name, value in facts["validation"].items()]
@@ -39,13 +43,9 @@ def counted(number: float, noun: str) -> str:
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # Text, because rich takes a string's square brackets, as a path may have them, for markup.
+    # Text, because rich reads a string's square brackets, which a path may have, as markup
     console = Console()
-    console.print(Text(title, style="italic"), soft_wrap=True)  # a title of the table's own would wrap in a path
+    console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would break a path
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import wandb
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
@@ -19,12 +20,10 @@ SECONDS = 60.0  # for the server's answers while the artifact is prepared
 def send_export(run: Any, run_dir: Path) -> None:
     """Hand a run's export to W&B as a model artifact, or say how to do it later; `run` has not ended yet.
 
-    The artifacts of an offline run would lie in the home folder, and not reach the server when the run is sent from
-    another machine, so there is none.
+    An offline run gets none: it would be in the home folder, and lost if another machine sends the run.
     """
-    later = (
-        f"`wandb artifact put --type model --name {run.project}/{run_dir.parent.name} --alias last {run_dir}/export`"
-    )
+    name = f"{run.project}/{run_dir.parent.name}"
+    later = f"`wandb artifact put --type model --name {name} --alias last {run_dir}/export`"
     if run.offline:
         rank_zero_info(f"W&B: the export is not in this offline run. To send it, after the run: {later}.")
         return
@@ -37,8 +36,8 @@ def send_export(run: Any, run_dir: Path) -> None:
         except Exception as error:  # the server may fail in any way
             failed[:] = [one_line(error)[:200]]
 
-    # W&B asks the server several times, without a limit. A thread that is given up may go on: it reads the run's own
-    # files, and nothing is removed under it.
+    # W&B asks the server several times, without a limit. A thread given up on may go on: it reads the run's own
+    # files, which nobody removes.
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(SECONDS)
@@ -48,32 +47,28 @@ def send_export(run: Any, run_dir: Path) -> None:
 
 def log_export(run: Any, run_dir: Path) -> None:
     """Log the export with the run's score, and the data's fingerprint as its input."""
-    import wandb
-
     name, config = run_dir.parent.name, run.config.as_dict()
     data, monitor, mode = config["facts"]["data"], config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
     fingerprint = data.get("fingerprint")
     score = json.loads((run_dir / "facts.json").read_text(encoding="utf-8"))["validation"].get(monitor)  # of best.ckpt
     metadata = {"data_fingerprint": fingerprint, "data": data.get("source"), "monitor": monitor, "score": score}
     artifact = wandb.Artifact(name, type="model", metadata=metadata)
-    # as they are: W&B would copy mutable files, and those for its cache, to the home folder
-    as_they_are: dict[str, Any] = {"policy": "immutable", "skip_cache": True}
-    artifact.add_dir(str(run_dir / "export"), **as_they_are)
+    # in place: W&B would copy mutable files, and those for its cache, to the home folder
+    in_place: dict[str, Any] = {"policy": "immutable", "skip_cache": True}
+    artifact.add_dir(str(run_dir / "export"), **in_place)
     best = is_best(f"{run.entity}/{run.project}/{name}:best", monitor, mode, score)
     run.log_artifact(artifact, aliases=["last", "best"] if best else ["last"])
     if fingerprint:
         used = wandb.Artifact(f"data-{fingerprint[:16]}", type="dataset", metadata={"fingerprint": fingerprint})
         facts = run_dir / "wandb" / "data.json"
         write_whole(facts, json.dumps(data, indent=1))
-        used.add_file(str(facts), **as_they_are)
+        used.add_file(str(facts), **in_place)
         with contextlib.suppress(Exception):  # the export is sent, and its metadata names the fingerprint too
             run.use_artifact(used)
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:
     """Whether a score is no worse than that of the export with the alias `best`."""
-    import wandb
-
     if score is None:
         return False
     try:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import wandb
+
 from lightning_nlp.evaluation.figures import Figure, figures_of
 
 SHOWN_CLASSES = 10  # curves in one chart
@@ -15,7 +17,7 @@ TABLE_ROWS = 10_000  # what W&B shows of a table
 
 
 def figures(record: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a record that the modules do not log themselves, such as `val/ece` and `val/f1/pos`."""
+    """The numbers of a record that the modules do not log themselves, e.g. `val/ece` and `val/f1/pos`."""
     stage = record["stage"]
     values: dict[str, Any] = {f"{stage}/{name}": record["metrics"].get(name) for name in ("ece", "brier")}
     for row in record.get("by_class", [])[:SHOWN_CLASSES]:
@@ -42,7 +44,7 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def probe_table(run_dir: Path, step: int) -> Any:
-    """What the probes were filled with up to a step; later records are from before a resume."""
+    """What filled the probes up to a step; later records are from before a resume."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
     rows = [
         [record["step"], probe["text"], number, "  ".join(f"{f['token']} {f['probability']:.3f}" for f in fillings)]
@@ -51,71 +53,55 @@ def probe_table(run_dir: Path, step: int) -> Any:
         for probe in record["probes"]
         for number, fillings in enumerate(probe["fillings"], 1)
     ]
-    return table(["step", "text", "mask", "fillings"], rows[-TABLE_ROWS:])
+    return wandb.Table(["step", "text", "mask", "fillings"], rows[-TABLE_ROWS:])
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
-    """Keep W&B from making an artifact of each table: a table that is already bound is only a file of the run.
+    """Keep W&B from making an artifact of each table: one that is already bound is only a file of the run.
 
-    To log an artifact, W&B waits for the server without limit. Those of an offline run are in the home folder, under
-    absolute paths that the run's file names, and are lost if the run is sent from another machine.
+    W&B waits for the server without limit to log an artifact. Those of an offline run are in the home folder, and
+    lost if another machine sends the run.
     """
-    from wandb import Table
-    from wandb.plot import CustomChart
-
     for name, value in logged.items():
-        if isinstance(value, CustomChart):
+        if isinstance(value, wandb.plot.CustomChart):
             value.set_key(name)
             value.table.bind_to_run(run, value.spec.table_key, run.step)
-        elif isinstance(value, Table):
+        elif isinstance(value, wandb.Table):
             value.bind_to_run(run, name, run.step)
 
 
-def table(columns: list[str], rows: list[list[Any]]) -> Any:
-    """A table of W&B, which takes long to import."""
-    import wandb
-
-    return wandb.Table(columns=columns, data=rows)
-
-
 def _chart(figure: Figure) -> Any:
-    import wandb
-
+    axes = [figure.across, figure.up]
     if figure.rows:
-        rows: list[list[Any]] = [[row.name, row.share] for row in figure.rows]
-        return wandb.plot.bar(table([figure.across, figure.up], rows), figure.across, figure.up, title=figure.heading)
-    rows = [[x, y, line.name] for line in figure.lines for x, y in zip(line.x, line.y, strict=True)]
+        data = wandb.Table(axes, [[row.name, row.share] for row in figure.rows])
+        return wandb.plot.bar(data, *axes, title=figure.heading)
+    rows: list[list[Any]] = [[x, y, line.name] for line in figure.lines for x, y in zip(line.x, line.y, strict=True)]
     rows += [[end, end, figure.diagonal] for end in (0.0, 1.0) if figure.diagonal]
-    data = table([figure.across, figure.up, "series"], rows)
-    return wandb.plot.line(data, figure.across, figure.up, stroke="series", title=figure.heading)
+    return wandb.plot.line(wandb.Table([*axes, "series"], rows), *axes, stroke="series", title=figure.heading)
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> Any:
     """The matrix of the classes with the most mistakes, in the labels' order."""
-    import wandb
-
     classes = range(len(labels))
     wrong = {i: sum(counts[i]) + sum(row[i] for row in counts) - 2 * counts[i][i] for i in classes}
     kept = sorted(sorted(classes, key=lambda i: -wrong[i])[:MATRIX_CLASSES])
     columns = ["Actual", "Predicted", "nPredictions"]
     return wandb.plot_table(
         vega_spec_name="wandb/confusion_matrix/v1",
-        data_table=table(columns, [[labels[i], labels[j], counts[i][j]] for i in kept for j in kept]),
+        data_table=wandb.Table(columns, [[labels[i], labels[j], counts[i][j]] for i in kept for j in kept]),
         fields={name: name for name in columns},
         string_fields={"title": "Confusion matrix"},
     )
 
 
 def _by_class(by_class: list[dict[str, Any]]) -> Any:
-    figures = ("label", "support", "precision", "recall", "f1", "average_precision", "auc")
-    chosen = [("best_f1", "threshold"), ("best_f1", "f1")]
-    chosen += [("wanted", name) for name in ("precision", "threshold", "recall")]
-    columns = [*figures, *(f"{place} {name}" for place, name in chosen)]
-    rows = [
-        [*(row.get(name) for name in figures), *((row.get(place) or {}).get(name) for place, name in chosen)]
-        for row in by_class
-    ]
-    return table(columns, rows)
+    figures = ["label", "support", "precision", "recall", "f1", "average_precision", "auc"]
+    chosen = ["best_f1 threshold", "best_f1 f1", "wanted precision", "wanted threshold", "wanted recall"]
+    rows = []
+    for row in by_class:
+        limits = [(row.get(place) or {}).get(name) for place, name in map(str.split, chosen)]
+        rows.append([*map(row.get, figures), *limits])
+    return wandb.Table(figures + chosen, rows)
 
 
 def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
@@ -125,4 +111,4 @@ def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
         words = sorted(mistake["words"], key=lambda word: -abs(word[1]))[:MISTAKE_WORDS]
         said = ", ".join(f"{word} {score:+.2f}" for word, score in words)
         rows.append([*(mistake[name] for name in columns), said])
-    return table([*columns, "words"], rows)
+    return wandb.Table([*columns, "words"], rows)

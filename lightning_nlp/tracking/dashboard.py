@@ -1,9 +1,9 @@
-"""W&B's saved workspaces, one a task: made, or brought up to date, by one command.
+"""W&B's saved workspaces, one a task: made or updated by one command.
 
     python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
 
-It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table that a run
-logs. A workspace is found by its name and overwritten: keep changes of your own under another name.
+It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table of a run.
+A workspace is found by its name and overwritten: keep your changes under another name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lightning_nlp.private_api import replace_view
 from lightning_nlp.tasks import TASKS, Plots, Task
 
 STEP = "trainer/global_step"
-# Plots over the training: a section's, by their titles, each with its metrics.
+# Of every task: plots over the training, by section.
 OF_ALL: dict[str, Plots] = {
     "Speed": {
         "Tokens a second": ["perf/tokens_per_s"],
@@ -61,10 +61,10 @@ def workspace(entity: str, project: str, task: Task) -> Any:
 
 
 def update(project: str, entity: str | None = None) -> list[str]:
-    """Make or update the workspaces of a project, which is made if need be; returns their addresses.
+    """Make or update a project's workspaces, and the project if need be; returns their addresses.
 
     Raises:
-        UserError: If W&B cannot be reached or does not take them, or wandb-workspaces is not installed.
+        UserError: If W&B cannot be reached or refuses them, or wandb-workspaces is not installed.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
@@ -83,7 +83,7 @@ def update(project: str, entity: str | None = None) -> list[str]:
         if project not in [known.name for known in api.projects(entity)]:
             api.create_project(project, entity)
         saved = api.reports(f"{entity}/{project}")
-        saved.variables["viewType"] = "project-view"  # there is no list of workspaces, and the server keeps both alike
+        saved.variables["viewType"] = "project-view"  # workspaces are stored like reports, and have no list
         found = {view.display_name: view for view in reversed(list(saved))}
         addresses = []
         for task in TASKS.values():

@@ -20,10 +20,9 @@ from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
 from lightning_nlp.tasks import METRICS, task_of_module
-from lightning_nlp.tracking.artifact import send_export
 
-# By default W&B waits for 90 s at the start, and without limit at the finish. What else it collects (command line,
-# user, host, paths, what is printed) is about the machine, and would be published with the run.
+# By default W&B waits 90 s at the start, without limit at the finish, and publishes the command line, user, host,
+# paths and output with the run.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
     "finish_timeout": 30.0,
@@ -34,30 +33,30 @@ WANDB_SETTINGS = {
 }
 
 STEP = "trainer/global_step"  # the x axis of Lightning's logger
-# A server's refusal in W&B's words; any other failure counts as a server that does not answer.
+# A refusal in W&B's words; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
 SHIPPED_PROJECT = "lightning_nlp"  # in the yaml files; WANDB_PROJECT overrides it
 PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 
 
 class RunWandbLogger(loggers.WandbLogger):
-    """Lightning's WandbLogger, but a server that fails neither stops nor delays a training.
+    """Lightning's WandbLogger, but a failing server neither stops nor delays a training.
 
-    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server at
-    the start the run is offline; a server that is away at the end is not waited for.
+    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server
+    at the start the run is offline; at the end it is not waited for.
 
-    W&B's configuration is the run's config.yaml, with the commit, versions, hardware and data facts. The record of an
-    evaluation becomes charts and tables.
+    W&B's configuration is the run's config.yaml, with the commit, versions, hardware and data facts.
 
     Args:
-        skip_before: Steps before this one, numbered from 0, are not logged: before it was killed, the run had sent
-            them, and a resume trains those after its checkpoint again.
+        skip_before: Steps before this one, numbered from 0, are not logged: the run sent them before it was
+            killed, and a resume trains those after its checkpoint again.
         upload_export: At the end of an online run, send the export as a model artifact named after the run. Alias
             `last` is the newest one; `best` moves to it if its score on validation is not worse.
-        **kwargs: Those of Lightning's; `settings` overrides `WANDB_SETTINGS`.
+        **kwargs: Lightning's; `settings` overrides `WANDB_SETTINGS`.
     """
 
     def __init__(self, skip_before: int = 0, upload_export: bool = False, **kwargs: Any) -> None:
+        self._run_dir = Path(kwargs.get("save_dir") or ".")
         self._skip_before = skip_before
         self._upload_export = upload_export
         self._described = False
@@ -80,17 +79,13 @@ class RunWandbLogger(loggers.WandbLogger):
                 rank_zero_info(f"W&B: {run.url}")
                 atexit.register(self.finish)  # runs before W&B's own, which says nothing
             except wandb.errors.CommError as error:  # it answered the login, but no longer
-                wandb.teardown()  # otherwise its process considers the run's id in use
+                wandb.teardown()  # otherwise its process still holds the run's id
                 self._wandb_init["mode"] = "offline"
-                rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._save_dir))
+                rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._run_dir))
         run = super().experiment
         for metric in METRICS.values():  # the run's summary keeps the best value
             run.define_metric(f"val/{metric.name}", step_metric=STEP, summary=f"{metric.better},last")
         return run
-
-    @property
-    def _run_dir(self) -> Path:
-        return Path(self._save_dir or ".")
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -99,21 +94,21 @@ class RunWandbLogger(loggers.WandbLogger):
     @rank_zero_only
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Log the run's configuration, once the data is set up."""
-        if not self._described:
-            self._described = True
-            facts = getattr(getattr(model.trainer, "datamodule", None), "facts", {})
-            config = run_config(self._run_dir, facts)
-            run = self.experiment
-            run.config.update(config, allow_val_change=True)
-            if config["checkpoint"]["monitor"] is not None:
-                self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-            task = task_of_module(config["model"]["class_path"])
-            if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
-                run.tags = (*run.tags, task.name)
+        if self._described:
+            return
+        self._described = True
+        facts = getattr(getattr(model.trainer, "datamodule", None), "facts", {})
+        run, config = self.experiment, run_config(self._run_dir, facts)
+        run.config.update(config, allow_val_change=True)
+        if config["checkpoint"]["monitor"] is not None:
+            self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
+        task = task_of_module(config["model"]["class_path"])
+        if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
+            run.tags = (*run.tags, task.name)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log, unless a run that was resumed has done so."""
+        """Log, unless the run had done so before a resume."""
         if step is None or step >= self._skip_before:
             super().log_metrics({**metrics, **self._best_so_far(metrics)}, step)
 
@@ -123,11 +118,10 @@ class RunWandbLogger(loggers.WandbLogger):
             return {}
         name, mode = self._monitored
         values = [float(metrics[name])]
-        if self._best is None:
-            rows = read_rows(self._run_dir / "metrics.csv")
-            values += [float(row[name]) for row in rows if name in row]  # from before a resume
-        else:
+        if self._best is not None:
             values.append(self._best)
+        else:  # metrics.csv has those from before a resume
+            values += [float(row[name]) for row in read_rows(self._run_dir / "metrics.csv") if name in row]
         self._best = max(values) if mode == "max" else min(values)
         return {"val/best": self._best}
 
@@ -152,22 +146,23 @@ class RunWandbLogger(loggers.WandbLogger):
         """End the run; if the server does not take all of it in time, say how to send it.
 
         Args:
-            exit_code: The process's: 0 is finished, those of SIGTERM and of the time limit are preempted, which means
-                that it can go on, and any other is failed.
+            exit_code: The process's: 0 is finished, one of `PREEMPTED` can go on, any other is failed.
         """
         run, self._experiment = self._experiment, None
-        if run is None or getattr(run, "_is_finished", False):  # already ended, where nothing was trained
+        if run is None or getattr(run, "_is_finished", False):  # it ended before, and nothing was trained
             return
         try:
             if exit_code in PREEMPTED:
                 run.mark_preempting()
             if exit_code == 0 and self._upload_export:
+                from lightning_nlp.tracking.artifact import send_export
+
                 send_export(run, self._run_dir)
             run.finish(exit_code=exit_code)
         except TimeoutError:
             rank_zero_info(
                 "W&B: the server did not take all of this run. To send it later: "
-                f"`wandb sync --no-skip-online {self._save_dir}/wandb/run-*`."
+                f"`wandb sync --no-skip-online {self._run_dir}/wandb/run-*`."
             )
 
 
@@ -175,7 +170,7 @@ WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logge
 
 
 def offline_notice(reason: str, run_dir: Any) -> str:
-    """What to tell the user about a run that is offline."""
+    """The message about an offline run."""
     return (
         f"W&B: {reason}, so this run is kept offline. To look at it: `wandb leet {run_dir}/wandb`; to send it: "
         f"`wandb login`, then `wandb sync {run_dir}/wandb/offline-run-*`."
@@ -202,11 +197,10 @@ def _wandb_settings() -> Any:
 def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
-    Without a login, or without an answer from the server, the run is offline, and one line says so.
+    Without a login or an answer from the server, the run is offline, and one line says so.
 
     Args:
-        init_args: The arguments from the configuration; those that are None are left out, since they would override
-            what WandbLogger itself sets (above all `resume="allow"`).
+        init_args: The configuration's; None is left out, since it would override WandbLogger's own defaults.
 
     Returns:
         The arguments to use, with a run id, so that a resumed training continues the same W&B run.
@@ -221,15 +215,14 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if arguments.get("project", SHIPPED_PROJECT) == SHIPPED_PROJECT:
         arguments["project"] = os.environ.get("WANDB_PROJECT") or SHIPPED_PROJECT
     arguments.setdefault("name", os.environ.get("WANDB_NAME") or f"{run_dir.parent.name}-{run_dir.name}")
-    # a sweep's agent gives one; ours begins with a letter, since yaml reads 18192e48 as a number
+    # a sweep's agent sets one; ours begins with a letter, since yaml reads 18192e48 as a number
     arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
     settings = _wandb_settings()
     mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
     mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's older names
-    if rank_zero_only.rank:  # type: ignore[attr-defined]
-        return {**arguments, "mode": "disabled"}  # rank 0 has the run
+    reason = "it was asked for" if mode == "offline" else None
     if mode == "online":
         try:
             reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
@@ -240,10 +233,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
                     "run `wandb login`, or train without it (--offline)."
                 ) from error
             reason = f"{settings.base_url} does not answer"
-        if reason is not None:
-            mode = "offline"
-            rank_zero_info(offline_notice(reason, run_dir))
-    elif mode == "offline":
-        rank_zero_info(offline_notice("it was asked for", run_dir))
-    arguments["mode"] = mode
-    return arguments
+    if reason is not None:
+        mode = "offline"
+        rank_zero_info(offline_notice(reason, run_dir))
+    return {**arguments, "mode": mode}

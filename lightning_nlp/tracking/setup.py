@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.csv: W&B, where the configuration asks for it."""
+"""Where metrics go besides metrics.csv: the loggers of the configuration, W&B above all."""
 
 from __future__ import annotations
 
@@ -24,28 +24,27 @@ def is_wandb(class_path: str) -> bool:
 
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
-    """Make `trainer.logger` a list, in place, and give each WandbLogger in it its mode and its directory.
-
-    Args:
-        resumed: Whether a training goes on, whose config.yaml names its W&B run.
-    """
+    """Make `trainer.logger` a list, in place, with a mode, a directory and a W&B run for each WandbLogger."""
     found = config.trainer.logger
     if found is True:  # what `fit --help` promises
         name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
         found = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
     entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
-    earlier = wandb_ids(run_dir) if resumed else []
+    earlier = []
+    if resumed:  # the ids of the run's W&B runs
+        before = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["trainer"]["logger"] or []
+        earlier = [logger["init_args"]["id"] for logger in before if is_wandb(logger["class_path"])]
     for entry in entries:
         if is_wandb(entry.class_path):
             init_args = entry.init_args.as_dict()
-            if entry.class_path == OURS:  # out of a run's config.yaml, which is not that of the W&B run to come
-                before = Path(init_args["save_dir"])
-                own_name = init_args.get("name") != f"{before.parent.name}-{before.name}"
+            if entry.class_path == OURS:  # copied from another run's config.yaml, which names another W&B run
+                other = Path(init_args["save_dir"])
+                own_name = init_args.get("name") != f"{other.parent.name}-{other.name}"
                 left = ("id", "skip_before") if own_name else ("id", "skip_before", "name")
                 init_args = {name: value for name, value in init_args.items() if name not in left}
             if earlier and init_args.get("id") is None:
                 init_args["id"] = earlier.pop(0)
-                # metrics.csv has each row first: of its last step W&B may have none, or not all
+                # metrics.csv gets each row first: W&B may lack its last step, or some of it
                 init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
             if config.get("offline"):
                 init_args["mode"] = "offline"
@@ -54,13 +53,6 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
             entry.class_path = OURS
             entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
-
-
-def wandb_ids(run_dir: Path) -> list[str]:
-    """The W&B run ids in a run's config.yaml."""
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    loggers = config["trainer"]["logger"] or []
-    return [entry["init_args"]["id"] for entry in loggers if is_wandb(entry["class_path"])]
 
 
 @contextlib.contextmanager

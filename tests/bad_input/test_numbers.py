@@ -12,7 +12,7 @@ NUMBERS = [  # option, value, other words of the message
     ("data.batch_size", "null", "null"),
     ("data.max_length", "99999999999999999999", "at most"),
     ("seed_everything", "false", "from 0 to 4294967295"),
-    ("save_minutes", "0", "restriction v>0"),
+    ("save_minutes", "0", "above 0"),
     ("skip_nonfinite", "-1", "at least 0"),
     ("trainer.max_steps", "-5", "-1 (infinite steps)"),
     ("trainer.accelerator", "tpu", "torch_xla"),

@@ -60,7 +60,7 @@ CLS = [  # name, content, words of the message
     ("float.jsonl", jsonl('{"text": "a", "label": 0.5}'), "0.5 is a score", "line 6", LABEL),
     ("inf.jsonl", jsonl('{"text": "a", "label": 1e400}'), "inf is a score", "line 6", LABEL),
     ("half.jsonl", jsonl('{"text": "a", "label": "\\ud800"}'), r"\ud800", "half of a surrogate pair", "line 6", LABEL),
-    ("twice.jsonl", jsonl('{"text": "a", "text": "b", "label": 1}'), "'text' stands in an object twice", "line 6"),
+    ("twice.jsonl", jsonl('{"text": "a", "text": "b", "label": 1}'), "'text' is in an object twice", "line 6"),
     ("digits.jsonl", jsonl(f'{{"text": "a", "label": {"9" * 5000}}}'), "5000 digits", "line 6"),
     ("cut.jsonl", jsonl('{"text": "a", "la'), "not JSON", "line 6", "one JSON object"),
     ("deep.jsonl", jsonl("[" * 100_000), "not JSON", "line 6", "one JSON object"),
@@ -92,7 +92,7 @@ MLM = [
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
     ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
     ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
-    ("cut.tar.gz", archive()[:60], "cut.tar.gz cannot be read", PATH),
+    ("cut.tar.gz", archive()[:60], "no format that is read here", PATH),
 ]
 
 

@@ -70,7 +70,7 @@ def test_an_error_within_puts_the_weights_back():
 def test_what_a_loaded_network_knew_of_other_data_is_forgotten():
     network = network_of("bert")
     network.config.calibration, network.config.thresholds = {"temperature": 9}, {"old": {}}
-    with scaled(network, None):
+    with scaled(network, "why not"):
         assert not {"calibration", "thresholds"} & network.config.to_dict().keys()
 
 

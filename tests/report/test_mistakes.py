@@ -7,8 +7,8 @@ def entry(words):
 
 def test_words_are_marked_by_their_share_and_their_side():
     found = mistake(entry([["great", 1.0], ["not", -0.5], ["the", 0.02]]))
-    assert [(part.strength, part.side) for part in found["marked"][:2]] == [(4, "for"), (2, "against")]
-    assert found["marked"][2].strength == 0
+    assert [(part["strength"], part["side"]) for part in found["marked"][:2]] == [(4, "for"), (2, "against")]
+    assert found["marked"][2]["strength"] == 0
     assert found["drove"] == [("great", 1.0)]
     assert not found["cut"]
 

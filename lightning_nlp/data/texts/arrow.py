@@ -1,6 +1,4 @@
-"""Arrow streams of texts, labels and token ids, written and read a batch at a time so that memory stays flat."""
-
-from __future__ import annotations
+"""Arrow streams of texts, labels and token ids, written and read in batches so that memory stays flat."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ WRITE_ROWS, WRITE_CHARACTERS = 1000, 1 << 24
 
 
 def write_texts(path: Path, rows: Iterable[str]) -> None:
-    """Write texts to an Arrow stream, a batch at a time."""
+    """Write texts to an Arrow stream."""
     import pyarrow as pa
 
     schema = pa.schema({"text": pa.string()})
@@ -30,12 +28,7 @@ def write_texts(path: Path, rows: Iterable[str]) -> None:
 
 
 def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
-    """Copy texts from a file of `write_texts`, with other columns.
-
-    Args:
-        rows: The numbers of the rows to copy, ascending.
-        columns: Whole numbers for all rows of `source`, by the column's name.
-    """
+    """Copy rows, in ascending order, from a file of `write_texts`; `columns` are int64, for all its rows."""
     import pyarrow as pa
 
     schema = pa.schema({"text": pa.string(), **dict.fromkeys(columns, pa.int64())})
@@ -47,7 +40,7 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
         pa.ipc.new_stream(output, schema) as writer,
     ):
         for batch in reader:
-            chosen = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + batch.num_rows)]
+            chosen = rows[slice(*np.searchsorted(rows, [first, first + batch.num_rows]))]
             texts = batch.column("text").take(pa.array(chosen - first))
             if len(chosen):
                 numbers = [pa.array(values[chosen]) for values in columns.values()]
@@ -59,11 +52,7 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
 def write_token_ids(
     path: Path, columns: Sequence[str]
 ) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[int]]], None]]:
-    """An Arrow stream with the column `input_ids`, lists of int32, and others of int64, by name.
-
-    Yields:
-        A function that appends rows: the token ids of each, and the other columns by name.
-    """
+    """Yields a function that appends rows to an Arrow stream: `input_ids` in int32, other columns in int64."""
     import pyarrow as pa
 
     ids_type = pa.list_(pa.int32())
@@ -71,7 +60,7 @@ def write_token_ids(
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
 
         def write(rows: Sequence[Sequence[int]], numbers: dict[str, Sequence[int]]) -> None:
-            # Through numpy: Arrow's own conversion of lists takes several times as long.
+            # through numpy: Arrow's own conversion of lists takes several times as long
             ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
             ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=ends[-1])
             others = [pa.array(numbers[name], pa.int64()) for name in columns]

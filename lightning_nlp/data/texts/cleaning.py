@@ -1,6 +1,4 @@
-"""From rows to the three splits: cleaned, without what stands in two of them, and the same ones on each run."""
-
-from __future__ import annotations
+"""Cleans the rows of a split and drops incomplete ones, repeats, and copies from other splits."""
 
 import re
 from collections import Counter
@@ -8,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, numbered
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
 
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
-# What cp1252 has in the place of these, quotes and dashes among them, is lost to who reads it as Latin-1.
+# cp1252 read as Latin-1: its quotes, dashes and other marks become these
 _LATIN1_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 MANY_REPEATS = 1 / 3  # of the training texts
 LONG_LINE = 500  # characters: a corpus without line ends
@@ -25,22 +22,22 @@ SHOWN = 10  # places in an error message
 
 @dataclass
 class SplitCounts:
-    """What happened to the rows of one split, in numbers of them."""
+    """How many rows of one split met which fate."""
 
-    read: int = 0  # in the data
+    read: int = 0
     incomplete: int = 0  # without text or label; dropped
-    empty: int = 0  # nothing but markup and white space; dropped unless they are labelled test rows
-    repeats: int = 0  # their text stands earlier in the split; dropped in train
-    repeats_other_label: int = 0  # those of them that have another label than the first one
-    in_validation: int = 0  # their text stands in validation; dropped in train
-    in_test: int = 0  # their text stands in test; dropped in train and validation
-    other_group: int = 0  # their group stands in test, or for train in validation; dropped
-    kept: int = 0  # in the end, after the held-out parts and samples were drawn
+    empty: int = 0  # only markup and white space; dropped, except labelled test rows
+    repeats: int = 0  # of texts earlier in the split; dropped in train
+    repeats_other_label: int = 0  # those of them with another label than the first
+    in_validation: int = 0  # with a text of validation; dropped in train
+    in_test: int = 0  # with a text of test; dropped in train and validation
+    other_group: int = 0  # with a group of test, or in train one of validation; dropped
+    kept: int = 0  # after held-out parts and samples were drawn
 
 
 @dataclass
 class CleaningCounts:
-    """What happened to the rows, by split; whether repeats were dropped; and what else the user should look at."""
+    """The counts by split, whether repeats were dropped, and what else the user should look at."""
 
     train: SplitCounts = field(default_factory=SplitCounts)
     validation: SplitCounts = field(default_factory=SplitCounts)
@@ -49,45 +46,45 @@ class CleaningCounts:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """One printable line a split, and one a note."""
+        """A printable line for each split and each note."""
         lines = []
         for split in SPLITS:
             counts: SplitCounts = getattr(self, split)
             parts = [f"{counts.read:,} rows read" if counts.read else "held out from train"]
             dropped = "dropped" if self.deduplicate else "left in"
-            repeats = dropped if split == "train" else "left in"
             conflicts = f" ({counts.repeats_other_label:,} with another label)" if counts.repeats_other_label else ""
-            for number, what in (
-                (counts.incomplete, "without text or label dropped"),
-                (counts.empty, "empty after cleaning"),
-                (counts.other_group, "of groups that stand in another split dropped"),
-                (counts.in_test, f"that stand in test {dropped}"),
-                (counts.in_validation, f"that stand in validation {dropped}"),
-                (counts.repeats, f"{'repeat' if counts.repeats == 1 else 'repeats'}{conflicts} {repeats}"),
-            ):
-                if number:
-                    parts.append(f"{number:,} {what}")
+            plural = "" if counts.repeats == 1 else "s"
+            repeats = f"repeat{plural}{conflicts} {dropped if split == 'train' else 'left in'}"
+            numbers = {
+                "without text or label dropped": counts.incomplete,
+                "empty after cleaning": counts.empty,
+                "with groups of another split dropped": counts.other_group,
+                f"found in test {dropped}": counts.in_test,
+                f"found in validation {dropped}": counts.in_validation,
+                repeats: counts.repeats,
+            }
+            parts += [f"{number:,} {what}" for what, number in numbers.items() if number]
             lines.append(f"{split}: {', '.join(parts)}; {counts.kept:,} used")
         return lines + [f"{WARNING}{note}" for note in self.notes]
 
 
 @dataclass
 class Reading:
-    """What must be remembered from one split to the next while a source is read."""
+    """Reads a source split by split, test first, and remembers what decides about the next."""
 
     source: Source
     clean: bool
     deduplicate: bool
-    seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of a text -> its label
-    kept: dict[str, bytearray] = field(default_factory=dict)  # split -> the digests of the rows that are kept
-    labels: dict[str, list[str]] = field(default_factory=dict)  # split -> their labels, if they have some
-    groups: dict[str, set[bytes]] = field(default_factory=dict)  # split -> digests of the groups in it
-    group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> digest of its group
-    first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> where it stands first
+    seen: dict[str, dict[bytes, str | None]] = field(default_factory=dict)  # split -> digest of text -> label
+    kept: dict[str, bytearray] = field(default_factory=dict)  # split -> digests of the rows that are kept
+    labels: dict[str, list[str]] = field(default_factory=dict)  # split -> their labels, if any
+    groups: dict[str, set[bytes]] = field(default_factory=dict)  # split -> digests of its groups
+    group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> of its group
+    first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> its first place
     incomplete: int = 0
     incomplete_places: list[str] = field(default_factory=list)
-    missing: Counter[str] = field(default_factory=Counter)  # the words that stand for missing labels
-    controls: int = 0  # texts with characters that Latin-1 has, and no text
+    missing: Counter[str] = field(default_factory=Counter)  # words for missing labels
+    controls: int = 0  # texts with control characters of Latin-1
     first_control: str = ""
     warnings: list[str] = field(default_factory=list)
 
@@ -105,13 +102,17 @@ class Reading:
             label = self.source.label_name(row) if self.source.labelled else None
             if self.source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
-                self._note_incomplete(row, label)
+                self.incomplete += 1
+                if self.incomplete <= SHOWN:
+                    self.incomplete_places.append(row.where)
+                if label is None and row.label is not None:
+                    self.missing[str(row.label)] += 1
                 continue
             if control := _LATIN1_CONTROL.search(row.text):
                 self.controls += 1
                 self.first_control = self.first_control or f"{control[0]!r}, first in {row.where}"
             cleaned = clean_text(row.text)
-            text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # UTF-8 has no surrogates
+            text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # no surrogates in UTF-8
             if not cleaned:
                 counts.empty += 1
                 if split != "test" or not self.source.labelled:
@@ -123,16 +124,15 @@ class Reading:
                     counts.other_group += 1
                     continue
                 groups.add(group)
-                if split == "train":  # of copies in several groups one counts, whatever their order
+                if split == "train":  # of a text's several groups the same one counts in any order of rows
                     self.group_of[digest] = min(group, self.group_of.get(digest, group))
-            in_test = split != "test" and digest in self.seen.get("test", ())
-            in_validation = split == "train" and not in_test and digest in self.seen.get("validation", ())
-            repeats = not in_test and not in_validation and digest in seen
-            counts.in_test += in_test
-            counts.in_validation += in_validation
-            counts.repeats += repeats
-            counts.repeats_other_label += repeats and seen[digest] != label
-            if self.deduplicate and (in_test or in_validation or (repeats and split == "train")):
+            first = next((name for name in reversed(SPLITS) if digest in self.seen.get(name, ())), None)
+            counts.in_test += first == "test" != split
+            counts.in_validation += first == "validation" != split
+            if first == split:
+                counts.repeats += 1
+                counts.repeats_other_label += seen[digest] != label
+            if self.deduplicate and first is not None and (first != split or split == "train"):
                 continue
             seen.setdefault(digest, label)
             kept += digest
@@ -142,78 +142,72 @@ class Reading:
             yield text
         if quoted == counts.read > 1:
             self.warnings.append(
-                f"Each text of {split} begins and ends with a quotation mark, which is read as a part of it: give "
-                "--data.quoting true, or take the marks out."
+                f"Each text of {split} is read with the quotation marks around it: give --data.quoting true, or take "
+                "the marks out."
             )
         if counts.read == 1 == len(self.source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
-                f"{self.source.description} is one line of {len(row.text):,} characters, and a line is one text: "
+                f"{self.source.description} is one line of {len(row.text):,} characters, and each line is a text: "
                 "break it, for example with `sed 's/[.!?] /&\\n/g' OLD > NEW`, or give --data.path more texts."
             )
         if split == "train" and self.deduplicate and counts.repeats > MANY_REPEATS * counts.read:
             self.warnings.append(
-                f"{counts.repeats:,} of {counts.read:,} training texts repeat earlier ones and were dropped: if they "
-                "are lines of code, of logs or of verse, keep them with --data.deduplicate false."
+                f"{counts.repeats:,} of {counts.read:,} training texts repeat earlier ones and were dropped: lines of "
+                "code, logs or verse are kept with --data.deduplicate false."
             )
-
-    def _note_incomplete(self, row: Row, label: str | None) -> None:
-        self.incomplete += 1
-        if label is None and row.label is not None:
-            self.missing[str(row.label)] += 1
-        if self.incomplete <= SHOWN:
-            self.incomplete_places.append(row.where)
 
     def incomplete_error(self) -> UserError:
         """The error that lists the rows without text or label."""
-        shown = f" (first {SHOWN})" if self.incomplete > SHOWN else ""
-        rows = "1 row" if self.incomplete == 1 else f"{self.incomplete:,} rows"
-        words = f" ({numbered(self.missing)} stand for missing ones)" if self.missing else ""
-        classes = "; if such words are classes, give --data.missing_labels '[]'" if self.missing else ""
+        places = "; ".join(self.incomplete_places) + (f" (first {SHOWN})" if self.incomplete > SHOWN else "")
+        rows = f"{self.incomplete:,} row{'' if self.incomplete == 1 else 's'} without text or label"
+        cure = "fill them in, or drop them with --data.drop_incomplete true"
+        if not self.missing:
+            return UserError(f"{rows}: {places}; {cure}.")
         return UserError(
-            f"{rows} without text or label{words}: {'; '.join(self.incomplete_places)}{shown}; fill them in, or "
-            f"drop them with --data.drop_incomplete true{classes}."
+            f"{rows} ({numbered(self.missing)} count as missing): {places}; {cure}; if such words are classes, "
+            "give --data.missing_labels '[]'."
         )
 
     def label_names(self) -> list[str] | None:
-        """The labels in the order of their ids; raises a UserError where they cannot be used."""
+        """The labels in the order of their ids; raises a UserError if they cannot be used."""
         if not self.source.labelled:
             return None
         known = self.first_places["train"]
         for split in ("validation", "test"):
             for label, place in self.first_places.get(split, {}).items():
                 if label not in known:
-                    cure = "correct it, or give another --data.label_column."
-                    if label == "-1":
-                        cure = f"give --data.missing_labels '[-1]' if it is none; else {cure}"
+                    cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
+                    cure += "correct it, or give another --data.label_column."
                     raise UserError(
-                        f"The label {label!r} stands in {split} (first in {place}) but not in train, which has "
+                        f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
                         f"{', '.join(sorted(known)) or 'none'}: {cure}"
                     )
         if len(known) == 1:
+            ((label, place),) = known.items()
             raise UserError(
-                f"train has one label only, {next(iter(known))!r} (first in {next(iter(known.values()))}): give data "
-                "with two classes or more, or another --data.label_column."
+                f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
+                "another --data.label_column."
             )
         if self.source.label_names is not None:
             return list(self.source.label_names)
         if self.source.missing_labels is None:
             ask_about_minus_one(known, [*self.missing])
-        if all(map(_WHOLE_NUMBER.fullmatch, known)):
-            return sorted(known, key=lambda label: (int(label), label))
-        return sorted(known)
+        numeric = all(map(_WHOLE_NUMBER.fullmatch, known))
+        return sorted(known, key=lambda label: (int(label) if numeric else 0, label))
 
     def notes(self) -> list[str]:
-        """What the user should look at, a line each."""
+        """What the user should look at."""
         notes = [*self.warnings]
         if self.controls:
             notes.append(
                 f"{self.controls:,} texts hold control characters ({self.first_control}) that cleaning drops: quotes, "
-                "dashes and euro signs become such when read as Latin-1; read the original with --data.encoding cp1252."
+                "dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
             )
         if self.missing and self.source.missing_labels is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
         unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
         if unknown:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
-        given = self.source.label_names is not None
-        return notes if given else notes + label_notes(Counter(chain.from_iterable(self.labels.values())))
+        if self.source.label_names is None:
+            notes += label_notes(Counter(chain.from_iterable(self.labels.values())))
+        return notes

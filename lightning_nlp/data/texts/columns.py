@@ -1,6 +1,4 @@
-"""One row of a data set, and what its cells stand for."""
-
-from __future__ import annotations
+"""One row of a data set: its text, label and group out of their cells."""
 
 import math
 import re
@@ -13,8 +11,8 @@ from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES
 from lightning_nlp.data.texts.normalize import fold
 from lightning_nlp.errors import UserError
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")  # as cut JSON escapes leave them
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # joiners are none of these: they spell words
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # left by cut JSON escapes
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # without joiners, which spell words
 _WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
 _SCORE = re.compile(r"[+-]?(?:\d*[.,]\d+|\d+\.?(?=e))(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d\uff0b\uff0e\uff0c", "-------+.,")
@@ -27,51 +25,47 @@ class NoLabelColumn(UserError):
 class Row(NamedTuple):
     """One text of a data set."""
 
-    text: str  # as it stands in the data; empty where the data has none
-    label: str | int | None  # the class; None where the data has none
-    where: str  # the place for error messages, such as "reviews.csv, line 7"
-    group: str | None = None  # whose text it is, such as its author; None where not asked for, or not known
+    text: str  # not cleaned yet; empty if missing
+    label: str | int | None  # the class; None if missing
+    where: str  # for error messages: "reviews.csv, line 7"
+    group: str | None = None  # whose text it is, for example its author's; None if not asked for or missing
 
 
 def name_columns(text: str, label: str | None = None, group: str | None = None) -> dict[str, str]:
-    """The columns to read, by what they hold, in this order."""
+    """The columns to read, by kind, in this order."""
     columns = {"text": text, "label": label, "group": group}
     return {kind: name for kind, name in columns.items() if name is not None}
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless the columns of `name_columns` are different ones and there, each once."""
+    """Raise a UserError unless the columns of `name_columns` differ and each is there once."""
     available, seen = list(available), dict[str, str]()
     for kind, column in columns.items():
         number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
-            only = ", ".join(available)
             error = NoLabelColumn if kind == "label" else UserError
-            raise error(f"There is no column {column!r} in {place}, only {only}: give {option}.")
+            raise error(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {option}.")
         if number > 1:
             raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
         if other := seen.get(column):
-            raise UserError(
-                f"{other.capitalize()} and {kind} are both column {column!r} of {place}: give another "
-                f"--data.{other}_column or {option}."
-            )
+            both = f"{other.capitalize()} and {kind} are both column {column!r} of {place}"
+            raise UserError(f"{both}: give another --data.{other}_column or {option}.")
         seen[column] = kind
 
 
 def as_row(columns: dict[str, str], values: Iterable[Any], where: str) -> Row:
-    """A row out of its cells, which come in the order of the columns."""
+    """A row out of its cells, in the order of the columns."""
     cells = dict(zip(columns, values, strict=True))
     group = cells.get("group")
-    if isinstance(group, float):  # as pandas writes whole numbers where some are missing
+    if isinstance(group, float):  # pandas writes whole numbers as floats if some are missing
         group = None if math.isnan(group) else int(group) if group.is_integer() else group
     name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
-    return Row(
-        as_text(_single(cells["text"]), where), as_label(_single(cells.get("label")), where), where, name or None
-    )
+    text, label = as_text(_single(cells["text"]), where), as_label(_single(cells.get("label")), where)
+    return Row(text, label, where, name or None)
 
 
 def _single(value: Any) -> Any:
-    """The value that a list of one, or a decimal, stands for."""
+    """The value in a list of one, and a decimal as a number."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, Decimal):
@@ -80,13 +74,12 @@ def _single(value: Any) -> Any:
 
 
 def as_text(value: Any, where: str) -> str:
-    """A cell as a text: numbers are written out, a missing one is ""."""
+    """A cell as a text: numbers are written out, and a missing text is ""."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, (str, int, float)):
-        raise UserError(
-            f"The text is a {type(value).__name__}, not a string: {where}; give another --data.text_column."
-        )
+        what = f"The text is a {type(value).__name__}, not a string"
+        raise UserError(f"{what}: {where}; give another --data.text_column.")
     text = str(value)
     if len(text) > MAX_TEXT_BYTES:
         raise UserError(f"The text has {len(text):,} characters: {where}; leave it out, or give it in parts.")
@@ -97,32 +90,29 @@ def as_label(value: Any, where: str) -> str | int | None:
     """A cell as a label, the same in all formats; raises a UserError for what is no class.
 
     Returns:
-        None where it is empty; an int for a whole number, be it 1, 1.0, "1.0" or "\uff11", with any minus sign;
-        else a string in one form, without what nobody sees. "50%" and "1/2" are names; "1,5" and "1e3" are errors.
+        None for an empty one; an int for a whole number (1, 1.0, "1.0", "\uff11", with any minus sign); else a
+        normalised string without invisible characters. "50%" and "1/2" are names; "1,5" and "1e3" are errors.
     """
     other = "give another --data.label_column"
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if isinstance(value, (bool, float)):
         value = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-    if isinstance(value, str):
-        if _HALF_PAIR.search(value):
-            raise UserError(f"The label {value[:40]!r} holds half of a surrogate pair: {where}; {other}.")
-        label = fold(_INVISIBLE.sub("", value))
-        plain = label
-        if not label.isascii():
-            plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
-        if number := _WHOLE_NUMBER.fullmatch(plain):
-            return int(number[1] or 0)
-        if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
-            raise UserError(
-                f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
-                f"under names such as low and high, write a word before it if it is a name, or {other}."
-            )
-        return label or None
-    if not isinstance(value, int):
+    if not isinstance(value, str):
+        what = f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class"
+        raise UserError(f"{what}: {where}; labels are strings or whole numbers, {other}.")
+    if _HALF_PAIR.search(value):
+        raise UserError(f"The label {value[:40]!r} has half of a surrogate pair: {where}; {other}.")
+    label = plain = fold(_INVISIBLE.sub("", value))
+    if not label.isascii():
+        plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
+    if number := _WHOLE_NUMBER.fullmatch(plain):
+        return int(number[1] or 0)
+    if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
         raise UserError(
-            f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}; labels are strings or "
-            f"whole numbers, {other}."
+            f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
+            f"under names like low and high, write a word before it if it is a name, or {other}."
         )
-    return value
+    return label or None

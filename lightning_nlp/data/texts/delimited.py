@@ -1,7 +1,5 @@
 """Rows out of CSV and TSV files, in the dialect that they are written in."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -14,20 +12,20 @@ from lightning_nlp.data.texts.dialect import DELIMITERS, Dialect
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 
-Cells = Iterator[tuple[str, list[Any]]]  # where a row stands, and its cells
-HEAD_LINES = 100  # that are looked at before the first row
-MOST_LABELS = 1000  # remembered, to know a row by
+Cells = Iterator[tuple[str, list[Any]]]  # the place of a row, and its cells
+HEAD_LINES = 100  # searched for the header and the delimiter
+MOST_LABELS = 1000  # remembered, to recognise a row within a field
 _EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, in the order of the columns; Excel's `sep=;` or the dialect tells a delimiter."""
+    """The cells of a CSV or TSV file, by column; the dialect or Excel's `sep=;` wins over `delimiter`."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
     head = list(islice(lines, HEAD_LINES))
     told = _EXCEL.fullmatch(head[0].rstrip("\r\n")) if head else None
     before = 1 if told else 0
     delimiter = dialect.delimiter or (told[1] if told else delimiter)
-    # Within quoted fields a mark is doubled, so a single one after a space can only open a field.
+    # within quoted fields a mark is doubled, so a single one after a space can only open a field
     spaced = dialect.quoting and any(re.search(re.escape(delimiter) + ' +"(?!")', line) for line in head)
     quoting = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
     options = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": spaced}
@@ -47,13 +45,11 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
     for line, last, fields in rows:
         if len(fields) != len(header):
             cure = 'put texts that hold the separator between ".' if dialect.quoting else "give --data.quoting true."
-            raise UserError(
-                f"The row has {len(fields)} fields where the header has {len(header)}: {path}, line {line}; correct "
-                f"it, or {cure}"
-            )
+            what = f"The row has {len(fields)} fields where the header has {len(header)}"
+            raise UserError(f"{what}: {path}, line {line}; correct it, or {cure}")
         if len(header) > 1 and [field.strip("\ufeff ") for field in fields] == header:
             raise UserError(
-                f"The header stands again: {path}, line {line}; take it out, for example with "
+                f"The header is repeated: {path}, line {line}; take it out, for example with "
                 "`awk 'NR == 1 {first = $0} NR == 1 || $0 != first' OLD > NEW`."
             )
         if "label" in places and len(labels) < MOST_LABELS:
@@ -61,7 +57,7 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
         if line < last and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
                 f"A field between quotation marks holds whole rows, up to line {last}: {path}, line {line}; "
-                "give --data.quoting false if the marks belong to the texts, or else double those within a field."
+                "give --data.quoting false if the marks belong to the texts, or double those within a field."
             )
         yield f"line {line}", [fields[place] for place in places.values()]
 
@@ -69,33 +65,31 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
 def _rows(
     path: Path, lines: Iterable[str], before: int, options: dict[str, Any]
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """The first and last line of each row, after so many lines before them, and its fields."""
-    csv.field_size_limit(MAX_TEXT_BYTES)  # the default of 128 KiB is less than some documents
-    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text.
+    """The first and last line of each row, counted with the lines `before` them, and its fields."""
+    csv.field_size_limit(MAX_TEXT_BYTES)  # some documents are longer than the default of 128 KiB
+    # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text
     reader = csv.reader(lines, strict=True, **options)
-    while True:
-        line = before + reader.line_num + 1  # a quoted text may go over several lines
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            if "new-line" in str(error):
-                raise UserError(
-                    f"There is a CR within a line that ends in LF: {path}, line {line}; if both end lines, make them "
-                    "alike with `tr '\\r' '\\n' < OLD > NEW`; put texts that hold line breaks between \"."
-                ) from error
+    line = before + 1
+    try:
+        for fields in reader:
+            last = before + reader.line_num  # a quoted text may go over several lines
+            if fields:
+                yield line, last, fields
+            line = last + 1
+    except csv.Error as error:
+        if "new-line" in str(error):
             raise UserError(
-                f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or "
-                'line breaks between " and double each " in them, or give --data.quoting false if the file has none '
-                "around its fields."
+                f"There is a CR within a line that ends in LF: {path}, line {line}; if both end lines, use one with "
+                "`tr '\\r' '\\n' < OLD > NEW`; put texts that hold line breaks between \"."
             ) from error
-        if fields is None:
-            return
-        if fields:
-            yield line, before + reader.line_num, fields
+        raise UserError(
+            f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or line "
+            'breaks between " and double each " in them, or give --data.quoting false if no field is between marks.'
+        ) from error
 
 
 def _explain_header(path: Path, columns: dict[str, str], head: list[str], header: list[str], delimiter: str) -> None:
-    """Raise a UserError if it can be told why the header lacks columns."""
+    """Raise a UserError if there is a likely reason why the header lacks columns."""
 
     def names_of(line: str, delimiter: str) -> list[str]:
         return [field.strip(' "\r\n') for field in line.split(delimiter)]
@@ -104,37 +98,35 @@ def _explain_header(path: Path, columns: dict[str, str], head: list[str], header
     number = next((number for number, line in enumerate(head) if wanted <= {*names_of(line, delimiter)}), 0)
     if number:
         raise UserError(
-            f"The names of the columns stand in line {number + 1} of {path}, not in its first: take out what is above "
-            f"them, for example with `tail -n +{number + 1} OLD > NEW`."
+            f"The header of {path} is in line {number + 1}, not in its first: take out what is above it, for example "
+            f"with `tail -n +{number + 1} OLD > NEW`."
         )
     if wanted <= {name.strip('" ') for name in header}:
-        raise UserError(f"The names of the columns stand between quotation marks in {path}: give --data.quoting true.")
+        raise UserError(f"The column names are between quotation marks in {path}: give --data.quoting true.")
     for name, other in DELIMITERS.items():
         names = names_of(head[0], other)
         fit = wanted <= {*names} or (len(header) < 2 and all(name.isprintable() for name in names))
         if other != delimiter and len(names) > 1 and fit:
             raise UserError(
-                f"The columns of {path} seem to be {', '.join(names)[:80]}, and {delimiter!r} does not stand between "
-                f"them: give --data.delimiter '{name}'."
+                f"The columns of {path} seem to be {', '.join(names)[:80]}, not separated by {delimiter!r}: give "
+                f"--data.delimiter '{name}'."
             )
     numbers = [re.fullmatch(r"[\d.,+-]*\d", field) is not None for field in header]
     longest = max(header, key=len, default="")
     if (any(numbers) and not all(numbers)) or len(longest.split()) > 3:
         known = columns.get("label") if len(header) == 2 else None  # of several others any may be the label
-        names = [
-            columns["text"] if field == longest else known or f"column{place}" for place, field in enumerate(header, 1)
-        ]
+        names = [columns["text"] if name == longest else known or f"column{i}" for i, name in enumerate(header, 1)]
         label = ", and the name of the labels as --data.label_column" if "label" in columns and not known else ""
         raise UserError(
             f"There is no column {columns['text']!r} in {path}, and its first line looks like data: "
-            f"{', '.join(header)[:80]}. Put a line with names first, for example with "
+            f"{', '.join(header)[:80]}. Put column names first, for example with "
             f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`{label}; if these are names, give "
             "--data.text_column."
         )
 
 
 def _holds_rows(fields: list[str], place: int | None, labels: set[str], delimiter: str) -> bool:
-    """Whether lines within a field are rows: by a label that others have, or without labels by tabs."""
+    """Whether lines within a field are rows: they have a known label, or tabs where there are no labels."""
     lines = (line.rstrip("\r").split(delimiter) for line in delimiter.join(fields).split("\n"))
     rows = [cells for cells in lines if len(cells) == len(fields) > 1]
     if place is None:

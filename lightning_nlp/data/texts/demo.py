@@ -1,26 +1,26 @@
 """Film reviews for trying the package without a download: made from a seed, with a known best accuracy.
 
-The label of a review cannot be read from single words. Three rules, learnable from examples, decide it:
+Single words do not tell the label of a review. Three rules, learnable from examples, decide it:
 
-1. A statement has the polarity of its adjective, turned round by a negator ("not", "never", "hardly", "less ... than",
-   "failed to be", ...): "the film was hardly dull" is praise.
-2. In a contrast one half wins: "A, but B" means B; "although A, B" and "B, although A" mean B.
-3. A review means what its verdict says, the one sentence with a cue ("overall", "in the end", ...). The other sentences
-   praise and blame single aspects, and agree with the verdict only a little more often than not.
+1. A statement has the polarity of its adjective, reversed by a negator ("not", "less ... than", "failed to be",
+   ...): "the film was hardly dull" is praise.
+2. In a contrast one half wins: "A, but B", "although A, B" and "B, although A" all mean B.
+3. A review means what its verdict says, the one sentence with a cue ("overall", "in the end", ...). The others
+   judge single aspects, and agree with the verdict only a little more often than not.
 
-The rules always decide, so a perfect reader is right on every label that was not flipped: best accuracy = 1 - noise.
+A perfect reader is right on every label that was not flipped: best accuracy = 1 - noise.
 """
 
 import random
 from collections.abc import Iterator
 
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import check_range
 
 DEMO_LABEL_NOISE = 0.05
 """Share of wrong labels in `demo_reviews` by default: the best possible accuracy is 1 - DEMO_LABEL_NOISE."""
 
-# At 0.5 and 0.5 a single word would say nothing at all about the label. A little off is closer to how people write, and
-# gives training its first foothold.
+# At 0.5 and 0.5 a single word would say nothing about the label. A little off is closer to how people write,
+# and gives training a first foothold.
 _NEGATED_SHARE = 0.35
 _AGREEING_SHARE = 0.6
 _CONTRAST_SHARE = 0.25
@@ -29,9 +29,9 @@ _VERDICT_FIRST_SHARE = 0.2
 _MARKUP_SHARE = 0.4
 _MIN_WORDS, _MAX_WORDS = 12, 70
 
-# A film as a whole and its aspects are judged in different words, and negated in different ways. With shared words a
-# model must bind a negator to its adjective by position alone: in earlier drafts a two-layer DistilBERT from
-# scratch came to between 69% and 91% of the clean labels in five epochs; with this one it comes to 99% in two.
+# A film and its aspects are judged and negated in different words. With shared words, which a model must tell
+# apart by position alone, a two-layer DistilBERT from scratch reached 69% to 91% of the clean labels in five
+# epochs; with these it reaches 99% in two.
 _FILM_WORDS = {
     True: "good moving funny gripping charming brilliant great lovely enjoyable wonderful".split(),
     False: "bad dull boring awful tedious terrible dreadful poor forgettable annoying".split(),
@@ -50,41 +50,25 @@ _VERDICT_CUES = ["overall", "all in all", "in the end", "on balance", "to sum up
 _RIVALS = ["the book", "the trailer", "the first part", "the poster", "last year's winner", "the play"]
 _DEGREES = ["", "", "really ", "quite ", "very ", "truly "]
 
-# {s} subject, {a} adjective, {d} degree, {r} rival.
-_PLAIN = [
-    *["{s} was {d}{a}"] * 4,
-    "{s} seemed {d}{a}",
-    "{s} turned out to be {d}{a}",
-    "I found {s} {d}{a}",
-    "{s} was more {a} than {r}",
-]
-_FILM_NEGATED = [
-    "{s} was not {d}{a}",
-    "{s} was never {a}",
-    "{s} was hardly {a}",
-    "{s} did not seem {d}{a}",
-    "I would never call {s} {a}",
-    "I could hardly call {s} {a}",
-    "{s} was not as {a} as {r}",
-]
-_ASPECT_NEGATED = [
-    "{s} was far from {a}",
-    "{s} failed to be {a}",
-    "{s} was less {a} than {r}",
-    "nobody could call {s} {a}",
-    "{s} was anything except {a}",
-]
-_NEUTRAL = [
-    "we saw it on a {day} with {who}",
-    "{who} had bought the tickets in {month}",
-    "it runs for about {number} minutes",
-    "it was shot in {place} in {month}",
-    "the story begins in {place} on a {day}",
-    "the cinema was half empty that {day}",
-    "{who} sat next to me and ate popcorn",
-    "there are about {number} animals in it",
-    "it is set in {place} some {number} years ago",
-]
+# {s} subject, {a} adjective, {d} degree, {r} rival; a repeat is a weight
+_PLAIN = (
+    "{s} was {d}{a},{s} was {d}{a},{s} was {d}{a},{s} was {d}{a},{s} seemed {d}{a},{s} turned out to be {d}{a},"
+    "I found {s} {d}{a},{s} was more {a} than {r}"
+).split(",")
+_FILM_NEGATED = (
+    "{s} was not {d}{a},{s} was never {a},{s} was hardly {a},{s} did not seem {d}{a},I would never call {s} {a},"
+    "I could hardly call {s} {a},{s} was not as {a} as {r}"
+).split(",")
+_ASPECT_NEGATED = (
+    "{s} was far from {a},{s} failed to be {a},{s} was less {a} than {r},nobody could call {s} {a},"
+    "{s} was anything except {a}"
+).split(",")
+_NEUTRAL = (
+    "we saw it on a {day} with {who},{who} had bought the tickets in {month},it runs for about {number} minutes,"
+    "it was shot in {place} in {month},the story begins in {place} on a {day},the cinema was half empty that {day},"
+    "{who} sat next to me and ate popcorn,there are about {number} animals in it,"
+    "it is set in {place} some {number} years ago"
+).split(",")
 _FILLERS = {
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
     "month": "January March April May June July August October December".split(),
@@ -97,40 +81,28 @@ _FILLERS = {
 def demo_reviews(n: int, seed: int = 0, noise: float = DEMO_LABEL_NOISE) -> Iterator[tuple[str, str]]:
     """Generate film reviews whose best possible accuracy is known.
 
-    The texts do not depend on `noise`: with `noise=0.0` the same seed gives the same reviews with their clean labels.
-
     Args:
         n: Number of reviews.
-        seed: Equal seeds give equal reviews, on every platform; take another one for unseen reviews.
-        noise: Share of labels that are flipped, 0 to 1. Exactly `round(n * noise)` are, half of them in each class.
+        seed: Equal seeds give equal reviews on every platform; use another one for unseen reviews.
+        noise: Share of labels to flip: exactly `round(n * noise)`, half in each class. The texts don't change.
 
     Yields:
-        `(text, label)`, the label "pos" or "neg"; the two are balanced to within one review.
+        `(text, label)`, the label "pos" or "neg", balanced to within one review.
     """
     assert n >= 0, n
-    if not 0.0 <= noise <= 1.0:
-        raise UserError(f"the share of flipped labels of demo_reviews must lie in 0 to 1, not {noise}: give noise=0.05")
-    labels, flipped = _plan_labels(n, seed, noise)
-    rng = random.Random(f"reviews-{seed}")
-    for label, flip in zip(labels, flipped, strict=True):
-        yield _review(rng, label), "pos" if label != flip else "neg"
-
-
-def _plan_labels(n: int, seed: int, noise: float) -> tuple[list[bool], list[bool]]:
-    """Exact shares, shuffled; a stream of its own for each, so that `noise` leaves texts and labels alone."""
+    check_range("noise", noise, 0, 1)
+    # exact shares, shuffled, from separate generators: `noise` changes no text and no clean label
     labels = [i % 2 == 0 for i in range(n)]
     random.Random(f"labels-{seed}").shuffle(labels)
-    rng = random.Random(f"noise-{seed}")
-    positive = [i for i in range(n) if labels[i]]
-    negative = [i for i in range(n) if not labels[i]]
-    rng.shuffle(positive)
-    rng.shuffle(negative)
-    flips = round(n * noise)
-    chosen = positive[: flips - flips // 2] + negative[: flips // 2]
-    flipped = [False] * n
-    for i in chosen:
-        flipped[i] = True
-    return labels, flipped
+    flips, noise_rng = round(n * noise), random.Random(f"noise-{seed}")
+    flipped = set[int]()
+    for label, share in ((True, flips - flips // 2), (False, flips // 2)):
+        of_label = [i for i in range(n) if labels[i] == label]
+        noise_rng.shuffle(of_label)
+        flipped.update(of_label[:share])
+    rng = random.Random(f"reviews-{seed}")
+    for i, label in enumerate(labels):
+        yield _review(rng, label), "pos" if label != (i in flipped) else "neg"
 
 
 def _review(rng: random.Random, label: bool) -> str:
@@ -140,23 +112,29 @@ def _review(rng: random.Random, label: bool) -> str:
         n_neutral = int(rng.expovariate(1.6))
         aspects = rng.sample(_ASPECTS, min(n_aspects, 6))
         body = [_contrast(rng, label == (rng.random() < _AGREEING_SHARE), [aspect]) for aspect in aspects]
-        body += [_fill(rng, template) for template in rng.sample(_NEUTRAL, min(n_neutral, 4))]
+        for template in rng.sample(_NEUTRAL, min(n_neutral, 4)):
+            body.append(template.format(**{slot: rng.choice(words) for slot, words in _FILLERS.items()}))
         rng.shuffle(body)
         verdict = f"{rng.choice(_VERDICT_CUES)}, {_contrast(rng, label, _VERDICT_SUBJECTS)}"
         body.insert(0 if rng.random() < _VERDICT_FIRST_SHARE else len(body), verdict)
         if _MIN_WORDS <= len(" ".join(body).split()) <= _MAX_WORDS:
-            return _layout(rng, [sentence[0].upper() + sentence[1:] + "." for sentence in body])
+            break
+    sentences = [sentence[0].upper() + sentence[1:] + "." for sentence in body]
+    if rng.random() >= _MARKUP_SHARE or len(sentences) < 2:
+        return " ".join(sentences)
+    cut = rng.randrange(1, len(sentences))  # like IMDB's paragraphs: no space around the markup
+    return " ".join(sentences[:cut]) + "<br /><br />" + " ".join(sentences[cut:])
 
 
 def _contrast(rng: random.Random, positive: bool, subjects: list[str]) -> str:
-    """A sentence that means `positive`, either one statement or a contrast whose losing half means the opposite."""
+    """A sentence that means `positive`: a statement, or a contrast whose losing half means the opposite."""
     subject = rng.choice(subjects)
     wins = _statement(rng, positive, subject)
     if rng.random() >= _CONTRAST_SHARE:
         return wins
     loses = _statement(rng, not positive, rng.choice([aspect for aspect in _ASPECTS if aspect != subject]))
-    forms = [f"{loses}, but {wins}", f"{loses}, but {wins}", f"although {loses}, {wins}", f"{wins}, although {loses}"]
-    return rng.choice(forms)
+    but = f"{loses}, but {wins}"
+    return rng.choice([but, but, f"although {loses}, {wins}", f"{wins}, although {loses}"])
 
 
 def _statement(rng: random.Random, positive: bool, subject: str) -> str:
@@ -165,14 +143,3 @@ def _statement(rng: random.Random, positive: bool, subject: str) -> str:
     forms = (_FILM_NEGATED if of_film else _ASPECT_NEGATED) if negated else _PLAIN
     words = (_FILM_WORDS if of_film else _ASPECT_WORDS)[positive != negated]
     return rng.choice(forms).format(s=subject, a=rng.choice(words), d=rng.choice(_DEGREES), r=rng.choice(_RIVALS))
-
-
-def _fill(rng: random.Random, template: str) -> str:
-    return template.format(**{slot: rng.choice(words) for slot, words in _FILLERS.items()})
-
-
-def _layout(rng: random.Random, sentences: list[str]) -> str:
-    if rng.random() >= _MARKUP_SHARE or len(sentences) < 2:
-        return " ".join(sentences)
-    cut = rng.randrange(1, len(sentences))  # as IMDB has its paragraphs: no space around the markup
-    return " ".join(sentences[:cut]) + "<br /><br />" + " ".join(sentences[cut:])

@@ -1,14 +1,13 @@
-"""Esperanto sentences for masked language modelling, made from a seed by a grammar that keeps agreement and tense.
+"""Esperanto sentences, made from a seed by a grammar that keeps agreement and tense.
 
-A rule reads `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word.
-A letter in braces stands for each of its values, the same one throughout an alternative; the results share
-the weight. They are {t} {u} tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases
-(nominative, accusative), {a} living beings, {o} objects of sight, {x} everything. After a "/" comes a
-meaning: one eats food and reads texts.
+A rule is `SYMBOL = weight part part ... | weight part ...`: capitals are symbols, anything else is a word. A
+letter in braces takes each of its values in turn, the same in all of an alternative, and these share its
+weight: {t} {u} tenses, {m} verb endings, {n} {k} numbers (singular, plural), {c} cases (nominative,
+accusative), {a} living beings, {o} what can be seen, {x} everything. After a "/" comes a meaning: one eats
+food and reads texts.
 
-Entries end with their line or at a ";" within it; a line that is indented goes on with the one before. The
-order of words and alternatives decides which sentences a seed gives, and with them the numbers of
-quickstart_mlm.yaml.
+An entry ends at the end of its line or at a ";"; an indented line continues the one before. The order of
+words and alternatives decides which sentences a seed gives, and so the numbers of quickstart_mlm.yaml.
 """
 
 import random
@@ -35,7 +34,7 @@ _ENDINGS = {
     "word": {"": ""},
 }
 
-# By kind: a symbol, or several, and the stems.
+# by kind: one or more symbols, and the stems
 _LEXICON = {
     "noun": """
 N/person amik amikin knab knabin vir virin najbar najbarin gast infan patr patrin frat fratin fil filin av avin onkl
@@ -112,21 +111,16 @@ REL/{a}.{n} = 2 WHO.{n}.n VB/{a}.{t}.{n} | 1 WHO.{n}.n TIME.{t} VB/{a}.{t}.{n}
 REL/{o}.{n} = 2 WHO.{n}.a NP/person.{k}.n SEE.{t} | 1 WHO.{n}.a NP/person.{k}.n TIME.{t} SEE.{t}
 REL/text.{n} = 3 WHO.{n}.a NP/person.{k}.n READ.{t}
 REL/place.{n} = 2 kie NP/person.{k}.n LIVE.{t} | 2 en WHO.{n}.n NP/person.{k}.n LIVE.{t}
-
 CL.{t} = 6 CORE.{t} | 4 WHEN.{t} CORE.{t} | 2 CORE.{t} WHEN.{t}
   | 3 NP/person.{n}.n TIME.{t} VB/person.{t}.{n} | 2 NP/animal.{n}.n TIME.{t} VB/animal.{t}.{n}
 CL.is = 1 NP/person.{n}.n ĵus VB/person.is.{n}
-WHEN.{t} = 3 TIME.{t}
-WHEN.is = 1 hieraŭ PART
-WHEN.os = 1 morgaŭ PART
-WHEN.{t} = 1 DAY
+WHEN.{t} = 3 TIME.{t} ; WHEN.is = 1 hieraŭ PART ; WHEN.os = 1 morgaŭ PART ; WHEN.{t} = 1 DAY
 CORE.{m} = 14 NP/person.{n}.n VP/person.{m}.{n} | 6 NP/animal.{n}.n VP/animal.{m}.{n}
   | 5 NP/{o}.{n}.n BE.{m} PRED/{o}.{n} | 2 NP/thing.{n}.n LIE.{m} ON NP/furniture.{k}.n
   | 2 ON la N/furniture.s.n LIE.{m} NP/thing.{n}.n | 1 IN la N/place.s.n LIE.{m} NP/thing.{n}.n
   | 1 NP/food.{k}.a EAT.{m} NP/person.{n}.n | 1 NP/person.{n}.n PRON/person.{k}.a MEET.{m}
   | 2 NOBODY VB/person.{m}.s | 1 ALL.n BE.{m} ADJ/thing.s.n
   | 1 RAIN.{m} en la N/outdoor.s.n | 1 en la N/outdoor.s.n RAIN.{m}
-
 VP/{a}.{m}.{n} = 12 VB/{a}.{m}.{n} | 1 ne VB/{a}.{m}.{n} | 1 OFTEN VB/{a}.{m}.{n} | 1 neniam VB/{a}.{m}.{n}
 VP/person.{m}.{n} = 1 SEE.{m} NOTHING | 1 CAN.{m} VB/person.i.{n}
 VB/{a}.{m}.{n} = 2 DO/{a}.{m} HOW | 3 DO/{a}.{m} WHERE
@@ -142,7 +136,6 @@ WHERE = 3 IN NP/place.{k}.n | 1 HERE
 PRED/{x}.{n} = 3 ADJ/{x}.{n}.n | 1 tre ADJ/{x}.{n}.n
 PRED/{o}.{n} = 2 pli ADJ/{o}.{n}.n ol NP/{o}.{k}.n | 1 tiel ADJ/{o}.{n}.n kiel NP/{o}.{k}.n
 PRED/person.{n} = 2 N/job.{n}.n
-
 NP/person.{n}.{c} = 6 PRON/person.{n}.{c} | 1 ONE.{n}.{c} | 3 la NB/job.{n}.{c}
 NP/animal.{n}.{c} = 1 PRON/animal.{n}.{c}
 NP/{x}.{n}.{c} = 8 la NB/{x}.{n}.{c} | 4 MY.{n}.{c} NB/{x}.{n}.{c} | 2 TIU.{n}.{c} NB/{x}.{n}.{c}
@@ -159,11 +152,8 @@ def demo_esperanto(n: int, seed: int = 0) -> Iterator[str]:
     """Generate grammatical Esperanto sentences of 4 to 15 words.
 
     Args:
-        n: Number of sentences. Repeats are rare but not excluded.
-        seed: Equal seeds give equal sentences, on every platform.
-
-    Yields:
-        Sentences with a capital and a final mark, accents as single code points (NFC).
+        n: Number of sentences; a few repeat.
+        seed: Equal seeds give equal sentences on every platform.
     """
     assert n >= 0, n
     rng = random.Random(f"esperanto-{seed}")
@@ -171,8 +161,7 @@ def demo_esperanto(n: int, seed: int = 0) -> Iterator[str]:
         while True:
             parts = _expand("S", rng)
             words = [part for part in parts if part.isalpha()]
-            # The same noun or verb twice in so short a sentence reads like a mistake: "the cat is as big as
-            # the cat".
+            # no noun or verb twice: "the cat is as big as the cat"
             stems = [word.rstrip("jn")[:-1] for word in words if len(word) > 4]
             if 4 <= len(words) <= 15 and len(set(stems)) == len(stems):
                 break
@@ -190,17 +179,7 @@ def _expand(symbol: str, rng: random.Random) -> list[str]:
 
 
 def _entries(text: str) -> list[str]:
-    return re.split(r"\n+(?! )| ; ", text.strip())
-
-
-def _read_words() -> dict[str, list[str]]:
-    """Every word form, by symbol: N/food.s.a -> panon, pomon, ..."""
-    words = {}
-    for kind, table in _LEXICON.items():
-        for symbols, *stems in map(str.split, _entries(table)):
-            for symbol, (form, ending) in product(symbols.split(","), _ENDINGS[kind].items()):
-                words[symbol + form] = [stem + ending for stem in stems]
-    return words
+    return re.split(r"\n(?! )| ; ", text.strip())
 
 
 def _read_rules() -> dict[str, list[tuple[float, list[str]]]]:
@@ -218,5 +197,10 @@ def _read_rules() -> dict[str, list[tuple[float, list[str]]]]:
     return grammar
 
 
-_WORDS = _read_words()
+_WORDS = {  # every word form, by symbol: N/food.s.a -> panon, pomon, ...
+    symbol + form: [stem + ending for stem in stems]
+    for kind, table in _LEXICON.items()
+    for symbols, *stems in map(str.split, _entries(table))
+    for symbol, (form, ending) in product(symbols.split(","), _ENDINGS[kind].items())
+}
 _GRAMMAR = _read_rules()

@@ -1,7 +1,5 @@
 """How files of text are written: their encoding, and the delimiter and quotation marks of CSV and TSV."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lightning_nlp.errors import UserError
@@ -14,8 +12,8 @@ class Dialect:
     """How files of text are written."""
 
     encoding: str = "utf-8"  # of all but parquet, as Python names it
-    delimiter: str | None = None  # of CSV and TSV: a character, or "tab"; None tells it by the suffix
-    quoting: bool = True  # whether fields may stand between quotation marks; else these are plain characters
+    delimiter: str | None = None  # of CSV and TSV: a character, or "tab"; None goes by the suffix
+    quoting: bool = True  # whether fields may be between quotation marks; else these are plain characters
 
     def __post_init__(self) -> None:
         try:

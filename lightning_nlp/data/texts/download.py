@@ -1,6 +1,4 @@
-"""Downloads an archive of the Leipzig Corpora Collection and takes the sentences out of it."""
-
-from __future__ import annotations
+"""Downloads an archive of the Leipzig Corpora Collection and extracts its sentences."""
 
 import gzip
 import hashlib
@@ -14,33 +12,28 @@ from lightning_nlp.data.texts.lines import max_unpacked
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
 
+MAX_UNPACKED_BYTES = 4 << 30  # against archives made to fill the disk
 
-def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 << 30) -> Path:
-    """The folder with the `*-sentences.txt` of a Leipzig tar.gz alone, downloaded and unpacked once.
+
+def leipzig_archive(url: str, cache_dir: Path) -> Path:
+    """The folder with only the `*-sentences.txt` of a Leipzig tar.gz, downloaded and unpacked once.
 
     An interrupted download is kept as `<cache_dir>/downloads/*.part`, in pieces of 10 MB, and continued by
-    the next call. The archive is unpacked under a temporary name and renamed when complete, under a lock, so
-    that processes do not collide.
-
-    Args:
-        max_unpacked_bytes: The most that the archive may unpack to, against archives made to fill the disk.
+    the next call. Processes wait for each other at a lock; the folder gets its name when it is complete.
 
     Raises:
-        UserError: If the download fails or stops early, or if the archive is damaged, unsafe, too large or
-            without sentences.
+        UserError: If the download fails, or the archive is damaged, unsafe, too large or without sentences.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UserError(
-            f"{url!r} is not an http(s) address: correct it, or download the file and give --data.path FILE."
-        )
+        raise UserError(f"{url!r} is not an http(s) address: correct it, or give a downloaded --data.path FILE.")
     downloads = cache_dir / "downloads"
     part = downloads / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
 
     def build(folder: Path) -> None:
         try:
             _download(url, part)
-            _unpack(url, part, folder, max_unpacked_bytes)
+            _unpack(url, part, folder)
         except OSError as error:
             raise UserError(
                 f"Could not store {url} in {downloads} ({error.strerror or error}): free some space, or give another "
@@ -52,9 +45,9 @@ def leipzig_archive(url: str, cache_dir: Path, *, max_unpacked_bytes: int = 4 <<
 
 
 def _download(url: str, part: Path) -> None:
-    """Fetch `url` into `part`, from where an earlier download stopped; after a cut the Hub's client goes on.
+    """Fetch `url` into `part`, from where an earlier download stopped; the Hub's client resumes after a cut.
 
-    `http_get` is not in its documentation; tests/data/texts/test_download.py holds it to what is needed of it.
+    `http_get` is not documented; tests/data/texts/test_download.py checks what is needed of it.
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -63,30 +56,29 @@ def _download(url: str, part: Path) -> None:
     be_patient()
     try:
         with part.open("ab") as file:
-            # identity: the archive itself is to arrive, not what a client unpacks on the way
+            # identity: the archive itself, not what a client unpacks on the way
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except HfHubHTTPError as error:
         if error.response.status_code == 416:  # nothing comes after what is here: its checksum tells if it is all
             return
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
         raise UserError(
-            f"The server answered {error.response.status_code} {error.response.reason_phrase} for {url}: correct the "
-            "address, or download the file and give --data.path FILE."
+            f"The server answered {answer} for {url}: correct the address, or give a downloaded --data.path FILE."
         ) from error
     except (OSError, httpx2.HTTPError) as error:
         if getattr(error, "errno", None) is not None:  # the disk's
             raise
         raise UserError(
             f"Could not download {url} ({one_line(error) or type(error).__name__}): check the network and start again, "
-            f"which continues after the {part.stat().st_size:,} bytes that are here, or download the file and give "
-            "--data.path FILE."
+            f"which continues after {part.stat().st_size:,} bytes, or give a downloaded --data.path FILE."
         ) from error
 
 
-def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> None:
+def _unpack(url: str, archive: Path, folder: Path) -> None:
     """Take the regular files `*-sentences.txt` out of a tar.gz; an archive that cannot be used is deleted."""
-    most, size = min(max_unpacked_bytes, max_unpacked(archive)), 0
+    most, size = min(MAX_UNPACKED_BYTES, max_unpacked(archive)), 0
     try:
-        with gzip.open(archive) as packed:  # to its end: only there it says whether all of it is as it was sent
+        with gzip.open(archive) as packed:  # to its end, where the checksum is
             while chunk := packed.read(1 << 20):
                 size += len(chunk)
                 if size > most:
@@ -107,6 +99,4 @@ def _unpack(url: str, archive: Path, folder: Path, max_unpacked_bytes: int) -> N
 
 def _unusable(archive: Path, problem: str) -> UserError:
     archive.unlink(missing_ok=True)
-    return UserError(
-        f"{problem}: it was deleted; correct the address, or give a file of your own with --data.path FILE."
-    )
+    return UserError(f"{problem}: it was deleted; correct the address, or give another --data.path FILE.")

@@ -1,13 +1,11 @@
 """Which files a path stands for, and what is read of them."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +17,19 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
-    """Decide which files are which split; None if it can only be an id of the Hub.
+    """Decide which files are which split; None if the path can only be an id of the Hub.
 
-    The nearest name tells the split, a file's own before those of its folders: train, dev, valid, validation,
-    val, eval or test, as a whole word. Where none does, a pattern's files are train, and so are those of a
-    folder that are parts of one table or texts without labels. Of several data sets in a folder the uppermost
-    is taken, of a split's files there those with its plain name (`train.csv` before `train_old.csv`), and of a name
-    in several formats the first of CSV, TSV, JSON, parquet. Hidden and temporary files are no data.
+    The split is a whole word (train, dev, valid, validation, val, eval, test) in the name of the file, or
+    else of the nearest folder. Without one, a pattern's files are train, and a folder's are if they are parts
+    of one table or have no labels. Of several data sets in a folder the uppermost is read, of a split's files
+    there those with its plain name (`train.csv` before `train_old.csv`), of a name in several formats the
+    first of CSV, TSV, JSON, parquet. Hidden and temporary files are ignored.
 
     Args:
-        labelled: Whether texts have labels: they stand in tables, or in folders of one class each.
+        labelled: Whether texts have labels: then they are in tables, or in one folder for each class.
 
     Raises:
-        UserError: If `path` names nothing that is read here, or several data sets.
+        UserError: If `path` names nothing that can be read, or several data sets.
     """
     local = local_path(path)
     suffixes: tuple[str, ...] = TABLES if labelled else (".txt", *TABLES)
@@ -44,10 +42,10 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
             if given:
                 root, pattern = _literal_part(local)
                 matches = [Path(name) for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
-                # a folder with the name of a table holds its parts, as Spark writes them
+                # Spark writes a table as a folder of parts with the table's name
                 matches = [m for m in matches if not (root / m).is_dir() or file_format(m) in TABLES]
             names = [*dict.fromkeys(name for match in matches for name in _below(root, match))]
-            if is_saved(path):  # other files there are what `map` left
+            if is_saved(path):  # `map` leaves other files there
                 suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
             if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
                 return found
@@ -65,19 +63,19 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
 
 
 def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
-    """Raise a UserError if a file is in none of the formats given, or if none are, holds no plain text."""
+    """Raise a UserError if a file is in none of the formats given, or without them, is no plain text."""
     if file_format(path) in NO_TEXT or (suffixes and file_format(path) not in suffixes):
         cure = f"save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, and give that as --data.path"
         raise UserError(f"{path} is in no format that is read here: {cure}.")
 
 
 def local_path(path: str) -> Path:
-    """The path with the user's folder for "~"."""
+    """The path with "~" expanded."""
     return Path(os.path.expanduser(path))  # pathlib's own raises for an unknown ~user
 
 
 def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """A name below `root`, or all files in that folder; hidden ones and circles of links stay closed."""
+    """A name below `root`, or all files in that folder, without hidden folders and circles of links."""
     folder = root / start
     if not folder.is_dir():
         yield start
@@ -87,7 +85,7 @@ def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> It
 
 
 def _literal_part(pattern: Path) -> tuple[Path, str]:
-    """The folder that a pattern begins with, whatever signs are in its name, and the pattern below it."""
+    """The folder that a pattern begins with, whatever its name, and the pattern below it."""
     root, parts = Path(pattern.anchor), [*pattern.parts[bool(pattern.anchor) :]]
     while len(parts) > 1 and (root / parts[0]).exists():
         root /= parts.pop(0)
@@ -95,16 +93,16 @@ def _literal_part(pattern: Path) -> tuple[Path, str]:
 
 
 def is_saved(path: str) -> bool:
-    """Whether a path is a folder that `save_to_disk` of `datasets` made."""
+    """Whether a path is a folder that `save_to_disk` of `datasets` wrote."""
     made = [os.path.isfile(local_path(path) / f"{name}.json") for name in ("dataset_dict", "dataset_info", "state")]
     return bool(path) and (made[0] or all(made[1:]))
 
 
 def refuse_address(path: str) -> None:
-    """Raise a UserError if a path is an address: few are read."""
+    """Raise a UserError if a path is an address."""
     if "://" in path:
         raise UserError(
-            f"{path} is an address; for a language model that of a Leipzig tar.gz is read, and with --data "
+            f"{path} is an address; a language model reads that of a Leipzig tar.gz, and --data "
             "lightning_nlp.StreamingDataModule those of text, JSONL and parquet, but no others: get the file with "
             "`curl -LO` and give it as --data.path, or the id of a data set on the Hub."
         )
@@ -118,15 +116,14 @@ def describe(path: str, files: Files[Path] | None) -> str:
     return names[0] + (f" (+{len(names) - 1} files)" if len(names) > 1 else "")
 
 
-def hash_files(files: dict[str, list[Path]], options: dict[str, Any]) -> str:
-    """The SHA-256 of all contents, of which split each is, and of the options that they are read with."""
+def hash_files(files: Iterable[tuple[str, Path]], options: dict[str, Any]) -> str:
+    """The SHA-256 of all contents, each with its split, and of the options that they are read with."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for part, paths in files.items():
-        for path in paths:
-            try:
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").digest()
-            except OSError as error:
-                raise unreadable(path, error) from error
-            digest.update(f"\n{part} {file_format(path)} {path.suffix} ".encode() + content)
+    for part, path in files:
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        digest.update(f"\n{part} {file_format(path)} {path.suffix} ".encode() + content)
     return digest.hexdigest()

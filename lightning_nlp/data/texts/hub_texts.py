@@ -1,4 +1,4 @@
-"""Data sets of the Hub, with the patience that a failing connection needs."""
+"""Data sets from the Hub and from `save_to_disk`, with one-line errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def load_saved(folder: Path) -> dict[str, Dataset]:
-    """Open a folder that `save_to_disk` made, whatever format it had; a single data set is train."""
+    """Open a folder that `save_to_disk` wrote; a single data set is train."""
     from datasets import Dataset, load_from_disk
 
     try:
@@ -29,11 +29,7 @@ def load_saved(folder: Path) -> dict[str, Dataset]:
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
-    """What `get` returns for a data set's id; each request to the Hub that fails is made again.
-
-    Raises:
-        UserError: If there is no such data set, it cannot be had by its id alone, or the network fails.
-    """
+    """What `get` returns for a data set's id, with retries; each failure of the Hub is a UserError."""
     import httpx2
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants
@@ -51,7 +47,7 @@ def from_hub(name: str, get: Callable[[str], T]) -> T:
             f"Could not fetch the data set {name!r} from {constants.ENDPOINT} ({type(error).__name__}: "
             f"{one_line(error)[:200]}): check the network, or give a local file or folder with --data.path."
         ) from error
-    except (ValueError, RuntimeError) as error:  # several configurations, or a script of its own
+    except (ValueError, RuntimeError) as error:  # several configurations, or a loading script
         raise UserError(
             f"The data set {name!r} cannot be loaded by its id alone ({type(error).__name__}: "
             f"{one_line(error)[:200]}): save it to files and give them with --data.path."

@@ -1,6 +1,4 @@
-"""What labels may mean that nobody can know but the user: missing ones, one class in two spellings, several in one."""
-
-from __future__ import annotations
+"""What only the user knows about labels: missing ones, two spellings of a class, several in one."""
 
 import json
 import re
@@ -10,31 +8,30 @@ from itertools import chain, islice
 
 from lightning_nlp.errors import UserError
 
-# What stands for a label that is not known, in any case, unless `missing_labels` names others.
+# labels that count as missing, in any case, unless `missing_labels` names others
 MISSING = tuple("nan none null na n/a n.a. <na> #n/a #na ? - -- \u2013 \u2014 \u2212".split())
 SHOWN = 10
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
 def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
-    """Whether a label is none, or one of the words that stand for a missing one; None for `MISSING`."""
+    """Whether a label is missing: None, or one of `words` (None: `MISSING`)."""
     return label is None or str(label).casefold() in (MISSING if words is None else words)
 
 
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
-    """Raise a UserError if -1 stands beside 0, 1, ...: one of three opinions, or missing as `missing` are."""
+    """Raise a UserError if the labels are -1, 0, 1, ...: -1 may be a class, or missing like `missing`."""
     others = {*known} - {"-1"}
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)
         raise UserError(
-            f"The label -1 stands beside 0 to {len(others) - 1}: if it means that a label is missing, give "
-            f"--data.missing_labels '{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels "
-            "'[]'."
+            f"The label -1 stands beside 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
+            f"'{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels '[]'."
         )
 
 
 def label_notes(counts: Counter[str]) -> list[str]:
-    """What may be wrong with labels, a line each."""
+    """What may be wrong with labels."""
     notes, alike = list[str](), dict[str, dict[str, int]]()
     for label, number in counts.items():
         bare = (label[0] + _MARKS.sub("", label[1:])).casefold().lstrip("0")
@@ -46,8 +43,8 @@ def label_notes(counts: Counter[str]) -> list[str]:
         joined = {name: n for name, n in counts.items() if mark in name and min(parts[p] for p in name.split(mark)) > 1}
         if joined:
             notes.append(
-                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: each is a class of "
-                "its own here, since a text has one label."
+                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: as a text has one "
+                "label, each is a class."
             )
     return notes
 

@@ -1,6 +1,4 @@
-"""Which split each file is, by its name and those of its folders, and what is left out, and why."""
-
-from __future__ import annotations
+"""Which split each file is, told by its name and folders, and what is left out and why."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,7 +13,7 @@ T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 FIRST_ROWS = 10_000  # tell whether a split has labels
 UNLABELLED = f"without labels beside its (first {FIRST_ROWS:,}) texts it is left to `predict`"
-# what nobody means as lines of text, whatever bytes it holds
+# never plain text
 NO_TEXT = (*".xlsx .xls .ods .docx .doc .odt .rtf .pptx .pdf .epub .zip .tar .7z .png .jpg .gif .pkl .npy .db".split(),)
 HIDDEN = (".", "_", "~")
 
@@ -23,15 +21,15 @@ _SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|u
 _PLAIN = re.compile("train|valid|validation|val|dev|development|eval|evaluation|test")
 _NO_CLASS = ("unsup", "unsupervised", "unlabeled", "unlabelled")  # folders of texts without labels
 _TEXTS = ("", ".txt", ".md")  # what a text in the folder of its class may be called
-_PART = re.compile(r"^part-\d.*|\d+")  # what differs between the names of a table's parts
+_PART = re.compile(r"^part-\d.*|\d+")  # what differs in the names of a table's parts
 
 
 class Files(NamedTuple, Generic[T]):
-    """What was decided about a path."""
+    """What a path was found to be."""
 
-    splits: dict[str, list[T]]  # the files of each split, or the Hub's names for it; none is empty
+    splits: dict[str, list[T]]  # by split its files or the Hub's names for it; none is empty
     names: dict[str, list[str]]  # how to show them
-    left_out: dict[str, list[str]]  # for each reason the names of what is not used
+    left_out: dict[str, list[str]]  # by reason the names of what is not used
     classes: bool = False  # whether each file is a text, and its folder's name the label
 
     def lines(self) -> list[str]:
@@ -41,7 +39,7 @@ class Files(NamedTuple, Generic[T]):
 
 
 def tell_split(names: Iterable[str]) -> str | None:
-    """The split that the last of some names with such a word tells: "contest" and "trains" tell none."""
+    """The split that a word in the last of some names tells; "contest" and "trains" tell none."""
     for name in reversed([*names]):
         for word in re.split(r"[^a-z]+", name.lower()):
             if match := _SPLIT_WORD.fullmatch(word):
@@ -51,7 +49,7 @@ def tell_split(names: Iterable[str]) -> str | None:
 
 
 def name_splits(names: Collection[str]) -> Files[str]:
-    """Which of a data set's splits are which: the one named "dev", or else all such as "dev_r1", "dev_r2"."""
+    """Which of a data set's splits are which: the one named "dev", or else all like "dev_r1", "dev_r2"."""
     told = {split: [name for name in names if tell_split([name]) == split] for split in SPLITS}
     found = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
@@ -66,16 +64,13 @@ def name_splits(names: Collection[str]) -> Files[str]:
 def decide(
     path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, given: bool
 ) -> Files[Path] | None:
-    """Sort the names of files below `root`; None where nothing can be read.
-
-    `given` says that a pattern named them; of a name in several formats that of the first of `suffixes` is read.
-    """
+    """Sort the names of files below `root`, `given` by a pattern or not; None if nothing can be read."""
     hidden = {name for name in names if any(part.startswith(HIDDEN) for part in name.parts)}
     visible = [name for name in names if name not in hidden]
     data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
     if given and not labelled:  # any file can be plain text
         data = data or [name for name in visible if file_format(name) not in NO_TEXT]
-    # An unpacked Leipzig archive also holds lists of words and of sources.
+    # an unpacked Leipzig archive also has lists of words and of sources
     data = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")] or data
     places = {name: name.parts for name in data}  # what may tell a split
     in_classes = labelled and not any(map(tell_split, places.values()))
@@ -114,7 +109,7 @@ def decide(
 
 
 def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path, str]:
-    """Why files of a split are not read: another one of their folder has the split's plain name, or theirs."""
+    """Why files of a split are not read: another one there has the split's plain name, or theirs."""
     stems = {name: Path(name.name.lower().removesuffix(".gz").removesuffix(".zst")).stem for name in part}
     by_format = sorted(part, key=lambda name: suffixes.index(file_format(name)))
     first = {(name.parent, stems[name]): name for name in reversed(by_format)}
@@ -142,7 +137,7 @@ def _beside_classes(taken: set[Path], names: list[Path]) -> dict[Path, str]:
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """Texts in folders of one class, with what may tell their split; `beside` tables only if it is told."""
+    """Texts in folders of one class, with what may tell their split; `beside` tables only if it does."""
     names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:
@@ -152,17 +147,15 @@ def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Pa
     folders = {root / name.parent for name in texts}
     odd = [folder for folder in folders if not folder.resolve().is_relative_to(root.resolve())]
     odd += [root / name for name in texts if (root / name).is_symlink() or not (root / name).is_file()]
-    if odd:  # a stranger's tree must not show what lies elsewhere
-        raise UserError(
-            f"{min(odd)} is a link or a device: give --data.path a tree of plain files (`cp -rL` makes one)."
-        )
+    if odd:  # a downloaded tree must not read what lies elsewhere
+        raise UserError(f"{min(odd)} is a link or a device: give --data.path a tree of plain files, made by `cp -rL`.")
     # review 2_10 comes before 10_7
     texts.sort(key=lambda name: (name.parent.name, [*map(int, re.findall(r"\d+", name.stem))], name.name, name))
     return {name: name.parts[:-2] for name in texts}
 
 
 def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
-    """Sort names by the splits that their places tell; if none does they are train, if they are one table."""
+    """Sort names by the splits that their places tell; if none does, the parts of one table are train."""
     told = {name: split for name, place in places.items() if (split := tell_split(place))}
     above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
     tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)
@@ -186,6 +179,6 @@ def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: boo
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first names of many, and how many more there are."""
+    """The first names, and how many more there are."""
     names = [*names]
     return ", ".join(names[:most]) + (f" (+{len(names) - most} more)" if len(names) > most else "")

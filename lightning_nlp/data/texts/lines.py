@@ -1,6 +1,4 @@
-"""The lines of a text file, plain or packed by gzip or zstd, and how much of it may be there."""
-
-from __future__ import annotations
+"""The lines of a text file, plain or compressed by gzip or zstd, with limits on their size."""
 
 import codecs
 import contextlib
@@ -15,23 +13,23 @@ from typing import Any
 
 from lightning_nlp.errors import UserError
 
-# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than one;
-# gzip makes text 3 to 10 times smaller, text that repeats itself 50 times, and nothing but zeros 1000 times.
+# Against files made to fill memory or disk. The longest books have 10 MB, and no line is longer than a book;
+# gzip makes text 3 to 10 times smaller, repetitive text 50 times, and zeros 1000 times.
 MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
 
-START = 1 << 16  # bytes that are looked at before a file is decoded
-LEAST_ZEROS = 8  # among them, and one in 20: spaces alone give so many
+START = 1 << 16  # bytes that tell the encoding
+LEAST_ZEROS = 8  # among them, and one in 20, in UTF-16: its spaces alone give that many
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers from 1, line ends kept; CR ends a line where no LF is."""
+    """Lines with their numbers from 1, line ends kept; CR ends a line if there is no LF."""
     number, size = 0, 0
     try:
         most = max_unpacked(path) if path.suffix.lower() in (".gz", ".zst") else math.inf
         with _open(path) as file:
-            # in UTF-16 and UTF-32 the byte of a line feed stands in other characters too
+            # in UTF-16 and UTF-32 other characters hold the byte of a line feed too
             lines: Any = io.TextIOWrapper(file, encoding, newline="\n") if _is_wide(encoding) else file
             start = file.peek(START)
             _check_encoding(path, start, encoding)
@@ -43,11 +41,11 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
                     what = f"{path}, line {number} is longer than {MAX_TEXT_BYTES:,} bytes"
                     if size > most:
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
-                    raise UserError(f"{what}, as no corpus does: make the file anew, or give another --data.path.")
+                    raise UserError(f"{what}, as no corpus does: write it again, or give another --data.path.")
                 if unsure and not raw.isascii():  # the first line that can tell
                     _check_encoding(f"{path}, line {number}", raw, encoding)
                     unsure = False
-                # Line by line, because a text stream would report the place of a bad byte within its buffer.
+                # line by line: a text stream would report the place of a bad byte within its buffer
                 line = raw if isinstance(raw, str) else raw.decode(encoding)
                 if number == 1:
                     line = line.removeprefix("\ufeff")
@@ -66,20 +64,20 @@ def _is_wide(encoding: str) -> bool:
 
 
 def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
-    """Raise a UserError if bytes are certainly in another encoding; the given one may read them without an error."""
+    """Raise a UserError if bytes are certainly in another encoding, even if the given one can decode them."""
     given, fitting = codecs.lookup(encoding).name, _wide_encodings(start)
     telling = not start.isascii() or (_is_wide(encoding) and start and 0 not in start)
     if not fitting and telling and not given.startswith("utf-8"):
         with contextlib.suppress(UnicodeDecodeError):
-            codecs.getincrementaldecoder("utf-8")().decode(start)  # its end may be within a character
-            fitting = ("utf-8",)  # which text in another encoding hardly ever is
+            codecs.getincrementaldecoder("utf-8")().decode(start)  # it may end within a character
+            fitting = ("utf-8",)  # text in another encoding is hardly ever valid UTF-8
     if fitting and given not in fitting:
         raise UserError(f"{place} is {fitting[0].upper()}, not {encoding}: give --data.encoding {fitting[0]}.")
 
 
 def _wide_encodings(start: bytes) -> tuple[str, ...]:
-    """The names of UTF-16 or UTF-32 if bytes are that, told by their mark or by where zeros are; else none."""
-    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins like that of UTF-16
+    """The names of UTF-16 or UTF-32 if a byte order mark or the zeros tell it; else none."""
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins with UTF-16's
         if start.startswith("\ufeff".encode(name)):
             return name[:6], name
     zeros = [start[place::4].count(0) for place in range(4)]
@@ -94,14 +92,14 @@ def _wide_encodings(start: bytes) -> tuple[str, ...]:
 
 
 def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # these decode more than a line at a time
+    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # decoded in blocks
         return f"{path} is not {encoding.upper()} (after line {number}): give the --data.encoding that it has."
     line, start = error.object, error.start
-    what = f"The file is not {encoding.upper()} (byte 0x{line[start]:02x}): {path}, line {number}; "
     read = " ".join(line[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
-    return what + (
-        f"give --data.encoding, such as cp1252 of Western Europe, by which the place reads {read!r} (Cyrillic has "
-        "cp1251, Chinese gb18030 or big5, Japanese cp932)."
+    return (
+        f"The file is not {encoding.upper()} (byte 0x{line[start]:02x}): {path}, line {number}; give --data.encoding, "
+        f"such as cp1252 (Western Europe: it reads {read!r}), cp1251 (Cyrillic), gb18030, big5 (Chinese) or cp932 "
+        "(Japanese)."
     )
 
 
@@ -114,14 +112,14 @@ def _open(path: Path) -> Any:
 
 
 def open_zstd(file: Any) -> Any:
-    """Unpack a path or an open file; Arrow notices where it was cut, which the usual library does not."""
+    """Unpack a path or an open file; Arrow notices a truncated one, which the zstandard library does not."""
     import pyarrow as pa
 
     return pa.input_stream(file, compression="zstd")
 
 
 def max_unpacked(path: Path) -> int:
-    """The most bytes that a packed file may unpack to."""
+    """The most bytes that a compressed file may unpack to."""
     return max(RATIO_COUNTS_FROM, MAX_UNPACKED_RATIO * path.stat().st_size)
 
 

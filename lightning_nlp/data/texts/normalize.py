@@ -1,17 +1,15 @@
-"""One spelling for what is the same: texts and labels without differences that nobody sees."""
-
-from __future__ import annotations
+"""Normalises texts and labels, so that what looks the same is the same."""
 
 import hashlib
 import re
 import unicodedata
 
-# For folded white space. The repeat is bounded: without that, many "<br " in a row take quadratic time.
+# for folded white space; an unbounded repeat would take quadratic time on many "<br " in a row
 _BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
-# All of Cc but white space; and lone halves of surrogate pairs, as cut JSON escapes leave them.
+# all of Cc but white space, and lone halves of surrogate pairs, left by cut JSON escapes
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 MOST_MARKS = 30
-_LONG_ROW = re.compile("[^\x00-\u02ff]{31}")  # found fast, and hardly ever in languages with spaces
+_LONG_ROW = re.compile("[^\x00-\u02ff]{31}")  # a fast test, rarely true in languages with spaces
 _MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")  # all marks are among these
 
 
@@ -19,22 +17,22 @@ def clean_text(text: str) -> str:
     r"""Normalise a text: markup for line breaks, white space, control characters, Unicode.
 
     Returns:
-        The text with `<br />` and its variants as "\n", other white space folded to one " " or, where it
-        holds a line break, one "\n", without control characters and outer white space, in Unicode's form NFC,
-        with 30 combining marks in a row at most, as Unicode's stream-safe format has it.
+        The text in NFC with `<br />` and its variants as "\n", other white space folded to one " " (one "\n" if
+        it has a line break), no control characters or outer white space, and at most 30 combining marks in a
+        row (Unicode's stream-safe format).
     """
-    # Composed before the pattern counts characters: a second cleaning finds what the first one found.
+    # composed before the pattern counts characters, so that cleaning twice changes nothing
     text, breaks = _BREAK.subn("\n", fold(text))
     return _fold_space(text) if breaks else text
 
 
 def fold(text: str) -> str:
-    """Normalise a text as `clean_text` does, but for markup."""
+    """`clean_text` without the markup."""
     return _fold_space(_compose(_CONTROL.sub("", text)))
 
 
 def _compose(text: str) -> str:
-    """NFC in linear time: Python puts a row of combining marks in order in quadratic time."""
+    """NFC in linear time: Python sorts a row of combining marks in quadratic time."""
     if text.isascii() or not _LONG_ROW.search(text):
         return unicodedata.normalize("NFC", text)
     text = unicodedata.normalize("NFC", _MARKS.sub(_few_marks, text))
@@ -51,7 +49,7 @@ def _few_marks(match: re.Match[str]) -> str:
 
 
 def text_digest(cleaned: str) -> bytes:
-    """16 bytes for a text, cleaned whatever `--data.clean` says; a change here moves texts to other parts."""
+    """16 bytes for a text, cleaned even without `--data.clean`; a change here moves texts to other parts."""
     return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
 
 

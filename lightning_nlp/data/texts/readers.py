@@ -1,10 +1,8 @@
-"""Rows out of files: sentences, CSV, TSV, JSON lines, parquet. Each row knows where it stands, for error messages."""
-
-from __future__ import annotations
+"""Rows out of files: sentences, CSV, TSV, JSON, parquet. Each row knows its place, for error messages."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,26 +15,21 @@ from lightning_nlp.errors import UserError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 BATCH_ROWS = 1000
-# So many lines tell the Leipzig format: in plain text not each of them starts with a number and a tab.
-LEIPZIG_SAMPLE = 100
-_LEIPZIG = re.compile(r"\d+\t(.*)", re.DOTALL)
+LEIPZIG_SAMPLE = 100  # lines that tell the format: of plain text not all start with a number and a tab
+_LEIPZIG = re.compile(r"^\d+\t")
 _ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
 
 
 def file_format(path: PurePath) -> str:
-    """The suffix that tells a file's format: ".csv" for reviews.csv, reviews.csv.gz and reviews.csv.zst.
-
-    JSON is ".jsonl" whatever it is called, unless the name says that it is about the data.
-    """
+    """The suffix that tells the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
     suffix = Path(name).suffix
     return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
 
 
 def leipzig_sentence(line: str) -> str:
-    """The sentence of a Leipzig line `id<TAB>sentence`; another line as it is."""
-    match = _LEIPZIG.match(line)
-    return line if match is None else match[1]
+    """The sentence of a Leipzig line `id<TAB>sentence`; any other line unchanged."""
+    return _LEIPZIG.sub("", line)
 
 
 def read_table(
@@ -59,19 +52,17 @@ def read_table(
     elif suffix == ".parquet":
         cells = _parquet_cells(path, columns)
     else:
-        cells = delimited_cells(path, columns, dialect, dialect.delimiter or ("," if suffix == ".csv" else "\t"))
-    empty = True
+        cells = delimited_cells(path, columns, dialect, "," if suffix == ".csv" else "\t")
+    row = None
     for place, values in cells:
-        empty = False
-        yield as_row(columns, values, f"{path.name}, {place}")
-    if empty:
+        row = as_row(columns, values, f"{path.name}, {place}")
+        yield row
+    if row is None:
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
 
 
 def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
-    """Read a text file with one sentence a line, or as its first lines tell in Leipzig's `id<TAB>sentence`.
-
-    Blank lines are skipped; the file may be compressed (`.gz`, `.zst`).
+    """Read a text file (also .gz, .zst) of sentences or, if its first lines are, of `id<TAB>sentence`.
 
     Raises:
         UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
@@ -82,23 +73,17 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     leipzig = bool(texts) and all(_LEIPZIG.match(line) for line in texts)
     if texts and all(re.match(r'\s*\{\s*"', line) for line in texts):
         raise UserError(f"{path} looks like JSON, one object a line: name it .jsonl, and give --data.text_column.")
-    empty = True
+    sentence = None
     for number, line in chain(head, lines):
-        if not line.strip():
-            continue
-        sentence = line
-        if leipzig:
-            match = _LEIPZIG.match(line)
-            if match is None:
-                raise UserError(
-                    f"The line is not `id<TAB>sentence` as the lines before it, but {line.strip()[:60]!r}: {path}, "
-                    f"line {number}; correct it, or give --data.path a file with one sentence a line."
-                )
-            sentence = match[1]
-        if sentence := sentence.strip():
-            empty = False
-            yield Row(sentence, None, f"{path.name}, line {number}")
-    if empty:
+        if leipzig and line.strip() and not _LEIPZIG.match(line):
+            raise UserError(
+                f"The line is not `id<TAB>sentence` like those before it, but {line.strip()[:60]!r}: {path}, "
+                f"line {number}; correct it, or give --data.path a file with one sentence a line."
+            )
+        if text := (leipzig_sentence(line) if leipzig else line).strip():
+            sentence = Row(text, None, f"{path.name}, line {number}")
+            yield sentence
+    if sentence is None:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
@@ -113,7 +98,7 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
 
 
 def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a file with one value a line, or with one value over as many as it likes."""
+    """The records of a file with one value a line, or one value over several lines."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
     head = list(islice(lines, 2))
     first = head[0][1].strip() if head else ""
@@ -142,12 +127,12 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
                 raise UserError(
                     f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
                     f'object such as {{"{text}": "..."}}, or the first a list of names such as ["{text}", ...] and '
-                    "each other a list as long."
+                    "all others lists as long."
                 )
 
 
 def _json_table(value: Any, text: str) -> list[Any]:
-    """The records of a value, in any of the shapes that pandas and `datasets` write."""
+    """The records of a value in any of the shapes that pandas and `datasets` write."""
     if not isinstance(value, dict):
         return value if isinstance(value, list) else [value]
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):  # pandas' "split"
@@ -173,11 +158,11 @@ def _json_table(value: Any, text: str) -> list[Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that stands in it twice, a parser takes the last value without a word."""
+    """A JSON object; of a key that it has twice, a parser would silently take the last value."""
     record = dict(pairs)
     if len(record) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands in an object twice")
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is in an object twice")
     return record
 
 
@@ -188,15 +173,13 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
     index = 0
     try:
         with pq.ParquetFile(path) as file:
-            names = [*columns.values()]
             check_columns(columns, file.schema_arrow.names, str(path))
             classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                cells = [batch.column(column).to_pylist() for column in names]
+            for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
+                cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
-                    place = [*columns].index("label")
-                    cells[place] = [classes.get(cell, cell) for cell in cells[place]]
-                for values in zip(*cells, strict=True):
+                    cells["label"] = [classes.get(cell, cell) for cell in cells["label"]]
+                for values in zip(*cells.values(), strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
     except UnicodeDecodeError as error:
@@ -207,10 +190,15 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
         raise unreadable(path, error) from error
 
 
-def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[int, str | None]:
-    """The names of the classes by number, as `datasets` writes them beside a table; -1 is none of them."""
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict[Any, str | None]:
+    """The names of the classes by number, as `datasets` writes them into a parquet file."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
-        return {**dict(enumerate(feature["names"])), -1: None}
+        return class_labels(feature["names"])
     except (KeyError, TypeError, ValueError):
         return {}
+
+
+def class_labels(names: Iterable[str]) -> dict[Any, str | None]:
+    """The names of a `ClassLabel` by its numbers, of which -1 is a missing label."""
+    return {**dict(enumerate(names)), -1: None}

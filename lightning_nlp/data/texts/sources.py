@@ -1,13 +1,12 @@
 """Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
 
-from __future__ import annotations
-
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
 from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.lines import read_lines
-from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, file_format, read_sentences, read_table
+from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
 from lightning_nlp.errors import UserError, printable
 
 T = TypeVar("T")
@@ -33,36 +32,32 @@ DEMO_SENTENCES = {"train": (20_000, 0)}
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: where it comes from and how to read its splits."""
+    """A data set, and how to read its splits."""
 
-    description: str  # a short name for the model card, without folders, such as "reviews.csv"
-    fingerprint: str  # SHA-256 of the contents and of how they are read, in hexadecimal
-    splits: Splits  # a function for each split that reads it from the start; "train" is always there
+    description: str  # for the model card, without folders: "reviews.csv"
+    fingerprint: str  # SHA-256 of the contents and of how they are read
+    splits: Splits  # for each split a function that reads it from the start; "train" is always there
     labelled: bool  # whether each row must have a label
-    label_names: tuple[str, ...] | None = None  # in the order of their ids, where the data says it
-    drop_incomplete: bool = False  # rows without text or label are dropped and counted, or else an error
-    files: Files[Any] | None = None  # what they are read from
-    missing_labels: tuple[str, ...] | None = None  # what stands for one, in any case; None for `MISSING`
-    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # what leaves more to train
+    label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
+    drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
+    files: Files[Any] | None = None
+    missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
+    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
         """Which files are read as which split, and what is left out, a printable line each."""
         return [printable(line) for line in self.files.lines()] if self.files else []
 
     def label_name(self, row: Row) -> str | None:
-        """The name of a row's class; None where it has none, or what stands for a missing one."""
-        names, name = self.label_names, str(row.label)
-        if is_missing(row.label, self.missing_labels if names is None else ()):
+        """The name of a row's class; None where the label is missing."""
+        if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
             return None
-        if names is None:
-            return name
-        name = names[row.label] if isinstance(row.label, int) and 0 <= row.label < len(names) else name
-        if name not in names:
+        if self.label_names is not None and str(row.label) not in self.label_names:
             raise UserError(
-                f"The label {name!r} is none of {', '.join(names)}: {row.where}; correct it, or give another "
-                "--data.label_column."
+                f"The label {str(row.label)!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
+                "give another --data.label_column."
             )
-        return name
+        return str(row.label)
 
 
 def labelled_source(
@@ -75,28 +70,21 @@ def labelled_source(
     missing_labels: list[str | int] | None = None,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash labelled texts; their rows are not read yet.
+    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; no row is read yet.
 
-    Args:
-        path: A CSV, TSV, JSONL (all also .gz) or parquet file, a glob of them, a folder where names of files
-            or folders tell the split or the class, what `save_to_disk` wrote, the id of a data set on the
-            Hub, or "demo". What exists locally wins over the Hub.
-        drop_incomplete: Drop rows without text or label instead of stopping at them.
-        missing_labels: What stands for a missing label; None for `MISSING`.
+    What exists locally wins over the Hub. A folder may also be one that `save_to_disk` of `datasets` wrote.
 
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
-    columns = name_columns(text_column, label_column, group_column)
-    missing: tuple[str, ...] | None = None
+    columns, missing = name_columns(text_column, label_column, group_column), None
     if missing_labels is not None:  # written as labels are
-        labels = (as_label(label, "--data.missing_labels") for label in missing_labels)
-        missing = tuple(str(label).casefold() for label in labels)
+        written = (as_label(label, "--data.missing_labels") for label in missing_labels)
+        missing = tuple(str(label).casefold() for label in written)
     if path == "demo":
-        from lightning_nlp.data.texts import demo
+        from lightning_nlp.data.texts.demo import demo_reviews
 
-        _refuse_groups(group_column, "the demo")
-        return _demo(demo, demo.demo_reviews, DEMO_REVIEWS)
+        return _demo(demo_reviews, DEMO_REVIEWS, group_column)
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
         return _datasets_source(path, columns, drop_incomplete, missing)
@@ -106,13 +94,13 @@ def labelled_source(
     if files.classes:
         _refuse_groups(group_column, path)
         columns, reader = {}, partial(_read_text_of_class, encoding=dialect.encoding)
-    splits: Splits = {split: partial(_read_all, reader, part) for split, part in files.splits.items()}
+    splits = _read_splits(reader, files.splits)
     _leave_unlabelled(splits, files, missing)
-    contents = {
-        f"{split}/{label}" if label else split: [*part]
+    contents = [
+        (f"{split}/{file.parent.name}" if files.classes else split, file)
         for split in splits
-        for label, part in groupby(files.splits[split], lambda file: file.parent.name if files.classes else "")
-    }
+        for file in files.splits[split]
+    ]
     how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
     return Source(
         description=describe(path, files),
@@ -133,21 +121,15 @@ def text_source(
     cache_dir: Path,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find (or download) and hash texts without labels; their rows are not read yet.
-
-    Args:
-        path: A text file with one sentence a line or in the Leipzig format `id<TAB>sentence`, a CSV, TSV or
-            JSONL file (all also .gz), a parquet file, a glob or folder of them, the id of a data set on the
-            Hub, the http(s) address of a Leipzig tar.gz, or "demo". None is `LEIPZIG_ESPERANTO`.
+    """Find or download the texts of a `MaskedLanguageModelingDataModule`, by its arguments; no row is read yet.
 
     Raises:
         UserError: If `path` names nothing, or if the download fails.
     """
     if path == "demo":
-        from lightning_nlp.data.texts import demo_esperanto
+        from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
 
-        _refuse_groups(group_column, "the demo")
-        return _demo(demo_esperanto, demo_esperanto.demo_esperanto, DEMO_SENTENCES)
+        return _demo(demo_esperanto, DEMO_SENTENCES, group_column)
     if path is None or path.startswith(("http://", "https://")):
         if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
             refuse_address(path)
@@ -157,7 +139,7 @@ def text_source(
     else:
         files = None if is_saved(path) else find_files(path, labelled=False)
     if files is None:
-        return _datasets_source(path, name_columns(text_column, group=group_column), drop_incomplete=False)
+        return _datasets_source(path, name_columns(text_column, group=group_column))
 
     def reader(file: Path) -> Iterator[Row]:
         if file_format(file) in TABLES:
@@ -165,12 +147,11 @@ def text_source(
         _refuse_groups(group_column, file.name)
         return read_sentences(file, dialect.encoding)
 
+    how = {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(
-            files.splits, {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
-        ),
-        splits={split: partial(_read_all, reader, part) for split, part in files.splits.items()},
+        fingerprint=hash_files(((split, file) for split, part in files.splits.items() for file in part), how),
+        splits=_read_splits(reader, files.splits),
         labelled=False,
         files=files,
     )
@@ -181,9 +162,9 @@ def _refuse_groups(group_column: str | None, what: str) -> None:
         raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
 
 
-def _read_all(reader: Callable[[T], Iterator[Row]], parts: list[T]) -> Iterator[Row]:
-    for part in parts:
-        yield from reader(part)
+def _read_splits(reader: Callable[[T], Iterator[Row]], parts: dict[str, list[T]]) -> Splits:
+    """For each split a function that reads its files one after the other, from the start."""
+    return {split: partial(lambda part: chain.from_iterable(map(reader, part)), part) for split, part in parts.items()}
 
 
 def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
@@ -192,60 +173,51 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
 
 
 def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
-    """Take out validation and test where they have no label to compare with, as in benchmarks."""
-    for split in SPLITS[1:]:
-        if split in splits and not _has_labels(splits[split], missing):
+    """Take out validation and test if they have no labels to compare with, as in benchmarks."""
+    for split in [split for split in SPLITS[1:] if split in splits]:
+        try:
+            unlabelled = all(is_missing(row.label, missing) for row in islice(splits[split](), FIRST_ROWS))
+        except UserError as error:  # others are raised again once all rows are read
+            unlabelled = isinstance(error, NoLabelColumn)
+        if unlabelled:
             del splits[split]
             files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
 
 
-def _has_labels(read: Callable[[], Iterator[Row]], missing: tuple[str, ...] | None) -> bool:
-    try:
-        return not all(is_missing(row.label, missing) for row in islice(read(), FIRST_ROWS))
-    except NoLabelColumn:
-        return False
-    except UserError:
-        return True  # it comes again once all rows are read
-
-
 def _datasets_source(
-    path: str, columns: dict[str, str], drop_incomplete: bool, missing: tuple[str, ...] | None = None
+    path: str, columns: dict[str, str], drop_incomplete: bool = False, missing: tuple[str, ...] | None = None
 ) -> Source:
     """What `datasets` loads: from the Hub, or from a folder that it saved."""
     from datasets import ClassLabel, load_dataset
 
     loaded = load_saved(local_path(path)) if is_saved(path) else from_hub(path, load_dataset)
-    name = describe(path, None)
-    parts = name_splits(loaded)
+    name, parts = describe(path, None), name_splits(loaded)
     train = parts.splits.get("train", [])
     if not train:
         raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
     for part in train:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-    features = loaded[train[0]].features
-    labels = features[columns["label"]] if "label" in columns else None
-    labels = labels if isinstance(labels, ClassLabel) else None
+    feature = loaded[train[0]].features[columns["label"]] if "label" in columns else None
+    names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
+    classes = {} if names is None else class_labels(names)
 
     def read(part: str) -> Iterator[Row]:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-        index, names = 0, [*columns.values()]
-        for batch in loaded[part].select_columns(names).iter(BATCH_ROWS):
-            for values in zip(*(batch[column] for column in names), strict=True):
-                row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)")
-                if labels is not None and isinstance(row.label, int):
-                    row = row._replace(label=labels.int2str(row.label) if row.label >= 0 else None)
-                yield row
-                index += 1
+        batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
+        rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
+        for index, values in enumerate(rows):
+            row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)")
+            yield row._replace(label=classes.get(row.label, row.label))
 
-    splits: Splits = {split: partial(_read_all, read, names) for split, names in parts.splits.items()}
+    splits = _read_splits(read, parts.splits)
     if "label" in columns:
-        _leave_unlabelled(splits, parts, missing if labels is None else ())
+        _leave_unlabelled(splits, parts, missing if names is None else ())
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
     return Source(
         description=name,
         fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, missing, used]).encode()).hexdigest(),
         splits=splits,
-        label_names=None if labels is None else tuple(labels.names),
+        label_names=names,
         labelled="label" in columns,
         drop_incomplete=drop_incomplete,
         files=parts,
@@ -253,7 +225,10 @@ def _datasets_source(
     )
 
 
-def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]]) -> Source:
+def _demo(
+    generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]], group: str | None
+) -> Source:
+    _refuse_groups(group, "the demo")
     labelled = sizes is DEMO_REVIEWS
 
     def read(split: str) -> Iterator[Row]:
@@ -263,7 +238,7 @@ def _demo(module: Any, generate: Callable[[int, int], Iterable[Any]], sizes: dic
 
     return Source(
         description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
-        fingerprint=hash_files({"demo": [Path(module.__file__)]}, {"sizes": sizes}),
+        fingerprint=hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": sizes}),
         splits={split: partial(read, split) for split in sizes},
         labelled=labelled,
     )

@@ -143,7 +143,7 @@ def test_a_header_in_the_middle(tmp_path, mark):
     part = mark + quoted(rows).replace('"', "")
     (tmp_path / "a.csv").write_text(part + part)
     message = refused(tmp_path / "a.csv")
-    assert "The header stands again" in message
+    assert "The header is repeated" in message
     assert "a.csv, line 14;" in message
     follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == rows * 2

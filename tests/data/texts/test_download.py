@@ -287,13 +287,14 @@ def test_symlink_does_not_redirect_a_later_member(tmp_path, server):
 
 
 @pytest.mark.parametrize("name", ["epo_x-sentences.txt", "skipped.bin"])
-def test_too_large_archives(tmp_path, server, name):
+def test_too_large_archives(tmp_path, server, name, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.data.texts.download.MAX_UNPACKED_BYTES", 1_000_000)
     server.content = archive((name, b"\0" * 3_000_000))
     with pytest.raises(UserError, match="unpacks to more than 1,000,000 bytes"):
-        leipzig_archive(server.url, tmp_path, max_unpacked_bytes=1_000_000)
+        leipzig_archive(server.url, tmp_path)
     server.content = GOOD + gzip.compress(b"\0" * 3_000_000)  # behind the end of the tar
     with pytest.raises(UserError, match="unpacks to more than 1,000,000 bytes"):
-        leipzig_archive(server.url, tmp_path, max_unpacked_bytes=1_000_000)
+        leipzig_archive(server.url, tmp_path)
 
 
 def test_two_at_once_download_once(tmp_path, server):

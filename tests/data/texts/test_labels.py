@@ -81,7 +81,7 @@ def test_spellings_that_differ_where_it_can_be_seen(tmp_path):
 def test_words_for_missing_labels(tmp_path, name, word):
     with pytest.raises(UserError, match="10 rows without text or label") as caught:
         classes(tmp_path, ["0", "1", word], name)
-    assert f"('{word}' (10) stand for missing ones)" in str(caught.value)
+    assert f"('{word}' (10) count as missing)" in str(caught.value)
     for cure in ("--data.drop_incomplete true", "--data.missing_labels '[]'"):
         assert cure in str(caught.value)
     kept, found = classes(tmp_path, ["0", "1", word], name, drop_incomplete=True)
