@@ -162,7 +162,7 @@ def encode_head(texts: list[str], tokenizer: Any, max_length: int) -> list[list[
 
 def heldout_rows(path: Path, task: str, rows: list[dict[str, Any]], tokenizer: Any, max_length: int, seed: int) -> None:
     """Write validation examples: `input_ids`, `labels`, and for "cls" the `text`, since truncation may differ."""
-    from lightning_nlp.data.batches.collators import mask_tokens
+    from lightning_nlp.data.batches.masking import mask_tokens
 
     generator = torch.Generator().manual_seed(seed)
     special = torch.tensor(sorted(tokenizer.all_special_ids))

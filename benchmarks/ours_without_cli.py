@@ -18,7 +18,7 @@ from lightning_clock import Clock
 from token_data import TokenData, train
 from transformers import AutoTokenizer
 
-from lightning_nlp.data.batches.collators import mask_tokens
+from lightning_nlp.data.batches.masking import mask_tokens
 
 ENDLESS = 10_000  # epochs
 

@@ -10,7 +10,7 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
+from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.training.hardware import default_precision
@@ -38,11 +38,7 @@ def make_batch(sequences: list[np.ndarray], labels: Any, *, packs: bool, pad_tok
         packs: End to end without padding, or in rows of equal length (a multiple of 8).
         pad_token_id: The id of the padding token.
     """
-    if packs:
-        batch = packed_batch(sequences)
-    else:
-        input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id)
-        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    batch = collate(sequences, packed=packs, pad_token_id=pad_token_id)
     if np.ndim(labels[0]) == 0:
         return batch | {"labels": torch.tensor(labels)}
     places = torch.full_like(batch["input_ids"], IGNORE_INDEX)

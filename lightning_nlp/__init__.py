@@ -7,10 +7,10 @@ __version__ = "0.1.0"
 
 # The module of each public name. It is imported when the name is used: torch and transformers take seconds.
 PUBLIC = {
-    "EsperantoDataModule": "data.datamodules",
+    "EsperantoDataModule": "data.mlm",
     "IMDBDataModule": "data.datamodules",
     "MaskedLanguageModel": "models.mlm",
-    "MaskedLanguageModelingDataModule": "data.datamodules",
+    "MaskedLanguageModelingDataModule": "data.mlm",
     "SequenceClassifier": "models.classification",
     "StreamingDataModule": "data.streaming.datamodule",
     "TextClassificationDataModule": "data.datamodules",
@@ -18,8 +18,8 @@ PUBLIC = {
     "load_predictor": "predict.predictor",
     "load_tokenizer": "data.tokens.given_tokenizer",
     "main": "cli.main",
-    "mask_tokens": "data.batches.collators",
-    "train_tokenizer": "data.tokens.subwords",
+    "mask_tokens": "data.batches.masking",
+    "train_tokenizer": "data.tokens.tokenizer",
 }
 __all__ = sorted(PUBLIC)
 

@@ -72,7 +72,7 @@ LONGER_FILES = {  # as long as they are, until each becomes two rooms
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
 STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_714, 4_433, 14_638  # lines
 # what trains: networks, steps, batches, tokens and what watches each run
-CORE_ROOMS = "models callbacks training data/batches data/tokens data/base.py data/datamodules.py".split()
+CORE_ROOMS = "models callbacks training data/batches data/tokens data/base.py data/datamodules.py data/mlm.py".split()
 
 
 def lines_of(path):

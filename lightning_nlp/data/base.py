@@ -1,4 +1,4 @@
-"""The half of a data module that deals the token ids out in batches, and the arguments that all data modules share."""
+"""The half of a data module that deals token ids out in batches, and the arguments that all share."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining
 from lightning_nlp.errors import UserError
 
-MOST = 2**32 - 1  # of any whole number: what the tokenizer and the random number generators take
+MOST = 2**32 - 1  # of any whole number: tokenizers and random number generators take no larger one
 WORKERS_PER_CORE = 8  # more than that wait for each other
 
 
 class TextDataModule(PreparedTexts):
     """Token ids in batches, from any source of texts; the tasks' modules say which source and how to collate.
 
-    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (whether batches are packed).
+    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (what is done).
 
     Args:
         path: Where the texts are.
         text_column: The column with the text.
         group_column: The column that says whose or from where a text is (author, patient, document): texts of one
-            group are held out together. A row without a value is a group of its own.
+            group are held out together. A row without a value is its own group.
         encoding: The encoding of text files, by its Python name: utf-8, cp1252, utf-16, ...
         delimiter: What separates the fields of a CSV or TSV file: a character or `tab`. Null goes by the suffix.
         quoting: Whether quotation marks enclose fields of CSV and TSV files; else they belong to the texts.
@@ -46,7 +46,7 @@ class TextDataModule(PreparedTexts):
             the architecture and the device, and pads in groups of similar length elsewhere.
         num_workers: Processes that prepare batches. 0 is best without a GPU.
         val_fraction: The share of train that is held out to choose the best checkpoint, if the data has no validation
-            split. It is approximate: a hash of each text decides, so that no other row moves it to another part.
+            split. It is approximate: a hash of each text decides, so that other rows don't move it.
         test_fraction: The same for the test.
         clean: Turn `<br />` into line breaks, fold white space, drop control characters.
         deduplicate: Drop training texts that repeat, or that are in validation or test too.
@@ -112,7 +112,7 @@ class TextDataModule(PreparedTexts):
         if tokenizer is not None and not lowercase:
             raise UserError(
                 f"--data.lowercase false is for a tokenizer that is trained here, and {tokenizer} is given: leave it "
-                "out; do_lower_case in that one's tokenizer_config.json decides."
+                "out; do_lower_case in its tokenizer_config.json decides."
             )
         super().__init__()
         self.path = path
@@ -139,12 +139,12 @@ class TextDataModule(PreparedTexts):
         self._budgets: dict[str, TokenBudget] = {}
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
-        """Makes a batch of (columns, epoch), with `seed` for what is drawn."""
+        """What makes a batch of (columns, epoch), drawing with `seed`."""
         raise NotImplementedError
 
     @property
     def train_batches(self) -> int | None:
-        """Batches of an epoch for this process; None where there is no end to them."""
+        """Batches of an epoch for this process; None if they are endless."""
         return len(self.training_plan())
 
     @property
@@ -165,7 +165,7 @@ class TextDataModule(PreparedTexts):
         return BatchPlan(self._budgets.setdefault(str(budget.layout), budget), rank)
 
     def evaluation_batches(self, split: str) -> list[np.ndarray]:
-        """Which texts of validation or test go together: one batch after the other for each process in turn."""
+        """Which texts of validation or test go together; the processes take the batches in turn."""
         lengths, (_, world_size), limit = self.token_rows[split].lengths, self._process, self._limit(split)
         lay_out = partial(
             evaluation_batches,
@@ -179,13 +179,13 @@ class TextDataModule(PreparedTexts):
         return limited_batches(lay_out, len(lengths), share, limit, seed=self.split_seed, world_size=world_size)
 
     def _limit(self, split: str) -> str:
-        """The argument of the Trainer that may cut an evaluation short."""
+        """The Trainer's argument that may cut an evaluation short."""
         if split == "test":
             return "limit_test_batches"
         return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
 
     def part(self, split: str) -> str | None:
-        """How much of a split the Trainer's limits leave, such as "75 of 300 texts"; None if all is read."""
+        """How much of a split the Trainer's limits leave, e.g. "75 of 300 texts"; None if all is read."""
         if split == "train":
             number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
             what = "batches an epoch"
@@ -196,10 +196,9 @@ class TextDataModule(PreparedTexts):
 
     def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
-        self.evaluation_batches("test")  # a limit that leaves nothing of it is found before the training
+        self.evaluation_batches("test")  # a limit that leaves nothing of it stops the run before the training
         batches = Batches(self.token_rows["train"], self.collate_function(self.seed))
-        # With --trainer.overfit_batches the same batches must come back in each epoch.
-        fixed = bool(getattr(self.trainer, "overfit_batches", 0))
+        fixed = bool(getattr(self.trainer, "overfit_batches", 0))  # the same batches in each epoch
         return ResumableLoader(batches, self.training_plan(), num_workers=self.num_workers, fixed_epoch=fixed)
 
     def _evaluation_loader(self, split: str) -> BatchLoader:
@@ -217,12 +216,12 @@ class TextDataModule(PreparedTexts):
         return self._evaluation_loader("validation")
 
     def test_dataloader(self) -> BatchLoader:
-        """The test split, likewise."""
+        """The test split, in the same way."""
         return self._evaluation_loader("test")
 
 
 def check_numbers(least: int, most: int = MOST, **numbers: int | None) -> None:
-    """Raise a UserError unless each number that was given lies in the range."""
+    """Raise a UserError unless each number is in the range or None."""
     for name, number in numbers.items():
         if number is not None and not least <= number <= most:
             bound = f"at least {least}" if number < least else f"at most {most}"

@@ -13,19 +13,18 @@ from typing import Any
 from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.errors import UserError, warn_user
 
-CACHE_FORMAT = 4  # raise it when what a cache holds changes: old ones are then made anew
+CACHE_FORMAT = 4  # raise it when the content changes: old caches are then rebuilt
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
     """The folder that `build` fills for `key`, built now or found complete.
 
-    It is built under a temporary name and renamed when complete, so that a killed run leaves nothing that looks like
-    a cache; a lock lets a second process wait for the first one's result.
+    A killed run leaves nothing that looks like a cache, and a second process waits for the first.
 
     Args:
         key: All that decides the content; any JSON values.
         build: Fills the empty folder that it is given.
-        own: A folder of another key, which is taken instead if it is complete.
+        own: A folder of another key, to be used instead if it is complete.
 
     Raises:
         UserError: If the cache cannot be written.
@@ -42,12 +41,11 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{digest}.lock"):
             if folder.is_dir():  # another process has built it while this one waited, or it is broken
-                broken = broken_part(folder)
-                if broken is None:
+                if (broken := broken_part(folder)) is None:
                     return folder
-                warn_user(f"The cache {folder} is damaged ({broken}): it is made anew.")
+                warn_user(f"The cache {folder} is damaged ({broken}) and is rebuilt.")
                 shutil.rmtree(folder)
-            with atomic_path(folder) as unfinished:  # the lock says that nobody else builds
+            with atomic_path(folder) as unfinished:
                 unfinished.mkdir()
                 build(unfinished)
                 files = [path for path in unfinished.rglob("*") if path.is_file()]
@@ -62,7 +60,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
 
 def sizes_file(folder: Path) -> Path:
-    """The file of sizes and checksums, beside a folder, so that it holds only what was built."""
+    """The file of sizes and checksums, beside the folder, which holds only what was built."""
     return folder.with_name(f"{folder.name}.sizes")
 
 
@@ -76,7 +74,7 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk); None if nothing is."""
+    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk), or None."""
     try:
         sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -84,11 +82,11 @@ def broken_part(folder: Path) -> str | None:
     except ValueError:
         return f"{sizes_file(folder).name} cannot be read"
     for name, noted in sizes.items():
-        size, crc = noted if isinstance(noted, list) else (noted, None)  # earlier versions noted the size alone
+        size, crc = noted if isinstance(noted, list) else (noted, None)  # earlier versions noted only the size
         if not (folder / name).is_file():
             return f"{name} is missing"
         if (found := (folder / name).stat().st_size) != size:
-            return f"{name} has {found} bytes in place of {size}"
+            return f"{name} has {found} bytes instead of {size}"
         if crc is not None and checksum(folder / name) != crc:
             return f"the checksum of {name} is wrong"
     return None

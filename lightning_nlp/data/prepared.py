@@ -1,4 +1,4 @@
-"""The half of a data module that finds, cleans and tokenizes texts, once, and remembers which they were."""
+"""The half of a data module that finds, cleans and tokenizes texts once, and remembers which they were."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PreparedTexts(LightningDataModule):
-    """The texts at a path as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
+    """Texts as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
 
     path: str | None
     text_column: str
@@ -43,7 +43,7 @@ class PreparedTexts(LightningDataModule):
     tokenizer: PreTrainedTokenizerFast  # from here on known after `setup`
     token_rows: dict[str, TokenRows]  # by split
     facts: dict[str, Any]  # counts and names
-    folder: Path | None = None  # of the cache, once it is known; another process may be told
+    folder: Path | None = None  # of the cache, once it is known
     _trained_on: Record | None = None
 
     def source(self) -> Source:
@@ -52,15 +52,11 @@ class PreparedTexts(LightningDataModule):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments, by their names, that decide which texts there are, and their token ids."""
-        settings: dict[str, Any] = {
-            "path": self.path,
-            "text_column": self.text_column,
-            "group_column": self.group_column,
-        }
-        settings |= asdict(self.dialect) | asdict(self.cleaning)
-        settings |= {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
-        return settings | (asdict(self.tokenizer_training) if self.tokenizer_name is None else {})
+        """The arguments that decide on texts and token ids, by name."""
+        where = {name: getattr(self, name) for name in ("path", "text_column", "group_column")}
+        tokens = {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
+        training = asdict(self.tokenizer_training) if self.tokenizer_name is None else {}
+        return where | asdict(self.dialect) | asdict(self.cleaning) | tokens | training
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """The tokenizer that `tokenizer_name` names; None trains one."""
@@ -71,8 +67,8 @@ class PreparedTexts(LightningDataModule):
         return tokenizer
 
     def prepare_data(self) -> None:
-        """Download, clean, train the tokenizer and tokenize; on one process, and only what the cache does not hold."""
-        if self.folder is not None:  # the test at the end of a fit reads the very data of the fit
+        """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""
+        if self.folder is not None:  # the test at the end of a fit reads the data of the fit
             return
         source, own = self.source(), own_cache(self._trained_on, self.settings, self.cache_dir)
         self.folder = prepare_tokens(
@@ -90,8 +86,8 @@ class PreparedTexts(LightningDataModule):
             changed = "has" if "fingerprint" in facts else "may have"  # older caches don't tell
             texts = "held-out texts" if facts.get("streamed") else "texts"
             warn_user(
-                f"{source.description} {changed} changed since this run began: its own {texts} are used, out of the "
-                f"token cache ({own}); for the new ones, begin a new run."
+                f"{source.description} {changed} changed since this run began: its own {texts} are used, from "
+                f"the token cache ({own}); for the new ones, begin a new run."
             )
         for line in (*source.lines(), *facts["cleaning"]):
             (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
@@ -104,16 +100,18 @@ class PreparedTexts(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
+        from transformers import AutoTokenizer
+
         if self.token_rows:
             return
         if self.folder is None:
             self.prepare_data()  # another process has filled the cache: this finds it
         assert self.folder is not None
-        self.tokenizer = load_tokenizer(str(self.folder / "tokenizer"))
+        # completed and checked by `load_tokenizer` before it was cached
+        self.tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", trust_remote_code=False)
         self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
         self.facts = self._read_facts(self.folder)
-        for name in SPLITS:
-            self.token_rows[name] = TokenRows(self.folder / f"{name}.arrow")
+        self.token_rows |= {name: TokenRows(self.folder / f"{name}.arrow") for name in SPLITS}
         if self._trained_on is not None:
             self._check_record()
 
@@ -130,14 +128,12 @@ class PreparedTexts(LightningDataModule):
     def go_on_from(self, record: Record | None) -> None:
         """Take the record of a checkpoint, so that nothing it was trained on is measured as if it were new.
 
-        Before `prepare_data`, this lets the checkpoint's own token cache be used, if the settings are the same and it
-        still exists.
+        Before `prepare_data`, it lets that read the checkpoint's own token cache if the settings are equal.
 
         Raises:
             UserError: If the checkpoint must not meet these data (see `check_record`).
         """
-        known = self._trained_on
-        if known is not None and (record is None or record["folder"] == known["folder"]):
+        if (known := self._trained_on) is not None and (record is None or record["folder"] == known["folder"]):
             return
         self._trained_on = record
         if self.token_rows:
@@ -150,16 +146,16 @@ class PreparedTexts(LightningDataModule):
     @property
     def reading(self) -> dict[str, Any]:
         """How a text becomes token ids, for predictions with the trained network."""
-        truncation = {} if self.truncation is None else {"truncation": self.truncation}
-        return {"max_length": self.max_length, "clean": self.cleaning.clean, **truncation}
+        reading = {"max_length": self.max_length, "clean": self.cleaning.clean, "truncation": self.truncation}
+        return {name: value for name, value in reading.items() if value is not None}
 
     @property
     def fingerprint(self) -> str:
-        """The key of the token cache: equal for equal texts, cleaning, tokenizer and lengths; known after `setup`."""
+        """The key of the token cache: it depends on texts, cleaning, tokenizer and lengths. Known after `setup`."""
         assert self.folder is not None
         return self.folder.name
 
     @property
     def chars_per_token(self) -> dict[str, float]:
-        """Characters, spaces included, for each token without specials, by split."""
+        """Characters, spaces included, per token without specials, by split."""
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}

@@ -1,4 +1,4 @@
-"""What a checkpoint was trained on: kept in it, and held against the data that it meets later."""
+"""What a checkpoint was trained on: recorded in it, and compared with the data that it meets later."""
 
 from __future__ import annotations
 
@@ -21,23 +21,22 @@ NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN
 
 def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
     """The token cache that a checkpoint was trained on, if the settings are still the same."""
-    if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any place
+    if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any folder
         return None
     streamed = settings.get("streaming", False)
-    # in changed shards, held-out texts may be read in training; `deduplicate` hides their copies
-    if streamed != bool(then.get("streamed")) or (streamed and not settings["deduplicate"]):
-        return None
-    return None if _other_settings(then, settings) else cache_dir / then["folder"]
+    # if shards have changed, a training may read held-out texts, unless `deduplicate` hides their copies
+    unsafe = streamed != bool(then.get("streamed")) or (streamed and not settings["deduplicate"])
+    return None if unsafe or _other_settings(then, settings) else cache_dir / then["folder"]
 
 
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
-    """Refuse data that a checkpoint must not meet; say what has changed if they are not its own.
+    """Refuse data that a checkpoint must not be used with, and warn where they are not its own.
 
-    A training goes on only with the same training texts in the same order, to which its position and schedule belong.
-    Nothing is measured on texts that were trained on, and no test on texts that the checkpoint was chosen by.
+    A training goes on only with the same texts in the same order, since its position and schedule depend on them.
+    Nothing is measured on texts that were trained on, nor tested on texts that the checkpoint was chosen by.
 
     Args:
-        then: What the checkpoint was trained on; None if it does not tell.
+        then: What the checkpoint was trained on; None if it has no record.
         stage: "fit", "validate" or "test"; others measure nothing.
 
     Raises:
@@ -47,26 +46,26 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
         return
     if then is None or then["texts"] is None or now["texts"] is None:
         raise UserError(
-            "The checkpoint is from before checkpoints recorded their data, and the token cache that it was trained on "
-            f"is not there any more, or the --data settings are not its run's: {NEW_RUN}."
+            "The checkpoint is from before checkpoints recorded their data, and its token cache is gone or the --data "
+            f"settings are not its run's: {NEW_RUN}."
         )
     if not (found := changes(then, now)):  # the same texts, prepared by another version of this program
         return
     what = f"{now['source']} is not what the checkpoint was trained on ({found})"
     if then["label_names"] != now["label_names"]:
-        raise UserError(f"{what}: give the labels that it knows, or {NEW_RUN}.")
-    if stage == "fit" and not _same_train(then, now):
-        raise UserError(f"{what}, and a training goes on with its own texts alone: give those, or {NEW_RUN}.")
+        raise UserError(f"{what}: give its labels, or {NEW_RUN}.")
+    texts = then["texts"]["train"]
+    if stage == "fit" and not all(torch.equal(texts[name], new) for name, new in now["texts"]["train"].items()):
+        raise UserError(f"{what}, and a training goes on only with its own texts: give those, or {NEW_RUN}.")
     for split in MEASURED[stage]:
-        strangers = np.setdiff1d(_column(now, split), _column(then, split))
-        used = _column(then, "train", "validation" if split == "test" else "train")
-        # of a stream the record has only a sample
-        number = len(strangers) if then["streamed"] else np.isin(strangers, used).sum()
-        if number:
+        new = np.setdiff1d(_column(now, split), _column(then, split))
+        used, were = _column(then, "train", "validation" if split == "test" else "train"), "were"
+        if then["streamed"]:  # the record has only a sample of the training texts
+            used, were = new, "may have been"
+        if number := np.isin(new, used).sum():
             raise UserError(
-                f"{what}: {number:,} of the {len(_column(now, split)):,} {split} texts "
-                f"{'may have been' if then['streamed'] else 'were'} used in its training, so they measure nothing; "
-                "leave them out, or give the --data settings of its run, which are in its config.yaml."
+                f"{what}: {number:,} of the {len(_column(now, split)):,} {split} texts {were} used in its training, so "
+                "they measure nothing; leave them out, or give the --data settings in its run's config.yaml."
             )
     warn_user(f"{what}; no {' or '.join(MEASURED[stage])} text was trained on.")
 
@@ -75,8 +74,7 @@ def changes(then: Record, now: Record) -> str:
     """What has changed between two records with texts, in one line; empty if nothing has."""
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
-    for number, what in ((len(np.setdiff1d(after, before)), "added"), (len(np.setdiff1d(before, after)), "removed")):
-        found += [f"{_texts(number)} {what}"] if number else []
+    found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
     if then["label_names"] is not None and now["label_names"] is not None:
         found += _label_changes(then, now)
     earlier, later = _column(then, "train"), _column(now, "train")
@@ -87,13 +85,13 @@ def changes(then: Record, now: Record) -> str:
 
 def _other_settings(then: Record, settings: dict[str, Any]) -> list[str]:
     earlier, settings = then["settings"], paths_with_tilde(settings)
-    # a setting that only one of them has is unknown to the other's version
+    # the version of the other one may not know a setting
     names = [name for name in settings if name in earlier and earlier[name] != settings[name]]
     return [f"--data.{name} was {earlier[name]!r} and is {settings[name]!r}" for name in names]
 
 
 def _label_changes(then: Record, now: Record) -> list[str]:
-    """Classes renamed, as the texts in both show, removed and added; and how many texts have another label."""
+    """Classes renamed (going by the texts in both), removed and added; and how many texts have another label."""
     old, new = then["label_names"], now["label_names"]
     _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
     before, after = _column(then, *SPLITS, name="label")[here], _column(now, *SPLITS, name="label")[there]
@@ -107,16 +105,11 @@ def _label_changes(then: Record, now: Record) -> list[str]:
     found += [f"label {name!r} removed" for name, later in became.items() if later is None]
     found += [f"label {name!r} added" for name in new if name not in became.values()]
     relabelled = sum(became[old[i]] != new[j] for i, j in zip(before, after, strict=True))
-    return found + ([f"{_texts(relabelled)} with another label"] if relabelled else [])
+    return found + _texts(relabelled, "with another label")
 
 
-def _texts(number: int) -> str:
-    return f"{number:,} text{'' if number == 1 else 's'}"
-
-
-def _same_train(then: Record, now: Record) -> bool:
-    texts = then["texts"]["train"]
-    return all(torch.equal(texts[name], column) for name, column in now["texts"]["train"].items())
+def _texts(number: int, what: str) -> list[str]:
+    return [f"{number:,} text{'' if number == 1 else 's'} {what}"] if number else []
 
 
 def _column(record: Record, *splits: str, name: str = "hash") -> np.ndarray:

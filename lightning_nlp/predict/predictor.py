@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
-from lightning_nlp.data.batches.collators import packed_batch, pad_sequences
+from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.tokens.encoding import Truncation, encode
 from lightning_nlp.errors import UserError, one_line, warn_user
@@ -133,12 +133,7 @@ def make_predictor(
         lengths = np.array([len(tokens) for tokens in ids])
         for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
             sequences = [np.array(ids[i]) for i in rows]
-            batch: dict[str, Any]
-            if packs:
-                batch = packed_batch(sequences)
-            else:
-                padding = pad_sequences(sequences, padding_value=tokenizer.pad_token_id, max_length=max_length)
-                batch = dict(zip(("input_ids", "attention_mask"), padding, strict=True))
+            batch = collate(sequences, packed=packs, pad_token_id=tokenizer.pad_token_id, max_length=max_length)
             masked = batch["input_ids"].flatten() == (tokenizer.mask_token_id if fills_masks else -1)
             positions = masked.nonzero().squeeze(1)
             logits = logits_of(batch, positions)

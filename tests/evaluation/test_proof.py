@@ -6,7 +6,8 @@ from lightning import Callback
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
+from lightning_nlp.data.batches.collators import collate_classification
+from lightning_nlp.data.batches.masking import collate_mlm
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.proof import LEAST, ROUNDINGS, TEXTS, TOKENS, evidence, predictions, prove
 from tests.bad_input.check import check

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.collators import collate_classification, collate_mlm
+from lightning_nlp.data.batches.collators import collate_classification
 from lightning_nlp.data.batches.eval_batches import evaluation_batches
 from lightning_nlp.data.batches.loader import Batches, ResumableLoader
+from lightning_nlp.data.batches.masking import collate_mlm
 from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
 from lightning_nlp.evaluation import IGNORE_INDEX
 from tests.properties.strategies import lengths

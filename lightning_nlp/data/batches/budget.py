@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ SLACK = 500  # an epoch has one batch in SLACK more than epoch 0 needs: room for
 class TokenBudget:
     """Training batches of at most `tokens` tokens, padding counted.
 
-    They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number is
-    the same in each: Lightning asks for it once, and the learning rate schedule depends on it. An epoch that
-    needs fewer has its largest batches halved; one that needs more is filled again from larger windows, which
-    waste less.
+    They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number does
+    not: Lightning asks for it once, and the schedule depends on it. An epoch that needs fewer has its largest
+    batches halved; one that needs more is filled again from larger windows, which waste less.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
@@ -49,7 +48,7 @@ class TokenBudget:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What decides, with lengths and seed, which examples share a step."""
+        """What decides, besides lengths and seed, which examples share a step."""
         names = ("tokens", "packed", "window_batches", "world_size", "accumulate")
         return {name: getattr(self, name) for name in names}
 
@@ -63,8 +62,7 @@ class TokenBudget:
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
         """The batches for these rows as the last steps of an epoch, in random order but the largest first.
 
-        Returns:
-            The row numbers of `world_size` batches for each step; where examples are too few, some are empty.
+        Each step has `world_size` of them, some of which are empty if there are too few examples.
         """
         order = self._permutation(epoch)
         order, window = order[np.isin(order, rows)], self._window
@@ -74,13 +72,13 @@ class TokenBudget:
         needed, share = math.ceil(len(batches) / self.world_size), len(rows) / len(self.lengths)
         number = last_steps(self.steps, needed, share, self.accumulate) * self.world_size
         batches = self._shuffled(halve_largest(batches, number), epoch, 1)
-        # Attention's memory grows with the square of a length. If it is short, the run fails in its first step.
+        # Attention's memory grows with a length's square: if it is short, the run fails in its first step.
         largest = int(np.argmax([(self._padded[batch].astype(np.int64) ** 2).sum() for batch in batches]))
         batches[0], batches[largest] = batches[largest], batches[0]
         return batches + [rows[:0]] * (number - len(batches))
 
     def block(self, number: int) -> list[np.ndarray]:
-        """All examples in as few batches as they need, in random order: for the `number`-th block of a stream."""
+        """All examples of a stream's `number`-th block in as few batches as they need, in random order."""
         return self._shuffled(self._fill(self._permutation(number), self._window), number, 2)
 
     def _permutation(self, epoch: int) -> np.ndarray:
@@ -92,14 +90,12 @@ class TokenBudget:
     def _fill(self, order: np.ndarray, window: int) -> list[np.ndarray]:
         if window > 1:
             windows = sort_windows(self._padded, order, window)
-            # Every second one is reversed: where two windows meet their lengths agree, and a batch may span both.
+            # Every second one is reversed, so lengths agree where two meet, and a batch may span both.
             windows[1::2] = [part[::-1] for part in windows[1::2]]
             order = np.concatenate(windows)
-        if self.packed:
-            batches = best_fit(self._padded, order, self.tokens)
-        else:
-            batches = cut(self._padded, order, self.tokens, packed=False)
-        if len(batches) > 1:  # the last may be a crumb, too small for a step: level it with the one before
+        fill = best_fit if self.packed else partial(cut, packed=False)
+        batches = fill(self._padded, order, self.tokens)
+        if len(batches) > 1:  # the last may be too small for a step: level it with the one before
             last_two = np.concatenate(batches[-2:])
             halves = [last_two[::2], last_two[1::2]]
             if max(map(self._size, halves)) <= self.tokens:
@@ -112,9 +108,9 @@ class TokenBudget:
 
 
 def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
-    """How many of an epoch's steps a share of its examples gets: that share of them, or more if needed.
+    """How many of an epoch's steps a share of its examples gets: that share, or more if needed.
 
-    The steps before are a multiple of `accumulate`, so that no optimizer step begins in the middle.
+    A multiple of `accumulate` steps comes before them, so that no optimizer step is torn apart.
     """
     number = max(needed, math.ceil(share * steps))
     return number + (steps - number) % accumulate
@@ -135,11 +131,10 @@ def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np
 
 
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
-    """Put each example, in this order, in the batch that it fills best, up to `room` tokens, or in a new one.
+    """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `room`.
-        order: Row numbers.
     """
     shortest = int(lengths.min())
     batches: list[list[int]] = []
@@ -158,12 +153,12 @@ def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarr
 
 
 def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> list[np.ndarray]:
-    """Cut an order of row numbers into batches, each as long as fits.
+    """Cut an order of row numbers into batches of as many as fit.
 
     Args:
-        lengths: (examples,) lengths in tokens, as padded if they are.
+        lengths: (examples,) lengths in tokens, with their padding.
         room: The most tokens in a batch; only a single example may exceed it, by its padding.
-        packed: Whether a batch holds the sum of its lengths, or its rows times the longest.
+        packed: Whether a batch takes the sum of its lengths, or its rows times the longest.
     """
     if not len(order):
         return []

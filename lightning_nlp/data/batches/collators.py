@@ -1,4 +1,4 @@
-"""Examples become one batch: padding or packing, and masking, as pure functions."""
+"""Examples become one batch: padding or packing, as pure functions."""
 
 from __future__ import annotations
 
@@ -7,30 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from lightning_nlp.evaluation import IGNORE_INDEX
 
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
-
-
-def pad_sequences(
-    sequences: Sequence[np.ndarray], *, padding_value: int, max_length: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Pad B arrays of token ids to the longest of them, rounded up to a multiple of 8 but not beyond `max_length`.
-
-    Returns:
-        `input_ids` (B, T) and `attention_mask` (B, T), both int64.
-    """
-    lengths = np.array([len(sequence) for sequence in sequences])
-    longest = int(lengths.max())
-    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
-    if max_length is not None:
-        width = max(longest, min(width, max_length))
-    attention_mask = np.arange(width) < lengths[:, None]
-    input_ids = np.full(attention_mask.shape, padding_value, dtype=np.int64)
-    input_ids[attention_mask] = np.concatenate(sequences)
-    return torch.from_numpy(input_ids), torch.from_numpy(attention_mask.astype(np.int64))
 
 
 def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -52,78 +30,31 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def collate(sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int, max_length: int) -> dict[str, Any]:
-    """Pad or pack: `input_ids` and `attention_mask`, or what `packed_batch` gives."""
+def collate(
+    sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int = 0, max_length: int | None = None
+) -> dict[str, Any]:
+    """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
+
+    Returns:
+        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64.
+    """
     if packed:
         return packed_batch(sequences)
-    input_ids, attention_mask = pad_sequences(sequences, padding_value=pad_token_id, max_length=max_length)
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    lengths = np.array([len(sequence) for sequence in sequences])
+    longest = int(lengths.max())
+    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
+    if max_length is not None:
+        width = max(longest, min(width, max_length))
+    attention_mask = np.arange(width) < lengths[:, None]
+    input_ids = np.full(attention_mask.shape, pad_token_id, dtype=np.int64)
+    input_ids[attention_mask] = np.concatenate(sequences)
+    mask = torch.from_numpy(attention_mask.astype(np.int64))
+    return {"input_ids": torch.from_numpy(input_ids), "attention_mask": mask}
 
 
 def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
     """Longest first in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
     return sorted(range(len(sequences)), key=lambda i: -len(sequences[i]) if packed else i)
-
-
-def mask_noise(seed: int, epoch: int, indices: Sequence[int], lengths: Sequence[int]) -> Tensor:
-    """Random numbers for `mask_tokens` that depend on the example and the epoch alone.
-
-    Each example has a stream of its own in a counter-based generator (Philox: Salmon et al. 2011, "Parallel
-    random numbers: as easy as 1, 2, 3"), so its mask is the same in whichever batch, worker or process it is
-    made, and whether that is padded or packed.
-
-    Args:
-        epoch: The epoch, or a constant for evaluation.
-        indices: n row numbers.
-        lengths: n lengths in tokens, T in all.
-
-    Returns:
-        (3, T) float32 in [0, 1), one example after the other.
-    """
-    philox = np.random.Philox(key=[seed, epoch])
-    stream, state = np.random.Generator(philox), philox.state
-    noise = []
-    for index, length in zip(indices, lengths, strict=True):
-        state["state"]["counter"][:] = 0, 0, 0, index
-        philox.state = state  # a quarter of the time that a new generator takes
-        noise.append(stream.random((3, length), dtype=np.float32))
-    return torch.from_numpy(np.concatenate(noise, axis=1))
-
-
-def mask_tokens(
-    input_ids: Tensor,
-    noise: Tensor,
-    *,
-    special_ids: Tensor,
-    word_ids: Tensor,
-    mask_token_id: int,
-    mlm_probability: float = 0.15,
-    mask_token_prob: float = 0.8,
-    random_token_prob: float = 0.1,
-) -> tuple[Tensor, Tensor]:
-    """Choose the tokens that the model must predict, and hide them (BERT, Devlin et al. 2019, section 3.1).
-
-    Of the chosen tokens a share becomes [MASK], a share a random word, and the rest stays as it is.
-
-    Args:
-        input_ids: Token ids of any shape.
-        noise: (3, *shape) uniform numbers in [0, 1): for choosing, for what to do, for which word.
-        special_ids: 1-D ids that are never chosen, padding among them.
-        word_ids: 1-D ids that a random word is drawn from: the vocabulary without the specials.
-        mlm_probability: The share of tokens chosen.
-        mask_token_prob: The share of the chosen that becomes [MASK].
-        random_token_prob: The share of the chosen that becomes a random word.
-
-    Returns:
-        The new `input_ids`, and `labels` with the true id where a token was chosen and -100 elsewhere.
-    """
-    choose, action, word = noise
-    chosen = (choose < mlm_probability) & ~torch.isin(input_ids, special_ids)
-    labels = torch.where(chosen, input_ids, IGNORE_INDEX)
-    random_words = word_ids[(word * len(word_ids)).long().clamp_(max=len(word_ids) - 1)]
-    masked = torch.where(chosen & (action < mask_token_prob), mask_token_id, input_ids)
-    randomised = chosen & (action >= mask_token_prob) & (action < mask_token_prob + random_token_prob)
-    return torch.where(randomised, random_words, masked), labels
 
 
 def collate_classification(
@@ -143,38 +74,3 @@ def collate_classification(
     for name, column in (("labels", "label"), ("rows", "index")):
         batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
     return batch
-
-
-def collate_mlm(
-    examples: dict[str, Any],
-    epoch: int,
-    *,
-    pad_token_id: int,
-    max_length: int,
-    seed: int,
-    packed: bool = False,
-    **masking: Any,
-) -> dict[str, Any]:
-    """Pad or pack sentences to one batch and mask it.
-
-    Args:
-        examples: Columns `input_ids` (n arrays) and `index` (n row numbers, which choose the mask).
-        epoch: Chooses the mask too: dynamic masking (RoBERTa, Liu et al. 2019, section 4.1).
-        masking: Keyword arguments of `mask_tokens`.
-
-    Returns:
-        What `collate` gives, `labels` of the shape of `input_ids`, and `masked`: where the masked tokens are,
-        counted through the rows, so that nobody asks the device for it.
-    """
-    order = sequence_order(examples["input_ids"], packed)
-    sequences = [examples["input_ids"][i] for i in order]
-    noise = mask_noise(seed, epoch, [examples["index"][i] for i in order], [len(ids) for ids in sequences])
-    tokens, chosen = mask_tokens(torch.from_numpy(np.concatenate(sequences).astype(np.int64)), noise, **masking)
-    batch = collate(sequences, packed=packed, pad_token_id=pad_token_id, max_length=max_length)
-    if packed:
-        batch |= {"input_ids": tokens[None], "labels": chosen[None]}
-    else:
-        real = batch["attention_mask"].bool()
-        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
-        batch["input_ids"][real], batch["labels"][real] = tokens, chosen
-    return batch | {"masked": (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)}

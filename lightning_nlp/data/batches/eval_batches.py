@@ -1,4 +1,4 @@
-"""Which examples go together in the batches of an evaluation, and which it reads if the Trainer limits it."""
+"""The batches of an evaluation: which examples go together, and which are read if the Trainer limits it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning_nlp.errors import UserError
 def evaluation_batches(
     lengths: np.ndarray, rows: np.ndarray, *, batch_size: int, tokens: int | None, packed: bool, world_size: int
 ) -> list[np.ndarray]:
-    """Batches of similar length, longest first, the same at each call; `world_size` for each step, maybe empty ones.
+    """Batches of similar length, longest first, always the same: `world_size` for each step, some maybe empty.
 
     Args:
         lengths: (examples,) lengths in tokens.
@@ -39,14 +39,14 @@ def limited_batches(
     seed: int,
     world_size: int,
 ) -> list[np.ndarray]:
-    """The batches of a random part of the examples, as many as Lightning takes; the batches after them are empty.
+    """As many batches as the Trainer's limit leaves, of examples drawn at random; those after them are empty.
 
-    Lightning takes the first batches, which would otherwise hold the longest examples alone.
+    Lightning takes the first batches, which would otherwise hold only the longest examples.
 
     Args:
-        lay_out: Makes `evaluation_batches` for given rows.
-        limit: How many batches a process takes, or what share of them.
-        argument: The argument of the Trainer that says so.
+        lay_out: Makes `evaluation_batches` of given rows.
+        limit: How many batches a process reads, or what share of them.
+        argument: The Trainer's argument for it.
 
     Raises:
         UserError: If the share is less than a batch.

@@ -19,10 +19,10 @@ Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a p
 
 
 class Batches(Dataset[Batch]):
-    """Maps a `BatchKey` to a batch, in whichever process it is asked for.
+    """Maps a `BatchKey` to a batch, in any process.
 
     Args:
-        rows: A table that gives a dict of columns for a list of row numbers.
+        rows: Gives a dict of columns for a list of row numbers.
         collate: Makes the batch of (columns, epoch); must not use global random numbers.
     """
 
@@ -33,7 +33,7 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, key: BatchKey) -> Batch:
         epoch, numbers = key
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
-        if not numbers:  # a process without examples in this step: something to compute, nothing to learn from it
+        if not numbers:  # no examples for this process in this step: it computes, but learns nothing
             batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
             if "masked" in batch:
                 batch["masked"] = batch["masked"][:0]
@@ -41,21 +41,21 @@ class Batches(Dataset[Batch]):
 
 
 def ignore_ctrl_c(worker: int) -> None:
-    """A terminal sends Ctrl-C to all processes, and the training needs its workers until the step is done."""
+    """A terminal sends Ctrl-C to all processes, but the training needs its workers until the step is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def lost_workers() -> Iterator[None]:
-    """Turn what torch raises when a worker of a loader has died into a UserError; usually, memory was short."""
+    """Turn what torch raises when a worker has died, usually for lack of memory, into a UserError."""
     try:
         yield
-    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two where it was sending a batch
+    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two while it was sending a batch
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         with contextlib.suppress(RuntimeError):
-            time.sleep(1)  # torch raises at the signal of its death too, and its connection may break first
+            time.sleep(1)  # torch also raises at the signal of its death, and its connection may break first
         reason = one_line(error).partition(" It ")[0] or "its connection was cut"
         raise UserError(
             f"A process that prepares batches has ended ({reason}), as it does where memory is "
@@ -64,10 +64,7 @@ def lost_workers() -> Iterator[None]:
 
 
 class BatchLoader:
-    """A `DataLoader` over keys of batches, `num_workers` processes of which prepare them ahead (0: none).
-
-    It is deliberately no DataLoader itself: Lightning would rebuild it under DDP with a sampler of its own.
-    """
+    """A `DataLoader` over keys of batches. Not one itself: under DDP Lightning would replace its sampler."""
 
     def __init__(self, batches: Batches, keys: BatchPlan | list[BatchKey], *, num_workers: int = 0) -> None:
         self._loader = DataLoader(
@@ -77,8 +74,8 @@ class BatchLoader:
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            # Otherwise each iterator draws a seed for its workers from torch's global generator, and dropout would
-            # depend on how many iterators were made: after a resume, or with another number of validations.
+            # Else each iterator draws a seed from torch's global generator, and dropout would depend on
+            # how many iterators were made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
         )
@@ -92,10 +89,9 @@ class BatchLoader:
 
 
 class ResumableLoader(BatchLoader):
-    """A loader of a training's batches that goes on in the middle of an epoch after a resume.
+    """A training's batches; a resume goes on within an epoch, where a DataLoader would begin it again.
 
-    Lightning saves and restores it with `state_dict` and `load_state_dict`. With a plain DataLoader the epoch
-    would begin again, and batches would repeat silently. With `fixed_epoch` it yields those of epoch 0 each time.
+    Lightning calls `state_dict` and `load_state_dict`. With `fixed_epoch` all epochs are epoch 0.
     """
 
     def __init__(self, batches: Batches, plan: BatchPlan, *, num_workers: int = 0, fixed_epoch: bool = False) -> None:
@@ -103,7 +99,7 @@ class ResumableLoader(BatchLoader):
         self.plan = plan
         self.handed_out = 0
         if not fixed_epoch:
-            self.sampler = plan  # where Lightning looks for `set_epoch`
+            self.sampler = plan  # Lightning calls its `set_epoch`
 
     def __iter__(self) -> Iterator[Batch]:
         self.handed_out = self.plan.start

@@ -14,8 +14,8 @@ from lightning_nlp.errors import UserError
 
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
-# Batches of one window are sorted by length among themselves: large enough that a batch has hardly any
-# padding, small enough that its examples stay a random draw. It is the HF Trainer's, so that the two compare.
+# The examples of this many batches are sorted by length: enough that batches have hardly any padding, and few
+# enough that each stays a random draw. The HF Trainer's number, so that the two compare.
 WINDOW_BATCHES = 50
 
 
@@ -23,8 +23,8 @@ WINDOW_BATCHES = 50
 class FixedSize:
     """Training batches of at most `examples` examples a step, dealt out to `world_size` processes.
 
-    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Sizes differ by at most one, so that no step is taken on a
-    crumb. Arguments, attributes and methods are otherwise those of `TokenBudget`.
+    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Their sizes differ by at most one: no step is tiny.
+    The rest is as in `TokenBudget`.
     """
 
     lengths: np.ndarray
@@ -36,7 +36,7 @@ class FixedSize:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What decides, with lengths and seed, which examples share a step."""
+        """What decides, besides lengths and seed, which examples share a step."""
         return {"examples": self.examples, "accumulate": self.accumulate}
 
     @property
@@ -51,7 +51,7 @@ class FixedSize:
         needed, share = math.ceil(len(rows) / self.examples), len(rows) / len(self.lengths)
         steps = np.array_split(np.concatenate(windows), last_steps(self.steps, needed, share, self.accumulate))
         rng.shuffle(steps)
-        # If memory is short, the run fails in its first step and not after an hour.
+        # If memory is short, the run fails in its first step, not after an hour.
         longest = max(range(len(steps)), key=lambda i: lengths[steps[i]].max(initial=0))
         steps[0], steps[longest] = steps[longest], steps[0]
         return [rows[step[rank :: self.world_size]] for step in steps for rank in range(self.world_size)]
@@ -60,15 +60,13 @@ class FixedSize:
 class BatchPlan:
     """The training batches of an epoch for one process, as keys for `Batches`.
 
-    Each process has the same number of batches, and no example is seen twice. Where a step has too few examples
-    for all processes, some get an empty key; `Batches` turns it into a filler without labels.
+    Each process has the same number of batches, and no example is seen twice. If a step has too few examples
+    for all processes, some get an empty key, which `Batches` turns into a filler without labels.
 
     The batches follow from the seed, the epoch and the layout: their size and the number of processes. If a
-    training goes on in another layout, the examples that are left of its epoch become new batches, the last of
-    that epoch, so each is still seen exactly once. Its position is therefore the list of the layouts that the
-    epoch has had, each with the number of the epoch's steps that were done when it ended.
-
-    Lightning finds the plan as `loader.sampler` and calls `set_epoch`.
+    training goes on in another layout, the examples left of its epoch become new batches, the last of that
+    epoch, so each is still seen exactly once. A position is therefore the list of the epoch's layouts, each with
+    the number of the epoch's steps that were done when it ended.
     """
 
     def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:
@@ -84,21 +82,21 @@ class BatchPlan:
             self.epoch, self.start, self._earlier = epoch, 0, []
 
     def position(self, done: int) -> dict[str, Any]:
-        """What a checkpoint keeps after this many batches of the epoch, those before a resume counted."""
+        """What a checkpoint keeps after this many batches of the epoch, including those before a resume."""
         return {"epoch": self.epoch, "layouts": [*self._earlier, (self.batching.layout, done)]}
 
     def resume(self, position: dict[str, Any]) -> int:
-        """Go on from a `position`; return how many batches of its epoch now count as done.
+        """Go on from a `position`; return how many batches of its epoch count as done.
 
-        They are as many as were done, or as the rest lacks to a whole epoch if it is laid out anew.
+        In another layout, those are as many as the new batches lack to a whole epoch.
 
         Raises:
             UserError: If an earlier version wrote it.
         """
         if "layouts" not in position:
             raise UserError(
-                "The checkpoint is of an earlier version, which kept its place in the epoch in another way: begin a "
-                "new run, with --model.pretrained and the export of a finished one to keep its weights."
+                "The checkpoint is of an earlier version, which kept its place in the epoch differently: begin a new "
+                "run, with --model.pretrained and the export of a finished one to keep its weights."
             )
         self.epoch, layouts = position["epoch"], position["layouts"]
         *self._earlier, (layout, self.start) = layouts
@@ -108,7 +106,7 @@ class BatchPlan:
         return self.start
 
     def __len__(self) -> int:
-        """Of a whole epoch, also when the next iteration begins in the middle."""
+        """Of a whole epoch, even if the next iteration begins in the middle."""
         return self.batching.steps
 
     def batches(self) -> list[np.ndarray]:

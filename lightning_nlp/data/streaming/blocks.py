@@ -1,4 +1,4 @@
-"""Who reads what of a stream, and how its texts become batches: in blocks, each shuffled and dealt out by itself."""
+"""Which reader reads what of a stream, and how texts become batches: in blocks, each shuffled alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lightning_nlp.data.batches.plan import FixedSize
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.errors import UserError
 
-BLOCK_CHARACTERS = 1 << 24  # a block of long texts, such as books, ends here, whatever its rows
+BLOCK_CHARACTERS = 1 << 24  # a block of long texts (books) ends here, however few they are
 EMPTY_BLOCKS = 10  # in a row are an error; one pass over a small corpus may leave nothing for one of many readers
 
 
@@ -26,7 +26,7 @@ class Piece(NamedTuple):
 
     epoch: int  # the pass over the corpus, from 0
     shard: int
-    part: int = 0  # its rows are those whose number leaves this remainder when divided by `parts`
+    part: int = 0  # the rows whose number % parts is this
     parts: int = 1  # how many readers share the shard
     row: int = 0  # the first one
 
@@ -34,30 +34,29 @@ class Piece(NamedTuple):
 class ReaderPosition(NamedTuple):
     """Where a reader stands: before a batch of a block of texts."""
 
-    turn: int  # that the block begins in
-    row: int  # there
-    next_turn: int  # that the next block begins in
+    turn: int  # where the block begins
+    row: int
+    next_turn: int  # where the next block begins
     next_row: int
-    block: int = 0  # its number among those of this reader
-    batch: int = 0  # the next one of the block; 0 where none of it was handed out
-    left: int = 0  # how many examples are in that batch and those after it; 0 where `batch` is 0
+    block: int = 0  # its number among this reader's
+    batch: int = 0  # the next one of the block
+    left: int = 0  # the examples left of a block that was begun
 
 
 @dataclass(frozen=True)
 class Turns:
-    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, k + 2n and so on.
+    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, ...
 
-    So all readers get equally far whatever the number of shards, and each shard is read once per pass. With fewer
-    shards than readers, each shard comes several times in a pass, in parts.
+    So all readers get equally far, and each shard is read once per pass: in parts, if there are more readers.
     """
 
     shards: int
     seed: int  # of their order
-    readers: int  # how many there are, in all processes together
-    queue: tuple[Piece, ...] = ()  # first comes what other readers had left of a pass, then the next pass
+    readers: int  # of all processes
+    queue: tuple[Piece, ...] = ()  # comes first: what another number of readers had left of a pass
 
     def piece(self, turn: int) -> Piece:
-        """What is read in a turn, counted from 0."""
+        """What is read in a turn."""
         if turn < len(self.queue):
             return self.queue[turn]
         parts = -(-self.readers // self.shards)
@@ -78,8 +77,7 @@ class Turns:
     def dealt_anew(self, positions: Sequence[ReaderPosition], readers: int) -> Turns:
         """The turns of another number of readers: first the rest of the passes that were begun.
 
-        The rest begins with each reader's next block, so no text comes twice in a pass, and the batches left of a block
-        that was begun are left out of it.
+        It begins with each reader's next block: the rest of a block is skipped, and no text comes twice.
         """
         last = max(self._last, *(self.piece(position.next_turn).epoch for position in positions))
         queue = []
@@ -98,7 +96,7 @@ def _shuffled(number: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """Deal a block's examples, of these lengths in tokens, out to batches; `block` and `seed` choose the order."""
+    """Deal a block's examples out to batches, in an order that `seed` and `block` choose."""
     if not len(lengths):
         return []
     if "budget" not in layout:
@@ -111,15 +109,15 @@ class Blocks:
     """Makes the blocks and batches of a reader."""
 
     corpus: Corpus
-    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]  # ids of pieces, and each one's text number
-    collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids`, and as `index` what chooses the masks
+    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]  # token ids, and the number of their text
+    collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids` and `index`, which chooses the masks
     layout: dict[str, Any]  # `rows` of a block; `batch_size`, or `budget` with arguments of `TokenBudget`
     seed: int
     held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
-    hidden: frozenset[bytes]  # the held-out examples as `TokenRows.digests` has them: copies are left out
+    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples: copies are left out
 
     def batches(self, turns: Turns, position: ReaderPosition) -> Iterator[tuple[ReaderPosition, Batch]]:
-        """Endless batches from a reader's position on, each with the position after it.
+        """Endless batches from a reader's position on, and the position after each.
 
         Raises:
             UserError: If the corpus cannot be read, or gives nothing to train on.
@@ -132,10 +130,7 @@ class Blocks:
                 waiting = thread.submit(next, blocks)
                 empty = 0 if ids else empty + 1
                 if empty == EMPTY_BLOCKS:
-                    raise UserError(
-                        f"{empty} blocks of texts in a row held nothing to train on: look at --data.path and its "
-                        "columns."
-                    )
+                    raise UserError(f"{empty} blocks of texts in a row held nothing to train on: look at --data.path.")
                 lengths = np.array([len(example) for example in ids], dtype=np.int64)
                 batches = block_batches(lengths, self.layout, self.seed, at.block)[done:]
                 left = sum(map(len, batches))
@@ -148,9 +143,8 @@ class Blocks:
     def _blocks(
         self, turns: Turns, at: ReaderPosition
     ) -> Iterator[tuple[ReaderPosition, list[np.ndarray], np.ndarray]]:
-        """Blocks from a position on: the position before the first batch, token ids, mask keys."""
-        texts: list[tuple[str, str]] = []
-        size = 0
+        """Blocks from a position on: the position before each, token ids, mask keys."""
+        texts, size = list[tuple[str, str]](), 0
         for turn, row, place, text in self._texts(turns, at.turn, at.row):
             if text is not None:
                 texts.append((place, text))
@@ -161,7 +155,7 @@ class Blocks:
                 at, texts, size = _next_block(at), [], 0
 
     def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
-        """A reader's texts from a row on: the turn and row after each, its place, the text; None where a pass ends."""
+        """A reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
         while True:
             piece = turns.piece(turn)
             first = max(row, piece.row, self.held_out.get(piece.shard, 0))
@@ -173,9 +167,8 @@ class Blocks:
                 yield turn, row, "", None
 
     def _examples(self, texts: list[tuple[str, str]]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Tokenize, and leave out what is held out."""
-        found: list[np.ndarray] = []
-        keys: list[int] = []
+        """Token ids and mask keys, without what is held out."""
+        found, keys = list[np.ndarray](), list[int]()
         for start in range(0, len(texts), CHUNK_ROWS):
             part = texts[start : start + CHUNK_ROWS]
             ids, origins = self.tokenize([text for _, text in part])
@@ -193,5 +186,5 @@ def _next_block(at: ReaderPosition) -> ReaderPosition:
 
 
 def _mask_key(place: str) -> int:
-    """A number below 2^63 for an example's place: other masks in each pass, the same ones whoever reads it."""
+    """A number below 2^63 for an example's place: masks differ by pass, whoever the reader is."""
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little") >> 1

@@ -1,4 +1,4 @@
-"""The shards of a corpus: where they lie, and their rows one after the other, without a copy on this disk."""
+"""The shards of a corpus: where they are, and their rows one after the other, without a copy on disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 1000  # rows read at a time
 BUILDERS = {".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}  # all others are text
-REFUSED = (".csv", ".tsv")  # a row goes over several lines, so a damaged one swallows the rest unseen
+REFUSED = (".csv", ".tsv")  # a row may span lines, so a damaged one silently swallows the rest
 TEXT = "text"  # the name that `datasets` gives the only column of a text file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -41,10 +41,10 @@ class Corpus:
 
     description: str  # a short name for the model card
     fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, not of contents
-    streams: dict[str, IterableDataset]  # what `datasets` reads each split by; "train" is always there
-    names: dict[str, list[str]]  # the shards' file names by split, for messages; empty where not known
+    streams: dict[str, IterableDataset]  # by split; "train" is always there
+    names: dict[str, list[str]]  # the shards' file names by split, for messages; empty if unknown
     text_column: str
-    files: Files[Any]  # which files or splits of a data set they are, by name
+    files: Files[Any]  # which files or splits of a data set they are
     leipzig: bool = False  # whether the lines are `id<TAB>sentence`
 
     def shards(self, split: str = "train") -> int:
@@ -75,16 +75,16 @@ class Corpus:
         except Exception as error:  # of datasets, pyarrow, fsspec or whatever reads the file: none documents its errors
             raise UserError(
                 f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): make it "
-                "anew, or give another --data.path; a training that was under way goes on with --resume auto."
+                "again, or give another --data.path; --resume auto then goes on with a training."
             ) from error
 
 
 def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
-    """Find the shards of a corpus; of its texts only the first are read, to tell their format.
+    """Find the shards of a corpus, and read its first texts, to tell their format.
 
     Args:
         path: Text, JSONL (also .gz or .zst) or parquet files: a file, glob, folder or address, or the id of a data
-            set on the Hub. What exists locally wins over the Hub.
+            set on the Hub, if nothing local has that name.
 
     Raises:
         UserError: If `path` names nothing that can be streamed.
@@ -130,13 +130,13 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     return replace(corpus, leipzig=leipzig)
 
 
-# `datasets` opens packed files through fsspec, whose own way takes a file that was cut for a whole one
+# `datasets` opens compressed files through fsspec, which does not notice that a file was cut off
 fsspec.compression.register_compression("zstd", lambda file, *_, **__: open_zstd(file), "zst", force=True)
 
 
 @cache
 def _read_texts_over_http() -> None:
-    """`datasets` hands a text's encoding to the connection, which knows no such option and calls the file missing."""
+    """Let the connection ignore a text's encoding, which `datasets` passes on; it would call the file missing."""
     from fsspec.implementations.http import HTTPFileSystem
 
     class Http(HTTPFileSystem):
@@ -148,7 +148,7 @@ def _read_texts_over_http() -> None:
 
 
 def addresses(path: str) -> list[str]:
-    """The addresses that one with `{00..99}` in it stands for; leading zeros are kept."""
+    """The addresses that one with `{00..99}` in it means; leading zeros are kept."""
     match = _RANGE.search(path)
     if match is None:
         return [path]
@@ -157,9 +157,8 @@ def addresses(path: str) -> list[str]:
     numbers = [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
     if not numbers:
         raise UserError(f"--data.path {path} names no address: {match[0]} goes from {first} down to {last}.")
-    return [
-        address for number in numbers for address in addresses(path[: match.start()] + number + path[match.end() :])
-    ]
+    before, after = path[: match.start()], addresses(path[match.end() :])
+    return [before + number + rest for number in numbers for rest in after]
 
 
 def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
@@ -170,8 +169,7 @@ def _files_builder(path: str, files: dict[str, list[str]]) -> Any:
         raise UserError(
             f"The shards of {path} have several formats ({', '.join(sorted(formats))}): give --data.path those of one."
         )
-    suffix = formats.pop()
-    if suffix in REFUSED:
+    if (suffix := formats.pop()) in REFUSED:
         raise UserError(f"{path} cannot be streamed as {suffix}: give parquet, JSONL or text files.")
     try:
         return load_dataset_builder(BUILDERS.get(suffix, "text"), data_files=files)

@@ -15,7 +15,7 @@ import torch
 
 from lightning_nlp.data.base import check_numbers
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.blocks import Blocks, block_batches
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.stream_loader import StreamLoader
@@ -27,12 +27,12 @@ from lightning_nlp.data.tokens.encoding import encode
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-SPREAD = 16  # the held-out texts come from the beginnings of so many shards
-SAMPLE = 10_000  # rows that stand for the stream in statistics, where no tokenizer is trained on more
+SPREAD = 16  # held-out texts are the first of up to this many shards
+SAMPLE = 10_000  # rows for statistics about the stream, if no tokenizer is trained on more
 
 
 class StreamingDataModule(MaskedLanguageModelingDataModule):
-    """Sentences for a `MaskedLanguageModel` out of a corpus beyond memory and disk, read shard by shard.
+    """Sentences for a `MaskedLanguageModel` from a corpus too large for memory and disk, read shard by shard.
 
     A training has no epochs: it ends by `trainer.max_steps` or `max_tokens`. Of the corpus only the held-out texts and
     a sample are kept. Arguments not listed are those of `MaskedLanguageModelingDataModule`.
@@ -47,7 +47,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
         max_test_samples: The same for the test.
     """
 
-    streaming = True  # so there are no epochs
+    streaming = True  # no epochs
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
             val_fraction=0.5,  # unused: the source has all three splits
             test_fraction=0.5,
             max_train_samples=None,
-            max_val_samples=None,  # the source sees to them
+            max_val_samples=None,  # the source holds them out
             max_test_samples=None,
             **kwargs,
         )
@@ -103,11 +103,11 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
     @property
     def train_batches(self) -> None:
-        """None: a stream has no end."""
+        """None: it has no end."""
 
     @property
     def tokens_in_batch(self) -> float:
-        """The mean number of tokens in a training batch of a process, by the sample; padding not counted."""
+        """The mean number of tokens in a process's training batch of the sample, padding not counted."""
         lengths = self.token_rows["train"].lengths[: self.shuffle_rows].astype(np.int64)
         return float(lengths.sum()) / len(block_batches(lengths, self._layout, 0, 0))
 
@@ -123,7 +123,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
     def train_dataloader(self) -> StreamLoader:
         """The batches of the whole training."""
         assert self.trainer is not None
-        self.evaluation_batches("test")  # a limit that leaves nothing of it is found before the training
+        self.evaluation_batches("test")  # a limit that leaves nothing of it stops the run before the training
         hidden = chain.from_iterable(self.token_rows[split].digests() for split in ("validation", "test"))
         blocks = Blocks(
             self.corpus,
@@ -145,7 +145,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
 
 def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Source:
-    """The held-out parts and the sample as a source like any other: the same for the same shards.
+    """The held-out parts and the sample as a source like any other.
 
     Args:
         held_out: Rows of validation and of test: the first ones of up to 16 shards, or of the corpus's own split.
@@ -170,7 +170,7 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
 
 
 def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
-    """How many of each shard's first rows `stream_source` holds out, by shard; of other shards none."""
+    """How many of its first rows `stream_source` holds out, by shard; none of other shards."""
     shards = _spread(corpus.shards())
     rows = sum(-(-size // len(shards)) for split, size in held_out.items() if split not in corpus.streams)
     return dict.fromkeys(shards, rows)
@@ -191,7 +191,7 @@ def _first_rows(corpus: Corpus, split: str, shards: list[int], row: int, each: i
 def tokenize(
     texts: list[str], *, tokenizer: PreTrainedTokenizerFast, max_length: int, clean: bool
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Token ids of texts, int32, as in the cache, and for each array the number of its text; long texts are split."""
+    """Token ids, int32 as in the cache, and the number of each array's text; long texts are split."""
     texts = [clean_text(text) if clean else text.encode("utf-8", "replace").decode() for text in texts]
     ids, origins, _ = encode(texts, tokenizer, max_length=max_length, truncation=None)
     return [np.array(example, dtype=np.int32) for example in ids], origins

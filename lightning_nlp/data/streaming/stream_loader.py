@@ -1,4 +1,4 @@
-"""The loader of a stream: batches without end, from worker processes or not, that a resume goes on with exactly."""
+"""The loader of a stream: endless batches, from worker processes or not, with which a resume goes on exactly."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class _Readers(IterableDataset[Any]):
 
 @dataclass(eq=False)
 class StreamLoader:
-    """Endless batches of a corpus of shards for one process; each iteration goes on where the last one ended.
+    """Endless batches of a corpus for one process; each iteration goes on where the last one ended.
 
-    Its length is the whole training's, so that Lightning knows what a share of it is: processes do not end their
-    passes together. Each process has one reader, or one per worker, which take turns.
+    Its length is the whole training's, for limits that are shares of it: processes do not end their passes together.
+    Each process has one reader, or one per worker, which take turns.
     """
 
     blocks: Blocks
-    length: int  # the batches of the whole training, for this process
+    length: int  # the whole training's batches for this process
     num_workers: int = 0
     pin_memory: bool = False
     rank: int = 0
     world_size: int = 1
     turns: Turns = field(init=False)
-    positions: list[ReaderPosition] = field(init=False)  # of this process's readers, the one that is next first
+    positions: list[ReaderPosition] = field(init=False)  # of this process's readers, the next one first
 
     def __post_init__(self) -> None:
         readers = max(self.num_workers, 1) * self.world_size
@@ -63,7 +63,7 @@ class StreamLoader:
 
     @property
     def passes(self) -> int:
-        """How often this process's readers have been through the corpus."""
+        """How often this process's readers have read the corpus."""
         return min(self.turns.piece(position.turn).epoch for position in self.positions)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -83,12 +83,12 @@ class StreamLoader:
             if isinstance(item, UserError):
                 raise item
             position, batch = item
-            self.positions = [*self.positions[1:], ReaderPosition(*position)]  # workers are asked in turns
+            self.positions = [*self.positions[1:], ReaderPosition(*position)]  # workers take turns
             yield batch
 
     @property
     def _layout(self) -> dict[str, Any]:
-        """What decides which examples a batch has, besides the corpus and the seed."""
+        """What decides, besides corpus and seed, which examples a batch has."""
         return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,14 +110,13 @@ class StreamLoader:
         """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
-            UserError: If the number of shards or the seed is another one.
+            UserError: If the number of shards or the seed has changed.
         """
         shards, seed = self.turns.shards, self.turns.seed
         if (shards, seed) != (state["shards"], state["seed"]):
             raise UserError(
                 f"The training began with {state['shards']} shards and seed {state['seed']}, and now it is {shards} "
-                f"and {seed}: a stream goes on only with the same --data.path and --data.seed; give those, or begin "
-                "anew."
+                f"and {seed}: give the same --data.path and --data.seed, or begin a new run."
             )
         positions = [ReaderPosition(*position) for position in state["positions"]]
         turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
@@ -126,7 +125,7 @@ class StreamLoader:
             rank_zero_info(
                 "The number of processes or workers, or the size of batches, has changed, so each reader goes on at "
                 f"its next block of texts: {sum(begun):,} examples left of {len(begun)} begun "
-                f"block{'' if len(begun) == 1 else 's'} do not come in this pass over the corpus; none comes twice."
+                f"block{'' if len(begun) == 1 else 's'} are skipped in this pass over the corpus; none comes twice."
             )
             turns = turns.dealt_anew(positions, self.turns.readers)
             positions = turns.beginning()
@@ -134,5 +133,5 @@ class StreamLoader:
 
 
 def _start_worker(worker: int) -> None:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers are as many as the cores already
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers keep the cores busy
     ignore_ctrl_c(worker)

@@ -19,7 +19,7 @@ HEAD_SHARE = 0.25
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """The first `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
+    """At most `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
     if len(ids) <= room:
         return ids
     if truncation == "head":
@@ -37,7 +37,7 @@ def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
         start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
         if start is not None:
             return framed[:start], framed[start + len(probe) :]
-    raise UserError("The tokenizer reads none of its own words: give another --data.tokenizer, or null to train one.")
+    raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
 
 
 def encode(
@@ -49,8 +49,8 @@ def encode(
         max_length: The most tokens of a result, special tokens included.
 
     Returns:
-        The ids, for each of them the number of the text that it comes from, and for each text its length in
-        tokens before truncation and without special tokens.
+        The ids, the number of the text that each comes from, and each text's length in tokens before truncation
+        and without special tokens.
     """
     backend = plain_backend(tokenizer)
     encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
@@ -58,7 +58,7 @@ def encode(
 
 
 def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """The tokenizer of the `tokenizers` library within, without truncation or padding of its own."""
+    """The tokenizer of the `tokenizers` library within, its own truncation and padding switched off."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -71,17 +71,13 @@ def framed_pieces(
     """What `encode` returns, from the encodings of the texts without special tokens."""
     before, after = frame
     room = max_length - len(before) - len(after)
-    results: list[list[int]] = []
-    origins: list[int] = []
-    lengths: list[int] = []
-    for number, encoding in enumerate(encodings):
-        ids = encoding.ids
-        lengths.append(len(ids))
+    results, origins = list[list[int]](), list[int]()
+    texts = [encoding.ids for encoding in encodings]
+    for number, ids in enumerate(texts):
         if truncation is None:
-            pieces = [ids] if 0 < len(ids) <= room else [ids[i : i + room] for i in range(0, len(ids), room)]
+            pieces = [ids[i : i + room] for i in range(0, len(ids), room)]
         else:
             pieces = [truncate_ids(ids, room, truncation)]
-        for piece in pieces:
-            results.append(before + piece + after)
-            origins.append(number)
-    return results, origins, lengths
+        results += [before + piece + after for piece in pieces]
+        origins += [number] * len(pieces)
+    return results, origins, [len(ids) for ids in texts]

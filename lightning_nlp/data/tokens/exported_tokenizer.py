@@ -1,4 +1,4 @@
-"""The tokenizer of an export: it cleans texts as they were cleaned in training, and opens in transformers 4 too."""
+"""The tokenizer of an export: it cleans texts as the training did, and opens in transformers 4 too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 # What Python's `split` and `splitlines` go by.
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _SPACES = " \t\x1f\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
-# `clean_text` in regular expressions that each library reads alike, JavaScript's too: no flags.
+# `clean_text` in regular expressions that mean the same to every library, JavaScript's too: no flags.
 _CLEANING = (
     (r"\x00", ""),
     ("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]", ""),
@@ -25,7 +25,7 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
     """Write a copy of a tokenizer that any version of transformers from 4.38 on opens.
 
     Args:
-        network: Its `forward` takes what the tokenizer gives; transformers 4 hands on all of it.
+        network: Its `forward` must take all that the tokenizer gives, as transformers 4 passes it on.
         clean: Begin with what `clean_text` does, except for sequences of over 30 combining marks.
         strip: Remove outer white space too; not where texts have masks, at which they are cut into pieces.
     """
@@ -49,15 +49,15 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
 
 
 def forget_cleaning(tokenizer: Any) -> None:
-    """Turn an export's tokenizer, in place, back into the one of the training; others stay as they are."""
+    """Turn an export's tokenizer, in place, back into the training's; others stay as they are."""
     from tokenizers import normalizers
 
     backend, strip = tokenizer.backend_tokenizer, _state(normalizers.Strip())
     ours = [_state(part) for part in _cleaning()]
     parts = _state(backend.normalizer).get("normalizers", []) if backend.normalizer else []
     if parts[: len(ours)] == ours:
-        own = len(ours) + (parts[len(ours) : len(ours) + 1] == [strip])
-        left = [backend.normalizer[number] for number in range(own, len(parts))]
+        first = len(ours) + (parts[len(ours) : len(ours) + 1] == [strip])
+        left = [backend.normalizer[number] for number in range(first, len(parts))]
         backend.normalizer = normalizers.Sequence(left) if len(left) > 1 else left[0] if left else None
 
 

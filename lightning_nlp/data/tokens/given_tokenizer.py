@@ -1,4 +1,4 @@
-"""Tokenizers from elsewhere: opened, completed by what their files leave out, or refused with the cause."""
+"""Tokenizers from elsewhere: opened, completed with what their files leave out, or refused with the cause."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or a vocabulary alone.
+    """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or only a vocabulary.
 
-    What its configuration does not say is taken from its words: special tokens of the usual names, and [CLS]
-    and [SEP] around a text where nothing puts them there.
+    What its configuration lacks is completed: special tokens with the usual names, and [CLS] and [SEP] around texts.
 
     Raises:
         UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.
@@ -63,15 +62,14 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 
 def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Say so where capitals are lowered that the vocabulary has: such words are never found."""
+    """Warn where the tokenizer lowercases words that its vocabulary has in capitals: those are never found."""
     normalizer = tokenizer.backend_tokenizer.normalizer
     special = set(tokenizer.all_special_tokens)
     capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
     if capitals and normalizer is not None and normalizer.normalize_str("A") == "a":
         warn_user(
-            f"The tokenizer {name} lowers capitals, and {len(capitals):,} of its words have some "
-            f"({', '.join(capitals[:3])}, ...): if it is a cased one, set do_lower_case to false in its "
-            "tokenizer_config.json."
+            f"The tokenizer {name} lowercases, and {len(capitals):,} of its words have capitals "
+            f"({', '.join(capitals[:3])}, ...): for a cased one, set do_lower_case to false in tokenizer_config.json."
         )
 
 
@@ -79,9 +77,9 @@ def _open(folder: Path) -> Any:
     from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizer
 
     vocabulary, settings = folder / "vocab.txt", {path.name for path in folder.glob("*.json")}
-    if settings == {"vocab.json"}:  # with merges.txt; nothing says whose: RoBERTa's are usual
+    if settings == {"vocab.json"}:  # with merges.txt, whose model nothing names: RoBERTa's are usual
         return RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    if vocabulary.is_file() and not settings:  # likewise, and BERT's
+    if vocabulary.is_file() and not settings:  # BERT's are usual
         words = vocabulary.read_text(encoding="utf-8").split()
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)
@@ -89,14 +87,14 @@ def _open(folder: Path) -> Any:
 
 
 def _put_frame(tokenizer: Any, name: str) -> None:
-    """Put [CLS] and [SEP] around texts, where a head looks, if the tokenizer puts nothing there."""
+    """Put [CLS], which a head reads, and [SEP] around texts if the tokenizer puts nothing there."""
     backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token
     if backend.encode("", add_special_tokens=True).ids:
         return
     if first is None or last is None:
         raise UserError(
-            f"The tokenizer {name} puts no special token before a text, which is what a model's head reads, and has "
-            "none for that: give another --data.tokenizer, or null to train one."
+            f"The tokenizer {name} has no special token to put before a text, which is what a model's head reads: give "
+            "another --data.tokenizer, or null to train one."
         )
     put_frame(backend, first, last)
     rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")

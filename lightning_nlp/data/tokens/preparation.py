@@ -1,4 +1,4 @@
-"""Texts become token ids once: one Arrow file a split, in a folder that each run of the same data reuses."""
+"""Texts become token ids once: an Arrow file for each split, in a folder that all runs on the same data share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
 from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.tokens.subwords import train_tokenizer
+from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1000  # texts tokenized at a time: many for each core, and few enough to stay in the CPU's caches
 MOST_UNKNOWN = 0.4  # of the words of train: with more, a model learns how often a word is unknown
-TOKEN_FORMAT = 5  # raise it when the content of the folders changes: old ones are then used by their own runs alone
+TOKEN_FORMAT = 5  # raise it when the content of the folders changes: only their own runs then use the old ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Cleaning:
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerTraining:
-    """How a tokenizer is trained: arguments of `train_wordpiece` and `train_bpe`, and which of the two."""
+    """How a tokenizer is trained: by `train_wordpiece` or `train_bpe`, and with which of their arguments."""
 
     tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece"
     vocab_size: int = 30_000
@@ -77,7 +77,7 @@ def prepare_tokens(
     It holds `train.arrow`, `validation.arrow`, `test.arrow`, `tokenizer/` and `facts.json`.
 
     Args:
-        tokenizer: None trains one on the training texts, as `training` says.
+        tokenizer: None trains one on the training texts, with `training`.
         max_length: The most tokens of an example, special tokens included.
         truncation: How long texts are cut; None splits them.
         own: The folder that a run began with, as for `cached_folder`.
@@ -87,7 +87,7 @@ def prepare_tokens(
         "source": source.fingerprint,
         "cleaning": dataclasses.asdict(cleaning),
         "tokenizer": {"trained": dataclasses.asdict(training)} if tokenizer is None else tokenizer_hash(tokenizer),
-        # which the hash leaves out: the same words with another padding or mask token
+        # the hash leaves these out
         "special_tokens": None if tokenizer is None else {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
         "max_length": max_length,
         "truncation": truncation,
@@ -116,11 +116,10 @@ def prepare_tokens(
 
 
 def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
-    """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what nobody would expect.
+    """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what is odd.
 
     Raises:
-        UserError: If so many words of train are unknown to the tokenizer, be it given or trained on them, that
-            there is nothing to learn from.
+        UserError: If the tokenizer, given or trained on them, knows too few words of train.
     """
     unknown, lines = tokenizer.unk_token_id, list[str]()
     special = sorted({*tokenizer.all_special_ids} - {unknown})
@@ -129,7 +128,7 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
     for split in SPLITS:
         found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
         within = {token: int(found[token]) - counts["rows"] * framing[token] for token in special}
-        found[special] = 0  # from here on words alone
+        found[special] = 0  # only words are left
         total += found
         rate = counts["unknown_rate"] = _unknown_rate(found, unknown)
         if split == "train":
@@ -142,11 +141,9 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
                     f"cannot read these texts; {cure if given else trained}."
                 )
         if number := counts["without_tokens"]:
-            lines.append(
-                f"{split}: {number:,} texts of which the tokenizer leaves nothing, which say nothing of a label"
-            )
+            lines.append(f"{split}: the tokenizer leaves nothing of {number:,} texts")
         if names := [f"{tokenizer.convert_ids_to_tokens(t)} {number:,}" for t, number in within.items() if number > 0]:
-            lines.append(f"{split}: special tokens stand in the texts themselves, and act as such: {', '.join(names)}")
+            lines.append(f"{split}: special tokens occur in the texts themselves, and act as such: {', '.join(names)}")
     facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
     return lines
 
@@ -156,7 +153,7 @@ def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
 
 
 def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
-    """Batches of a split with their encodings; the next one is tokenized, without Python's lock, in the meantime."""
+    """Batches of a split with their encodings; the next one is tokenized meanwhile, without Python's lock."""
     with ThreadPoolExecutor(1) as pool:
         batches = (
             (batch, pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False))
@@ -182,9 +179,9 @@ def write_tokens(
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
         `without_tokens` (texts of which the tokenizer leaves nothing).
     """
-    counts = dict.fromkeys(("texts", "rows", "characters", "tokens", "cut", "without_tokens"), 0)
     from datasets.utils import tqdm
 
+    counts: Counter[str] = Counter()
     others = [name for name in split.column_names if name != "text"]
     backend, frame = plain_backend(tokenizer), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
@@ -195,14 +192,16 @@ def write_tokens(
             texts = batch["text"]
             ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
             write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
-            counts["texts"] += len(texts)
-            counts["rows"] += len(ids)
-            counts["characters"] += sum(map(len, texts))
-            counts["tokens"] += sum(lengths)
-            counts["cut"] += 0 if truncation is None else sum(length > room for length in lengths)
-            counts["without_tokens"] += lengths.count(0)
+            counts.update(
+                texts=len(texts),
+                rows=len(ids),
+                characters=sum(map(len, texts)),
+                tokens=sum(lengths),
+                cut=0 if truncation is None else sum(length > room for length in lengths),
+                without_tokens=lengths.count(0),
+            )
             bar.update(len(texts))
-    return counts
+    return dict(counts)
 
 
 class TextColumn:
@@ -218,7 +217,7 @@ class TextColumn:
 
 @contextlib.contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Switch the progress bars of `datasets` off for a while."""
+    """Switch the progress bars of `datasets` off meanwhile."""
     from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
     enabled = is_progress_bar_enabled()

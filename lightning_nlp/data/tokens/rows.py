@@ -1,4 +1,4 @@
-"""The token ids of a split, read where they lie on the disk."""
+"""The token ids of a split, read from the disk without copies."""
 
 from __future__ import annotations
 
@@ -42,11 +42,8 @@ class TokenRows:
         return columns
 
     def id_counts(self, size: int) -> np.ndarray:
-        """How often each of the ids below `size` stands in the split, special tokens included."""
-        counts = np.zeros(size, dtype=np.int64)
-        for _, values in self._chunks:
-            counts += np.bincount(values, minlength=size)
-        return counts
+        """How often each of the ids below `size` occurs in the split, special tokens included."""
+        return sum((np.bincount(ids, minlength=size) for _, ids in self._chunks), np.zeros(size, dtype=np.int64))
 
     def digests(self) -> Iterator[bytes]:
         """A short hash of each row's token ids, to find equal rows by."""

@@ -1,11 +1,11 @@
-"""A WordPiece tokenizer that keeps accents, trained on the spot."""
+"""Tokenizers trained on the spot: WordPiece that keeps accents, or BPE of bytes, which suits texts without words."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids, as in BERT
 MOST_CHARACTERS = 100  # of a word; to WordPiece, longer ones are unknown
 USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and the share of a text to cover
+BYTES = 256
 WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
 _LONG_WORD = re.compile(rf"[^\s!-/:-@[-`{{-~]{{{MOST_CHARACTERS + 1}}}")  # words end at ASCII's punctuation too
+
+
+def train_tokenizer(
+    texts: Iterable[str], *, tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece", **options: Any
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer by `train_wordpiece` or `train_bpe`, whose arguments the options are."""
+    if tokenizer_model == "wordpiece":
+        return train_wordpiece(texts, **options)
+    options.pop("limit_alphabet", None)  # there are 256 bytes
+    return train_bpe(texts, **options)
 
 
 def train_wordpiece(
@@ -40,8 +51,8 @@ def train_wordpiece(
         texts: Iterated over two or three times, so no generator.
         vocab_size: The most entries, specials included; a small corpus gives fewer.
         min_frequency: How often a pair must occur to be merged.
-        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or of a
-            script with more as many as 99.95% of the texts are written in, in half of the vocabulary at most.
+        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or, for a script
+            with more, those that cover 99.95% of the texts, but at most half of the vocabulary.
         max_length: `model_max_length` of the result, in tokens, [CLS] and [SEP] included.
 
     Raises:
@@ -49,8 +60,8 @@ def train_wordpiece(
     """
     assert iter(texts) is not texts, "texts are read more than once: give a list or a data set, no generator"
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer
-    # numbers the latter in the order of a hash map and breaks ties between merges by number, so that each
-    # training would yield another vocabulary (huggingface/tokenizers#1794). As specials they keep their own.
+    # numbers these in the order of a hash map and breaks ties between merges by number, so that each
+    # training would give another vocabulary (huggingface/tokenizers#1794). As special tokens they are in our order.
     long_words: list[str] = []
     words = _different_words(texts, long_words)  # how often they occur does not matter yet
     found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
@@ -92,7 +103,7 @@ def _usual_alphabet(counts: list[int], vocab_size: int) -> int:
 
 
 def _different_words(texts: Iterable[str], long_words: list[str]) -> Iterator[str]:
-    """The words of all texts, most of them once: less to normalise. `long_words` gets the too long ones."""
+    """The words of all texts, most of them once, to normalise less; those that are too long go to `long_words`."""
     seen: set[str] = set()
     for text in texts:
         new = set(text.split(" ")) - seen
@@ -138,18 +149,62 @@ def _count_characters(texts: Iterable[str], lowercase: bool) -> Counter[str]:
     return counts
 
 
+def train_bpe(
+    texts: Iterable[str],
+    *,
+    vocab_size: int = 50_000,
+    min_frequency: int = 2,
+    lowercase: bool = True,
+    max_length: int = 512,
+) -> PreTrainedTokenizerFast:
+    """Train byte-level BPE, as GPT-2 and RoBERTa have it (Sennrich et al. 2016; Radford et al. 2019).
+
+    Nothing is unknown to it. Like `train_wordpiece`, it gives the same tokenizer for the same texts (`tokenizers`'
+    Unigram does not), composes characters first, and has BERT's special tokens.
+
+    Args:
+        vocab_size: The most entries, the special tokens and 256 bytes included.
+        min_frequency: How often a pair must occur to be merged.
+        max_length: `model_max_length` of the result, in tokens.
+
+    Raises:
+        UserError: If `vocab_size` cannot hold the special tokens and the bytes.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    needed = len(SPECIAL_TOKENS) + BYTES
+    if vocab_size < needed:
+        raise UserError(
+            f"A vocabulary of {vocab_size} entries is too small: the special tokens and all bytes alone take {needed}. "
+            "Give a larger --data.vocab_size."
+        )
+    backend = Tokenizer(models.BPE())
+    composed = normalizers.NFC()
+    backend.normalizer = normalizers.Sequence([composed, normalizers.Lowercase()]) if lowercase else composed
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=[*SPECIAL_TOKENS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(iter(texts), trainer)
+    return as_pretrained(backend, max_length)
+
+
 def as_pretrained(backend: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
-    """A trained tokenizer that knows `SPECIAL_TOKENS` for what they are, and puts [CLS] and [SEP] around a text."""
+    """A trained tokenizer that knows the roles of `SPECIAL_TOKENS`, and puts [CLS] and [SEP] around a text."""
     from transformers import PreTrainedTokenizerFast
 
     put_frame(backend, "[CLS]", "[SEP]")
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    special = dict(zip(names, SPECIAL_TOKENS, strict=True))
+    special = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **special)
 
 
 def put_frame(backend: Tokenizer, first: str, last: str) -> None:
-    """Let a tokenizer put one token before a text and one after it, and after the second of a pair."""
+    """Let a tokenizer put one token before a text and one after it, as after the second of a pair."""
     from tokenizers import processors
 
     backend.post_processor = processors.TemplateProcessing(

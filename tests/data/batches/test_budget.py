@@ -6,7 +6,7 @@ import pytest
 
 from lightning_nlp.data.batches import budget
 from lightning_nlp.data.batches.budget import TokenBudget, best_fit, cut, halve_largest
-from lightning_nlp.data.batches.collators import pad_sequences
+from lightning_nlp.data.batches.collators import collate
 
 draw = np.random.default_rng(0)
 SENTENCES = draw.gamma(2.2, 20 / 2.2, size=30_000).round().clip(4, 120).astype(np.int32)
@@ -26,7 +26,8 @@ def tokens_of(batch, lengths, packed):
     """Tokens in a batch, by the collators themselves where it is padded."""
     if packed:
         return lengths[batch].sum()
-    return pad_sequences([np.zeros(length) for length in lengths[batch]], padding_value=0, max_length=512)[0].numel()
+    sequences = [np.zeros(length) for length in lengths[batch]]
+    return collate(sequences, packed=False, max_length=512)["input_ids"].numel()
 
 
 @pytest.mark.parametrize(

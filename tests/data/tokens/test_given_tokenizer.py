@@ -55,7 +55,7 @@ def words_alone(*, unknown=None):
 
 
 @pytest.mark.parametrize(
-    ("unknown", "words"), [(None, "no token for words that it does not know"), ("la", "puts no special token before")]
+    ("unknown", "words"), [(None, "no token for words that it does not know"), ("la", "no special token to put before")]
 )
 def test_tokenizers_that_a_training_cannot_use_are_refused(unknown, words, tmp_path):
     words_alone(unknown=unknown).save_pretrained(tmp_path)
@@ -79,7 +79,7 @@ def test_a_cased_vocabulary_that_is_lowered_is_a_warning_whose_cure_works(tmp_pa
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
     BertConfig().save_pretrained(tmp_path)  # which says nothing of capitals, and transformers lowers them
     warn_of_case(load_tokenizer(str(tmp_path)), "given")
-    assert "given lowers capitals, and 1 of its words have some (Reĝo, ...)" in caplog.text
+    assert "given lowercases, and 1 of its words have capitals (Reĝo, ...)" in caplog.text
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     caplog.clear()
     tokenizer = load_tokenizer(str(tmp_path))

@@ -1,0 +1,129 @@
+"""The data modules of a masked language model: sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lightning_nlp.data.base import TextDataModule, check_numbers
+from lightning_nlp.data.batches.loader import Batch, Batches
+from lightning_nlp.data.batches.masking import collate_mlm
+from lightning_nlp.data.texts.sources import Source, text_source
+from lightning_nlp.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class MaskedLanguageModelingDataModule(TextDataModule):
+    """Sentences for a `MaskedLanguageModel`; long ones are split. Arguments not listed are those of `TextDataModule`.
+
+    Args:
+        path: Sentence files (one a line, or Leipzig's `id<TAB>sentence`; also .gz), a glob, CSV, TSV, JSONL
+            or parquet, a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded
+            Esperanto. Null downloads the Leipzig corpus epo_literature_2011_300K.
+        mlm_probability: The share of tokens to predict.
+        mask_token_prob: The share of those that becomes [MASK].
+        random_token_prob: The share of those that becomes a random word; the rest stays as it is.
+        val_fraction: The share of train held out to choose the best checkpoint, if the data has no validation split.
+        test_fraction: The same for the test.
+        max_tokens: End the training after about this many tokens, padding not counted: whole steps, by the mean of a
+            batch. Learning rate and validations are scheduled by it. Null sets no such end.
+        vocab_size: The most entries of a tokenizer that is trained here.
+    """
+
+    # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
+    packed_window_batches = 8
+
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        mlm_probability: float = 0.15,
+        mask_token_prob: float = 0.8,
+        random_token_prob: float = 0.1,
+        val_fraction: float = 0.02,
+        test_fraction: float = 0.02,
+        max_tokens: int | None = None,
+        vocab_size: int = 50_000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(path, val_fraction=val_fraction, test_fraction=test_fraction, vocab_size=vocab_size, **kwargs)
+        check_numbers(1, max_tokens=max_tokens)
+        masking = {"mlm_probability": mlm_probability, "mask_token_prob": mask_token_prob}
+        self.masking: dict[str, Any] = masking | {"random_token_prob": random_token_prob}
+        both = {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
+        for name, share in (self.masking | both).items():
+            if not 0 <= share <= 1 or mlm_probability == 0:
+                raise UserError(f"--data.{name} must lie between 0 and 1 (the first above 0), not {share}.")
+        self.max_tokens = max_tokens
+
+    def source(self) -> Source:
+        """The texts at `path`."""
+        return text_source(
+            self.path,
+            text_column=self.text_column,
+            group_column=self.group_column,
+            cache_dir=self.cache_dir,
+            dialect=self.dialect,
+        )
+
+    def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """The tokenizer that `tokenizer` names, which must have a mask token; None trains one."""
+        tokenizer = super().given_tokenizer()
+        if tokenizer is not None and tokenizer.mask_token_id is None:
+            raise UserError(f"The tokenizer {self.tokenizer_name} has no mask token: give another --data.tokenizer.")
+        return tokenizer
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids; make sure that each split has something to predict (its first batch, usually)."""
+        super().setup(stage)
+        for split, rows in self.token_rows.items():
+            batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))
+            numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
+            if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
+                raise UserError(
+                    f"Not one token of the {len(rows.lengths)} sentences of {split} is masked, so there is nothing to "
+                    f"predict: raise --data.mlm_probability, which is {self.masking['mlm_probability']}, hold out "
+                    "more (--data.val_fraction, --data.test_fraction), or give more or longer sentences."
+                )
+
+    @property
+    def tokens_in_batch(self) -> float:
+        """The mean number of tokens in a training batch of a process, padding not counted."""
+        batching = self.training_plan().batching
+        return float(batching.lengths.sum()) / (batching.steps * batching.world_size)
+
+    def predict_dataloader(self) -> Any:
+        """None: a masked language model predicts for texts with [MASK]."""
+        raise UserError(
+            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of them, or use "
+            "`python train.py predict --run RUN --input FILE`."
+        )
+
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
+        """Padding or packing, and masking."""
+        special_ids = torch.tensor(sorted(self.tokenizer.all_special_ids))
+        vocabulary = torch.arange(len(self.tokenizer))
+        return partial(
+            collate_mlm,
+            pad_token_id=self.tokenizer.pad_token_id,
+            max_length=self.max_length,
+            seed=seed,
+            special_ids=special_ids,
+            word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
+            mask_token_id=self.tokenizer.mask_token_id,
+            **self.masking,
+            packed=bool(self.packed),
+        )
+
+
+class EsperantoDataModule(MaskedLanguageModelingDataModule):
+    """Esperanto literature, by default the Leipzig corpus epo_literature_2011_300K."""
+
+    def __init__(self, path: str | None = None, **kwargs: Any) -> None:
+        super().__init__(path=path, **kwargs)
