@@ -70,6 +70,8 @@ class PreparedTexts(LightningDataModule):
         """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""
         if self.folder is not None:  # the test at the end of a fit reads the data of the fit
             return
+        if self.tokenizer_name is None and self.trainer is not None:  # a pretrained model brings its own
+            self.tokenizer_name = getattr(self.trainer.lightning_module, "hparams", {}).get("pretrained")
         source, own = self.source(), own_cache(self._trained_on, self.settings, self.cache_dir)
         self.folder = prepare_tokens(
             source,

@@ -1,10 +1,13 @@
 import inspect
 
 import pytest
+from lightning import Trainer
+from transformers import AutoTokenizer
 
 from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
 from lightning_nlp.data.streaming.datamodule import StreamingDataModule
+from lightning_nlp.models.classification import SequenceClassifier
 
 BATCHES = "batch_size eval_batch_size tokens_per_batch packing num_workers seed cache_dir max_tokens shuffle_rows"
 MASKS, TRAINING = "mlm_probability mask_token_prob random_token_prob", "tokenizer_model vocab_size min_frequency"
@@ -73,3 +76,10 @@ def test_tokenizer_trained_on_train_alone(tmp_path):
     assert not any("ŝ" in token for token in data.tokenizer.get_vocab())
     assert len(data.tokenizer) == max(data.tokenizer.get_vocab().values()) + 1 <= 60
     assert data.tokenizer.model_max_length == 32
+
+
+def test_a_pretrained_model_brings_its_tokenizer_from_python_too(reviews, cache_dir, pretrained, tmp_path):
+    data = TextClassificationDataModule(str(reviews), max_length=32, cache_dir=str(cache_dir))
+    trainer = Trainer(fast_dev_run=True, logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    trainer.fit(SequenceClassifier(pretrained=str(pretrained)), data)
+    assert data.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(pretrained).get_vocab()
