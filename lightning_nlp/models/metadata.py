@@ -12,13 +12,12 @@ from lightning_nlp.models.freezing import freeze
 from lightning_nlp.tasks import TASKS
 
 
-def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict[str, Any]:
+def checkpoint_metadata(task: str, data: Any, network: Any) -> dict[str, Any]:
     """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
 
     Args:
         data: The data module, whose `record` says what is trained on; one of the user's own has none.
         network: What `rebuild` makes anew, with the data's tokenizer if it has one.
-        **more: Other facts that a run must share with the checkpoint it loads.
     """
     known = {"data": data.record()} if hasattr(data, "record") else {}
     tokenizer, parts = data.tokenizer, {"config": network.config.to_json_string()}
@@ -27,7 +26,14 @@ def checkpoint_metadata(task: str, data: Any, network: Any, **more: Any) -> dict
         parts |= {"tokenizer": json.dumps(tokenizer_state(tokenizer)), "max_length": tokenizer.model_max_length}
         parts |= {"special_tokens": tokenizer.special_tokens_map}
         known |= {"tokenizer": tokenizer_hash(tokenizer)}
-    return {"task": task, "network": parts, **known, **more}
+    return {"task": task, "network": parts, **known}
+
+
+def auto_class(task: str) -> Any:
+    """The `AutoModelFor...` class of a task."""
+    import transformers
+
+    return getattr(transformers, f"AutoModel{TASKS[task].head}")
 
 
 def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
@@ -42,20 +48,19 @@ def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
     import transformers
     from tokenizers import Tokenizer
 
-    auto_class = getattr(transformers, f"AutoModel{TASKS[task].head}")
     found = module.loaded = checkpoint.get("lightning_nlp", {})
     if found.get("task", task) != task:
         raise UserError(f"The checkpoint's task is {found['task']!r}, not {task!r}: load it with the other class.")
     if "network" not in found:
         raise UserError(
             "The checkpoint does not tell its network, as those of earlier versions do not: load its run's export with "
-            f"transformers.{auto_class.__name__}.from_pretrained('RUN/export')."
+            f"transformers.{auto_class(task).__name__}.from_pretrained('RUN/export')."
         )
     parts, hparams = found["network"], module.hparams
     config = json.loads(parts["config"])
     config.pop("attn_implementation", None)  # a stranger's might name code on the Hub
     rates = {name: hparams[name] for name in ("dropout", "attention_dropout")}
-    module.network = from_config(auto_class, transformers.AutoConfig.for_model(**config), **rates)
+    module.network = from_config(auto_class(task), transformers.AutoConfig.for_model(**config), **rates)
     freeze(module.network, hparams["freeze"])
     if "tokenizer" in parts:
         names = parts["special_tokens"] | {"model_max_length": parts["max_length"]}
