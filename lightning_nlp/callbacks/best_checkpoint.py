@@ -15,8 +15,8 @@ from lightning_nlp.errors import UserError, warn_user
 class BestCheckpoint(ModelCheckpoint):
     """Keeps best.ckpt, which is tested and exported, whatever other ModelCheckpoints there are.
 
-    Hand this object to whoever needs the best: `trainer.checkpoint_callback` is the first of the list, perhaps another.
-    `dirpath` is set when the run is opened.
+    Hand this object to whoever needs the best: `trainer.checkpoint_callback` is the first of the list,
+    perhaps another. `dirpath` is set when the run is opened.
 
     Args:
         monitor: A metric of the validation part, such as val/loss; null keeps the last state instead.

@@ -149,8 +149,8 @@ class Evaluation(Callback):
 def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Predictions in the order of the split's rows, whatever the batches and the processes were.
 
-    Fillers are left out, and so are examples whose logits are not finite (they have no probabilities; the loss shows
-    them).
+    Fillers are left out, and so are examples whose logits are not finite (they have no probabilities; the
+    loss shows them).
 
     Args:
         found: `logits`, `labels`, `rows` and `lengths`.

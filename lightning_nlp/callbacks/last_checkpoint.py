@@ -68,13 +68,13 @@ class LastCheckpoint(Checkpoint):
     A signal may arrive between two micro-batches or within an optimizer step, so the checkpoint is written once the
     step is complete and its metrics are logged. A validation is broken off, and starts again after a resume.
 
-    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a `Checkpoint`
-    so that Lightning calls it after the ModelCheckpoint, whose state it saves.
+    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a
+    `Checkpoint` so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
         save_minutes: Write it when the last one is this old, and after each validation.
-        max_time: How long this process may train, in the form of Lightning's `max_time`, which counts the time before
-            a resume too and ends as if the training were complete.
+        max_time: How long this process may train, in the form of Lightning's `max_time`, which counts the
+            time before a resume too and ends as if the training were complete.
     """
 
     def __init__(
@@ -161,8 +161,8 @@ class LastCheckpoint(Checkpoint):
             return
         if self._positions is None:
             self._positions = positions(trainer)
-            # Lightning repeats a validation that was interrupted within a batch, but not one that is due and not
-            # begun: so the first batch counts as started
+            # Lightning repeats a validation that was interrupted within a batch, but not one that is due and
+            # not begun: so the first batch counts as started
             progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for count in (progress["total"], progress["current"]):
                 count["started"] = count["ready"]

@@ -41,8 +41,8 @@ class NonFiniteSteps(Callback):
     skipped steps. In `16-mixed` gradients overflow by design and the scaler skips the step, so only the loss counts.
 
     Args:
-        folder: Where each such step is saved as `step_N.safetensors`: its batches as `0/input_ids` etc., and a report
-            as JSON in the metadata.
+        folder: Where each such step is saved as `step_N.safetensors`: its batches as `0/input_ids` etc., and
+            a report as JSON in the metadata.
         skip: How many such steps may be skipped before the training stops, resumes included.
         deferred: Whether flags are read at log steps only; None decides by the device.
 

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 class ResumePosition(Callback):
     """Renumbers a checkpoint's batches, before Lightning reads it, if the rest of its epoch is divided differently.
 
-    The rest becomes the epoch's last batches (see `BatchPlan`), and those before count as done, since Lightning asks
-    for the length of an epoch only once. Optimizer steps are not renumbered.
+    The rest becomes the epoch's last batches (see `BatchPlan`), and those before count as done, since
+    Lightning asks for the length of an epoch only once. Optimizer steps are not renumbered.
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

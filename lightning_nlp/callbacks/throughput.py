@@ -37,17 +37,17 @@ class Throughput(Callback):
     - `perf/tokens_per_s`: real tokens a second, on all devices.
     - `perf/padding_efficiency`: real tokens / places in the batches; 1 for packed ones.
     - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has one.
-    - `perf/data_wait`: share of the host's time between two batches: the loader, the copy to the device, loggers and
-      other callbacks. A GPU may still be at work.
-    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the peak of one
-      device. Not logged where either is unknown.
+    - `perf/data_wait`: share of the host's time between two batches: the loader, the copy to the device,
+      loggers and other callbacks. A GPU may still be at work.
+    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the peak of
+      one device. Not logged where either is unknown.
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
     The first step, which warms up, and validations are not timed. Counts stay on the device until a log step.
 
     Args:
-        peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data sheet, or
-            measures the CPU.
+        peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data
+            sheet, or measures the CPU.
 
     Raises:
         UserError: If `peak_tflops` is not above 0.

@@ -20,36 +20,32 @@ from lightning_nlp.training.schedules import Schedule
 class SequenceClassifier(EncoderModule):
     """A text encoder that puts each text into one of several classes.
 
-    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts, or
-    out of a checkpoint, with `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask`
-    (B, T), or of the packed form (see `packing.forward`), and `labels` (B,); a row whose label is -100 counts
-    nowhere.
+    Labels and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
+    `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask` (B, T), or packed (see
+    `packing.forward`), and `labels` (B,); rows labelled -100 are ignored.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
-            then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
         freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
-        keep_head: Take a pretrained head's rows by position where the names of its classes are not those of
-            the labels; by default such a head's last layer is new.
+        keep_head: Take a pretrained head's rows by position if its classes have other names than the labels;
+            by default such a head's last layer is new.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
         hidden_dim: Width of the feed-forward layers.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
-            fused kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. 0 allows the fused kernel,
+            which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
-            decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
         label_smoothing: Share of each target spread over all classes, in training only.
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
-            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
-            alike.
-        label_names: The classes' names in the order of their ids, to train on a DataLoader of one's own, with
-            `pretrained`; null takes the data module's.
+            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all alike.
+        label_names: The classes' names in the order of their ids, for your own DataLoader, with `pretrained`;
+            null takes the data module's.
     """
 
     task: ClassVar[str] = "classification"
@@ -147,7 +143,7 @@ class SequenceClassifier(EncoderModule):
         return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
 
     def log_metrics(self, stage: Stage) -> None:
-        """Log a split's metrics; leaving rows out, as they do, waits for the device, so all batches come first."""
+        """Log a split's metrics; they leave rows out, which waits for the device, so only at its end."""
         loss, scores = self.metrics[stage]["loss"], self.metrics[stage]["scores"]
         for losses, predictions, labels in self._evaluated:
             loss.update(losses[labels != IGNORE_INDEX])

@@ -13,11 +13,11 @@ from lightning_nlp.tasks import TASKS
 
 
 def checkpoint_metadata(task: str, data: Any, network: Any) -> dict[str, Any]:
-    """What a checkpoint says about itself under "lightning_nlp": plain types, so that it loads with `weights_only`.
+    """A checkpoint's "lightning_nlp" entry: plain types, so that it loads with `weights_only`.
 
     Args:
-        data: The data module, whose `record` says what is trained on; one of the user's own has none.
-        network: What `rebuild` makes anew, with the data's tokenizer if it has one.
+        data: The data module; its `record` says what is trained on, a user's own has none.
+        network: Which `rebuild` rebuilds, with the data's tokenizer if it has one.
     """
     known = {"data": data.record()} if hasattr(data, "record") else {}
     tokenizer, parts = data.tokenizer, {"config": network.config.to_json_string()}
@@ -37,13 +37,13 @@ def auto_class(task: str) -> Any:
 
 
 def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
-    """Give a module its network and tokenizer back, in `load_from_checkpoint`, which loads the weights afterwards.
+    """Build a module's network and tokenizer in `load_from_checkpoint`, which loads the weights afterwards.
 
     Args:
         module: Without a Trainer; its `network`, `tokenizer` and `loaded` are set.
 
     Raises:
-        UserError: If the checkpoint is of another task, or from before it held what this needs.
+        UserError: If the checkpoint is of another task, or of a version that did not save the network.
     """
     import transformers
     from tokenizers import Tokenizer
@@ -68,14 +68,8 @@ def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:
         module.tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
-def check_loaded(module: Any, expected: dict[str, Any], data: Any) -> None:
-    """`check_checkpoint` for a module out of `load_from_checkpoint`; it may be fitted to other texts."""
-    fitted = module.trainer.state.fn == "fit"
-    check_checkpoint({"lightning_nlp": module.loaded}, expected, None if fitted else data)
-
-
 def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any], data: Any) -> None:
-    """Raise a UserError unless a checkpoint is of this task, these labels, this tokenizer and such data."""
+    """Raise a UserError unless a checkpoint has this task, these labels, this tokenizer and compatible data."""
     cures = {
         "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
         "label_names": "give the data it was trained on, or its encoder with --model.pretrained",
@@ -92,6 +86,6 @@ def check_checkpoint(checkpoint: dict[str, Any], expected: dict[str, Any], data:
     for key, cure in cures.items():
         was, value = found.get(key), expected.get(key)
         if was != value:
-            # two hashes would tell nobody anything
+            # hashes mean nothing to a reader
             how = "another one than this run's" if key == "tokenizer" else f"{was!r}, and this run's is {value!r}"
             raise UserError(f"The checkpoint's {key} is {how}: {cure}.")

@@ -1,4 +1,4 @@
-"""Masked language modelling: an encoder that guesses hidden tokens, its head computed on those alone."""
+"""Masked language modelling: an encoder that predicts masked tokens, its head computed on those alone."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ LARGEST_LOG_PERPLEXITY = 80.0
 
 
 class MaskedLanguageModel(EncoderModule):
-    """A text encoder trained to guess masked tokens.
+    """A text encoder trained to predict masked tokens.
 
-    The tokenizer and the number of batches come from the data module when the Trainer starts, or out of a
-    checkpoint with `load_from_checkpoint`; a `pretrained` one trains on a DataLoader of one's own too. A batch is
-    a dict of `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens,
-    and perhaps `masked`, the places of those; or of the packed form, see `packing.forward`.
+    The tokenizer comes from the data module when the Trainer starts, or from a checkpoint with
+    `load_from_checkpoint`; with `pretrained` your own DataLoader will do. A batch is a dict of `input_ids`,
+    `attention_mask` and `labels`, all (B, T), or packed (see `packing.forward`); labels are -100 except at
+    masked tokens, and `masked`, if there, has the positions of those.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
-            then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
         freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
         n_layers: Transformer layers.
@@ -40,12 +39,11 @@ class MaskedLanguageModel(EncoderModule):
         hidden_dim: Width of the feed-forward layers.
         max_position_embeddings: The longest sequence the model can take, in tokens.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
-            fused kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. 0 allows the fused kernel,
+            which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
-            decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
     """
 
@@ -76,8 +74,8 @@ class MaskedLanguageModel(EncoderModule):
         """The logits at the masked tokens.
 
         Returns:
-            Float32, (number of labels other than -100, vocabulary), row by row of the batch. Those of all tokens,
-            (B, T, vocabulary), where a padded batch has no `labels`.
+            Float32, (number of labels other than -100, vocabulary), row by row of the batch; without
+            `labels`, those of all tokens of a padded batch, (B, T, vocabulary).
         """
         if "labels" not in batch:
             return packing.forward(self.network, batch).float()
@@ -134,7 +132,7 @@ class MaskedLanguageModel(EncoderModule):
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
         packing.check_batch(batch, "labels")
-        # the collate function counts them on the host; to ask the device would be to wait for it
+        # found on the host by the collate function, since finding them here waits for the device
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
         logits = packing.forward(self.network, batch, head_rows=positions)
         return logits, batch["labels"].flatten().index_select(0, positions)

@@ -133,6 +133,7 @@ class EncoderModule(LightningModule):
             auto_class, overrides = metadata.auto_class(self.task), self.config_overrides()
             self.network = encoder.build(auto_class, self.hparams, data, device, **overrides)
         elif self.loaded:
-            metadata.check_loaded(self, self._metadata(), data)
+            fitted = self.trainer.state.fn == "fit"  # perhaps to other texts
+            metadata.check_checkpoint({"lightning_nlp": self.loaded}, self._metadata(), None if fitted else data)
         self.tokenizer = data.tokenizer
         self.metrics = nn.ModuleDict({"val": self.new_metrics("val"), "test": self.new_metrics("test")})
