@@ -121,8 +121,8 @@ class SequenceClassifier(EncoderModule):
         self._evaluated.append((losses, logits.argmax(dim=-1), labels))
         return {"logits": logits, "labels": labels}
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget a validation that was broken off."""
+    def _reset_metrics(self, stage: Stage) -> None:
+        super()._reset_metrics(stage)
         self._evaluated.clear()
 
     def new_metrics(self, stage: Stage) -> Any:

@@ -126,8 +126,6 @@ class MaskedLanguageModel(EncoderModule):
             values["bits_per_char"] = values["loss"] / math.log(2) / chars_per_token
         for name, value in values.items():
             self.log(f"{stage}/{name}", value, sync_dist=True)
-        for metric in metrics.values():
-            metric.reset()
 
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""

@@ -47,7 +47,7 @@ class EncoderModule(LightningModule):
         raise NotImplementedError
 
     def new_metrics(self, stage: Stage) -> Any:
-        """An `nn.ModuleDict` of a split's metrics; called once the data are known."""
+        """An `nn.ModuleDict` of a split's metrics, each with `reset`; called once the data are known."""
         raise NotImplementedError
 
     def log_metrics(self, stage: Stage) -> None:
@@ -94,6 +94,14 @@ class EncoderModule(LightningModule):
         """`evaluate` a batch of the test split."""
         return self.evaluate(batch, "test")
 
+    def on_validation_epoch_start(self) -> None:
+        """Start the metrics anew, in this loop's mode: in `fit` the states of an inference mode are read-only."""
+        self._reset_metrics("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start the metrics anew."""
+        self._reset_metrics("test")
+
     def on_validation_epoch_end(self) -> None:
         """Log the validation split's metrics."""
         self.log_metrics("val")
@@ -117,6 +125,10 @@ class EncoderModule(LightningModule):
             override_checkpoint(self, checkpoint, self._data)
         else:
             metadata.rebuild(self, checkpoint, self.task)
+
+    def _reset_metrics(self, stage: Stage) -> None:
+        for metric in self.metrics[stage].values():
+            metric.reset()
 
     @property
     def _data(self) -> Any:

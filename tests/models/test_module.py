@@ -41,10 +41,10 @@ def test_a_further_task_is_its_loss_and_metrics_alone(tmp_path):
     seed_everything(0)
     module, data = NextToken(**EXACT, **fixed), Texts()
     trainer = fitting.trainer(tmp_path, max_epochs=3, accumulate_grad_batches=2)
-    (before,) = fitting.trainer(tmp_path).test(NextToken(**EXACT, **fixed), datamodule=data)
+    (before,) = trainer.validate(module, datamodule=data)
     trainer.fit(module, datamodule=data)
     (after,) = trainer.test(module, datamodule=data)  # on the same texts
-    assert trainer.callback_metrics["test/loss"] == after["test/loss"] < before["test/loss"]
+    assert trainer.callback_metrics["test/loss"] == after["test/loss"] < before["val/loss"]
     trainer.save_checkpoint(tmp_path / "task.ckpt")
     loaded = NextToken.load_from_checkpoint(tmp_path / "task.ckpt")
     expected = module.network.state_dict()
