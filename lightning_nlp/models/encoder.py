@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import memory_gib
 from lightning_nlp.training.schedules import lr_lambda
 
@@ -41,6 +42,13 @@ def check_settings(hparams: Mapping[str, Any]) -> None:
     check_range("--model.lr", hparams["lr"], 0, low_open=True)
     check_range("--model.weight_decay", hparams["weight_decay"], 0)
     lr_lambda(hparams["schedule"], 1, hparams["warmup_ratio"])
+
+
+def auto_class(task: str) -> Any:
+    """The `AutoModelFor...` class of a task."""
+    import transformers
+
+    return getattr(transformers, f"AutoModel{TASKS[task].head}")
 
 
 def build(

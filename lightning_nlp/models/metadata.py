@@ -7,9 +7,8 @@ from typing import Any
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash, tokenizer_state
-from lightning_nlp.models.encoder import from_config
+from lightning_nlp.models.encoder import auto_class, from_config
 from lightning_nlp.models.freezing import freeze
-from lightning_nlp.tasks import TASKS
 
 
 def checkpoint_metadata(task: str, data: Any, network: Any) -> dict[str, Any]:
@@ -27,13 +26,6 @@ def checkpoint_metadata(task: str, data: Any, network: Any) -> dict[str, Any]:
         parts |= {"special_tokens": tokenizer.special_tokens_map}
         known |= {"tokenizer": tokenizer_hash(tokenizer)}
     return {"task": task, "network": parts, **known}
-
-
-def auto_class(task: str) -> Any:
-    """The `AutoModelFor...` class of a task."""
-    import transformers
-
-    return getattr(transformers, f"AutoModel{TASKS[task].head}")
 
 
 def rebuild(module: Any, checkpoint: dict[str, Any], task: str) -> None:

@@ -142,7 +142,7 @@ class EncoderModule(LightningModule):
     def _build(self) -> None:
         data, device = self._data, self.trainer.strategy.root_device
         if self.network is None:
-            auto_class, overrides = metadata.auto_class(self.task), self.config_overrides()
+            auto_class, overrides = encoder.auto_class(self.task), self.config_overrides()
             self.network = encoder.build(auto_class, self.hparams, data, device, **overrides)
         elif self.loaded:
             fitted = self.trainer.state.fn == "fit"  # perhaps to other texts
