@@ -53,7 +53,7 @@ KNOWN = {
     "callbacks/ema.py": {},
     "callbacks/divergence.py": {"float(self._sum)": LOG_STEP},
     "callbacks/progress.py": {
-        **dict.fromkeys(["hours", "minutes", "part", "ends"], HOST),
+        **dict.fromkeys(["ends", "hours", "minutes", "part"], HOST),
         "int(rows.lengths.sum())": HOST,
         **dict.fromkeys(["logged['train/loss']", "logged['perf/tokens_per_s']"], LOG_STEP),
         "trainer.callback_metrics[self.best.monitor]": LOG_STEP,

@@ -66,9 +66,7 @@ def test_each_module_has_its_test_file():
 PACKAGE, CORE, TESTS = 15_896, 5_873, 19_497  # lines
 MODULES_AT_THE_TOP = 4
 LINES_OF_A_FILE = 250
-LONGER_FILES = {  # as long as they are, until each becomes two rooms
-    "models/classification.py": 280,
-}
+LONGER_FILES: dict[str, int] = {}  # as long as they are, until each becomes two rooms
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.050
 STEP, STEP_WITHOUT_CALLBACKS, LOADED = 5_714, 4_433, 14_638  # lines
 # what trains: networks, steps, batches, tokens and what watches each run

@@ -13,13 +13,13 @@ from lightning_nlp.errors import UserError, warn_user
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps best.ckpt, which is tested and exported, whatever other ModelCheckpoints stand beside it.
+    """Keeps best.ckpt, which is tested and exported, whatever other ModelCheckpoints there are.
 
-    Whoever asks for the best is handed this object: `trainer.checkpoint_callback` is the first of the list, which may
-    be another. `dirpath` is the run's, and is set when the run is opened.
+    Hand this object to whoever needs the best: `trainer.checkpoint_callback` is the first of the list,
+    perhaps another. `dirpath` is set when the run is opened.
 
     Args:
-        monitor: The metric of the validation part, such as val/loss; null keeps the last state instead.
+        monitor: A metric of the validation part, such as val/loss; null keeps the last state instead.
         mode: Whether less of it is better, or more.
     """
 
@@ -34,7 +34,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folders of the other ModelCheckpoints, of which none may be this one's."""
+        """Make the folders of the other ModelCheckpoints; none may be this one's."""
         super().setup(trainer, pl_module, stage)
         for other in trainer.checkpoint_callbacks:
             folder = getattr(other, "dirpath", None)
@@ -48,7 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the state of this very run alone, wherever it lies now, and that of earlier versions too."""
+        """Restore the state only if it is this run's, even if the run was moved; earlier versions' states too."""
         states = checkpoint.get("callbacks", {})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
@@ -71,35 +71,35 @@ class BestCheckpoint(ModelCheckpoint):
                 )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best one; an earlier version may have counted several (`save_top_k`)."""
+        """Keep the best one; an earlier version may have kept several (`save_top_k`)."""
         super().load_state_dict(state_dict)
         if self.best_model_score is not None:
             self.best_k_models = {self.best_model_path: self.best_model_score}
             self.kth_best_model_path, self.kth_value = self.best_model_path, self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so where there will be nothing to choose by."""
+        """Warn if there will be nothing to choose by."""
         super().on_train_start(trainer, pl_module)
         if (cure := cure_without_validation(trainer)) is not None:
             state = "its last state" if self.best_model_score is None else "the one from before"
             warn_user(f"No validation comes in this training, so best.ckpt is {state}: give {cure} for some.")
 
     def would_take(self, trainer: Trainer) -> bool:
-        """Whether the validation that has just ended is the best so far, before its checkpoint is saved."""
+        """Whether the validation that has just ended is the best so far; before its checkpoint is saved."""
         value = trainer.callback_metrics.get(self.monitor) if self.monitor is not None else None
         if value is None or self.best_model_score is None:
             return True
         return bool(value > self.best_model_score if self.mode == "max" else value < self.best_model_score)
 
     def best_so_far(self, trainer: Trainer) -> float | None:
-        """The best value of the metric, the latest validation included; None before the first."""
+        """The best value so far, the latest validation included; None before the first."""
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
 
 
 def cure_without_validation(trainer: Trainer) -> str | None:
-    """The options that bring a validation into a training that has none; None where one may come."""
+    """The options that give a training a validation; None if one may come."""
     if trainer.limit_val_batches == 0:
         return "--trainer.limit_val_batches 1.0"
     batches, interval = trainer.num_training_batches, trainer.val_check_batch

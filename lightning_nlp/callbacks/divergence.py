@@ -1,4 +1,4 @@
-"""One line of warning when the training loss goes up for good."""
+"""A warning when the training loss goes up for good."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lightning import Callback, LightningModule, Trainer
 from lightning_nlp.errors import warn_user
 from lightning_nlp.training.schedules import is_log_step
 
-# How many means of the loss between log steps. Their median, so that a few hard batches raise no alarm.
+# Means of the loss between log steps; their median, so that a few hard batches raise no alarm.
 RECENT = 10
 USUAL = 20
 
 
 class Divergence(Callback):
-    """Warns, once, when the training loss is far over its running median.
+    """Warns once when the median loss of the last 10 log steps is twice that of the 10 to 20 before.
 
-    Far is twice the median of the 10 to 20 log steps before, and over half of the loss in the first ones: when a
-    small loss doubles, nothing is lost. Losses are added up on their device and read in log steps.
+    It must also exceed half of the first ones': when a small loss doubles, nothing is lost. Losses are summed
+    on their device and read in log steps.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Divergence(Callback):
             self._sum, self._batches = 0.0, 0
 
     def _judge(self, mean: float, step: int) -> None:
-        if self.warned or not math.isfinite(mean):  # NonFiniteSteps tells of that
+        if self.warned or not math.isfinite(mean):  # NonFiniteSteps reports that
             return
         if len(self._first) < RECENT:
             self._first.append(mean)

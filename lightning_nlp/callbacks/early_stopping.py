@@ -12,14 +12,14 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 class EarlyStop(EarlyStopping):
     """Ends a training whose validations get no better; a metric that is not finite ends it too.
 
-    Lightning's forgets in a resume that it had stopped, and takes the patience from the checkpoint. This one does not
-    go on, unless it now has more patience. The name is its own, so that `EarlyStopping` in a yaml is Lightning's.
+    After a resume Lightning's forgets that it had stopped, and takes the patience from the checkpoint. This one stays
+    stopped unless it has more patience now. It has another name so that `EarlyStopping` in a yaml is Lightning's.
 
     Args:
-        monitor: The metric of the validation part, such as val/loss; null never stops.
+        monitor: A metric of the validation part, such as val/loss; null never stops.
         mode: Whether less of it is better, or more.
         patience: How many validations in a row may bring nothing better.
-        min_delta: What counts as no better: a change of up to so much.
+        min_delta: A smaller improvement counts as none.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class EarlyStop(EarlyStopping):
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look, if there is something to look at."""
+        """Check the metric, if there is one."""
         if self.monitor:
             super().on_validation_end(trainer, pl_module)
 

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what is validated, saved, tested and exported."""
+"""An exponential moving average of the weights, which is validated, saved, tested and exported."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ TRAINED = "trained_weights"  # where a checkpoint has the weights that the optim
 class WeightAverage(Callback):
     """Averages the trained weights over the steps: average = d * average + (1 - d) * weights after each step.
 
-    At step t d is min(decay, (1 + t) / (10 + t)), so that a short training is not an average of its beginning.
-
-    During a validation the module has the average, the tensors being exchanged. A checkpoint always has the
-    average as its `state_dict`, so that whoever loads it need not know; a training that goes on finds the
-    weights that the optimizer moves under `TRAINED`.
+    At step t d is min(decay, (1 + t) / (10 + t)), so that a short training is not an average of its
+    beginning. For a validation the tensors are swapped. A checkpoint's `state_dict` is always the average; a
+    resume takes the weights that the optimizer moves from `TRAINED`.
 
     Args:
         decay: How much of the average each step keeps, between 0 and 1; 0.999 averages about 1,000 steps.

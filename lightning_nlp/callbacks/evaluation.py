@@ -20,18 +20,16 @@ from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
 
-SAMPLED = 64  # batches at least, if there are so many, that the evidence is taken from
+SAMPLED = 64  # the evidence comes from at least this many batches, if there are as many
 
 
 class Evaluation(Callback):
     """Writes `val-<step>.json` after each validation and `test.json` after the test, and hands them to the loggers.
 
-    What validation_step and test_step return is kept on its device until the split is through. A logger gets
-    a record if it has a method `log_evaluation`. Beside the records of the test and of the best validation,
-    safetensors of the same name have a classifier's predictions (`logits`, `labels`, `rows` of the split,
-    `lengths` in tokens), and as `proof/...` the `evidence` that an export must agree with.
-
-    Records have no times in them: a training that was killed and went on writes the same.
+    Outputs of validation_step and test_step stay on their device until the end of the split. A logger with a method
+    `log_evaluation` gets each record. Safetensors beside the records of the test and of the best validation have a
+    classifier's `logits`, `labels`, `rows` of the split and `lengths` in tokens, and as `proof/...` the `evidence` that
+    an export must agree with. Records contain no times: a resumed training writes the same.
 
     Args:
         probes: Sentences with [MASK] that a masked language model fills at each evaluation.
@@ -49,21 +47,30 @@ class Evaluation(Callback):
         """Begin; a validation that was broken off leaves nothing."""
         self._parts, self._samples = [], []
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._parts, self._samples = [], []
+    on_test_start = on_validation_start
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep what the step returned."""
-        self._keep(outputs, batch, batch_idx, trainer.num_val_batches)
+        if not isinstance(outputs, dict):  # a user's own module
+            return
+        batches = trainer.num_test_batches if trainer.testing else trainer.num_val_batches
+        if batch_idx % max(1, min(sum(batches), 2**31) // SAMPLED) == 0:
+            self._samples.append((batch, outputs))
+        part = dict(outputs)
+        if "logits" in part:
+            part["rows"] = batch["rows"]
+            part["lengths"] = batch["cu_seqlens"].diff() if "cu_seqlens" in batch else batch["attention_mask"].sum(1)
+        self._parts.append(part)
 
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
-    ) -> None:
-        """Keep what the step returned."""
-        self._keep(outputs, batch, batch_idx, trainer.num_test_batches)
+    on_test_batch_end = on_validation_batch_end
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the record, and if it is the best so far the predictions."""
@@ -72,17 +79,6 @@ class Evaluation(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the record, with the worst mistakes."""
         self._write(trainer, pl_module, "test")
-
-    def _keep(self, outputs: Any, batch: Any, batch_idx: int, batches: list[int | float]) -> None:
-        if not isinstance(outputs, dict):  # a module of the user's own
-            return
-        if batch_idx % max(1, min(sum(batches), 2**31) // SAMPLED) == 0:
-            self._samples.append((batch, outputs))
-        part = dict(outputs)
-        if "logits" in part:
-            part["rows"] = batch["rows"]
-            part["lengths"] = batch["cu_seqlens"].diff() if "cu_seqlens" in batch else batch["attention_mask"].sum(1)
-        self._parts.append(part)
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.sanity_checking or trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -124,7 +120,7 @@ class Evaluation(Callback):
                 logger.log_evaluation(record)
 
     def _vocabulary(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
-        """How often each token stands in train, and whether it continues a word."""
+        """How often each token occurs in train, and whether it continues a word."""
         if self._tokens is None:
             vocabulary = data.tokenizer.convert_ids_to_tokens(range(len(data.tokenizer)))
             continues = continues_a_word(vocabulary, set(data.tokenizer.all_special_tokens))
@@ -132,7 +128,7 @@ class Evaluation(Callback):
         return self._tokens
 
     def _write_predictions(self, name: str, found: dict[str, np.ndarray], proof: dict[str, Tensor]) -> None:
-        """Write them; of validations, in the place of an earlier one's."""
+        """Write them; those of a validation replace an earlier one's."""
         tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items()}
         tensors |= {f"proof/{key}": values for key, values in proof.items()}
         write_tensors(self.folder / f"{name}.safetensors", tensors)
@@ -153,8 +149,8 @@ class Evaluation(Callback):
 def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Predictions in the order of the split's rows, whatever the batches and the processes were.
 
-    Fillers are left out, and examples whose logits are not finite, as of a training in 16 bits that diverges:
-    these have no probabilities, and the loss among the metrics tells of them.
+    Fillers are left out, and so are examples whose logits are not finite (they have no probabilities; the
+    loss shows them).
 
     Args:
         found: `logits`, `labels`, `rows` and `lengths`.
@@ -166,7 +162,7 @@ def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def joined(parts: list[dict[str, Tensor]], trainer: Trainer) -> dict[str, np.ndarray]:
-    """What the steps of all processes returned, under the same names."""
+    """What the steps of all processes returned."""
     found = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]} if parts else {}
     if trainer.world_size > 1:
         every: list[Any] = [None] * trainer.world_size

@@ -37,15 +37,15 @@ class Interrupted(Exception):
 
 
 def heeded_signals() -> list[int]:
-    """All but those that are ignored: `nohup` has SIGHUP ignored, and that is what its user wants."""
+    """All but those that are ignored, as SIGHUP is under `nohup`."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that whatever is under way cleans up after itself.
+    """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that everything cleans up after itself.
 
-    Lightning turns a KeyboardInterrupt into exit code 1, and Python dies of SIGTERM on the spot.
+    Lightning turns a KeyboardInterrupt into exit code 1, and SIGTERM kills Python on the spot.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -65,17 +65,16 @@ def exit_on_signals() -> Iterator[None]:
 class LastCheckpoint(Checkpoint):
     """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one after the step; a second one stops at once.
 
-    A signal may arrive anywhere, also between two micro-batches or in the middle of an optimizer step, where
-    a checkpoint would be of neither the one state nor the other. So it is written when the step is whole and
-    its metrics are logged. A validation is broken off, and begins anew when the training goes on.
+    A signal may arrive between two micro-batches or within an optimizer step, so the checkpoint is written once the
+    step is complete and its metrics are logged. A validation is broken off, and starts again after a resume.
 
-    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This
-    callback is a `Checkpoint` too, so that Lightning calls it after the ModelCheckpoint, whose state it saves.
+    `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a
+    `Checkpoint` so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
-        save_minutes: Write it when the last one is this old, besides after each validation.
-        max_time: How long this process may train, as Lightning's `max_time` reads it. Lightning's own limit
-            counts the time before a resume too, and ends as if the training were complete.
+        save_minutes: Write it when the last one is this old, and after each validation.
+        max_time: How long this process may train, in the form of Lightning's `max_time`, which counts the
+            time before a resume too and ends as if the training were complete.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class LastCheckpoint(Checkpoint):
         self._stopping = 0  # the signal that all processes have agreed to heed
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
-        self._late = False  # a validation in the middle of a step left its checkpoint to the end of the step
+        self._late = False  # a validation within a step left its checkpoint to the end of the step
         self._positions: dict[str, Any] | None = None  # of the loops, noted at a whole step to be saved later
 
     def _request(self, number: int, frame: FrameType | None) -> None:
@@ -98,14 +97,14 @@ class LastCheckpoint(Checkpoint):
         rank_zero_info("\nStopping after this step; Ctrl-C again stops at once.")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals after Lightning has, which gives them back at the end."""
+        """Take over the signals after Lightning has; it restores them at the end."""
         if threading.current_thread() is threading.main_thread():
             for number in heeded_signals():
                 signal.signal(number, self._request)
         self._timer.on_train_start(trainer, pl_module)
         self._saved_at = time.monotonic()
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
-            self._saved_step = trainer.global_step  # a resume that has nothing left to train leaves it as it is
+            self._saved_step = trainer.global_step  # nothing left to train: leave the file alone
         validation = trainer.fit_loop.epoch_loop.val_loop
         if validation.restarted_mid_evaluation:  # its first batch, which counts as started, is counted again
             total: Any = validation.batch_progress.total
@@ -136,9 +135,9 @@ class LastCheckpoint(Checkpoint):
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Note the positions if the optimizer has just stepped; the file is written when the step's metrics are logged.
+        """Note the positions after an optimizer step that is to be saved; its metrics are logged before that.
 
-        Likewise after the last step of `max_steps`, within an epoch that Lightning would save as complete.
+        After the last of `max_steps` too: Lightning would save its epoch as complete.
         """
         loop = trainer.fit_loop.epoch_loop
         if loop.batch_progress.is_last_batch or not at_whole_step(trainer):
@@ -147,23 +146,23 @@ class LastCheckpoint(Checkpoint):
             self._positions = positions(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Save what was noted after the step before, and stop here if that was asked for."""
+        """Save what was noted after the last step, and stop if asked to."""
         if self._positions is not None:
             self._save(trainer)
         self._stop_if_requested(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the rest to the validation, which Lightning would not make up for after a resume."""
+        """Save after the validation instead, which Lightning would skip after a resume."""
         self._positions = None
 
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Break off a validation: save the state before it, so that it begins anew after a resume."""
+        """Break off a validation: save the state before it, so that it starts again after a resume."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
             return
         if self._positions is None:
             self._positions = positions(trainer)
-            # Lightning runs a whole validation first where one stands in the middle of a batch, but not where one
-            # is due and not begun: so its first batch counts as started
+            # Lightning repeats a validation that was interrupted within a batch, but not one that is due and
+            # not begun: so the first batch counts as started
             progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for count in (progress["total"], progress["current"]):
                 count["started"] = count["ready"]
@@ -182,7 +181,7 @@ class LastCheckpoint(Checkpoint):
             checkpoint["loops"] = self._positions
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save with what the validation has changed; if it came between two micro-batches, after the whole step."""
+        """Save; a validation between two micro-batches leaves that to the end of the step."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if at_whole_step(trainer):
@@ -193,7 +192,7 @@ class LastCheckpoint(Checkpoint):
             self._late = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what was noted, and after an epoch without a validation at its end."""
+        """Save, unless the last step is saved already."""
         self._agree(trainer)
         if self._saved_step != trainer.global_step:
             self._save(trainer)

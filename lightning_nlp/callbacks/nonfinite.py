@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is not finite never reaches the weights; it is named, saved, and ends the training."""
+"""A step whose loss or gradient is not finite never changes the weights: it is saved, and ends the training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = 5  # parameters and texts that a message names; the file has all
 
 
 class NotFinite(UserError):
-    """A step was not finite, and no more of them may be left out."""
+    """A step was not finite, and no more of them may be skipped."""
 
 
 class Step(NamedTuple):
@@ -36,20 +36,15 @@ class Step(NamedTuple):
 class NonFiniteSteps(Callback):
     """Keeps losses and gradients that are not finite (NaN, infinite, or with a norm beyond float32) from the weights.
 
-    On a GPU nothing waits for the answer: the fused AdamW reads a flag on the device, its `found_inf`, and
-    then changes neither weights nor its own state. Flags are read in log steps and before a validation. On a
-    CPU, where reading costs nothing, the training stops at the step itself. The schedule counts a step that
-    was left out.
-
-    The scaled gradients of `16-mixed` overflow now and then by design, and its scaler leaves such steps out;
-    there only the loss counts.
+    On a GPU nothing waits: if the flag `found_inf` on the device is set, the fused AdamW changes neither the weights
+    nor its state. Flags are read in log steps and before a validation; on a CPU at each step. The schedule counts
+    skipped steps. In `16-mixed` gradients overflow by design and the scaler skips the step, so only the loss counts.
 
     Args:
-        folder: Where each such step is saved, as `step_N.safetensors`: the tensors of its batches under names
-            such as `0/input_ids`, and the report as JSON in the metadata.
-        skip: How many such steps may be left out before the training stops; a resumed training goes on
-            counting.
-        deferred: Whether flags are read at log steps only; None for what the device needs.
+        folder: Where each such step is saved as `step_N.safetensors`: its batches as `0/input_ids` etc., and
+            a report as JSON in the metadata.
+        skip: How many such steps may be skipped before the training stops, resumes included.
+        deferred: Whether flags are read at log steps only; None decides by the device.
 
     Raises:
         UserError: If `skip` is below 0.
@@ -85,7 +80,7 @@ class NonFiniteSteps(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Look at the gradient once it is complete, and keep the optimizer from using a bad one."""
-        own = getattr(pl_module, "gradients", None)  # a module of the user's own has none
+        own = getattr(pl_module, "gradients", None)  # a user's own module has none
         norms = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             norms = {}
@@ -114,7 +109,7 @@ class NonFiniteSteps(Callback):
     on_train_epoch_end = on_validation_start  # while the loader is still in this epoch
 
     def _look(self, trainer: Trainer) -> Tensor:
-        """Read the flags of all steps since the last look, waiting for the device once; returns the last step's."""
+        """Read all flags since the last look, waiting for the device once; returns the last."""
         steps, self._steps = self._steps, []
         if not steps:
             return torch.zeros(())

@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, plain lines elsewhere, and what it is going to do before it begins."""
+"""How far a training is: a bar on a terminal, plain lines elsewhere; before it, what it will do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ESTIMATE_AFTER = 20  # steps: the first ones are slow
 
 
 class Plan(Callback):
-    """Says in one line what the training is going to do, and after some steps how long it may take.
+    """Says in one line what the training will do, and after some steps how long it may take.
 
     Attributes:
         total: The steps of the whole training; None for one without an end.
@@ -31,7 +31,7 @@ class Plan(Callback):
         self._told = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what is about to come; a resumed training tells what is left."""
+        """Say what is to come, and after a resume how much of it is done."""
         self.total = num_training_steps(trainer, trainer.num_training_batches)
         self._first, self._since, self._told = trainer.global_step, None, False
         parameters = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
@@ -60,10 +60,7 @@ class Plan(Callback):
             rank_zero_info(f"The training may take {duration(left)} more, and validations.")
 
     def left(self, trainer: Trainer) -> float | None:
-        """The seconds that the rest takes at most (early stopping may come first); None if not known.
-
-        By the steps of this process after its first, which warms everything up, validations included.
-        """
+        """The seconds left at most (early stopping may come first), by the steps after the first; None if unknown."""
         step = trainer.global_step
         if self.total is None or not step:
             return None
@@ -90,18 +87,14 @@ class Progress(RichProgressBar):
         return [description, bar, batches]
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The figures behind the bar, read anew only in log steps: to read a loss is to wait for the GPU."""
+        """The figures behind the bar, read in log steps only, since reading a loss waits for the GPU."""
         if not self._shown or not trainer.training or is_log_step(trainer):
             self._shown = figures(trainer, self.best, self.plan)
         return self._shown
 
 
 class PlainProgress(Callback):
-    """A line on stderr at each validation, and in between every half a minute: for files and pipes.
-
-    Args:
-        seconds: The least time between two lines in between, which come at log steps only.
-    """
+    """A line on stderr at each validation, and at log steps every `seconds` in between: for files and pipes."""
 
     def __init__(self, best: BestCheckpoint, plan: Plan, seconds: float = 30.0) -> None:
         self.best = best
@@ -134,7 +127,7 @@ class PlainProgress(Callback):
 
 
 def figures(trainer: Trainer, best: BestCheckpoint, plan: Plan) -> dict[str, str]:
-    """What is known by now of the training's loss, best validation, speed and time left; reads from the device."""
+    """Loss, best validation, speed and time left, as far as they are known; reads from the device."""
     logged = trainer.callback_metrics
     found = {}
     if "train/loss" in logged:

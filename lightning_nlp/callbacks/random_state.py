@@ -1,4 +1,4 @@
-"""The random numbers of a resumed training go on where the checkpoint's stopped."""
+"""A resumed training continues the checkpoint's random numbers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class RandomState(Callback):
-    """Keeps the state of each process's random number generators in the checkpoint.
+    """Keeps the state of each process's random number generators in the checkpoint, which Lightning does not.
 
-    Lightning saves none of them, and dropout draws from torch's: a resumed training would drop other units than
-    one that was never interrupted. Batches and masks do not depend on them: they follow from seed, epoch and row.
+    Dropout draws from torch's. Batches and masks depend on none of them, only on seed, epoch and row.
     """
 
     def __init__(self) -> None:
         self._restored: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """One entry for each process; all of them call this at the same time, and only the first one writes."""
+        """One entry for each process; all call this at the same time, and only the first one writes."""
         states = [generator_states()]
         distributed = torch.distributed
         if distributed.is_available() and distributed.is_initialized():
@@ -30,11 +29,11 @@ class RandomState(Callback):
         return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until the training starts: what comes before draws numbers too."""
+        """Keep the states until the training starts, since numbers are drawn before that too."""
         self._restored = state_dict["processes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set them, unless the training goes on with another number of processes."""
+        """Set them, unless the number of processes has changed."""
         if self._restored is not None and len(self._restored) == trainer.world_size:
             set_generator_states(self._restored[trainer.global_rank])
         self._restored = None
@@ -51,7 +50,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def set_generator_states(states: dict[str, Any]) -> None:
-    """Set what `generator_states` gave; that of a GPU is left out where there is none."""
+    """Set what `generator_states` returned; a GPU's only where there is one."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states["numpy"]

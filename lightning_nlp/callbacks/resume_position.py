@@ -9,16 +9,16 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 
 class ResumePosition(Callback):
-    """Renumbers the batches done of a checkpoint's epoch, before Lightning reads it, if the rest is laid out anew.
+    """Renumbers a checkpoint's batches, before Lightning reads it, if the rest of its epoch is divided differently.
 
-    The rest becomes the epoch's last batches (see `BatchPlan`), so the batches before those count as done: the
-    length of an epoch, which Lightning asks for once, stays as it is. Optimizer steps are not renumbered.
+    The rest becomes the epoch's last batches (see `BatchPlan`), and those before count as done, since
+    Lightning asks for the length of an epoch only once. Optimizer steps are not renumbered.
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Change the number of batches done, if they are of another layout."""
+        """Change the number of batches done, if their layout has changed."""
         data: Any = getattr(trainer, "datamodule", None)
-        if trainer.state.fn != "fit" or not hasattr(data, "training_plan"):  # or it is the user's own
+        if trainer.state.fn != "fit" or not hasattr(data, "training_plan"):  # a user's own
             return
         loops = checkpoint["loops"]["fit_loop"]
         (position,) = loops["state_dict"].get("combined_loader") or [None]

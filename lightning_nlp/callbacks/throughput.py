@@ -37,19 +37,17 @@ class Throughput(Callback):
     - `perf/tokens_per_s`: real tokens a second, on all devices.
     - `perf/padding_efficiency`: real tokens / places in the batches; 1 for packed ones.
     - `perf/packing_efficiency`: real tokens / (batches * the data module's `tokens_per_batch`), if it has one.
-    - `perf/data_wait`: share of the host's time between the end of one batch and the start of the next. Besides
-      the loader's work it contains the copy to the device, the loggers, and other callbacks such as a
-      checkpoint's. A GPU may still be at work.
-    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the most
-      that one device could do. Not logged where either is not known.
+    - `perf/data_wait`: share of the host's time between two batches: the loader, the copy to the device,
+      loggers and other callbacks. A GPU may still be at work.
+    - `perf/mfu`: model FLOPs utilisation: operations that the model needs (`flops.py`) a second / the peak of
+      one device. Not logged where either is unknown.
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
-    Time counts from the end of the first step, which warms up, and not during validation. Counts stay on the
-    device and are read in log steps.
+    The first step, which warms up, and validations are not timed. Counts stay on the device until a log step.
 
     Args:
-        peak_tflops: The most that one device could do in the run's precision, dense, in TFLOP/s; null takes
-            the GPU's data sheet, or measures the CPU.
+        peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data
+            sheet, or measures the CPU.
 
     Raises:
         UserError: If `peak_tflops` is not above 0.
@@ -64,7 +62,7 @@ class Throughput(Callback):
         self._interval: Interval | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out what the model needs and what the device could do."""
+        """Count what the model needs, and find the device's peak."""
         network = getattr(pl_module, "network", None)
         if network is None or not hasattr(network, "config"):
             return
@@ -85,13 +83,13 @@ class Throughput(Callback):
         self._interval = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock, and count what came after the last log."""
+        """Stop the clock, and add what came after the last log."""
         self._collect()
 
     on_train_end = on_validation_start
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """The batch has come; start the clock again after a validation."""
+        """Add the time waited; start the clock again after a validation."""
         now = time.perf_counter()
         if self._interval is not None:
             self._interval.waited += now - self._interval.ended
@@ -136,7 +134,7 @@ class Throughput(Callback):
         if interval is None or not interval.batches:
             return 0, 0, 0.0
         if torch.cuda.is_initialized():
-            torch.cuda.synchronize()  # so that the time is that of finished work
+            torch.cuda.synchronize()  # to time finished work
         seconds = time.perf_counter() - interval.since
         tokens = int(interval.counts.tokens)
         flops = training_flops(self._costs, interval.counts) if self._costs else 0

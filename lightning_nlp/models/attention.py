@@ -9,16 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Up to these lengths, in tokens, three plain operations beat the fused kernel on a CPU, whose backward pass is slow on
-# small blocks (benchmarks/README.md). They keep the attention weights, length^2 numbers per head.
+# Up to these lengths, in tokens, three plain operations beat the fused kernel on a CPU, whose backward pass
+# is slow on small blocks (benchmarks/README.md). They keep the attention weights, length^2 numbers per head.
 LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
 
-# Sequences of up to SHORT tokens share a rectangle with those up to SLACK tokens longer: they are so little work that
-# fewer operations save more than the padding costs. Longer ones are rounded up to a multiple of STEP, and AREA bounds
-# length^2 over a rectangle, so that attention weights come in few sizes and one batch reuses the memory of the last.
-# Otherwise the heap fragments, and the process grows (benchmarks/README.md).
+# Sequences of up to SHORT tokens share a rectangle with those up to SLACK tokens longer: fewer operations save
+# more than padding costs. Longer ones are rounded up to a multiple of STEP, and AREA bounds length^2 over a
+# rectangle: attention weights of few sizes reuse memory, others fragment the heap (benchmarks/README.md).
 SHORT = 128
 SLACK = 8
 STEP = 32
@@ -44,7 +43,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
-    """The layout of a batch of so many `tokens`; on a CPU the last may belong to no sequence: their output is noise."""
+    """The layout of a batch of `tokens`; on a CPU the last may belong to no sequence, and their output is noise."""
     on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
     return Layout(cu_seqlens, max_seqlen, *on_host)
 
@@ -61,13 +60,13 @@ def attention(
     layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, within the sequences of a packed batch; a padded one has transformers' own.
+    """Attention as transformers calls it, within the sequences of a packed batch; padded ones use transformers' own.
 
     Args:
         query: (1, heads, tokens, head_dim), as are key and value.
-        attention_mask: Of a padded batch; ignored where there is a layout.
+        attention_mask: Of a padded batch; ignored with a layout.
         sliding_window: Tokens attend to those less than this far away; None for the whole sequence.
-        layout: Of a packed batch, as the network was given it.
+        layout: Of a packed batch.
 
     Returns:
         (1, tokens, heads, head_dim), and None for the weights.
@@ -104,7 +103,7 @@ def _flash(
 def _in_rectangles(
     query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, sliding_window: int | None
 ) -> Tensor:
-    """Attention on a CPU; `split` instead of slices, each of which fills a whole tensor with zeros going backward."""
+    """Attention on a CPU; `split`, since a slice fills a whole tensor with zeros in the backward pass."""
     assert layout.rectangles is not None
     sizes = [number * width for number, width, _ in layout.rectangles]
     longest_plain = LONGEST_PLAIN_16_BITS if value.element_size() == 2 else LONGEST_PLAIN_32_BITS
@@ -121,8 +120,8 @@ def _in_rectangles(
             hidden = far if hidden is None else hidden | far
         bias = None
         if hidden is not None:
-            # Added, since the backward pass of an addition is free. Not -inf: a place past the end of its sequence may
-            # have nothing within its window, and its NaN would spread going backward.
+            # Added, since the backward pass of an addition is free. Not -inf: a position past the end may
+            # have nothing within its window, and the NaN would spread in the backward pass.
             bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill_(hidden, torch.finfo(q.dtype).min)
         if dropout or width <= longest_plain:  # with dropout the fused kernel falls back to plain operations too
             scores = q @ k.transpose(-1, -2)
@@ -139,8 +138,8 @@ def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Te
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
     Returns:
-        The rectangles; for each place its token, past the end of a sequence its first; for each token its place, 0 if
-        it belongs to no sequence. Two None where the rectangles hold the tokens in order.
+        The rectangles; for each place its token, past the end of a sequence its first; for each token its
+        place, 0 if it belongs to no sequence. Two None where the rectangles hold the tokens in order.
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []

@@ -2,58 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.evaluation import IGNORE_INDEX
-from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.training.gradients import Gradients
-from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
+from lightning_nlp.models.module import EncoderModule, Stage
 from lightning_nlp.training.schedules import Schedule
 
 
-class SequenceClassifier(LightningModule):
+class SequenceClassifier(EncoderModule):
     """A text encoder that puts each text into one of several classes.
 
-    The labels, the tokenizer and the number of batches come from the data module when the Trainer starts, or
-    out of a checkpoint, with `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask`
-    (B, T), or of the packed form (see `packing.forward`), and `labels` (B,); a row whose label is -100 counts
-    nowhere.
+    Labels and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
+    `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask` (B, T), or packed (see
+    `packing.forward`), and `labels` (B,); rows labelled -100 are ignored.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
-            then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
         freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
-        keep_head: Take a pretrained head's rows by position where the names of its classes are not those of
-            the labels; by default such a head's last layer is new.
+        keep_head: Take a pretrained head's rows by position if its classes have other names than the labels;
+            by default such a head's last layer is new.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
         hidden_dim: Width of the feed-forward layers.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
-            fused kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. 0 allows the fused kernel,
+            which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
-            decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
         label_smoothing: Share of each target spread over all classes, in training only.
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
-            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
-            alike.
-        label_names: The classes' names in the order of their ids, to train on a DataLoader of one's own, with
-            `pretrained`; null takes the data module's.
+            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all alike.
+        label_names: The classes' names in the order of their ids, for your own DataLoader, with `pretrained`;
+            null takes the data module's.
     """
+
+    task: ClassVar[str] = "classification"
 
     def __init__(
         self,
@@ -86,51 +81,25 @@ class SequenceClassifier(LightningModule):
                 check_range("--model.class_weights", weight, 0)
             if not any(class_weights):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
-        self.network: Any = None
-        self.label_names, self.tokenizer = label_names, None  # the data's, and for batches without a data module
-        self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
+        self.label_names = label_names  # the data's once they are known
         self.class_weights: Tensor | None
-        self.gradients = Gradients()
         self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
-    def configure_model(self) -> None:
-        """Build the network and its metrics once the data module knows the labels; decide on packing."""
-        if not encoder.attached(self):  # in `load_from_checkpoint`
-            return
-        if not hasattr(self, "val_loss"):
-            self._build()
-        packing.choose(self.network, self._data, self.trainer)
-
-    def _build(self) -> None:
-        from transformers import AutoModelForSequenceClassification
-
-        data = self._data
-        labels, ours = list(data.label_names or []), self.hparams["label_names"]
-        if not labels or ours not in (None, labels):
-            raise UserError(
-                f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
-                "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
-            )
-        if self.network is None:
-            names: dict[str, Any] = {"id2label": dict(enumerate(labels))}
-            names |= {"label2id": {name: i for i, name in enumerate(labels)}}
-            names |= {"problem_type": "single_label_classification"}
-            device = self.trainer.strategy.root_device
-            self.network = encoder.build(AutoModelForSequenceClassification, self.hparams, data, device, **names)
-        elif self.loaded:
-            metadata.check_loaded(self, self._metadata(), data)
-        self.label_names, self.tokenizer = labels, data.tokenizer
-        weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
-        self.register_buffer("class_weights", weights, persistent=False)
-        self.val_loss, self.val_metrics = mean_metric(), _metrics(len(labels), "val/")
-        self.test_loss, self.test_metrics = mean_metric(), _metrics(len(labels), "test/")
+    def config_overrides(self) -> dict[str, Any]:
+        """The names of the classes."""
+        labels = self.label_names or []
+        return {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {name: i for i, name in enumerate(labels)},
+            "problem_type": "single_label_classification",
+        }
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits of each class in float32, (B, number of classes), in the order of the batch."""
         return packing.forward(self.network, batch).float()
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy as PyTorch's mean reduction has it, over all batches accumulated for a step."""
+    def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Cross-entropy as PyTorch's mean reduction has it."""
         packing.check_batch(batch, "labels")
         logits, labels, weights = self(batch), batch["labels"], self.class_weights
         loss_sum = F.cross_entropy(
@@ -138,94 +107,77 @@ class SequenceClassifier(LightningModule):
         )
         counted = labels != IGNORE_INDEX
         # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
-        count = counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
-        loss, mean = self.gradients.loss(loss_sum, count)
-        self.log("train/loss", mean, prog_bar=True)
-        return loss
+        return loss_sum, counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
 
-    def on_train_epoch_start(self) -> None:
-        """No gradient is carried from one epoch into the next."""
-        self.gradients.reset()
+    def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
+        """Keep a batch's results, with the plain loss, without label smoothing or class weights.
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact, and log."""
-        self.gradients.log(self, optimizer)
-
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip by the norm that is known already."""
-        self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch of the validation split; returns its `logits` (n, classes) and `labels` (n,)."""
-        return self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch of the test split; returns its `logits` (n, classes) and `labels` (n,)."""
-        return self._evaluate(batch)
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget a validation that was broken off."""
-        self._evaluated.clear()
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation split's metrics."""
-        self._log_metrics("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test split's metrics."""
-        self._log_metrics("test")
-
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class, (B, number of classes), in the order of `rows` where the batch has them."""
-        probabilities = self(batch).softmax(dim=-1)
-        return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_adamw`."""
-        return configure_adamw(self, self._data)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record what the weights were trained for."""
-        checkpoint["lightning_nlp"] = self._metadata()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse another task's weights, and let this run's settings win; without a Trainer, build the network."""
-        if not encoder.attached(self):
-            metadata.rebuild(self, checkpoint, "classification")
-            self.label_names = checkpoint["lightning_nlp"]["label_names"]
-            return
-        metadata.check_checkpoint(checkpoint, self._metadata(), self._data)
-        override_checkpoint(self, checkpoint, self._data)
-
-    @property
-    def _data(self) -> Any:
-        # known by its attributes alone: models do not import the data modules; one of the user's own may have none
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        return data if hasattr(data, "tokenizer") else self
-
-    def _metadata(self) -> dict[str, Any]:
-        labels = [str(name) for name in self._data.label_names]
-        return metadata.checkpoint_metadata("classification", self._data, self.network, label_names=labels)
-
-    def _evaluate(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Keep a batch's results; the loss is the plain one, without label smoothing or class weights."""
+        Returns:
+            Its `logits` (B, number of classes) and `labels` (B,).
+        """
         packing.check_batch(batch, "labels")
         logits, labels = self(batch), batch["labels"]
         losses = F.cross_entropy(logits, labels, reduction="none")
         self._evaluated.append((losses, logits.argmax(dim=-1), labels))
         return {"logits": logits, "labels": labels}
 
-    def _log_metrics(self, stage: Literal["val", "test"]) -> None:
-        """Log a split's metrics; to leave rows out, as they do, waits for the device, so all batches come first."""
-        loss, metrics = (self.val_loss, self.val_metrics) if stage == "val" else (self.test_loss, self.test_metrics)
+    def _reset_metrics(self, stage: Stage) -> None:
+        super()._reset_metrics(stage)
+        self._evaluated.clear()
+
+    def new_metrics(self, stage: Stage) -> Any:
+        """The loss; accuracy, and macro averages over the classes that occur among the labels or the predictions."""
+        from torchmetrics import MetricCollection, classification
+
+        settings: dict[str, Any] = {"num_classes": len(self.label_names or []), "ignore_index": IGNORE_INDEX}
+        settings |= {"validate_args": False}
+        scores = MetricCollection(
+            {
+                "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
+                "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
+                "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
+                "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
+            },
+            prefix=f"{stage}/",
+        )
+        return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
+
+    def log_metrics(self, stage: Stage) -> None:
+        """Log a split's metrics; they leave rows out, which waits for the device, so only at its end."""
+        loss, scores = self.metrics[stage]["loss"], self.metrics[stage]["scores"]
         for losses, predictions, labels in self._evaluated:
             loss.update(losses[labels != IGNORE_INDEX])
-            metrics.update(predictions, labels)
+            scores.update(predictions, labels)
         self._evaluated.clear()
         self.log(f"{stage}/loss", loss, prog_bar=True)
-        self.log_dict(metrics, prog_bar=stage == "val")
+        self.log_dict(scores, prog_bar=stage == "val")
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The probability of each class, (B, number of classes), in the order of `rows` where the batch has them."""
+        probabilities = self(batch).softmax(dim=-1)
+        return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Without a Trainer, take the checkpoint's labels too."""
+        super().on_load_checkpoint(checkpoint)
+        if not encoder.attached(self):
+            self.label_names = self.loaded["label_names"]
+
+    def _metadata(self) -> dict[str, Any]:
+        return super()._metadata() | {"label_names": [str(name) for name in self._data.label_names]}
+
+    def _build(self) -> None:
+        data = self._data
+        labels, ours = list(data.label_names or []), self.hparams["label_names"]
+        if not labels or ours not in (None, labels):
+            raise UserError(
+                f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
+                "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
+            )
+        self.label_names = labels
+        super()._build()
+        weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
+        self.register_buffer("class_weights", weights, persistent=False)
 
 
 def _class_weights(
@@ -250,19 +202,3 @@ def _class_weights(
             "give --model.class_weights one for each."
         )
     return torch.tensor(setting, dtype=torch.float32)
-
-
-def _metrics(num_classes: int, prefix: str) -> Any:
-    """Accuracy, and macro averages over the classes that occur among the labels or the predictions."""
-    from torchmetrics import MetricCollection, classification
-
-    settings: dict[str, Any] = {"num_classes": num_classes, "ignore_index": IGNORE_INDEX, "validate_args": False}
-    return MetricCollection(
-        {
-            "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
-            "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
-            "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
-            "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
-        },
-        prefix=prefix,
-    )

@@ -1,4 +1,4 @@
-"""The network of a training: a new Hugging Face encoder with a head, or a pretrained one, checked against its data."""
+"""The network to train: a new Hugging Face encoder with a head, or a pretrained one, checked against its data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import memory_gib
 from lightning_nlp.training.schedules import lr_lambda
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Rate = float | None  # None keeps the architecture's own
 
-# What the architectures call the rate: the encoder's, and in the second line the head's.
+# The architectures' names for the rate: the encoder's, and in the second line the head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
     *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
@@ -43,6 +44,13 @@ def check_settings(hparams: Mapping[str, Any]) -> None:
     lr_lambda(hparams["schedule"], 1, hparams["warmup_ratio"])
 
 
+def auto_class(task: str) -> Any:
+    """The `AutoModelFor...` class of a task."""
+    import transformers
+
+    return getattr(transformers, f"AutoModel{TASKS[task].head}")
+
+
 def build(
     auto_class: Any, hparams: Mapping[str, Any], data: Any, device: torch.device, **overrides: Any
 ) -> PreTrainedModel:
@@ -50,10 +58,10 @@ def build(
 
     Args:
         auto_class: A transformers `AutoModelFor...` class.
-        hparams: The module's. A new network has `max_position_embeddings`, or else as many as the data's `max_length`.
-        data: With a `tokenizer`, which is None for a loader of the user's own, and perhaps the `tokenizer_name` that it
-            was loaded from; `max_length`, its longest sequence in tokens, if it has one.
-        device: Where it will train, and whose memory a new network must fit into.
+        hparams: The module's. A new network has `max_position_embeddings`, by default the data's `max_length`.
+        data: Has a `tokenizer`, None for a user's own loader, and perhaps `tokenizer_name`, where that is
+            from, and `max_length`, its longest sequence in tokens.
+        device: Where it will train; a new network must fit into its memory.
         **overrides: Attributes of the configuration, such as `id2label`.
 
     Raises:
@@ -85,7 +93,7 @@ def build(
 def distilbert_config(
     hparams: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> DistilBertConfig:
-    """The configuration of a new DistilBERT; a UserError if a size is less than 1, or the heads cannot share `dim`."""
+    """The configuration of a new DistilBERT; a UserError if a size is below 1, or the heads cannot share `dim`."""
     from transformers import DistilBertConfig
 
     sizes: dict[str, Any] = {name: hparams[name] for name in ("n_layers", "n_heads", "dim", "hidden_dim")}
@@ -102,7 +110,7 @@ def distilbert_config(
 
 
 def check_memory(config: DistilBertConfig, device: torch.device) -> None:
-    """Raise a UserError if a device cannot hold the weights alone: to make them would end the program."""
+    """Raise a UserError if a device cannot hold even the weights: making them would kill the process."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
@@ -125,7 +133,7 @@ def from_config(
 
 
 def set_dropout(config: PreTrainedConfig, dropout: Rate, attention_dropout: Rate) -> None:
-    """Set the dropout rates of an architecture, under the names that it uses; None keeps its own.
+    """Set the dropout rates of an architecture under its own names; None keeps its rates.
 
     Raises:
         UserError: If a rate above 0 is asked of an architecture that has no such setting.

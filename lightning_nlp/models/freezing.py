@@ -13,16 +13,16 @@ Frozen = int | Literal["embeddings", "encoder"]
 
 
 def freeze(network: Any, part: Frozen | None) -> None:
-    """Keep the training from a part of a network, which then has neither gradients nor a state in the optimizer.
+    """Freeze a part of a network: it gets no gradients and no optimizer state.
 
     Args:
         network: A transformers model with a head; changed in place.
-        part: "embeddings"; a number N: those and the first N layers; "encoder": all but the head. A pooler belongs to
-            the head here, since many checkpoints lack it. Where a head shares the embeddings' weights, these are frozen
-            there too. None freezes nothing.
+        part: "embeddings"; a number N: those and the first N layers; "encoder": all but the head, to which
+            the pooler counts here, since many checkpoints lack it. Weights that a head shares with the
+            embeddings are frozen too. None freezes nothing.
 
     Raises:
-        UserError: If the architecture has no such part, or not so many layers.
+        UserError: If the architecture has no such part, or fewer layers.
     """
     if part is None:
         return

@@ -1,4 +1,4 @@
-"""A classifier's last layer and whose labels it means, and the tokens that a masked language model guesses."""
+"""A classifier's last layer and its labels; the positions that a masked language model predicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST_LAYERS = {
 
 
 def last_layer(network: Any) -> nn.Linear | None:
-    """The layer whose outputs are a classifier's logits, where it is known."""
+    """The layer whose outputs are a classifier's logits; None if unknown."""
     name = LAST_LAYERS.get(network.config.model_type)
     layer = dict(network.named_modules()).get(name) if name else None
     return layer if isinstance(layer, nn.Linear) else None
@@ -28,20 +28,20 @@ def last_layer(network: Any) -> nn.Linear | None:
 def match_head(
     network: Any, name: str, theirs: list[str], ours: list[str], *, new: Collection[str], keep: bool
 ) -> None:
-    """Give each row of a pretrained classifier's last layer to the label of the same name, or begin the layer anew.
+    """Order the rows of a pretrained classifier's last layer by the data's labels, or initialise the layer anew.
 
-    The case of a name does not matter. A line says what was done; names such as LABEL_0 can be those of any labels.
+    Names are compared without their case. A line says what was done.
 
     Args:
         network: Just loaded; changed in place.
-        name: Where from.
-        theirs: The classes' names there, in the order of the rows.
+        name: Where it is from.
+        theirs: Its classes' names, in the order of the rows.
         ours: Those of the data.
-        new: The weights that did not come from there.
-        keep: Leave the rows in their order if the names do not tell.
+        new: The weights that the checkpoint lacked.
+        keep: Leave the rows in their order if the names differ (they may be LABEL_0 etc.).
 
     Raises:
-        UserError: If rows are to be kept and there are none for so many classes.
+        UserError: If rows are to be kept and their number is not that of the classes.
     """
     layers = {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear)}
     path = LAST_LAYERS.get(network.config.model_type) or list(layers)[-1]
@@ -68,5 +68,5 @@ def match_head(
 
 
 def masked_positions(labels: Tensor) -> Tensor:
-    """Where the masked tokens of a batch are: (number of them,), counted through the rows of (B, T) labels."""
+    """The positions (n,) of a batch's n masked tokens in its flattened (B, T) labels."""
     return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""A pretrained encoder: loaded whole, with a head for this task, and with the tokenizer that it was made with."""
+"""A pretrained encoder with a head for this task, checked for missing weights and another tokenizer."""
 
 from __future__ import annotations
 
@@ -30,28 +30,26 @@ def from_pretrained(
     keep_head: bool = False,
     **overrides: Any,
 ) -> PreTrainedModel:
-    """A pretrained network, in float32 and in training mode, whose encoder's weights all came from the checkpoint.
-
-    A head that the checkpoint lacks, or has in another shape, is new, and one line says so.
+    """A pretrained network in float32 and training mode; a head that does not fit is new, and a line says so.
 
     Args:
         name: A folder or a Hub id, with safetensors weights.
 
     Raises:
-        UserError: If the model cannot be had (see `fetch_pretrained`), has no form for this task, could not be loaded
-            again after the training, or lacks weights of the encoder.
+        UserError: If the model cannot be fetched (see `fetch_pretrained`), has no form for this task, could
+            not be loaded again after the training, or lacks weights of the encoder.
     """
     from transformers import AutoConfig
     from transformers.utils import logging
 
     folder = fetch_pretrained(name, "model")
-    # transformers would print a table of every new weight, and a bar of a second: ours is the line below
+    # transformers would print a table of all new weights; ours is the line below
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's take their place
+        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's replace them
         config.update(overrides)
         set_dropout(config, dropout, attention_dropout)
         network, info = auto_class.from_pretrained(
@@ -80,7 +78,7 @@ def from_pretrained(
         )
     new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
     encoder = f"{network.base_model_prefix}."
-    # BERT's pooler belongs to the encoder by name, to the head by use: a checkpoint made by MLM has none
+    # BERT's pooler is in the encoder by name, but part of the head: a checkpoint made by MLM has none
     lost = [key for key in new if key.startswith(encoder) and "pooler" not in key]
     if lost:
         raise UserError(
@@ -92,22 +90,21 @@ def from_pretrained(
     if "id2label" in overrides:
         match_head(network, name, labels, list(overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)
-    # from_pretrained hands the network out in eval mode, and Lightning leaves modes alone: no dropout
+    # from_pretrained returns eval mode, and Lightning would leave it: no dropout
     return network.train()
 
 
 def realign(network: PreTrainedModel) -> None:
-    """Move a network's weights to memory of their own; each parameter stays the same object, and so tied.
+    """Copy a network's weights to memory aligned to 64 bytes; parameters stay the same objects, and tied.
 
-    Weights from a safetensors file are aligned to 8 bytes instead of 64. There a CPU's kernels are slower and round
-    differently: equal weights give outputs that differ in the last bit.
+    From a safetensors file it is 8 bytes, where a CPU's kernels are slower and round differently in the last bit.
     """
     for tensor in [*network.parameters(), *network.buffers()]:
         tensor.data = tensor.data.clone()
 
 
 def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise a UserError if the data's tokenizer cannot be the one that a pretrained model was made with."""
+    """Raise a UserError if the data's tokenizer cannot be a pretrained model's, by size and padding."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     unused = config.vocab_size - len(tokenizer)
     if not 0 <= unused <= MOST_UNUSED_ROWS:
@@ -121,12 +118,12 @@ def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast
 
 
 def check_words(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise a UserError if the data's tokenizer is another one than a pretrained model brings, of whatever size."""
+    """Raise a UserError if the data's tokenizer has other words than a pretrained model's own."""
     from transformers import AutoTokenizer
 
     try:
         theirs = AutoTokenizer.from_pretrained(fetch_pretrained(name, "tokenizer"), trust_remote_code=False).get_vocab()
-    except Exception:  # it brings none, or one that cannot be read: there is nothing to compare with
+    except Exception:  # none, or unreadable: nothing to compare with
         return
     ours = tokenizer.get_vocab()
     others = [word for word, number in theirs.items() if ours.get(word) != number]

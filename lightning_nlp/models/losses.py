@@ -16,16 +16,13 @@ BLOCK = 1_600_000
 def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """The sum of the cross-entropies, computed in float32.
 
-    The same as `F.cross_entropy(logits.float(), targets, reduction="sum")`, and so is the gradient. That makes four
-    float32 tensors of the logits' shape, 66 MB each for 330 tokens and 50,000 words, and a CPU spends a twentieth of a
-    step on allocating them (benchmarks/README.md); here only a few rows at a time are float32.
+    The value and gradient of `F.cross_entropy(logits.float(), targets, reduction="sum")`, which makes four
+    float32 tensors of the logits' shape, 66 MB each for 330 tokens and 50,000 words; allocating them takes a
+    CPU a twentieth of a step (benchmarks/README.md). Here only a few rows at a time are float32.
 
     Args:
         logits: (n, vocabulary), of any floating type.
-        targets: (n,) int64, none to be ignored; n may be 0.
-
-    Returns:
-        A float32 scalar.
+        targets: (n,) int64, none ignored; n may be 0.
     """
     if logits.is_cuda:
         return F.cross_entropy(logits.float(), targets, reduction="sum")
@@ -34,9 +31,9 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mean_metric() -> Any:
-    """A mean over an epoch's single terms, NaN if any is: to look for NaN in each batch would wait for the device.
+    """A mean over an epoch's single terms, NaN if any is; checking each batch for NaN would wait for the device.
 
-    With this setting torchmetrics 1.9 silently ignores weights, so it must not be given the means of batches.
+    With this setting torchmetrics 1.9 silently ignores weights, so don't give it means of batches.
     """
     from torchmetrics import MeanMetric
 

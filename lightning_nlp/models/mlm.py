@@ -1,40 +1,36 @@
-"""Masked language modelling: an encoder that guesses hidden tokens, its head computed on those alone."""
+"""Masked language modelling: an encoder that predicts masked tokens, its head computed on those alone."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
-from lightning_nlp.training.gradients import Gradients
-from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
+from lightning_nlp.models.module import EncoderModule, Stage
 from lightning_nlp.training.schedules import Schedule
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0
 
 
-class MaskedLanguageModel(LightningModule):
-    """A text encoder trained to guess masked tokens.
+class MaskedLanguageModel(EncoderModule):
+    """A text encoder trained to predict masked tokens.
 
-    The tokenizer and the number of batches come from the data module when the Trainer starts, or out of a
-    checkpoint with `load_from_checkpoint`; a `pretrained` one trains on a DataLoader of one's own too. A batch is
-    a dict of `input_ids`, `attention_mask` and `labels`, all (B, T), labels being -100 except at masked tokens,
-    and perhaps `masked`, the places of those; or of the packed form, see `packing.forward`.
+    The tokenizer comes from the data module when the Trainer starts, or from a checkpoint with
+    `load_from_checkpoint`; with `pretrained` your own DataLoader will do. A batch is a dict of `input_ids`,
+    `attention_mask` and `labels`, all (B, T), or packed (see `packing.forward`); labels are -100 except at
+    masked tokens, and `masked`, if there, has the positions of those.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only
-            then.
+        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
         freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
         n_layers: Transformer layers.
@@ -43,14 +39,15 @@ class MaskedLanguageModel(LightningModule):
         hidden_dim: Width of the feed-forward layers.
         max_position_embeddings: The longest sequence the model can take, in tokens.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
-        attention_dropout: Rate on attention weights; null leaves the model's own. At 0 attention stays on its
-            fused kernel, which on a CPU makes training 2.2 times as fast.
+        attention_dropout: Rate on attention weights; null leaves the model's own. 0 allows the fused kernel,
+            which on a CPU makes training 2.2 times as fast.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
-        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable,
-            decay).
+        schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
     """
+
+    task: ClassVar[str] = "mlm"
 
     def __init__(
         self,
@@ -72,114 +69,28 @@ class MaskedLanguageModel(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
-        self.network: Any = None
-        self.tokenizer = None  # the data's, and for batches without a data module
-        self.loaded: Any = None  # what the checkpoint said in `load_from_checkpoint`
-        self.gradients = Gradients()
-
-    def configure_model(self) -> None:
-        """Build the network and its metrics once the data module has a tokenizer; decide on packing."""
-        if not encoder.attached(self):  # in `load_from_checkpoint`
-            return
-        if not hasattr(self, "val_metrics"):
-            self._build()
-        packing.choose(self.network, self._data, self.trainer)
-
-    def _build(self) -> None:
-        from transformers import AutoModelForMaskedLM
-
-        data = self._data
-        if self.network is None:
-            self.network = encoder.build(AutoModelForMaskedLM, self.hparams, data, self.trainer.strategy.root_device)
-        elif self.loaded:
-            metadata.check_loaded(self, metadata.checkpoint_metadata("mlm", data, self.network), data)
-        self.tokenizer = data.tokenizer
-        self.val_metrics, self.test_metrics = _metrics(), _metrics()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits at the masked tokens.
 
         Returns:
-            Float32, (number of labels other than -100, vocabulary), row by row of the batch. Those of all tokens,
-            (B, T, vocabulary), where a padded batch has no `labels`.
+            Float32, (number of labels other than -100, vocabulary), row by row of the batch; without
+            `labels`, those of all tokens of a padded batch, (B, T, vocabulary).
         """
         if "labels" not in batch:
             return packing.forward(self.network, batch).float()
         return self._guess(batch)[0].float()
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The mean cross-entropy of the masked tokens, over all batches accumulated for a step."""
+    def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The cross-entropy of the masked tokens.
+
+        An empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on.
+        """
         logits, targets = self._guess(batch)
-        # an empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on
-        loss_sum = cross_entropy_sum(logits, targets)
-        count = torch.full((), len(logits), device=logits.device)
-        loss, mean = self.gradients.loss(loss_sum, count)
-        self.log("train/loss", mean, prog_bar=True)
-        return loss
+        return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
 
-    def on_train_epoch_start(self) -> None:
-        """No gradient is carried from one epoch into the next."""
-        self.gradients.reset()
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact, and log."""
-        self.gradients.log(self, optimizer)
-
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip by the norm that is known already."""
-        self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch of the validation split; returns what `_evaluate` does."""
-        return self._evaluate(batch, self.val_metrics)
-
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch of the test split; returns what `_evaluate` does."""
-        return self._evaluate(batch, self.test_metrics)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation split's metrics."""
-        self._log_metrics(self.val_metrics, "val", "validation")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test split's metrics."""
-        self._log_metrics(self.test_metrics, "test", "test")
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_adamw`."""
-        return configure_adamw(self, self._data)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record what the weights were trained for."""
-        checkpoint["lightning_nlp"] = metadata.checkpoint_metadata("mlm", self._data, self.network)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse another task's weights, and let this run's settings win; without a Trainer, build the network."""
-        if not encoder.attached(self):
-            metadata.rebuild(self, checkpoint, "mlm")
-            return
-        expected = metadata.checkpoint_metadata("mlm", self._data, self.network)
-        metadata.check_checkpoint(checkpoint, expected, self._data)
-        override_checkpoint(self, checkpoint, self._data)
-
-    @property
-    def _data(self) -> Any:
-        # known by its attributes alone: models do not import the data modules; one of the user's own may have none
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        return data if hasattr(data, "tokenizer") else self
-
-    def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
-        packing.check_batch(batch, "labels")
-        # the collate function counts them on the host; to ask the device would be to wait for it
-        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
-        logits = packing.forward(self.network, batch, head_rows=positions)
-        return logits, batch["labels"].flatten().index_select(0, positions)
-
-    def _evaluate(self, batch: dict[str, Tensor], metrics: Any) -> dict[str, Tensor]:
-        """Add the n masked tokens of a batch to a split's means; returns `targets`, `loss`, `top1`, `top5`, (n,)."""
+    def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
+        """Add a batch's n masked tokens to a split's means; returns `targets`, `loss`, `top1` and `top5`, each (n,)."""
         logits, targets = self._guess(batch)
         logits = logits.float()
         best = logits.topk(min(5, logits.shape[-1])).indices == targets[:, None]
@@ -190,11 +101,17 @@ class MaskedLanguageModel(LightningModule):
         }
         if len(targets):
             for name, values in found.items():
-                metrics[name].update(values)
+                self.metrics[stage][name].update(values)
         return {"targets": targets, **found}
 
-    def _log_metrics(self, metrics: Any, stage: Literal["val", "test"], split: str) -> None:
-        """Log a split's means over its masked tokens, and what follows from the loss."""
+    def new_metrics(self, stage: Stage) -> Any:
+        """Means over masked tokens."""
+        return nn.ModuleDict({name: mean_metric() for name in ("loss", "top1", "top5")})
+
+    def log_metrics(self, stage: Stage) -> None:
+        """Log a split's means, and what follows from the loss."""
+        metrics = self.metrics[stage]
+        split = "validation" if stage == "val" else "test"
         # computing joins the ranks, so each logs the same value
         if not metrics["loss"].update_called and self.trainer.world_size == 1:
             raise UserError(
@@ -209,9 +126,11 @@ class MaskedLanguageModel(LightningModule):
             values["bits_per_char"] = values["loss"] / math.log(2) / chars_per_token
         for name, value in values.items():
             self.log(f"{stage}/{name}", value, sync_dist=True)
-        for metric in metrics.values():
-            metric.reset()
 
-
-def _metrics() -> Any:
-    return nn.ModuleDict({name: mean_metric() for name in ("loss", "top1", "top5")})
+    def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
+        packing.check_batch(batch, "labels")
+        # found on the host by the collate function, since finding them here waits for the device
+        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
+        logits = packing.forward(self.network, batch, head_rows=positions)
+        return logits, batch["labels"].flatten().index_select(0, positions)

@@ -1,8 +1,7 @@
 """Runs an unmodified Hugging Face encoder on a packed batch: sequences end to end, without padding between them.
 
-transformers hands the keyword arguments of a network down to its attention function, and lets a library register one
-of its own. Ours is told where the sequences begin and end, so that no token attends across a boundary; everything else
-in an encoder works on each token alone.
+transformers passes a network's keyword arguments down to its attention function, which a library may register. Ours is
+told where sequences begin and end, so no token attends across a boundary; all else works on each token alone.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.attention import attention, layout_of
 
-# Those for which tests/models/test_packing.py shows that packed and padded batches give the same logits and gradients.
-# Others may not hand keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
+# tests/models/test_packing.py shows that packed and padded batches give these the same logits and gradients.
+# Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
 # These count positions from pad_token_id + 1, so no token uses the first rows of their position table.
@@ -31,11 +30,11 @@ POSITIONS_AFTER_PADDING = frozenset(
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
-# What the architectures call the dropout rate of attention weights.
+# The architectures' names for the dropout rate of attention weights.
 ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# On a CPU a packed batch is rounded up to a multiple of this many tokens. All batches filled to a budget then have one
-# size, and reuse the memory of the last; otherwise the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of this many tokens. All batches filled to a budget then
+# have one size, and reuse the memory of the last; otherwise the process grows (benchmarks/README.md).
 ROUND = 64
 
 
@@ -44,8 +43,8 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
 
     Args:
         network: A transformers model.
-        data: `packing` is what the user wants: True, False, or "auto", which packs where that is proven and pads
-            elsewhere; `packed` is set to the answer. Without `packing` it gives padded batches.
+        data: `packing` is True, False, or "auto", which packs where that is proven; `packed` is set to the
+            answer. A user's own without `packing` has padded batches.
 
     Raises:
         UserError: If packing is asked for where it is not possible.
@@ -63,7 +62,7 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
         line = f"Batches are packed, without padding: {network.config.model_type} on {device.type}."
     else:
         line = f"Batches are padded, in groups of similar length: {reason}."
-    if before != (packed, packed):  # a test after the training need not say it again
+    if before != (packed, packed):  # not again for the test after the training
         rank_zero_info(line)
     data.packed = packed
 
@@ -105,8 +104,8 @@ def enable(network: Any) -> None:
 def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
     """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
 
-    A classifier needs the first token of each sequence. The head of a masked language model costs about as much as all
-    layers of a small encoder, and only the masked tokens, 15%, need it.
+    A classifier needs the first token of each sequence; a masked language model the masked tokens, 15%, where
+    its head costs about as much as all layers of a small encoder.
     """
     rows = keywords.get("head_rows", rows)
     if rows is None:
@@ -114,7 +113,7 @@ def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: 
     hidden = output.last_hidden_state = output.last_hidden_state.flatten(0, 1).index_select(0, rows).unsqueeze(1)
     if output.get("pooler_output") is not None:
         pooler = encoder.pooler
-        bare = isinstance(pooler, nn.Linear)  # ALBERT's; the others take the first token, and activate, themselves
+        bare = isinstance(pooler, nn.Linear)  # ALBERT's; others take the first token, and activate, themselves
         output.pooler_output = encoder.pooler_activation(pooler(hidden[:, 0])) if bare else pooler(hidden)
     return output
 
@@ -130,11 +129,11 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     Args:
         network: A `...ForMaskedLM` or `...ForSequenceClassification`; the first packed batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
-        head_rows: (n,) the tokens that a masked language model is to guess, counted through the batch; None for all.
+        head_rows: (n,) positions in the flattened batch that a masked language model predicts; None for all.
 
     Returns:
-        (n, number of classes) for n sequences or `head_rows`. Without `head_rows` those of a masked language model are
-        (B, T, vocabulary), and of a packed batch (1, T, vocabulary), with a few rows more on a CPU.
+        (n, number of classes) for n sequences or `head_rows`. A masked language model's without `head_rows`
+        are (B, T, vocabulary), and (1, T, vocabulary) for a packed batch, with a few rows more on a CPU.
 
     Raises:
         UserError: If the batch is neither, or packed for a network that cannot compute it.
@@ -148,7 +147,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         return network(**inputs).logits
     if is_enabled(network):
         return network(**{**inputs, "head_rows": head_rows}).logits.squeeze(1)
-    # other architectures may not hand the argument down to their encoder
+    # other architectures may not pass the argument down to their encoder
     hook = network.base_model.register_forward_hook(partial(select_rows, rows=head_rows), with_kwargs=True)
     try:
         return network(**inputs).logits.squeeze(1)
@@ -177,7 +176,7 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_batch(batch: Any, *names: str) -> None:
-    """Raise a UserError unless a batch is a dict with these names; a user's own loader may give anything."""
+    """Raise a UserError unless a batch, perhaps of a user's own loader, is a dict with these names."""
     if not (isinstance(batch, Mapping) and batch.keys() >= set(names)):
         raise UserError(
             f"A batch is a {type(batch).__name__} without {' or '.join(names)}: give a DataLoader of dicts with "

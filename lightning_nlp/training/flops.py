@@ -1,4 +1,4 @@
-"""The floating-point operations that a model needs for a batch: counted from its layers, for real tokens alone."""
+"""The floating-point operations that a model needs for a batch, counted from its layers for real tokens only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from lightning_nlp.evaluation import IGNORE_INDEX
 
-# Where the count equals what PyTorch executes (tests/training/test_flops.py). Other architectures may run a
-# layer more than once (ALBERT), or multiply matrices where no Linear layer shows it (DeBERTa).
+# The count equals what PyTorch executes (tests/training/test_flops.py). Others may run a layer more than once
+# (ALBERT), or multiply matrices outside Linear layers (DeBERTa).
 COUNTED = frozenset("distilbert bert roberta xlm-roberta camembert electra mpnet modernbert".split())
 
 
 class Counts(NamedTuple):
-    """What the operations of a batch grow with; tensors of one number where it is known only on the device."""
+    """What a batch costs is linear in these; scalar tensors if known only on the device."""
 
     tokens: int | Tensor = 0
     pairs: int | Tensor = 0  # of tokens that attend to each other: length^2, summed over the sequences
@@ -38,11 +38,11 @@ class Costs(NamedTuple):
 def training_costs(network: Any) -> Costs | None:
     """What training costs, from the layers of a network; None if its architecture is not `COUNTED`.
 
-    A Linear layer costs 2 * in * out for each row that it is given: for each token inside the encoder, for each
-    sequence in its pooler, for each head row outside it. Attention costs 4 * width for each pair of tokens and layer:
-    the scores, and the weighted sum. Lookups, norms, activations and softmax count nothing (PaLM, arXiv:2204.02311,
-    appendix B). The backward pass costs a layer as much again for its weights, if they are trained, and for its input,
-    if something before it is; nothing is computed twice, as checkpointing of activations would.
+    A Linear layer costs 2 * in * out a row: a token inside the encoder, a sequence in its pooler, a head row
+    outside it. Attention costs 4 * width for each pair of tokens and layer: the scores, and the weighted sum.
+    Lookups, norms, activations and softmax count nothing (PaLM, arXiv:2204.02311, appendix B). The backward
+    pass costs as much again for a layer's weights, if they are trained, and for its input, if something
+    before it is; activations are not recomputed.
     """
     config = network.config
     if config.model_type not in COUNTED:
@@ -77,14 +77,14 @@ def training_costs(network: Any) -> Costs | None:
 
 
 def encoder_layers(network: Any) -> nn.ModuleList | None:
-    """The layers of a network's encoder, the lowest first; None where they cannot be told."""
+    """The layers of a network's encoder, the lowest first; None if they cannot be found."""
     lists = [module for module in network.base_model.modules() if isinstance(module, nn.ModuleList)]
     stacks = [module for module in lists if len(module) == network.config.num_hidden_layers]
     return stacks[0] if len(stacks) == 1 else None
 
 
 def _behind_trained(network: Any) -> set[nn.Module]:
-    """The Linear layers whose input has a gradient: all, or if parts are frozen, what a pass over two tokens shows."""
+    """The Linear layers whose input has a gradient; if parts are frozen, a pass over two tokens shows which."""
     linear: set[nn.Module] = {module for module in network.modules() if isinstance(module, nn.Linear)}
     if all(parameter.requires_grad for parameter in network.parameters()):
         return linear
@@ -107,8 +107,8 @@ def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
     """Count a batch without waiting for the device; padding counts nothing.
 
     Args:
-        batch: `input_ids` with `attention_mask` (padded), or with `cu_seqlens` (packed, all tokens real). With `labels`
-            of the shape of `input_ids`, those other than -100 are head rows; otherwise each sequence is one.
+        batch: Padded or packed. If `labels` have the shape of `input_ids`, those other than -100 are head
+            rows; otherwise each sequence is one.
         window: `Costs.window`.
     """
     input_ids, labels = batch["input_ids"], batch.get("labels")
@@ -132,5 +132,5 @@ def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
 
 
 def training_flops(costs: Costs, counts: Counts) -> int:
-    """The operations of training on what was counted in batches; reading tensors waits for their device."""
+    """The operations of training on these counts; reading tensors waits for their device."""
     return sum(cost * int(count) for cost, count in zip(costs[:5], counts, strict=True))

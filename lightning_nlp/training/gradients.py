@@ -16,15 +16,14 @@ from lightning_nlp.training.schedules import is_log_step
 class Gradients:
     """Makes the gradient of accumulated batches that of their joint mean, however unequal the batches are.
 
-    Lightning divides each batch's loss by the N batches accumulated. That is the mean over all examples only
-    if every batch has the same count; masked language modelling, and the last batch of an epoch, do not. So
-    each loss is a sum s_i over a reference count c, the first batch's, and the accumulated gradient, that of
-    sum(s_i) / (N c), is multiplied by N c / sum(c_i) before it is measured and used. A step cut short by the
-    end of an epoch is exact too. With several ranks c and sum(c_i) are means over the ranks, which agree with
-    the mean that DDP takes of the gradients. The counts stay tensors, so no device waits for them.
+    Lightning divides each batch's loss by the N batches accumulated, which is the mean over all examples only if every
+    batch has the same count; masked language modelling, and the last batch of an epoch, do not. So each loss is a sum
+    s_i over a reference count c, the first batch's, and the accumulated gradient, that of sum(s_i) / (N c), is
+    multiplied by N c / sum(c_i) before it is measured and used. A step cut short by the end of an epoch is exact too.
+    With several ranks c and sum(c_i) are means over the ranks, as DDP's gradients are. Counts stay on the device.
 
-    For each step call `loss` with each batch, then `finish`, as all do who need the norms, then `clip`. Nobody may
-    change the gradients in between: they are not measured again.
+    For each step call `loss` with each batch, then `finish`, then `clip`, and don't change the gradients in
+    between: they are measured once.
     """
 
     def __init__(self) -> None:
@@ -42,14 +41,12 @@ class Gradients:
 
         Args:
             loss_sum: The sum of the losses of the batch, a scalar with a graph.
-            count: What the sum is to be divided by: how many terms, or their weights' sum; 0 for an empty
-                batch.
+            count: The number of terms, or the sum of their weights; 0 for an empty batch.
 
         Returns:
-            The sum over the reference count; and, without a graph, the batch's mean loss over all processes:
-            what a single process with all of their examples would have. A loss that is finite here but not in
-            another process becomes that mean, so that all leave the step out without asking each other
-            (callbacks/nonfinite.py).
+            The sum over the reference count; and, without a graph, the mean loss over the batches of all
+            processes. A loss that is finite here but not in another process becomes that mean, so that all
+            skip the step without asking each other (callbacks/nonfinite.py).
         """
         joint = torch.stack([loss_sum.detach().to(torch.float32), count.detach().to(torch.float32)])
         joint_sum, joint_count = _mean_over_ranks(joint)
@@ -63,7 +60,7 @@ class Gradients:
         return torch.where(elsewhere, mean, loss), mean
 
     def finish(self, trainer: Trainer, optimizer: Optimizer) -> dict[nn.Parameter, Tensor]:
-        """The norm of each parameter's gradient, after making the accumulated one exact; computed once a step."""
+        """Make the accumulated gradient exact; returns the norm of each parameter's, computed once a step."""
         if self._finished is None or self._finished[0] != trainer.global_step:
             parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             gradients = [parameter.grad for parameter in parameters]
@@ -77,17 +74,15 @@ class Gradients:
         return self._finished[1]
 
     def log(self, module: LightningModule, optimizer: Optimizer) -> None:
-        """In log steps, log `train/lr` and `train/grad_norm`: of the whole gradient, before it is clipped."""
+        """In log steps, log `train/lr` and `train/grad_norm`, the whole gradient's before clipping."""
         norms = self.finish(module.trainer, optimizer)
         if is_log_step(module.trainer, module.trainer.global_step + 1):
             module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
-            # in the order of the module: in another one a float32 sum may have another last digit
+            # in the module's order, since that of a float32 sum decides its last digit
             module.log("train/grad_norm", total_norm(norms[p] for p in module.parameters() if p in norms))
 
     def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
-        """Clip as Lightning does, but by the known norms, and in bf16 beside a fused optimizer too.
-
-        Lightning refuses the latter in all mixed precision; only the scaled gradients of fp16 need that.
+        """Clip as Lightning does, but by the known norms, and with a fused optimizer in bf16, which Lightning refuses.
 
         Args:
             value: None or 0 clips nothing.
@@ -111,12 +106,12 @@ def total_norm(norms: Iterable[Tensor]) -> Tensor:
 
 
 def _positive(count: Tensor) -> Tensor:
-    """A divisor: 1 in the place of 0."""
+    """A divisor: 1 instead of 0."""
     return torch.where(count > 0, count, torch.ones_like(count))
 
 
 def _mean_over_ranks(values: Tensor) -> Tensor:
-    """The mean over the processes of a distributed run; the values themselves elsewhere."""
+    """The mean over the processes of a distributed run; otherwise the values themselves."""
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return values

@@ -1,4 +1,4 @@
-"""What the machine is: the one place that decides the precision, and knows the memory."""
+"""The machine: which precision suits it, its name and its memory."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def default_precision(accelerator: str = "auto") -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    # Private, but there is no public question for it; without the answer float32 is the safe side.
+    # private, but nothing public tells; float32 is safe if these go
     questions = [getattr(torch.cpu, f"_is_{units}_supported", None) for units in ("avx512_bf16", "amx_tile")]
-    used = torch.backends.cpu.get_cpu_capability()  # which may be less than what the CPU has
+    used = torch.backends.cpu.get_cpu_capability()  # perhaps less than the CPU has
     return used not in ("DEFAULT", "AVX2") and any(question and question() for question in questions)
 
 

@@ -1,4 +1,4 @@
-"""AdamW: which parameters decay, its fused kernel, and what of its state the command line overrides on a resume."""
+"""AdamW: which parameters decay, its fused kernel, and which settings override its state on a resume."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from lightning_nlp.training.schedules import module_lr_lambda
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that decay and those that do not.
 
-    Biases and the gains of norm layers, which are the parameters of fewer than two dimensions, do not decay;
-    matrices and embeddings do, as in the Trainer of transformers. A tied parameter counts once.
+    Parameters of fewer than two dimensions, biases and the gains of norm layers, do not decay; matrices and
+    embeddings do, as in the Trainer of transformers. A tied parameter counts once.
 
     Returns:
-        Always the groups named "decay" and "no_decay", in this order, so that a checkpoint's can be told apart
-        whatever their values.
+        The groups "decay" and "no_decay", in this order, even if one is empty.
     """
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
@@ -32,10 +31,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
     """What `configure_optimizers` returns: AdamW by a module's `lr` and `weight_decay`, and its schedule.
 
-    The kernel is the fused one where the device has it, but not in fp16, where Lightning cannot clip beside it.
-
-    Args:
-        module: On its device already.
+    The kernel is the fused one where the device has it, but not in fp16, where Lightning could not clip. The
+    module must be on its device already.
     """
     groups = parameter_groups(module, module.hparams["weight_decay"])
     parameters = [parameter for group in groups for parameter in group["params"]]
@@ -43,24 +40,23 @@ def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
     fused = module.trainer.precision != "16-mixed"
     fused = fused and all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps") for p in parameters)
     optimizer = torch.optim.AdamW(groups, lr=module.hparams["lr"], fused=fused)
-    # Lightning keeps the gradients until the next backward pass: they take room through the forward pass too
+    # Lightning would keep the gradients, and their memory, through the next forward pass
     optimizer.register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, module_lr_lambda(module, data))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def override_checkpoint(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
-    """Put this run's settings into the optimizer and the scheduler of a checkpoint from which a training goes on.
+    """Put this run's settings into the optimizer and scheduler states of a checkpoint that it resumes.
 
-    An optimizer's state holds its learning rate and weight decay, so restoring it would quietly undo what the
-    command line says. The moments and the number of steps are kept; where no setting has changed, the
-    checkpoint stays as it was, to the last bit.
+    Restoring them would undo a new learning rate or weight decay. Moments and step counts are kept; if no
+    setting has changed, neither does the checkpoint.
 
     Args:
         checkpoint: What `on_load_checkpoint` receives; changed in place.
 
     Raises:
-        UserError: If it was trained with other layers frozen.
+        UserError: If other layers were frozen.
     """
     if module.trainer.state.fn != "fit":
         return

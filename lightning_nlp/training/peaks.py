@@ -1,4 +1,4 @@
-"""How fast matrix products could be on a device: published for a GPU, measured on a CPU."""
+"""The peak speed of matrix products on a device: published for a GPU, measured on a CPU."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class Peaks(NamedTuple):
     fp32: float
 
 
-# By the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print the figures with
-# sparsity, which are twice the dense ones below. GeForce cards: with float32 accumulation, as PyTorch's
-# matrix products have it.
+# By the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print figures with sparsity,
+# twice the dense ones below. GeForce cards: with float32 accumulation, as in PyTorch's matrix products.
 PEAKS = {
     "GB200": Peaks(2500, 2500, 1250, 80),  # Blackwell data sheet, "GB200 NVL72", per GPU: 5 and 2.5 PFLOPS sparse
     "B200": Peaks(2250, 2250, 1100, 75),  # Blackwell data sheet, "HGX B200", per GPU: 4.5 and 2.2 PFLOPS sparse
@@ -43,8 +42,8 @@ PEAKS = {
     "V100 PCIE": Peaks(112, None, None, 14),  # V100 data sheet, PCIe
     "T4": Peaks(65, None, None, 8.1),  # T4 data sheet
 }
-# What in a name changes nothing: the maker, the size and kind of memory, the socket that is the model's usual
-# one. Any other word (Ti, D, Laptop, MIG, a virtual GPU's profile) is another speed, and must not match.
+# Words that change nothing: the maker, the size and kind of memory, the model's usual socket. Any other (Ti,
+# D, Laptop, MIG, a virtual GPU's profile) means another speed, and must not match.
 NO_MATTER = re.compile(r"NVIDIA|TESLA|GEFORCE|\d+GB?|HBM3E?|SXM\d")
 
 MATMUL_SIZE = 2048
@@ -52,46 +51,39 @@ LONGEST_MATMUL = 0.3  # seconds; a slower CPU is measured with a smaller matrix
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """How many floating-point operations a second matrix products could do: published for a GPU, measured on a CPU.
+    """The floating-point operations a second that matrix products could reach on one device; None if not known.
 
     Args:
         precision: Lightning's `trainer.precision`. For `32-true` on a GPU, PyTorch's float32 matmul precision
             decides between TF32 and float32.
-
-    Returns:
-        Operations a second of this one device, or None if it is not known; never a guess.
     """
+    dtypes = {"bf16": torch.bfloat16, "16": torch.float16, "32": torch.float32, "64": torch.float64}
+    dtype = dtypes.get(precision.split("-")[0])
+    if dtype is None:
+        return None
     if device.type == "cpu":
-        dtype = _dtype(precision)
-        return None if dtype is None else _measured_peak(dtype, torch.get_num_threads())
+        return _measured_peak(dtype, torch.get_num_threads())
     peaks = PEAKS.get(_model(torch.cuda.get_device_name(device))) if device.type == "cuda" else None
     if peaks is None:
         return None
     tf32 = peaks.tf32 is not None and torch.get_float32_matmul_precision() != "highest"
-    dtype = _dtype(precision)
     by_dtype = {
         torch.bfloat16: peaks.bf16,
         torch.float16: peaks.fp16,
         torch.float32: peaks.tf32 if tf32 else peaks.fp32,
     }
-    peak = None if dtype is None else by_dtype.get(dtype)
+    peak = by_dtype.get(dtype)
     return None if peak is None else peak * 1e12
 
 
-def _dtype(precision: str) -> torch.dtype | None:
-    """The format of the matrix products in one of Lightning's precisions."""
-    dtypes = {"bf16": torch.bfloat16, "16": torch.float16, "32": torch.float32, "64": torch.float64}
-    return dtypes.get(precision.split("-")[0])
-
-
 def _model(name: str) -> str:
-    """A GPU's model: its name without what does not bear on its speed."""
+    """A GPU's model: its name without the words that change nothing."""
     return " ".join(word for word in re.split(r"[ -]+", name.upper()) if not NO_MATTER.fullmatch(word))
 
 
 @cache
 def _measured_peak(dtype: torch.dtype, threads: int) -> float:
-    """What this CPU does in a large matrix product; takes under a second, once in a process."""
+    """What this CPU reaches in a large matrix product; takes under a second, once in a process."""
     size, seconds = 256, _fastest_matmul(256, dtype)
     while size < MATMUL_SIZE and 8 * seconds < LONGEST_MATMUL:
         size *= 2
@@ -100,8 +92,8 @@ def _measured_peak(dtype: torch.dtype, threads: int) -> float:
 
 
 def _fastest_matmul(size: int, dtype: torch.dtype) -> float:
-    """Seconds of the fastest of three products: the first is slow, and other programs only make it slower."""
-    matrix = torch.ones(size, size, dtype=dtype)  # no speed depends on the values, but random ones would move the seed
+    """Seconds of the fastest of three products: the first is slow, as are those that other programs disturb."""
+    matrix = torch.ones(size, size, dtype=dtype)  # random values would move the seed
     product = torch.empty_like(matrix)
     times = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The steps of a training: how many there are, where one ends, which are logged, and the learning rate in each."""
+"""The steps of a training: how many there are, where one ends, which are logged, and their learning rates."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ Schedule = Literal["linear", "cosine", "constant", "wsd"]
 def lr_lambda(
     schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0, decay_ratio: float = 0.1
 ) -> Callable[[int], float]:
-    """The factor on the learning rate at each optimizer step, a pure function with values from 0 to 1.
+    """The factor on the learning rate at each optimizer step, from 0 to 1.
 
-    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W.
-    Then:
+    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W. Then:
 
     - "linear": (T - s) / (T - W);
     - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
     - "constant": 1;
     - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
-      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D), the decay that Hägele et al., arXiv:2405.18392,
-      found better than a linear one. A warmup that is longer than T - D shortens it.
+      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D), which Hägele et al., arXiv:2405.18392, found
+      better than a linear decay. A warmup longer than T - D shortens it.
 
     All but "constant" reach 0 exactly at step T and stay there.
 
@@ -69,7 +68,7 @@ def lr_lambda(
 
 
 def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], float]:
-    """`lr_lambda` by a module's own `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
+    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
     limit_tokens(module.trainer, data)
     steps = num_training_steps(module.trainer, train_batches(module.trainer, data))
     return lr_lambda(module.hparams["schedule"], steps, module.hparams["warmup_ratio"])
@@ -78,12 +77,11 @@ def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], floa
 def num_training_steps(trainer: Trainer, batches: float) -> int | None:
     """How many optimizer steps a run will make; None where neither `max_epochs` nor `max_steps` ends it.
 
-    Computed rather than read from `trainer.estimated_stepping_batches`: that property sets up the training
-    loader too early, and Lightning then never restores a loader's state in the middle of an epoch
-    (issue 20550 of pytorch-lightning).
+    Not read from `trainer.estimated_stepping_batches`: that sets up the training loader too early, and
+    Lightning then never restores its state within an epoch (issue 20550 of pytorch-lightning).
 
     Args:
-        batches: Of an epoch on one process; infinite for a loader without an end.
+        batches: Of an epoch on one process; infinite for an endless loader.
     """
     ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
     if math.isfinite(batches) and trainer.max_epochs is not None and trainer.max_epochs >= 0:
@@ -93,10 +91,10 @@ def num_training_steps(trainer: Trainer, batches: float) -> int | None:
 
 
 def train_batches(trainer: Trainer, data: Any) -> float:
-    """An epoch's batches on one process, within `limit_train_batches`; infinite where there is no end.
+    """An epoch's batches on one process, within `limit_train_batches`; infinite for an endless loader.
 
     Args:
-        data: With `train_batches`, or None for no end; without it, the loader of a user's own is set up and asked.
+        data: `train_batches` is their number, None for an endless loader; without it, the loader is set up and asked.
     """
     if not hasattr(data, "train_batches"):
         trainer.fit_loop.setup_data()  # too early (see above) for a loader that can resume within an epoch
@@ -104,7 +102,7 @@ def train_batches(trainer: Trainer, data: Any) -> float:
     batches, limit = data.train_batches, trainer.limit_train_batches
     if batches is None:
         return math.inf
-    # an int is a number of batches, a float a share of them, rounded down as Lightning does
+    # an int is a number, a float a share, rounded down as Lightning does
     return int(batches * limit) if isinstance(limit, float) else min(batches, limit)
 
 

@@ -16,7 +16,7 @@ NETWORK = SimpleNamespace(config=bert_config())
 
 def test_a_checkpoint_must_be_of_this_kind_of_run():
     data = SimpleNamespace(tokenizer=word_tokenizer())  # of the user's own: it records nothing
-    expected = metadata.checkpoint_metadata("classification", data, NETWORK, label_names=["a", "b"])
+    expected = metadata.checkpoint_metadata("classification", data, NETWORK) | {"label_names": ["a", "b"]}
     metadata.check_checkpoint({"lightning_nlp": expected}, expected, data)
     with pytest.raises(UserError, match=r"not written by this program.*--ckpt_path"):
         metadata.check_checkpoint({}, expected, data)
