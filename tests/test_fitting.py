@@ -8,7 +8,7 @@ from lightning import seed_everything
 
 from lightning_nlp import SequenceClassifier, TextClassificationDataModule, default_callbacks
 from lightning_nlp.callbacks.throughput import Throughput
-from tests.bad_input.check import fails
+from tests.bad_input.check import check, fails
 from tests.cli.test_commands import RUN_FILES
 from tests.conftest import files_below, invoke, read_metrics
 from tests.fitting import trainer
@@ -124,6 +124,26 @@ def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_nlp.export.folder.export_run", lambda *args, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
+
+
+class TwoLayers(SequenceClassifier):
+    """A head that transformers does not know."""
+
+    def configure_model(self):
+        super().configure_model()
+        if isinstance(self.network.classifier, torch.nn.Linear):
+            self.network.classifier = torch.nn.Sequential(self.network.classifier, torch.nn.Linear(2, 2))
+
+
+def test_another_head_is_tested_and_not_exported(tiny_cls, tmp_path):
+    own = ["--model", f"{__name__}.TwoLayers", "--trainer.max_epochs", "1"]
+    outcome = invoke("fit", *tiny_cls, *own, "--runs_dir", tmp_path)
+    line = check(outcome, "There is no export", "classifier.0.weight")
+    (run,) = (tmp_path / "quickstart").iterdir()
+    assert {"checkpoints/best.ckpt", "evaluation/test.json"} <= files_below(run)
+    assert not any("export" in name for name in files_below(run))
+    cure = re.search(r"`test` (--config .*)\.$", line)[1].split()
+    assert "test/accuracy" in invoke("test", *cure).out
 
 
 class Memory:
