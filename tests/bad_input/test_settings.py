@@ -11,7 +11,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--model.schedule", "sine"], ["--model.schedule cannot be 'sine'", "cosine"]),
     (CLS, ["--model.class_weights", "even"], ["--model.class_weights cannot be 'even'", "balanced"]),
     (CLS, ["--model.freeze", "foo"], ["--model.freeze cannot be 'foo'. Expected: int, embeddings, encoder."]),
-    (CLS, ["--data.missing_labels", "1"], ["--data.missing_labels cannot be '1'. Expected: a list such as '[A, B]'."]),
+    (CLS, ["--data.missing_labels", "1"], ["--data.missing_labels cannot be '1'. Expected: a list, e.g. '[A, B]'."]),
     (CLS, ["--data.val_fraction", "0"], ["--data.val_fraction"]),
     (CLS, ["--data.vocab_size", "4"], ["vocabulary of 4", "--data.vocab_size"]),
     (CLS, ["--data.tokenizer", "."], ["no tokenizer", "--data.tokenizer"]),

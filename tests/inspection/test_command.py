@@ -62,4 +62,4 @@ def test_nothing_to_inspect():
     outcome = invoke("inspect")
     assert outcome.code == 2
     assert outcome.err.startswith("error: `inspect` needs to know its")
-    assert "give --config FILE, such as configs/cls.yaml." in outcome.err
+    assert "give --config FILE, e.g. configs/cls.yaml." in outcome.err
