@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,14 +18,13 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.privacy import check_secrets, home_as_tilde
 from lightning_nlp.run import processes
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import default_precision
 
-# What the modules log of a validation, and whether less or more is better.
+# What the modules log of a validation, and whether less or more is better. Calibration is measured after it.
 VALIDATION_METRICS = {
-    "SequenceClassifier": {"val/loss": "min"}
-    | dict.fromkeys(("val/accuracy", "val/f1", "val/precision", "val/recall"), "max"),
-    "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
-    | dict.fromkeys(("val/top1", "val/top5"), "max"),
+    task.module: {f"val/{metric.name}": metric.better for metric in task.metrics if metric.name not in ("ece", "brier")}
+    for task in TASKS.values()
 }
 
 # The least that makes sense, where the Trainer would silently take less, to divide by it or to do nothing.
@@ -49,8 +49,11 @@ NOT_ZERO = {
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
-SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # in the names of strategies that shard a model
-FORKING = ("spawn", "fork", "notebook")  # in the names of strategies that fork this process
+# What does not work of the strategies with such names.
+STRATEGIES = {
+    "spawn|fork|notebook": "leaves the trained weights in the processes that it starts",
+    "fsdp|deepspeed|model_?parallel": "shards the model, which is not supported",
+}
 MOST_SEED = 2**32 - 1  # NumPy's
 MOST_NAME_BYTES = 200  # file systems allow 255, and some files of a run add to it
 
@@ -95,16 +98,9 @@ def check_settings(config: Namespace) -> None:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
     strategy = config.get("trainer.strategy", "auto")
     strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
-    if any(name in strategy.lower() for name in FORKING):
-        raise UserError(
-            f"--trainer.strategy {strategy} leaves the trained weights in the processes that it starts: give "
-            "--trainer.strategy ddp."
-        )
-    if any(name in strategy.lower() for name in SHARDING):
-        raise UserError(
-            f"--trainer.strategy {strategy} shards the model, which is not supported: give --trainer.strategy ddp, "
-            "which keeps a copy on each device."
-        )
+    for names, why in STRATEGIES.items():
+        if re.search(names, strategy.lower()):
+            raise UserError(f"--trainer.strategy {strategy} {why}: give --trainer.strategy ddp.")
     if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
         raise UserError(
             f"SLURM_NTASKS is {tasks}, and srun cannot start this program: unset SLURM_NTASKS, and for several "

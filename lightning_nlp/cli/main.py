@@ -6,6 +6,7 @@ import contextlib
 import io
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 
 import torch
@@ -93,7 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
         processes.print_error(f"{error}: see what it said, and go on with the same command and --resume auto.")
         sys.exit(1)
     except processes.MainProcessFailed:
-        processes.wait_for_main_process()  # it says why
+        time.sleep(processes.SAME_ERROR_WAIT.total_seconds())  # the main one reports it, unless torchrun kills it first
         sys.exit(2)
     except Interrupted as stop:
         processes.leave_process_group()

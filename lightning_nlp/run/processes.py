@@ -130,11 +130,6 @@ def leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def wait_for_main_process() -> None:
-    """Give the main process time to report: torchrun kills all processes once one has ended."""
-    time.sleep(SAME_ERROR_WAIT.total_seconds())
-
-
 @cache
 def _store() -> Store:
     """The store of torchrun, or of the main process."""
