@@ -8,9 +8,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.run.runs import TRAINED
 from lightning_nlp.training.schedules import at_whole_step
-
-TRAINED = "trained_weights"  # where a checkpoint has the weights that the optimizer moves
 
 
 class WeightAverage(Callback):

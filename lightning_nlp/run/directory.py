@@ -98,8 +98,6 @@ def _open(config: Namespace, text: str) -> RunDirectory:
         found = Path(config.ckpt_path)
     step = record = None
     if found is not None:
-        from lightning_nlp.callbacks.ema import TRAINED
-
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
         if "optimizer_states" not in checkpoint:
@@ -107,7 +105,7 @@ def _open(config: Namespace, text: str) -> RunDirectory:
                 f"The checkpoint {found} has only the weights, and no training can go on from it: give another with "
                 "--ckpt_path; to measure it, give it to `test`."
             )
-        if TRAINED in checkpoint and config.ema_decay is None:
+        if runs.TRAINED in checkpoint and config.ema_decay is None:
             raise UserError(
                 f"{found} has an average of the weights, which must be continued: give its --ema_decay too."
             )
