@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.errors import UserError, check_range
-from lightning_nlp.run.runs import TRAINED
 from lightning_nlp.training.schedules import at_whole_step
 
 

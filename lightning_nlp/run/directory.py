@@ -13,6 +13,7 @@ from filelock import FileLock
 from jsonargparse import Namespace
 
 from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.run import processes, runs
@@ -105,7 +106,7 @@ def _open(config: Namespace, text: str) -> RunDirectory:
                 f"The checkpoint {found} has only the weights, and no training can go on from it: give another with "
                 "--ckpt_path; to measure it, give it to `test`."
             )
-        if runs.TRAINED in checkpoint and config.ema_decay is None:
+        if TRAINED in checkpoint and config.ema_decay is None:
             raise UserError(
                 f"{found} has an average of the weights, which must be continued: give its --ema_decay too."
             )

@@ -20,7 +20,6 @@ from lightning_nlp.tasks import task_of_module
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 LOCK = ".lock"
-TRAINED = "trained_weights"  # where a checkpoint with averaged weights has those that the optimizer moves
 OWN_CHOICES = {"early_stopping": ("monitor", "mode", "patience", "min_delta"), "checkpoint": ("monitor", "mode")}
 
 

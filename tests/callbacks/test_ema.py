@@ -6,8 +6,8 @@ from lightning import Callback
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.models.classification import SequenceClassifier
-from lightning_nlp.run.runs import TRAINED
 from tests.conftest import invoke, read_metrics
 
 DECAY = ["--ema_decay", "0.9"]
