@@ -12,10 +12,10 @@ def start() -> None:
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(OVERVIEW)
         return
-    # GNU OpenMP lets a thread that is done spin for milliseconds until the others are. Where another program takes a
-    # core, the steps of a small model take five times as long for that; so short a wait costs nothing where none does.
+    # By default GNU OpenMP's threads spin for milliseconds while they wait for each other, which makes the steps of a
+    # small model take five times as long if another program uses a core. A shorter wait costs nothing otherwise.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    gc.disable()  # what the imports make lives as long as the process: to search it for garbage takes a second
+    gc.disable()  # collecting during the imports, whose objects all stay, takes a second
     from lightning_nlp.cli.main import main
 
     gc.freeze()

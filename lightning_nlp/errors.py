@@ -1,4 +1,4 @@
-"""The one exception that stands for a user's mistake, and what Lightning raises in its place."""
+"""UserError, and how the errors of Lightning and torch become one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# The numbers of signals for which Windows has no name: SIGHUP, and SIGALRM, by which a time limit ends like a signal.
+# SIGHUP, and SIGALRM for a time limit, which Windows has no names for.
 HANGUP, TIME_LIMIT = 1, 14
 
 
 class UserError(ValueError):
     """Bad input: the command line prints the message alone and exits with code 2.
 
-    A `ValueError` out of a library is a bug of ours until shown otherwise, and keeps its traceback. A message has four
-    parts: what is wrong, the value found, where, and the argument or command that cures it.
+    Its message has four parts: what is wrong, the value found, where, and the argument or command that cures it. Any
+    other `ValueError` counts as a bug of ours, and keeps its traceback.
     """
 
 
@@ -30,10 +30,7 @@ def check_range(
     low_open: bool = False,
     high_open: bool = False,
 ) -> None:
-    """Raise a UserError unless a setting, `--model.lr` in full, is None or a finite number within its range.
-
-    An open end is itself out of range.
-    """
+    """Raise a UserError unless the value of an argument, e.g. `--model.lr`, is None or a finite number in its range."""
     if value is None:
         return
     inside = math.isfinite(value) and low <= value <= high
@@ -49,12 +46,12 @@ def one_line(error: Exception) -> str:
 
 
 def printable(message: str) -> str:
-    """A message on one line; what a terminal would not show, or would obey, is written out: names may hold anything."""
+    """A message with its control and other unprintable characters escaped: names may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 def how_to_go_on(message: str, resume: str | None) -> str:
-    """A message whose `--ckpt_path last` fits `--resume`: auto finds the checkpoint, but of equal settings only."""
+    """A message with its `--ckpt_path last` adapted to `--resume auto`, which needs equal settings."""
     if resume == "auto":
         message = message.replace("the same command and --ckpt_path last", "the same command")
         message = message.replace("--ckpt_path last", "--ckpt_path last in place of --resume auto")
@@ -62,7 +59,7 @@ def how_to_go_on(message: str, resume: str | None) -> str:
 
 
 def warn_user(message: str) -> None:
-    """Tell the user what went wrong without an end to the training; `--quiet` does not hide it."""
+    """Warn of what does not end the training; `--quiet` does not hide it."""
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
     if not rank_zero_only.rank:  # type: ignore[attr-defined]
@@ -71,8 +68,8 @@ def warn_user(message: str) -> None:
 
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn what Lightning itself raises about its settings into a UserError, and what they make torch raise."""
-    # here, because Lightning takes seconds, and all rooms import this one
+    """Turn what Lightning, or torch, raises about the Trainer's settings into a UserError."""
+    # here, because Lightning takes seconds to import
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
@@ -82,7 +79,7 @@ def lightning_errors() -> Iterator[None]:
         if not cannot:
             raise
         raise UserError(
-            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which keeps to what there is."
+            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which makes do with what there is."
         ) from error
     except (ValueError, MisconfigurationException) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
@@ -93,17 +90,17 @@ def lightning_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
-    """Turn what torch raises when a batch does not fit into the memory into a UserError.
+    """Turn what torch raises when a batch does not fit into memory into a UserError.
 
     Args:
-        cure: Is given the error, and names the arguments for smaller batches.
+        cure: Returns the arguments for smaller batches.
     """
     import torch
 
     try:
         yield
     except RuntimeError as error:
-        # on a CPU there is no type for it
+        # a CPU's has no type
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         where = "GPU's" if isinstance(error, torch.OutOfMemoryError) else "machine's"
@@ -111,11 +108,11 @@ def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
 
 
 def smaller_batches(settings: Any, accumulated: int | None = None) -> str:
-    """The arguments that halve a batch, in training with as many examples a step as before.
+    """The arguments that halve a batch and keep the examples of a step.
 
     Args:
         settings: Of the data module.
-        accumulated: `trainer.accumulate_grad_batches`; None for an evaluation, whose batches may have another size.
+        accumulated: `trainer.accumulate_grad_batches`; None for an evaluation.
     """
     size, least, name = settings.get("tokens_per_batch"), settings.get("max_length") or 1, "tokens_per_batch"
     if size is None:

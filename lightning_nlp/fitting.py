@@ -1,4 +1,4 @@
-"""One training, from the callbacks that each has to the test, the export and the report at its end."""
+"""One training: its callbacks, the fit, and at the end the test, the export and the report."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ def default_callbacks(
     ema_decay: float | None = None,
     progress: bool = False,
 ) -> list[Callback]:
-    """The callbacks of every run: what the command line has and plain Lightning has not.
+    """The callbacks of every run, for any Trainer.
 
-    They work in a Trainer of one's own too: exact resume from `checkpoints/last.ckpt`, also after a signal; the best
-    checkpoint; a stop at losses or gradients that are not finite; throughput; warnings about the data; a record of each
-    evaluation.
+    They give exact resume from `checkpoints/last.ckpt`, also after a signal; the best checkpoint; a stop at losses or
+    gradients that are not finite; throughput; warnings about the data; a record of each evaluation.
 
     Args:
         run_dir: The folder that they write to; it is made if there is none.
@@ -64,10 +63,10 @@ def default_callbacks(
         max_time: How long this process may train, as Lightning's `max_time`; then it saves and raises `Interrupted`.
         skip_nonfinite: Skip up to this many steps whose loss or gradient is not finite, instead of stopping at the
             first.
-        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; null knows the usual GPUs, and measures a CPU.
+        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; null looks up the usual GPUs, and measures a CPU.
         probes: Sentences with [MASK] that a masked language model fills at each validation and in the end.
-        ema_decay: Validate, test and export a moving average of the weights, with this decay at each step, as 0.999.
-        progress: A bar on a terminal or else plain lines, in place of Lightning's bar.
+        ema_decay: Validate, test and export a moving average of the weights with this decay a step, e.g. 0.999.
+        progress: A bar on a terminal, plain lines elsewhere, in place of Lightning's bar.
     """
     folder = Path(run_dir)
     if processes.is_main_process():  # another one may come here after a failure has removed it
@@ -95,12 +94,11 @@ def default_callbacks(
 
 @dataclass(eq=False)
 class Training:
-    """Trains, tests the best checkpoint, exports it, and sums up; whatever the end, the run's directory tells of it.
+    """Trains, tests the best checkpoint, exports it, and sums up; the run's directory has a report however it ends.
 
     Args:
         trainer: With the `default_callbacks`.
         config: The configuration of `fit`.
-        command: As it was typed.
         started: When the program started, by `time.monotonic`.
     """
 
@@ -116,13 +114,13 @@ class Training:
         """Do it all; the last line on stdout is the run's directory.
 
         Raises:
-            UserError: If the user can cure what ended it.
-            Interrupted: If a signal or the time limit did, and the training is saved.
-            NotFinite: If a step did whose loss or gradient is not finite.
+            UserError: If it ended by what the user can cure.
+            Interrupted: If a signal or the time limit ended it, and it is saved.
+            NotFinite: If the loss or gradient of a step was not finite.
             ProcessLost: If another process of the training has ended.
         """
         trainer, last = self.trainer, self._callback(LastCheckpoint)
-        if self.config.ckpt_path is not None:  # before last.ckpt is written anew
+        if self.config.ckpt_path is not None:  # before last.ckpt is replaced
             self._since_step = int(runs.load_checkpoint(Path(self.config.ckpt_path))["global_step"])
         rank_zero_info(f"{type(model).__name__} on {hardware_of(trainer)}, {trainer.precision}, in {self.run.path}")
         try:
@@ -132,7 +130,7 @@ class Training:
                 datamodule.folder = Path(processes.once("data", lambda: prepared(datamodule), on_node=True))
             with lightning_errors(), processes.lost_process_errors(), memory_errors(self._smaller_batches):
                 trainer.fit(model, datamodule=datamodule, ckpt_path=self.config.ckpt_path, weights_only=True)
-            if last.requested and last.checkpoint.is_file():  # after the very last step
+            if last.requested and last.checkpoint.is_file():  # requested after the last step
                 raise Interrupted(last.checkpoint, trainer.global_step, last.requested)
         except NotFinite:
             self._report_end("failed")
@@ -140,7 +138,7 @@ class Training:
         except BaseException as error:
             if trainer.global_step == 0 or isinstance(error, UserError | SystemExit):
                 self.run.undo()
-            if not isinstance(error, SystemExit):  # a second signal wants to be out at once
+            if not isinstance(error, SystemExit):  # which is a second signal: leave at once
                 self._report_end("interrupted" if isinstance(error, Interrupted) else "failed")
             raise
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -162,12 +160,11 @@ class Training:
         return next(callback for callback in callbacks if isinstance(callback, kind))
 
     def _finish(self, model: LightningModule, datamodule: LightningDataModule) -> None:
-        # needed only now
         from lightning_nlp.export.folder import export_run
         from lightning_nlp.report.summary import print_summary
 
         trainer, run_dir = self.trainer, self.run.path
-        # before the test, which takes a stream's loader away
+        # before the test, which drops a stream's loader
         self._epochs, seconds = epochs_trained(trainer), time.monotonic() - self.started
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
@@ -211,7 +208,7 @@ class Training:
         }
 
     def _report_end(self, state: str) -> None:
-        """Report a training that has come to a step but not to its end, if its directory is still there."""
+        """Report a training that took a step but did not finish."""
         trainer = self.trainer
         if trainer.global_step and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             report_end(self.run.path, self._facts(time.monotonic() - self.started), state)
@@ -219,14 +216,14 @@ class Training:
     def _best_checkpoint(self) -> Path:
         last, best = self._callback(LastCheckpoint).checkpoint, self._callback(BestCheckpoint)
         path = last.parent.resolve() / runs.BEST
-        if best.monitor is None or not best.best_model_path:  # there was nothing to choose by
+        if best.monitor is None or not best.best_model_path:  # nothing to choose by
             if processes.is_main_process():
                 write_whole(path, last.read_bytes())
             self.trainer.strategy.barrier()
         return path
 
     def _best_score(self, step: int) -> dict[str, float]:
-        """What the validation gave at the step of the best checkpoint, if it was chosen by one."""
+        """The validation's result that the best checkpoint was chosen by, if it was."""
         from lightning_nlp.predict.calibration import read_record
 
         best = self._callback(BestCheckpoint)
@@ -234,11 +231,13 @@ class Training:
             return {}
         record = read_record(self.run.path, f"val-{step:08d}") or {"metrics": {}}
         found = record["metrics"].get(best.monitor.removeprefix("val/"))
-        return {best.monitor: float(best.best_model_score if found is None else found)}  # another's has no record
+        return {
+            best.monitor: float(best.best_model_score if found is None else found)
+        }  # that of another run has no record
 
     def _smaller_batches(self, error: RuntimeError) -> str:
         modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
-        training = "lightning.pytorch.loops.evaluation_loop" not in modules  # the Trainer itself has forgotten
+        training = "lightning.pytorch.loops.evaluation_loop" not in modules  # trainer.training is reset by now
         cure = smaller_batches(self.config.data.init_args, self.trainer.accumulate_grad_batches if training else None)
         return (
             f"{cure}, with --ckpt_path last to go on" if self._callback(LastCheckpoint).checkpoint.is_file() else cure
@@ -246,6 +245,6 @@ class Training:
 
 
 def prepared(datamodule: TextDataModule) -> str:
-    """Prepare the data, and name the folder that they are in."""
+    """Prepare the data, and return their folder."""
     datamodule.prepare_data()
     return str(datamodule.folder)

@@ -123,6 +123,26 @@ def test_a_failed_export_is_not_hidden(tiny_cls, tmp_path, monkeypatch):
         invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
 
 
+class TwoLayers(SequenceClassifier):
+    """A head that transformers does not know."""
+
+    def configure_model(self):
+        super().configure_model()
+        if isinstance(self.network.classifier, torch.nn.Linear):
+            self.network.classifier = torch.nn.Sequential(self.network.classifier, torch.nn.Linear(2, 2))
+
+
+def test_another_head_is_tested_and_not_exported(tiny_cls, tmp_path):
+    own = ["--model", f"{__name__}.TwoLayers", "--trainer.max_epochs", "1"]
+    outcome = invoke("fit", *tiny_cls, *own, "--runs_dir", tmp_path)
+    line = check(outcome, "There is no export", "classifier.0.weight")
+    (run,) = (tmp_path / "quickstart").iterdir()
+    assert {"checkpoints/best.ckpt", "evaluation/test.json"} <= files_below(run)
+    assert not any("export" in name for name in files_below(run))
+    cure = re.search(r"`test` (--config .*)\.$", line)[1].split()
+    assert "test/accuracy" in invoke("test", *cure).out
+
+
 class Memory:
     """A device that has no memory left for batches of more than so many places, from some step of training on."""
 

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.training.schedules import at_whole_step
-
-TRAINED = "trained_weights"  # where a checkpoint has the weights that the optimizer moves
 
 
 class WeightAverage(Callback):

@@ -19,13 +19,13 @@ from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.privacy import leaves
 from lightning_nlp.run import runs
 
-# A configuration may name the user's own classes, but nothing out of `os`, `subprocess` and their like, which the
-# parser would import, and call where a setting may be a function. Naming anything here makes it enforce its own list.
+# A configuration may name the user's own classes, but nothing from `os`, `subprocess` and the like, which the parser
+# would import, and call where a setting may be a function. Any entry here turns on its own list of these.
 set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
 def find_configs(arguments: list[str]) -> list[str]:
-    """Let `--config cls.yaml` find `configs/cls.yaml`, here or beside train.py; a UserError if it is nowhere."""
+    """Let `--config cls.yaml` find `configs/cls.yaml`, here or beside train.py; a UserError if there is none."""
     found: list[str] = []
     for argument in arguments:
         option, separator, value = argument.partition("=")
@@ -51,10 +51,10 @@ def _find_config(name: str) -> str:
 
 
 def split_run_arguments(arguments: list[str]) -> list[str]:
-    """Replace `--run RUN` by the run's configuration and best checkpoint, which what else is given overrides.
+    """Replace `--run RUN` by the run's configuration and best checkpoint, which the other arguments override.
 
     Raises:
-        UserError: If it is no run, or has no checkpoint yet.
+        UserError: If it is not a run, or has no checkpoint yet.
     """
     if not arguments or arguments[0] not in ("validate", "test"):
         return arguments
@@ -76,13 +76,13 @@ def split_run_arguments(arguments: list[str]) -> list[str]:
     return [arguments[0], "--config", str(run / "config.yaml"), "--ckpt_path", checkpoint, *rest]
 
 
-# The classes that a run's configuration may name, whoever wrote it. LambdaCallback calls any function.
+# The classes that the configuration of a run, which may be someone else's, may name. LambdaCallback calls any function.
 OF_OURS = re.compile(r"(lightning_nlp|lightning\.pytorch)\.(?!.*LambdaCallback)[\w.]+|(?!LambdaCallback)[A-Za-z_]\w*")
 CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "accelerator")
 
 
 def check_run_config(path: Path) -> None:
-    """Raise a UserError if a run names code neither ours nor Lightning's, which the parser would import."""
+    """Raise a UserError if a run names code that is neither ours nor Lightning's: the parser would import it."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         assert isinstance(config, dict), "no settings"
@@ -103,23 +103,21 @@ def check_run_config(path: Path) -> None:
 def explain_parse_error(error: Exception, command: str, shown_help: Callable[[], str]) -> str:
     """One sentence for what the parser rejects, with the nearest name for an unknown key.
 
-    The parser's own message lists each type that it tried; the innermost error says what is wrong.
-
     Args:
         shown_help: Returns what `--help` prints, which names all keys.
     """
     text, reason = one_line(error), error
     if refused := refused_class(text):
         return refused
-    while isinstance(reason.__cause__, Exception):
+    while isinstance(reason.__cause__, Exception):  # the outer ones list each type that was tried
         reason = reason.__cause__
     message = one_line(reason).rstrip(".")
     keys = re.findall(r'Parser key "([\w.]+)"', text)
     option = f"--{'.'.join(keys)}"
-    all_of_them = f"`python train.py {command} --help` lists all."
+    lists_all = f"`python train.py {command} --help` lists all."
     if missing := re.search(r"arguments are required: (.*)", message):
         names = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
-        cure = "--config FILE, such as configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
+        cure = "--config FILE, e.g. configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
         return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
     if unknown := re.search(
@@ -128,34 +126,29 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
         key = ".".join([*keys, *filter(None, unknown.groups())])
         if key == "data.streaming":
             return (
-                "--data.streaming is no setting any more: for a stream give --data lightning_nlp.StreamingDataModule; "
-                "in a yaml file delete `streaming`, and for cached texts `shuffle_rows` and `tokenizer_samples` too."
+                "--data.streaming is gone: for a stream give --data lightning_nlp.StreamingDataModule; in a yaml file "
+                "delete `streaming`, and for cached texts `shuffle_rows` and `tokenizer_samples` too."
             )
         last = key.rpartition(".")[2]
         near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", shown_help())), n=1)
         hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
-        return f"Unknown configuration key {key!r}.{hint} {all_of_them}"
+        return f"Unknown configuration key {key!r}.{hint} {lists_all}"
     if keys and (value := re.search(r"Got value: (.*)", message)):
         types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
         names = [plain or re.sub(r"[\[\]']", "", literal) for plain, literal in types if plain != "NoneType"]
-        names = ["a list such as '[A, B]'" if name == "list" else name for name in dict.fromkeys(names)]
+        names = ["a list, e.g. '[A, B]'" if name == "list" else name for name in dict.fromkeys(names)]
         return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
     if "subcommand" in message:  # it names them all
         return f"{message}."
-    return f"{option if keys else command}: {message}. {all_of_them}"
+    return f"{option if keys else command}: {message}. {lists_all}"
 
 
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
     sections = []
-    for name in (
-        "SequenceClassifier",
-        "MaskedLanguageModel",
-        "IMDBDataModule",
-        "EsperantoDataModule",
-        "StreamingDataModule",
-    ):
-        key = "data" if name.endswith("DataModule") else "model"
+    models = ["SequenceClassifier", "MaskedLanguageModel"]
+    for name in (*models, "IMDBDataModule", "EsperantoDataModule", "StreamingDataModule"):
+        key = "model" if name in models else "data"
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         parser.add_class_arguments(getattr(lightning_nlp, name), key)
         sections.append(f"with {key}.class_path lightning_nlp.{name}:\n{parser.format_help()}")

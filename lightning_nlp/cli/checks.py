@@ -1,9 +1,10 @@
-"""A parsed configuration before anything is made of it: what a null stands for, and what cannot work."""
+"""A parsed configuration before anything is made of it: nulls are filled in, and what cannot work is refused."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,17 +18,16 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.privacy import check_secrets, home_as_tilde
 from lightning_nlp.run import processes
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import default_precision
 
-# What the modules measure on the validation part, and whether more or less of it is better.
+# What the modules log of a validation, and whether less or more is better. Calibration is measured after it.
 VALIDATION_METRICS = {
-    "SequenceClassifier": {"val/loss": "min"}
-    | dict.fromkeys(("val/accuracy", "val/f1", "val/precision", "val/recall"), "max"),
-    "MaskedLanguageModel": dict.fromkeys(("val/loss", "val/perplexity", "val/bits_per_char"), "min")
-    | dict.fromkeys(("val/top1", "val/top5"), "max"),
+    task.module: {f"val/{metric.name}": metric.better for metric in task.metrics if metric.name not in ("ece", "brier")}
+    for task in TASKS.values()
 }
 
-# What the Trainer takes without a word, to divide by it or to do nothing, and the least that makes sense.
+# The least that makes sense, where the Trainer would silently take less, to divide by it or to do nothing.
 LEAST = {
     "trainer.accumulate_grad_batches": 1,
     "trainer.check_val_every_n_epoch": 1,
@@ -39,37 +39,40 @@ LEAST = {
     "early_stopping.patience": 0,
     "save_minutes": 0,
 }
-# What trains, measures or keeps nothing when it is 0, and why that is no run.
+# What must not be 0, and why.
 NOT_ZERO = {
     "save_minutes": "would write last.ckpt at each step: give a number above 0",
     "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
     "trainer.limit_test_batches": "leaves nothing to test on: give a number of batches or null",
-    "trainer.val_check_interval": "names no moment to validate at: give a share of an epoch or a number of batches",
+    "trainer.val_check_interval": "would never validate: give a fraction of an epoch or a number of batches",
     "trainer.max_epochs": "trains nothing, and an untrained model is no result: give 1 or more",
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
-SHARDING = ("fsdp", "deepspeed", "model_parallel", "modelparallel")  # in the names of strategies that divide a model
-FORKING = ("spawn", "fork", "notebook")  # in the names of strategies that start processes out of this one
+# What does not work of the strategies with such names.
+STRATEGIES = {
+    "spawn|fork|notebook": "leaves the trained weights in the processes that it starts",
+    "fsdp|deepspeed|model_?parallel": "shards the model, which is not supported",
+}
 MOST_SEED = 2**32 - 1  # NumPy's
-MOST_NAME_BYTES = 200  # file systems have 255, and some of what a run writes adds to it
+MOST_NAME_BYTES = 200  # file systems allow 255, and some files of a run add to it
 
 
 def fill_in(config: Namespace) -> None:
-    """Fill in, in place, what a null stands for, so that config.yaml says what was really used."""
+    """Replace nulls by what they stand for, so that config.yaml says what was really used."""
     data, model = config.data.init_args, config.model.init_args
     if data.get("tokenizer") is None and "tokenizer" in data:
         data.tokenizer = model.get("pretrained")
     if data.get("seed") is None and "seed" in data:
         data.seed = config.seed_everything
-    # so that neither config.yaml nor hyperparameters nor W&B name the home folder; all that reads these expands them
+    # keeps the home folder's name out of config.yaml, hyperparameters and W&B; whoever reads these expands them
     for section, name in ((data, "path"), (data, "tokenizer"), (data, "cache_dir"), (model, "pretrained")):
         if isinstance(section.get(name), str):
             section[name] = home_as_tilde(section[name])
     config.runs_dir = os.path.expanduser(config.runs_dir)
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
-    if "shuffle_rows" in data:  # a stream: the budget is the only end, and one epoch long
+    if "shuffle_rows" in data:  # a stream is one epoch, which only its budget ends
         config.trainer.max_epochs = -1
         if config.trainer.val_check_interval is None:
             config.trainer.val_check_interval = STREAM_VALIDATION
@@ -79,7 +82,7 @@ def fill_in(config: Namespace) -> None:
 
 
 def check_settings(config: Namespace) -> None:
-    """Raise a UserError for what the Trainer would find out late, at a division by zero or after an epoch."""
+    """Raise a UserError for what the Trainer would notice late, or never."""
     check_secrets(config.as_dict())
     for name, least in LEAST.items():
         value = config.get(name)
@@ -95,25 +98,18 @@ def check_settings(config: Namespace) -> None:
         raise UserError(f"--trainer.devices is {devices}, and this machine has {cores} cores: give fewer.")
     strategy = config.get("trainer.strategy", "auto")
     strategy = str(strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")).rpartition(".")[2]
-    if any(name in strategy.lower() for name in FORKING):
-        raise UserError(
-            f"--trainer.strategy {strategy} leaves the trained weights in the processes that it starts: give "
-            "--trainer.strategy ddp."
-        )
-    if any(name in strategy.lower() for name in SHARDING):
-        raise UserError(
-            f"--trainer.strategy {strategy} divides one model among the devices, which is not supported: give "
-            "--trainer.strategy ddp, which keeps a copy on each."
-        )
+    for names, why in STRATEGIES.items():
+        if re.search(names, strategy.lower()):
+            raise UserError(f"--trainer.strategy {strategy} {why}: give --trainer.strategy ddp.")
     if SLURMEnvironment.detect() and (tasks := os.environ["SLURM_NTASKS"]) != "1":
         raise UserError(
-            f"SLURM_NTASKS is {tasks}, and this program is not one for srun: unset SLURM_NTASKS, and "
-            "for several processes let one torchrun on each machine start them (docs/train.md has the command)."
+            f"SLURM_NTASKS is {tasks}, and srun cannot start this program: unset SLURM_NTASKS, and for several "
+            "processes start torchrun on each machine (docs/train.md has the command)."
         )
     if config.get("trainer.num_nodes", 1) > 1 and not TorchElasticEnvironment.detect():
         raise UserError(
-            f"--trainer.num_nodes is {config.trainer.num_nodes}, and one process on one machine was started: start "
-            "torchrun on each machine, with --nnodes and --nproc_per_node (docs/train.md has the command)."
+            f"--trainer.num_nodes is {config.trainer.num_nodes}, and only one process was started: start torchrun on "
+            "each machine, with --nnodes and --nproc_per_node (docs/train.md has the command)."
         )
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
@@ -127,11 +123,11 @@ def check_settings(config: Namespace) -> None:
         return
     choices = [(section, config[section]) for section in ("early_stopping", "checkpoint")]
     beside = named_classes(config, "callbacks")
-    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # one's own may log anything
+    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # the user's own may log anything
         choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
     for section, choice in choices:
         monitor, mode = choice.get("monitor"), choice.get("mode")
-        if monitor is None:  # no choice: the last checkpoint counts as the best, and nothing stops early
+        if monitor is None:  # the last checkpoint counts as the best, and nothing stops early
             continue
         modes = known if section != "trainer.callbacks" else {**known, "train/loss": "min"}
         if monitor not in modes:
@@ -152,11 +148,7 @@ def _check_stream(config: Namespace) -> None:
 
 
 def check_seed(seed: Any, *, resume: str | None = None) -> int:
-    """The seed that `--seed_everything` asks for: true draws one, which is printed and written to config.yaml.
-
-    Raises:
-        UserError: If NumPy would not take it, if it is false, or if a resume could not find its run by it.
-    """
+    """The seed that `--seed_everything` asks for, or a UserError; true draws one, and prints it."""
     if seed is True and resume is not None:
         raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
     if seed is True:
@@ -169,13 +161,13 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
 
 def check_names(config: Namespace) -> None:
-    """Raise a UserError unless the names can be folders: a run lies in `runs_dir`, its path on one line."""
+    """Raise a UserError unless the names can be those of folders."""
     name = config.name
     printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
     if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
         raise UserError(
             f"--name is {name[:MOST_NAME_BYTES]!r}, which cannot name a folder in {config.runs_dir}: give a name of up "
-            f"to {MOST_NAME_BYTES} bytes that has no / and no dot at the beginning; --runs_dir says where it lies."
+            f"to {MOST_NAME_BYTES} bytes without / that does not begin with a dot; --runs_dir says where it lies."
         )
     for option, folder in (("runs_dir", config.runs_dir), ("data.cache_dir", config.get("data.init_args.cache_dir"))):
         if folder is not None and (not folder.strip() or "\0" in folder):
@@ -183,10 +175,10 @@ def check_names(config: Namespace) -> None:
 
 
 def check_nulls(section: str, config: Namespace) -> None:
-    """Raise a UserError if a setting of a class is null that may not be: the parser lets all be so."""
+    """Raise a UserError if a setting is null that may not be: the parser lets all be null."""
     module, _, name = config.class_path.rpartition(".")
     bases = getattr(importlib.import_module(module), name).__mro__
     hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}
     for key, value in config.init_args.items():
         if value is None and key in hints and type(None) not in (hints[key], *get_args(hints[key])):
-            raise UserError(f"--{section}.{key} is null, which means nothing there: give a value, or leave it out.")
+            raise UserError(f"--{section}.{key} must not be null: give a value, or leave it out.")

@@ -21,7 +21,7 @@ def fit(cli: CLI, command_line: str) -> None:
     """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory.
 
     Args:
-        command_line: The command as it was typed, for the head of config.yaml.
+        command_line: As it was typed, for the first line of config.yaml.
     """
     config, started = cli.config, time.monotonic()
     if (pretrained := config.model.init_args.get("pretrained")) is not None:
@@ -52,21 +52,19 @@ def fit(cli: CLI, command_line: str) -> None:
         except BaseException:
             run.undo()
             raise
-        training = Training(trainer, run, config, command_line, started)
+        loggers: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if config.trainer.logger:
             from lightning_nlp.tracking.setup import ended_loggers
 
-            loggers: contextlib.AbstractContextManager[None] = ended_loggers(trainer)
-        else:
-            loggers = contextlib.nullcontext()
+            loggers = ended_loggers(trainer)
         with loggers:
             try:
-                training.fit(made.model, made.data)
+                Training(trainer, run, config, command_line, started).fit(made.model, made.data)
             except (Interrupted, UserError) as error:
                 error.args = (how_to_go_on(str(error), config.resume),)
                 raise
     finally:
-        run.unlock()
+        runs.unlock(run.lock)
 
 
 def validate(cli: CLI, command_line: str) -> None:
@@ -90,7 +88,7 @@ def _evaluate(cli: CLI, stage: str, split: str) -> None:
         raise UserError("--trainer.limit_val_batches 0 leaves nothing to validate on: give a number of batches.")
     path = Path(config.ckpt_path)
     runs.check_task(runs.load_checkpoint(path), path, config.model.class_path)
-    config.trainer.logger = False  # its metrics must not mix with those of the training
+    config.trainer.logger = False  # the training's metrics are not to be mixed with these
     made = cli.instantiate()
     shown = made.trainer.enable_progress_bar is not False and sys.stdout.isatty()
     trainer = make_trainer(made.trainer.as_dict() | {"enable_checkpointing": False, "enable_progress_bar": shown}, [])

@@ -11,20 +11,20 @@ from lightning_nlp.errors import UserError, one_line
 
 
 class UniqueKeys(yaml.SafeLoader):
-    """YAML whose keys each stand once: of two, a loader takes the last without a word."""
+    """YAML without repeated keys, of which a loader silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, or an error with the second place of a key."""
+        """A mapping, or an error with the line of a repeated key."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands there twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def check_yaml(path: Path) -> None:
-    """Raise a UserError, which names the file, unless it holds settings by name, each once."""
+    """Raise a UserError unless the file holds settings by name, each once."""
     try:
         settings = UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -34,4 +34,4 @@ def check_yaml(path: Path) -> None:
         raise UserError(f"{path} holds no settings by name, but {found}: correct it, or give another --config.")
     for key in settings:
         if not isinstance(key, str):
-            raise UserError(f"{path} has the key {key!r}, which is no name: correct it, or give another --config.")
+            raise UserError(f"{path} has the key {key!r}, which is not a name: correct it, or give another --config.")

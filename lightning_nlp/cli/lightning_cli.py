@@ -23,14 +23,13 @@ from lightning_nlp.fitting import default_callbacks
 from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
 from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
-# A prefix of an option's name is not that option: a typing error must not set another one.
+# No abbreviations: a typing error must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
-# What a run's config.yaml leaves out: how this one command was started, and where.
+# What config.yaml leaves out: it belongs to this one command.
 NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
 
-# They need not be told where to write: it is the run's directory (`options.place_in_run`). The parser demands an
-# argument without a default before that directory is known.
+# They write to the run's directory (`options.place_in_run`), but the parser would demand one before that is known.
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
@@ -38,7 +37,7 @@ for _logger in (CSVLogger, TensorBoardLogger):
 class CLI(LightningCLI):
     """The arguments of one command, parsed and checked, as `config`; `instantiate` makes what they name.
 
-    LightningCLI does all of it at once. Here `fit` opens the run's directory in between.
+    LightningCLI does both at once; here `fit` opens the run's directory in between.
     """
 
     def __init__(self, command: str, arguments: Sequence[str], description: str) -> None:
@@ -46,12 +45,12 @@ class CLI(LightningCLI):
         super().__init__(
             LightningModule,
             LightningDataModule,
-            run=False,  # a parser of its own for each command; what a command does is in `commands`
+            run=False,  # without subcommands: `commands` has them
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=42,
-            auto_configure_optimizers=False,  # a --lr_scheduler here would step once an epoch; the modules own theirs
-            load_from_checkpoint_support=False,  # it works without, and a checkpoint names no class to import
+            auto_configure_optimizers=False,  # the modules have theirs
+            load_from_checkpoint_support=False,  # no checkpoint is to name a class to import
             parser_kwargs=PARSER | {"prog": f"train.py {command}", "description": description},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
@@ -69,7 +68,7 @@ class CLI(LightningCLI):
             default=True,
             help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
         )
-        # but for those that stand elsewhere in the configuration
+        # found elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
         self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
         add_own_arguments(parser)
@@ -91,10 +90,10 @@ class CLI(LightningCLI):
             )
         else:
             # `split_run_arguments` has put the run's config.yaml and checkpoint in its place
-            parser.add_argument("--run", type=str | None, help="A run's directory, such as runs/cls/0.")
+            parser.add_argument("--run", type=str | None, help="A run's directory, e.g. runs/cls/0.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse `args`, whatever else is in sys.argv."""
+        """Parse `args`, and draw the seed if it is to be drawn."""
         self.config = parser.parse_args(args)
         self.config.seed_everything = check_seed(self.config.seed_everything, resume=self.config.get("resume"))
 
@@ -123,7 +122,7 @@ class CLI(LightningCLI):
         Raises:
             UserError: If one of them cannot be made.
         """
-        mistakes: list[UserError] = []  # the parser hides what is raised here in a list of all the types that it tried
+        mistakes: list[UserError] = []  # the parser hides what is raised here among all the types that it tried
 
         def make(cls: type, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -150,13 +149,13 @@ class CLI(LightningCLI):
             raise mistakes[-1] from mistakes[-1].__cause__
 
     def dump(self) -> str:
-        """The configuration as yaml, with comments, without what belongs to this one command."""
+        """The configuration as the text of config.yaml."""
         kept = self.config.clone()
         for key in NOT_IN_CONFIG:
             kept.pop(key, None)
         try:
             text = str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
-        except yaml.YAMLError as error:  # the default of a class of the user's own
+        except yaml.YAMLError as error:  # a default of a user's class
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
         # The comments list the classes that happen to be imported, which a resumed run may have more of.
         return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ def run(arguments: list[str]) -> None:
     """Run one command.
 
     Raises:
-        UserError: If something is wrong with it, or with the input that it names.
+        UserError: For a user's mistake.
         Interrupted: If a signal or the time limit ended the training, which is saved.
     """
     command = arguments[0] if arguments else ""
@@ -64,7 +65,7 @@ def _predict(arguments: list[str]) -> None:
 
 
 def shown_help(command: str) -> str:
-    """What `--help` prints for a subcommand."""
+    """What `--help` prints for a command."""
     with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
         run([command, "--help"])
     return shown.getvalue()
@@ -93,15 +94,14 @@ def main(args: Sequence[str] | None = None) -> None:
         processes.print_error(f"{error}: see what it said, and go on with the same command and --resume auto.")
         sys.exit(1)
     except processes.MainProcessFailed:
-        processes.wait_for_main_process()  # it says why
+        time.sleep(processes.SAME_ERROR_WAIT.total_seconds())  # the main one reports it, unless torchrun kills it first
         sys.exit(2)
     except Interrupted as stop:
         processes.leave_process_group()
         if processes.started_by_lightning():
-            sys.exit(0)  # else Lightning kills the first process, which has not told of it yet
-        if not processes.is_main_process():
-            sys.exit(128 + stop.number)
-        print(stop, file=sys.stderr)
+            sys.exit(0)  # else Lightning kills the main process, which is still to report it
+        if processes.is_main_process():
+            print(stop, file=sys.stderr)
         sys.exit(128 + stop.number)
     except SystemExit as stop:
         if stop.code in {128 + number for number in SIGNALS}:

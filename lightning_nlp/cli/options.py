@@ -1,6 +1,6 @@
-"""What of Lightning's own options works here, and what is given instead of those that do not.
+"""Which of Lightning's own options work here, and what to give instead of the others.
 
-A row is None where the option works. Otherwise it ends the sentence that refuses it, before anything is trained.
+A row is None where the option works; otherwise it ends the sentence that refuses it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ TRAINER: Rows = dict.fromkeys(
         "inference_mode use_distributed_sampler detect_anomaly sync_batchnorm reload_dataloaders_every_n_epochs"
     ).split()
 ) | {
-    "barebones": "it switches off what a run consists of; --trainer.log_every_n_steps 1000 logs next to nothing",
-    "default_root_dir": "a run has a directory of its own; --runs_dir and --name say where",
-    "enable_checkpointing": "the best checkpoint is the one to be tested and exported; leave it out",
+    "barebones": "a run needs what it switches off; --trainer.log_every_n_steps 1000 logs next to nothing",
+    "default_root_dir": "a run has its own directory; --runs_dir and --name say where",
+    "enable_checkpointing": "the best checkpoint is what is tested and exported; leave it out",
     "limit_predict_batches": "`predict` reads all of its --input; give it a shorter one",
     "model_registry": "no model is sent there; --upload_export sends it to W&B",
 }
@@ -61,10 +61,10 @@ CALLBACKS: Rows = dict.fromkeys(
     "OnExceptionCheckpoint": "last.ckpt is there already; --save_minutes says how old it may be",
     "ProgressBar": PROGRESS,
     "RichProgressBar": PROGRESS,
-    "SpikeDetection": "steps that are not finite are found already; --skip_nonfinite leaves some out",
+    "SpikeDetection": "each run finds steps that are not finite; --skip_nonfinite skips some",
     "StochasticWeightAveraging": AVERAGES,
     "ThroughputMonitor": "each run logs perf/tokens_per_s and perf/mfu; --peak_tflops helps with the latter",
-    "Timer": "its end could not be gone on from; give --trainer.max_time",
+    "Timer": "a training could not be resumed from its end; give --trainer.max_time",
     "TQDMProgressBar": PROGRESS,
     "WeightAveraging": AVERAGES,
 }
@@ -75,15 +75,15 @@ LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger W
     "LitLogger": NOT_TRIED,
 }
 
-# The run's own two, and Lightning's, of which they take the few arguments that make sense.
+# The run's own two and Lightning's, of whose arguments they take the few that make sense.
 OWN = {"early_stopping": (EarlyStop, EarlyStopping), "checkpoint": (BestCheckpoint, ModelCheckpoint)}
-# What earlier versions gave those others by themselves: a run's config.yaml may have it.
+# What earlier versions passed to Lightning's, and wrote to config.yaml.
 BEFORE = {"filename": "best", "auto_insert_metric_name": False, "enable_version_counter": False}
 BEFORE |= {"check_on_train_epoch_end": False, "save_on_train_epoch_end": False}
 
 
 def options_help() -> str:
-    """The rows, as `--help` ends with them."""
+    """The rows, for the end of `--help`."""
     lines = ["Of Lightning's own options these are refused:"]
     for option, rows in {"": TRAINER, "callbacks ": CALLBACKS, "logger ": LOGGERS}.items():
         lines += [f"  --trainer.{option}{name}: {why}." for name, why in rows.items() if why]
@@ -92,17 +92,17 @@ def options_help() -> str:
 
 
 def add_own_arguments(parser: LightningArgumentParser) -> None:
-    """Add the arguments of the run's own early stopping and checkpoint; those that only Lightning's have are hidden."""
+    """Add the arguments of the run's own early stopping and checkpoint, and hidden those that only Lightning's have."""
     for section, (own, lightnings) in OWN.items():
         parser.add_lightning_class_args(own, section)
         for name in defaults(lightnings).keys() - defaults(own).keys():
             parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
-    for name in ("weights_only", "verbose"):  # by --print_config of an earlier version; the former is always true
+    for name in ("weights_only", "verbose"):  # from --print_config of an earlier version
         parser.add_argument(f"--{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
 
 
 def defaults(cls: type) -> dict[str, Any]:
-    """The arguments of a class."""
+    """The arguments of a class, with their defaults."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
 
@@ -111,10 +111,10 @@ def check_options(config: Namespace, *, training: bool) -> None:
     """Raise a UserError for an option that does not work here, and remove what has no effect.
 
     Args:
-        training: Whether it is for `fit`; what matters to a training alone is not refused otherwise, but removed.
+        training: Whether it is for `fit`; otherwise what matters to a training alone is removed, not refused.
     """
     trainer, folder = config.trainer, config.checkpoint.pop("dirpath", None)
-    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # by an earlier version
+    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # from an earlier version
         trainer.default_root_dir = folder = None
     for name, default in defaults(Trainer).items():
         given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != default
@@ -144,7 +144,7 @@ def check_options(config: Namespace, *, training: bool) -> None:
 
 
 def refused_class(message: str) -> str | None:
-    """The sentence for a class that is refused, where the parser does not even take its arguments."""
+    """The sentence for a refused class whose arguments the parser has rejected already."""
     name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
@@ -159,7 +159,7 @@ def named_classes(config: Namespace, option: str) -> list[Namespace]:
 
 
 def row_of(entry: Namespace, rows: Rows) -> str:
-    """The row that is for a class: its own, or that of the nearest of Lightning's classes that it is made from."""
+    """The name of a class's row: its own, or that of the nearest of Lightning's classes that it inherits from."""
     module, _, name = entry.class_path.rpartition(".")
     classes = getattr(importlib.import_module(module), name).__mro__
     return next((c.__name__ for c in classes if c.__name__ in rows and c.__module__.startswith("lightning.")), "")
@@ -168,7 +168,7 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 def place_in_run(config: Namespace, run_dir: Path) -> None:
     """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
 
-    It is done after config.yaml is written, which may start another run.
+    Only once config.yaml is written, since that may start another run.
     """
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})

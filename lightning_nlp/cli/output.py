@@ -1,22 +1,20 @@
-"""Which words of the libraries reach the user: those that the user can act on."""
+"""Which messages of the libraries reach the user: those that the user can act on."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-import sys
 import warnings
-from typing import TextIO
+from typing import Any
 
-# (message, why nobody needs it)
 NOT_FOR_USERS = (
     r".*does not have many workers.*",  # without a GPU, 0 workers are best
-    r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote before
+    r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run does
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # our loader is resumable
     r".*smaller than the logging interval.*",
     r".*Precision bf16-mixed is not supported by the model summary.*",
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own business
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*lr_scheduler.step\(\).*before.*optimizer.step\(\).*",
     r".*in eval mode at the start of training.*",
     r".*Be aware that when using `ckpt_path`, callbacks.*",  # the run's own directory is given
@@ -24,25 +22,12 @@ NOT_FOR_USERS = (
     r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run, which is meant
 )
 
-# Lightning's own files, but for those that tell of the training itself: the rest tells how it is set up.
+# Lightning's files whose notices are about the set-up, not about the training itself.
 SET_UP = re.compile(r"/lightning/(?!pytorch/(loops|callbacks)/)")
 
 
-class Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stderr` is at that moment: a progress bar puts itself there, to stay below each message."""
-
-    @property
-    def stream(self) -> TextIO:
-        """The standard error."""
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, _: TextIO) -> None:
-        """Not kept."""
-
-
 def quiet_libraries() -> None:
-    """Silence what the libraries say to developers, before any of them starts to speak."""
+    """Silence what the libraries say to developers; call it before they say anything."""
     from datasets.utils.logging import enable_progress_bar
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else the library warns once workers are forked
@@ -52,7 +37,8 @@ def quiet_libraries() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # their own handlers keep the stderr of their import
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    stderr = Stderr()
+    # unlike a StreamHandler, it looks up sys.stderr each time: a progress bar replaces it, to stay below each message
+    stderr: Any = type(logging.lastResort)(logging.NOTSET)  # type: ignore[misc]
     stderr.addFilter(lambda record: record.levelno > logging.INFO or not SET_UP.search(record.pathname))
     logging.getLogger("lightning").handlers = [stderr]
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.NOTSET)
@@ -62,7 +48,7 @@ def quiet_libraries() -> None:
 
 
 def silence_notices() -> None:
-    """Let warnings and errors through alone, from here on: `--quiet`."""
+    """From here on let only warnings and errors through: `--quiet`."""
     from datasets.utils.logging import disable_progress_bar
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)

@@ -96,15 +96,22 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[s
     """Load an export with transformers alone, and compare it with the network (on the CPU) it was made from.
 
     Raises:
+        UserError: If the network has other layers than transformers builds.
         RuntimeError: If a weight or a token differs by a single bit.
     """
     import transformers
 
-    reloaded = getattr(transformers, network.config.architectures[0]).from_pretrained(folder).eval()
+    architecture = network.config.architectures[0]
+    reloaded = getattr(transformers, architecture).from_pretrained(folder, ignore_mismatched_sizes=True).eval()
     tokens = transformers.AutoTokenizer.from_pretrained(folder)
     theirs, ours = reloaded.state_dict(), network.state_dict()
-    wrong = sorted(set(theirs) ^ set(ours)) or [name for name in ours if not torch.equal(ours[name], theirs[name])]
-    if wrong:
+    if other := [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]:
+        raise UserError(
+            f"There is no export, since transformers' {architecture} has no {', '.join(other[:5])} of this shape: "
+            f"the run and its test results are in {folder.parent}; to measure it again give `test` --config "
+            f"{folder.parent}/config.yaml --ckpt_path {folder.parent}/checkpoints/best.ckpt."
+        )
+    if wrong := [name for name in theirs if not torch.equal(ours.get(name, theirs[name][:0]), theirs[name])]:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
     text = "Ĝis<br />revido,\u00a0 said the film."
     settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"], "return_tensors": "pt"}

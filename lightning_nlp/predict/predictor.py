@@ -51,7 +51,9 @@ def load_predictor(
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))[READING]
     except (OSError, ValueError, KeyError, TypeError) as error:
         of_run = folder / "export"
-        cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export, or export it anew"
+        cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export"
+        if (folder.parent / "config.yaml").is_file():  # of version 0.1.0
+            cure = f"use `python train.py predict --run {folder.parent}`, which reads it from the run's config.yaml"
         raise UserError(
             f"{folder} does not say how texts are read, as an export does ({one_line(error)}): {cure}."
         ) from error
@@ -97,7 +99,10 @@ def make_predictor(
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The export {folder} cannot be used ({one_line(error)[:300]}): export it anew.") from error
+        raise UserError(
+            f"The export {folder} cannot be used ({one_line(error)[:300]}): the same command and --ckpt_path last "
+            "export it again."
+        ) from error
     task = task_of_network(config.architectures[0])
     fills_masks = task.fills_masks
     if explain and fills_masks:

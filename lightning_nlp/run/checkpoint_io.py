@@ -15,21 +15,20 @@ from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.privacy import leaves, paths_expanded, paths_with_tilde
 
-# When a checkpoint that cannot be written is tried again: the training is in memory, and somebody may make room.
-# Ten minutes in all. What is no matter of room or of a network's patience is not tried again.
+# Writing a checkpoint is tried again for ten minutes, in which somebody may make room, unless waiting cannot help.
 RETRY_AFTER_S = (5.0, 15.0, 40.0, *[60.0] * 9)
 HOPELESS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs it to the disk, and renames it; waits where there is no room.
+    """Writes a checkpoint to a temporary file, syncs it to the disk, and renames it; waits if the disk is full.
 
     Lightning's own builds the whole file in memory first: another 1 GiB and some seconds for a DistilBERT and its
-    optimizer. Addresses such as `s3://` are left to it.
+    optimizer. Addresses, e.g. `s3://`, are left to it.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save a checkpoint; a UserError if the place cannot be written, nor after ten minutes."""
+        """Save a checkpoint; a UserError if it cannot be written, even after ten minutes."""
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -37,7 +36,7 @@ class WholeFiles(TorchCheckpointIO):
         content = checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}
         for wait in (*RETRY_AFTER_S, None):
             try:
-                # not its parents: a run's directory that has vanished is not made anew behind the user's back
+                # not its parents: a run's directory that was deleted stays deleted
                 target.parent.mkdir(exist_ok=True)
                 with whole_file(target) as file:
                     torch.save(content, file)
@@ -58,37 +57,34 @@ class WholeFiles(TorchCheckpointIO):
                 time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint; the paths in it become those of this user."""
+        """Read a checkpoint; `~` in its paths becomes this user's home folder."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
 
 
 def damage(path: Path) -> str | None:
-    """Why a checkpoint cannot be trusted, in a clause; None for a whole file.
-
-    It is a zip archive, whose checksums torch writes but does not check.
-    """
-    try:
+    """Why a checkpoint cannot be trusted, in a clause; None for a sound file."""
+    try:  # it is a zip archive, whose checksums torch writes but does not check
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
         if member is not None:
             return f"the checksum of {member} is wrong"
-        # torch reads fields of the headers that zipfile skips. The tensors stay on the disk.
+        # reads fields of the headers that zipfile skips
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a flipped byte in the directory makes zipfile raise nearly anything
-        return one_line(error) or type(error).__name__  # zipfile's EOFError has no words
+        return one_line(error) or type(error).__name__  # its EOFError has no message
     return None
 
 
 def tensor_bytes(content: Any) -> int:
-    """The memory of all tensors in nested dictionaries, lists and tuples, which is nearly all of a checkpoint."""
+    """The bytes of all tensors in nested dictionaries, lists and tuples: nearly all of a checkpoint."""
     tensors = [leaf for _, leaf in leaves(content) if isinstance(leaf, torch.Tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())  # tied weights are written once
 
 
 def free_space(path: Path) -> str:
-    """How much room is left where a path lies, in a sentence."""
+    """How much room is left beside a file, in a sentence."""
     try:
         free = shutil.disk_usage(path.parent).free
     except OSError:

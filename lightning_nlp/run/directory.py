@@ -1,4 +1,4 @@
-"""The directory of a training: made or found before anything is written, and restored if nothing was trained."""
+"""Opens the directory of a training, new or resumed, and restores it if nothing was trained."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from filelock import FileLock
 from jsonargparse import Namespace
 
 from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.errors import UserError
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.run import processes, runs
@@ -23,7 +24,7 @@ class RunDirectory:
 
     Args:
         resumed_step: The step that a training resumes from in its own directory; None for a new one.
-        trained_on: What `trained_on` says of the checkpoint, before config.yaml is replaced.
+        trained_on: As the function `trained_on` found it before config.yaml is replaced.
     """
 
     def __init__(self, path: Path, lock: FileLock | None, resumed_step: int | None, trained_on: Any = None) -> None:
@@ -40,35 +41,29 @@ class RunDirectory:
             write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
-        """Nothing was trained: remove the directory, or leave a resumed run as it was."""
+        """Nothing was trained: remove the directory, or restore that of a resumed run."""
         if not processes.is_main_process():
             return
         if self._earlier_config is not None:
             write_whole(self.path / "config.yaml", self._earlier_config)
         elif not self.resumed and not any((self.path / "checkpoints").glob("*.ckpt")):
-            if "wandb" in sys.modules:  # its own process would write the directory anew
+            if "wandb" in sys.modules:  # its process would make the directory again
                 with contextlib.suppress(TimeoutError):
                     sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.path)
 
-    def unlock(self) -> None:
-        """Let other processes train in the directory."""
-        runs.unlock(self.lock)
-
 
 def open_run(config: Namespace, text: str) -> RunDirectory:
-    """Make the directory of a new run, or find that of the run to resume and what to resume it from.
-
-    The main process does, and the others of a distributed training take what it found.
+    """Make the directory of a new run, or find that of the run to resume, and its checkpoint; once for all processes.
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-        text: The same as config.yaml would have it.
+        text: The same as the text of config.yaml.
 
     Raises:
         UserError: If there is no such checkpoint, it is of another task, or the directory is in use or on another
             machine.
-        MainProcessFailed: In the others, if the main process failed.
+        MainProcessFailed: In the other processes, if the main one failed.
     """
     opened: list[RunDirectory] = []
 
@@ -104,17 +99,17 @@ def _open(config: Namespace, text: str) -> RunDirectory:
         found = Path(config.ckpt_path)
     step = record = None
     if found is not None:
-        from lightning_nlp.callbacks.ema import TRAINED
-
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
         if "optimizer_states" not in checkpoint:
             raise UserError(
-                f"The checkpoint {found} holds the weights alone, and no training can go on from it: give another with "
+                f"The checkpoint {found} has only the weights, and no training can go on from it: give another with "
                 "--ckpt_path; to measure it, give it to `test`."
             )
         if TRAINED in checkpoint and config.ema_decay is None:
-            raise UserError(f"{found} has an average of the weights, which has to go on: give its --ema_decay too.")
+            raise UserError(
+                f"{found} has an average of the weights, which must be continued: give its --ema_decay too."
+            )
         if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
             run, step = found.parent.parent, int(checkpoint["global_step"])
         record = trained_on(found)
@@ -125,7 +120,7 @@ def _open(config: Namespace, text: str) -> RunDirectory:
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
-    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if neither it nor its run says so."""
+    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if neither it nor its run knows."""
     record: dict[str, Any] | None = runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None
     if path and record is None:
         run = Path(path).parent.parent

@@ -1,4 +1,4 @@
-"""What a training ran on: the code's commit, the versions of the libraries, the machine."""
+"""What a training ran on: commit, versions of the libraries, machine."""
 
 from __future__ import annotations
 
@@ -35,26 +35,19 @@ def hardware(accelerator: str = "auto") -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the working tree that this code lies in, with "-dirty" where it was changed; None without one."""
-    command = "git -c core.fsmonitor=false describe --always --dirty --abbrev=40 --exclude=*"
+    """The commit of this code, with "-dirty" if it was changed; None outside a repository."""
+    command = "git -c core.fsmonitor=false describe --always --dirty --abbrev=40 --exclude=*".split()
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "text": True, "timeout": 5}
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        found = subprocess.run(
-            command.split(),
-            cwd=Path(__file__).parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        found: str = subprocess.check_output(command, cwd=Path(__file__).parent, env=environment, **how)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
+    return found.strip() or None
 
 
 def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml, and under `facts` what it was made with; data.json says more than `data_facts`."""
+    """A run's config.yaml, and under `facts` what it was made with: of the data, data.json, or else `data_facts`."""
     text = (run_dir / "config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     with contextlib.suppress(OSError):

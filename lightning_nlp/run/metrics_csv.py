@@ -1,4 +1,4 @@
-"""The metrics of a run in one CSV file that can go on after a resume."""
+"""A run's metrics.csv: written by a logger that continues after a resume, and read."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ from lightning_nlp.errors import UserError
 
 
 class MetricsCSV(Logger):
-    """Metrics in one CSV file, a row for each step that something was logged at; it can go on after a resume.
+    """Metrics in one CSV file, a row for each step at which something was logged.
 
-    Rows are appended, and nothing is kept in memory but the last one; the file is written anew only when a column
-    comes. Lightning's own CSVLogger deletes the file when it finds one, and keeps all rows.
+    Rows are appended, and only the last is kept in memory; a new column rewrites the file. Lightning's CSVLogger keeps
+    all rows, and deletes the file of an earlier training.
 
     Args:
-        resume_step: Keep an existing file's rows of the steps before this one, numbered from 0, and go on after them;
-            None starts anew.
+        resume_step: Continue an existing file after its rows of the steps before this one, counted from 0.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
         self.path = path
         self._resume_step = resume_step
-        self._columns: list[str] = []  # none yet: the file is begun with the first row
+        self._columns: list[str] = []  # none before the first row
         self._row: dict[str, Any] = {}
         self._end = 0  # where in the file the last row begins
 
     @property
     def name(self) -> str:
-        """Nothing: the run's directory is the name."""
+        """Empty: the run's directory is the name."""
         return ""
 
     @property
     def version(self) -> str:
-        """Nothing, likewise."""
+        """Empty."""
         return ""
 
     @property
@@ -52,17 +51,17 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml holds them."""
+        """Nothing: they are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or fill up the last of the same step: of accumulated batches the last one counts."""
+        """Append a row, or add to the last one if it is of the same step."""
         try:
             self._log(metrics, step)
         except OSError as error:  # the disk is full, or the run's directory is gone
             raise UserError(
-                f"The metrics of step {step} cannot be written to {self.path} ({error.strerror}): free some space, or "
-                "see what became of that folder, and go on with the same command and --ckpt_path last."
+                f"The metrics of step {step} cannot be written to {self.path} ({error.strerror}): free some space or "
+                "restore that folder, and go on with the same command and --ckpt_path last."
             ) from error
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
@@ -80,17 +79,15 @@ class MetricsCSV(Logger):
         self._row = row
 
     def _put(self, row: dict[str, Any], *, in_place: bool) -> None:
-        """Write a row after the last one or over it, in one call: a process that is killed leaves no half row."""
         text = io.StringIO(newline="")
         csv.DictWriter(text, self._columns).writerow(row)
         with self.path.open("r+b") as file:
             place = self._end if in_place else file.seek(0, os.SEEK_END)
-            os.pwrite(file.fileno(), text.getvalue().encode(), place)
-            file.truncate(place + len(text.getvalue().encode()))
+            # in one call, so that a process that is killed leaves no half row
+            file.truncate(place + os.pwrite(file.fileno(), text.getvalue().encode(), place))
         self._end = place
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        """Write the file anew."""
         found = {column for row in rows for column in row} - {"epoch", "step"}
         self._columns = ["epoch", "step", *sorted(found)]
         with whole_file(self.path, "w") as file:
@@ -116,6 +113,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def last_step(path: Path) -> int | None:
-    """The last step in a metrics.csv, numbered from 0."""
-    steps = [int(row["step"]) for row in read_rows(path)]
-    return max(steps, default=None)
+    """The last step in a metrics.csv, counted from 0."""
+    return max((int(row["step"]) for row in read_rows(path)), default=None)

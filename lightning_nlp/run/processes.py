@@ -1,8 +1,7 @@
-"""The processes of a distributed training before they can talk: one does a thing once, the others take its result.
+"""The processes of a distributed training before there is a process group: one does a thing, the others get its result.
 
-torchrun starts them all at once; Lightning starts the others from the main one when the training begins. Only from then
-on is there a process group. What comes before goes through torchrun's own store, or through environment variables,
-which Lightning's processes inherit.
+torchrun starts all at once, and has a store through which they share results. Lightning starts the others from the main
+one when the training begins, and they inherit its environment variables.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ class ProcessLost(Exception):
 
 
 class MainProcessFailed(Exception):
-    """The process that does a thing once has failed, and reports the error itself."""
+    """The process on whose result the others wait has failed, and reports the error itself."""
 
 
 def is_main_process(*, on_node: bool = False) -> bool:
-    """Whether this process (`on_node`: of those on its machine) is the one that writes, downloads and reports."""
+    """Whether this process is the one, of all or `on_node` of its machine's, that writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -51,10 +50,9 @@ def started_by_lightning() -> bool:
 
 
 def once(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
-    """Let the main process do something, and the others wait for its result.
+    """The result of an action of the main process, in all processes.
 
     Args:
-        action: Does it, and returns what the others need.
         on_node: Let one process of each machine do it.
 
     Raises:
@@ -88,7 +86,7 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
     if VARIABLE + name not in os.environ:
         how = "srun" if SLURMEnvironment.detect() else "another program"
         raise UserError(
-            f"Several processes were started by {how}: let one torchrun on each machine start them, or give "
+            f"Several processes were started by {how}: start torchrun on each machine instead, or give "
             "--trainer.devices alone."
         )
     return os.environ[VARIABLE + name]
@@ -96,7 +94,7 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
 
 @contextlib.contextmanager
 def lost_process_errors() -> Iterator[None]:
-    """Turn what torch's collectives raise once a process is gone into a ProcessLost."""
+    """Turn what torch's collectives raise after another process has ended into a ProcessLost."""
     try:
         yield
     except RuntimeError as error:
@@ -107,7 +105,7 @@ def lost_process_errors() -> Iterator[None]:
 
 
 def print_error(message: str) -> None:
-    """Print the error that this process ends with; where several have the same, only the main one prints it."""
+    """Print the error that this process ends with, unless the main one prints the same."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):
@@ -127,19 +125,14 @@ def print_error(message: str) -> None:
 
 
 def leave_process_group() -> None:
-    """End the process group, if there is one: gloo's threads may abort a process that ends with them running."""
+    """End the process group, if there is one: gloo's threads may abort a process that exits while they run."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def wait_for_main_process() -> None:
-    """Give the main process time to report: torchrun ends all once one of its processes has ended."""
-    time.sleep(SAME_ERROR_WAIT.total_seconds())
-
-
 @cache
 def _store() -> Store:
-    """The store that torchrun, or its main process, offers."""
+    """The store of torchrun, or of the main process."""
     own_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE", "") != str(True)
     if not own_store and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
         raise UserError(

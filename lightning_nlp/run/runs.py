@@ -1,4 +1,4 @@
-"""A run's directory: made before anything writes, never shared, removed when nothing was trained."""
+"""The directories of runs: made, locked, found again, removed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def numbers(parent: Path) -> list[int]:
 
 
 def discard(run: Path) -> None:
-    """Remove the directory of a run that trained nothing, and its parents if they are empty now."""
+    """Remove a run's directory, and its parents if they are empty then."""
     shutil.rmtree(run, ignore_errors=True)
     with contextlib.suppress(OSError):
         run.parent.rmdir()
@@ -59,17 +59,17 @@ def discard(run: Path) -> None:
 
 
 def lock(run: Path) -> FileLock:
-    """Keep other processes out of a run's directory until this one ends, however it ends; may raise `Locked`."""
+    """Keep other processes out of a run's directory until this one ends, however it does; may raise `Locked`."""
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
     except Timeout:
-        raise Locked(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
+        raise Locked(f"{run} is being trained by another process: wait for it to end, or stop it first.") from None
     return held
 
 
 def sweep(run: Path) -> None:
-    """Remove what a killed process had begun to write."""
+    """Remove files that a killed process has left unfinished."""
     for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -94,25 +94,25 @@ def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
 
 
 def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
-    """The newest run of a configuration, as config.yaml has it; None if there is none, or it is complete."""
+    """The newest run with this text of config.yaml; None if there is none, or it is complete."""
     wanted = training_part(config)
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
         if all(path.name == LOCK or path.suffix == ".unfinished" for path in run.iterdir()):
-            return run  # killed before it had a configuration: it may be anyone's
+            return run  # killed before it had a config.yaml
         with contextlib.suppress(OSError, yaml.YAMLError):
             if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
-                # the lock's file goes last: a run that was killed still has it
+                # the lock is removed last: a run that was killed still has it
                 return None if (run / "export").is_dir() and not (run / LOCK).exists() else run
     return None
 
 
 def training_part(config: str) -> dict[str, Any]:
-    """What makes two config.yaml the same training: not where it runs or writes, and not when it must end."""
+    """What must agree for two config.yaml to be the same training: not where it runs or writes, nor for how long."""
     settings: dict[str, Any] = yaml.safe_load(config)
-    for name, taken in OWN_CHOICES.items():  # an earlier version wrote down all that Lightning's own two take
+    for name, taken in OWN_CHOICES.items():  # earlier versions wrote all arguments of Lightning's own two
         settings[name] = {key: settings[name].get(key) for key in taken}
-    for name in ("model", "data"):  # classes of ours have a long name and a short one
+    for name in ("model", "data"):  # our classes have a long name and a short one
         package, _, class_name = settings.get(name, {}).get("class_path", "").rpartition(".")
         if package.partition(".")[0] == "lightning_nlp":
             settings[name]["class_path"] = f"lightning_nlp.{class_name}"
@@ -122,17 +122,17 @@ def training_part(config: str) -> dict[str, Any]:
 
 
 def _given(settings: Any) -> Any:
-    """Settings without those that are null, which an earlier version did not write down."""
+    """Settings without nulls, which earlier versions did not write."""
     if not isinstance(settings, dict):
         return settings
     return {key: _given(value) for key, value in settings.items() if value is not None}
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """A run's last checkpoint, or its best if that one is damaged, with a warning of what that costs.
+    """A run's last checkpoint, or its best if that one is damaged, with a warning; None without any.
 
-    Returns:
-        None if it has no checkpoint. If all of them are damaged, that is a UserError.
+    Raises:
+        UserError: If all of them are damaged.
     """
     broken = []
     for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
@@ -146,22 +146,22 @@ def newest_checkpoint(run: Path) -> Path | None:
             continue  # a validation between two micro-batches, killed before the first last.ckpt
         if broken:
             step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
-            lost = "" if logged is None else f", so that {max(0, logged + 1 - step)} steps are trained again"
+            lost = "" if logged is None else f", which repeats {max(0, logged + 1 - step)} steps"
             warn_user(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
         return path
     if broken:
-        raise UserError(f"{'; '.join(broken)}: there is no other to go on from, train anew without --ckpt_path.")
+        raise UserError(f"{'; '.join(broken)}: there is no other to resume from, start again without --ckpt_path.")
     return None
 
 
 def existing_run(path: str) -> Path:
-    """The directory that the user gave as `--run`; a UserError if it is no run's."""
+    """The directory that the user gave as `--run`; a UserError if it is not a run's."""
     run = Path(path)
     if not os.path.isdir(run):
-        raise UserError(f"--run {path}: there is no such directory; give a run such as runs/cls/0.")
+        raise UserError(f"--run {path}: there is no such directory; give a run, e.g. runs/cls/0.")
     if not (run / "config.yaml").is_file():
         inside = [str(run / str(number)) for number in numbers(run)]
-        hint = f"did you mean {inside[-1]}?" if inside else "give a run such as runs/cls/0."
+        hint = f"did you mean {inside[-1]}?" if inside else "give a run, e.g. runs/cls/0."
         raise UserError(f"--run {path} is not a run, it has no config.yaml: {hint}")
     return run
 
@@ -183,13 +183,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:
-    """Raise a UserError unless a checkpoint is of the task of the class that is to load it.
-
-    Args:
-        model_class: The import path or name of the LightningModule.
-    """
-    task = checkpoint["lightning_nlp"]["task"]
-    ours = task_of_module(model_class)
+    """Raise a UserError unless a checkpoint is of the task of the LightningModule with this import path."""
+    task, ours = checkpoint["lightning_nlp"]["task"], task_of_module(model_class)
     if ours is not None and task != ours.name:
         raise UserError(
             f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: "

@@ -27,7 +27,7 @@ def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, 
 
 
 def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-    """A Trainer with these callbacks besides those in its settings; a UserError if it cannot be made."""
+    """A Trainer with these callbacks besides those of its settings; a UserError if it cannot be made."""
     given = settings["callbacks"] or []
     callbacks = [*(given if isinstance(given, list) else [given]), *callbacks]
     bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, Progress) for c in callbacks)

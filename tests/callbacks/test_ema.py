@@ -4,7 +4,7 @@ from lightning import Callback
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_nlp.callbacks.ema import TRAINED
+from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.models.classification import SequenceClassifier
 from tests.bad_input.check import check
 from tests.conftest import checkpoint_of, invoke, read_metrics

@@ -15,9 +15,9 @@ def test_a_good_file_passes_with_anchors_merges_and_equal_keys_in_different_plac
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("a:\n  lr: 1\n  dim: 2\n  lr: 3\n", "'lr' stands there twice .*line 4"),
-        ("a: {lr: 1, lr: 1}\n", "'lr' stands there twice"),
-        ("a: 1\n'a': 2\n", "'a' stands there twice"),
+        ("a:\n  lr: 1\n  dim: 2\n  lr: 3\n", "'lr' is given twice .*line 4"),
+        ("a: {lr: 1, lr: 1}\n", "'lr' is given twice"),
+        ("a: 1\n'a': 2\n", "'a' is given twice"),
         ("", "but nothing"),
         ("- a\n", "but list"),
         ("5: 1\n", "the key 5"),

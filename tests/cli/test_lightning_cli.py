@@ -10,7 +10,7 @@ from tests.conftest import invoke
         ("fit", ["model.lr", "Peak learning rate", "data.mlm_probability", "The share of tokens to predict"]),
         ("fit", ["--trainer.max_epochs", "Where runs keep their directories", "early_stopping.patience"]),
         ("test", ["--run", "A run's directory"]),
-        ("predict", ["--input", "--output", "The JSONL file to write"]),
+        ("predict", ["--input", "--output", "The JSONL file, written"]),
     ],
 )
 def test_help(command, texts):

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -55,8 +56,17 @@ def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
     with pytest.raises(UserError, match=r"nowhere does not say how texts are read.*No such file.*: give the folder of"):
         load_predictor(tmp_path / "nowhere")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="export it anew"):
-        load_predictor(tmp_path)
     (tmp_path / "export").mkdir()
     with pytest.raises(UserError, match=f": give {re.escape(str(tmp_path / 'export'))}"):
         load_predictor(tmp_path)
+
+
+def test_an_export_of_the_first_version_is_read_by_the_command(cls_run, tmp_path):
+    run = shutil.copytree(cls_run, tmp_path / "old")
+    config = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))
+    del config["lightning_nlp"]
+    (run / "export" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match=f"use `python train.py predict --run {re.escape(str(run))}`"):
+        load_predictor(run / "export")
+    (run / "texts.txt").write_text("a good film\n", encoding="utf-8")
+    assert invoke("predict", "--run", run, "--input", run / "texts.txt", "--output", "-").code == 0

@@ -7,6 +7,7 @@ import torch
 from jsonargparse import Namespace
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.run import runs
 from lightning_nlp.run.directory import open_run
 from tests.conftest import checkpoint_of, files_below, invoke
 
@@ -35,7 +36,7 @@ def test_a_run_with_a_checkpoint_is_never_removed(tmp_path):
     (run.path / "checkpoints").mkdir()
     (run.path / "checkpoints" / "best.ckpt").touch()
     run.undo()
-    run.unlock()
+    runs.unlock(run.lock)
     assert (run.path / "checkpoints" / "best.ckpt").is_file()
     assert not (run.path / ".lock").exists()
 
@@ -60,7 +61,7 @@ def test_a_resumed_run_gets_its_configuration_back(cls_run, tmp_path):
     assert config.ckpt_path == str(run.path / "checkpoints" / "last.ckpt")
     run.write_config("changed: true\n")
     run.undo()
-    run.unlock()
+    runs.unlock(run.lock)
     assert (run.path / "config.yaml").read_text() == before
 
 
@@ -68,7 +69,7 @@ def test_nothing_goes_on_from_weights_alone(cls_run, tmp_path):
     weights = checkpoint_of(cls_run, "best")
     del weights["optimizer_states"]  # as of a ModelCheckpoint with save_weights_only
     torch.save(weights, tmp_path / "weights.ckpt")
-    with pytest.raises(UserError, match=r"weights alone.*--ckpt_path.*`test`"):
+    with pytest.raises(UserError, match=r"only the weights.*--ckpt_path.*`test`"):
         open_run(settings(tmp_path, str(tmp_path / "weights.ckpt")), "")
     assert not (tmp_path / "runs").exists()
     measured = invoke("test", "--run", cls_run, "--ckpt_path", tmp_path / "weights.ckpt")

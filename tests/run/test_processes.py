@@ -38,7 +38,7 @@ def test_what_lightning_starts_inherits_the_result(rank, monkeypatch):
 
 def test_processes_that_another_program_started_are_told_of_torchrun(rank):
     rank(1)
-    with pytest.raises(UserError, match="let one torchrun on each machine start them"):
+    with pytest.raises(UserError, match="start torchrun on each machine instead"):
         processes.once("thing", lambda: pytest.fail("done twice"))
 
 

@@ -210,7 +210,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path)
     last.write_bytes(content)
     resumed = invoke("fit", *arguments, "--ckpt_path", "last")
     assert "last.ckpt is damaged" in resumed.err
-    assert "going on from best.ckpt after step 7, so that 4 steps are trained again" in resumed.err
+    assert "going on from best.ckpt after step 7, which repeats 4 steps" in resumed.err
     same_training(whole, resumed.run)
 
 
@@ -220,5 +220,5 @@ def test_where_all_checkpoints_are_damaged_nothing_is_changed(tiny_cls, tmp_path
     for name in ("last.ckpt", "best.ckpt"):
         (folder / name).write_bytes((folder / name).read_bytes()[:-100])
     outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last")
-    check(outcome, "there is no other to go on from")
+    check(outcome, "there is no other to resume from")
     assert (tmp_path / "quickstart" / "0" / "export").is_dir()
