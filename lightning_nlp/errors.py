@@ -1,7 +1,5 @@
 """UserError, and how the errors of Lightning and torch become one."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math

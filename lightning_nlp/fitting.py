@@ -1,7 +1,5 @@
 """One training: its callbacks, the fit, and at the end the test, the export and the report."""
 
-from __future__ import annotations
-
 import os
 import time
 import traceback

@@ -1,7 +1,5 @@
 """Keeps keys and the home folder's name out of everything that a run writes."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import Any

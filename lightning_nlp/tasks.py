@@ -1,7 +1,5 @@
 """What differs between the tasks: one row of plain data each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The run's own checkpoint: the best one by a metric of the validation part."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """A warning when the training loss goes up for good."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from statistics import median

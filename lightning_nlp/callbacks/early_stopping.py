@@ -1,7 +1,5 @@
 """The run's own early stopping, which holds across a resume."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from lightning import LightningModule, Trainer

@@ -1,7 +1,5 @@
 """An exponential moving average of the weights, which is validated, saved, tested and exported."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

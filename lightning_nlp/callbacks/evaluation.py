@@ -1,7 +1,5 @@
 """Each validation of a training, and its test, as a record in the run's directory that all viewers read."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

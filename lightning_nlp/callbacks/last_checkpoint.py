@@ -1,7 +1,5 @@
 """The checkpoint to go on from: written after each validation, every few minutes, and when a signal asks for it."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import signal

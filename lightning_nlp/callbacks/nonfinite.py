@@ -1,7 +1,5 @@
 """A step whose loss or gradient is not finite never changes the weights: it is saved, and ends the training."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """How far a training is: a bar on a terminal, plain lines elsewhere; before it, what it will do."""
 
-from __future__ import annotations
-
 import sys
 import time
 from typing import Any

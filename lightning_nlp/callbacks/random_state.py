@@ -1,7 +1,5 @@
 """A resumed training continues the checkpoint's random numbers."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

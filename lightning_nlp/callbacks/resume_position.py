@@ -1,7 +1,5 @@
 """Resuming in the middle of an epoch with another number of processes, or batches of other sizes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer

@@ -1,7 +1,5 @@
 """How fast the training is, in real tokens and in useful operations: padding is not counted."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Any

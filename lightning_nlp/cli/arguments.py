@@ -1,7 +1,5 @@
 """The command line before and after it is parsed: short names for files, and errors that say what to do."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import os

@@ -1,7 +1,5 @@
 """A parsed configuration before anything is made of it: nulls are filled in, and what cannot work is refused."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import re

@@ -1,7 +1,5 @@
 """What `fit`, `inspect`, `validate` and `test` do with their parsed arguments."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

@@ -1,7 +1,5 @@
 """A yaml file of settings, checked before the parser reads it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

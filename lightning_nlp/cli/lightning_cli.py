@@ -1,7 +1,5 @@
 """LightningCLI as the parser of one command: `fit`, `inspect`, `validate` or `test`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any, Literal

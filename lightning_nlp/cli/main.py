@@ -1,7 +1,5 @@
 """The program: runs a command, and says by its exit code how that ended."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import shlex

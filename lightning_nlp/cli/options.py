@@ -3,8 +3,6 @@
 A row is None where the option works; otherwise it ends the sentence that refuses it.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import os

@@ -1,7 +1,5 @@
 """Which messages of the libraries reach the user: those that the user can act on."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """The half of a data module that deals token ids out in batches, and the arguments that all share."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

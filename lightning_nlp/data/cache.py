@@ -1,7 +1,5 @@
 """Folders that are either complete or do not exist: the token cache."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

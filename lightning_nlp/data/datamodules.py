@@ -1,7 +1,5 @@
 """The data modules of a classifier: labelled texts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

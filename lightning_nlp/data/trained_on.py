@@ -1,7 +1,5 @@
 """What a checkpoint was trained on: recorded in it, and compared with the data that it meets later."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

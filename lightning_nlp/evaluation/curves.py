@@ -1,7 +1,5 @@
 """Precision against recall, and ROC: one class against the rest."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

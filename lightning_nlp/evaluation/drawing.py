@@ -1,7 +1,5 @@
 """Figures as SVG in the colours of the page around them; matplotlib would take seconds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """The figures of an evaluation: points, axes and words, for the report, the card and W&B alike."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where a model is good: by the length of a text, by the frequency of a token, on words and on subwords."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

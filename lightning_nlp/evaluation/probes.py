@@ -1,7 +1,5 @@
 """Sentences with holes that a masked language model fills at each evaluation, to show what it has learned."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The proof of an export: it predicts what was measured when its checkpoint was chosen, and in the test."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """An evaluation as one record of plain lists and numbers, which W&B, the report and the model card show."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Temperature scaling (Guo et al. 2017): one number that calibrates a classifier's probabilities."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

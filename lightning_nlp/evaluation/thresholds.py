@@ -1,7 +1,5 @@
 """The probability from which a text counts as of a class: one class against the rest."""
 
-from __future__ import annotations
-
 import numpy as np
 
 WANTED_PRECISION = 0.95

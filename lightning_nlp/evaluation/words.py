@@ -1,7 +1,5 @@
 """The words that drive a classifier's decision, and the mistakes it was most certain of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

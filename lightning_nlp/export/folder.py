@@ -1,7 +1,5 @@
 """The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts as done."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Sequence

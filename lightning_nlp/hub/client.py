@@ -1,7 +1,5 @@
 """The Hub's own client, made to repeat requests that fail, for models and data sets alike."""
 
-from __future__ import annotations
-
 import time
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Pretrained models and tokenizers, local or from the Hub, and always checked."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

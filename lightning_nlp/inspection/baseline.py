@@ -1,7 +1,5 @@
 """A linear model of words (scikit-learn): the accuracy to beat, and the labels that look wrong to it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """`inspect`: what can be said about the data before training: a report, a JSON file, and an exit code."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a training is about to see, from the token cache alone, in `data.json`; and what is odd about it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Texts that are almost the same, by their smallest hashes (MinHash, Broder 1997)."""
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """The report of `inspect`, as lines of text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The texts before cleaning: markup in them, and equal ones with two labels."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from typing import Any, NamedTuple

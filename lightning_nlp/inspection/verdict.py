@@ -11,8 +11,6 @@
 A `warning` usually has a cure and is sometimes intended. A `note` is worth knowing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import inf
 from typing import Any

@@ -1,7 +1,5 @@
 """Attention within the sequences of a packed batch, as transformers' attention interface calls it."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

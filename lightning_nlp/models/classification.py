@@ -1,7 +1,5 @@
 """Sequence classification: an encoder with a linear head, trained and measured."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """Parts of a pretrained encoder that are not trained, from the embeddings upwards."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from torch import nn

@@ -1,7 +1,5 @@
 """A classifier's last layer and its labels; the positions that a masked language model predicts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The loss of a masked language model: cross-entropy over a large vocabulary, without float32 copies of the logits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

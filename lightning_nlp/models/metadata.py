@@ -1,7 +1,5 @@
 """What a checkpoint says about itself, and whether a run may load it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Masked language modelling: an encoder that predicts masked tokens, its head computed on those alone."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """What the LightningModules of all tasks share: network, checkpoint, optimizer and an exact accumulated gradient."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import LightningModule

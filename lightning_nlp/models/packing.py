@@ -4,8 +4,6 @@ transformers passes a network's keyword arguments down to its attention function
 told where sequences begin and end, so no token attends across a boundary; all else works on each token alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What validation teaches about probabilities, a temperature and thresholds, and their place in an export."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

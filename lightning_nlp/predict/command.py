@@ -1,7 +1,5 @@
 """A folder made by export, and a file of texts: predictions in the order of the texts."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Texts to predictions: an exported network, run without padding where it can be."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence

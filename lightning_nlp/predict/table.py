@@ -1,7 +1,5 @@
 """Predictions as a table for a person at a terminal."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Iterable

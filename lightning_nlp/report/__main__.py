@@ -1,7 +1,5 @@
 """`python -m lightning_nlp.report RUN`: write a run's report again; of several runs, a comparison."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

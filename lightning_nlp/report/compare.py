@@ -1,7 +1,5 @@
 """Runs side by side: what differs in their configurations, and their results."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

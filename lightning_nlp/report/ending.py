@@ -1,7 +1,5 @@
 """What a training leaves however it ends: facts.json, and the report."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a classifier confuses, and which words drove it."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A run's page: the values of its template."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a run measured by step, and how long its texts are, as figures."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise

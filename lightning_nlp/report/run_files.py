@@ -1,7 +1,5 @@
 """A run's files, read for its report; any but config.yaml may be missing."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

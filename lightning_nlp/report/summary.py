@@ -1,7 +1,5 @@
 """The table at the end of a training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checkpoints are written whole or not at all, and straight to the disk."""
 
-from __future__ import annotations
-
 import shutil
 import time
 import zipfile

@@ -1,7 +1,5 @@
 """Opens the directory of a training, new or resumed, and restores it if nothing was trained."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys

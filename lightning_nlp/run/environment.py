@@ -1,7 +1,5 @@
 """What a training ran on: commit, versions of the libraries, machine."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import json

@@ -1,7 +1,5 @@
 """A run's metrics.csv: written by a logger that continues after a resume, and read."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

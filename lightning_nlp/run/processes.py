@@ -4,8 +4,6 @@ torchrun starts all at once, and has a store through which they share results. L
 one when the training begins, and they inherit its environment variables.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

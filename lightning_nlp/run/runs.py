@@ -1,7 +1,5 @@
 """The directories of runs: made, locked, found again, removed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

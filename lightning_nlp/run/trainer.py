@@ -1,7 +1,5 @@
 """The Trainer of a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning import Callback, Trainer

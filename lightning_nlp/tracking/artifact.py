@@ -1,7 +1,5 @@
 """The exported folder as a model artifact of W&B."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import threading

@@ -1,7 +1,5 @@
 """What W&B shows of one evaluation: charts, tables and numbers from its record."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

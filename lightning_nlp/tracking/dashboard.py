@@ -6,8 +6,6 @@ It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other
 A workspace is found by its name and overwritten: keep your changes under another name.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """W&B, where neither its server nor its absence may stop or slow a training."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os

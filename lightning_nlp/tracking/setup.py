@@ -1,7 +1,5 @@
 """Where metrics go besides metrics.csv: the loggers of the configuration, W&B above all."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec

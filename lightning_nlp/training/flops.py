@@ -1,7 +1,5 @@
 """The floating-point operations that a model needs for a batch, counted from its layers for real tokens only."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

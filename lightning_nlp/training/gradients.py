@@ -1,7 +1,5 @@
 """The gradient of one optimizer step: an exact mean over its batches, measured once, logged and clipped."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """The machine: which precision suits it, its name and its memory."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """AdamW: which parameters decay, its fused kernel, and which settings override its state on a resume."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The peak speed of matrix products on a device: published for a GPU, measured on a CPU."""
 
-from __future__ import annotations
-
 import re
 import time
 from functools import cache

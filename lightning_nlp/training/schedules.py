@@ -1,7 +1,5 @@
 """The steps of a training: how many there are, where one ends, which are logged, and their learning rates."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args

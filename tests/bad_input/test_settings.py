@@ -12,6 +12,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--model.class_weights", "even"], ["--model.class_weights cannot be 'even'", "balanced"]),
     (CLS, ["--model.freeze", "foo"], ["--model.freeze cannot be 'foo'. Expected: int, embeddings, encoder."]),
     (CLS, ["--data.missing_labels", "1"], ["--data.missing_labels cannot be '1'. Expected: a list, e.g. '[A, B]'."]),
+    (CLS, ["--data.path", "missing.csv"], ["--data.path"]),
     (CLS, ["--data.val_fraction", "0"], ["--data.val_fraction"]),
     (CLS, ["--trainer.max_epochs", "-1"], ["--trainer.max_epochs", "'linear'"]),
     (CLS, ["--trainer.accelerator", "abacus"], ["abacus", "cpu"]),

@@ -1,7 +1,5 @@
 """Batches filled to a number of tokens instead of a number of examples."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left, insort
 from dataclasses import KW_ONLY, dataclass

@@ -1,7 +1,5 @@
 """Examples become one batch: padding or packing, as pure functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The batches of an evaluation: which examples go together, and which are read if the Trainer limits it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """A loader of batches that can go on in the middle of an epoch."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import time

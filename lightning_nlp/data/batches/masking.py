@@ -1,7 +1,5 @@
 """Masking: which tokens a language model must predict, as pure functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

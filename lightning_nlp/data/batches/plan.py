@@ -1,7 +1,5 @@
 """Which examples go together in a training batch, in each epoch and on each process."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass

@@ -1,7 +1,5 @@
 """The loader of a stream: endless batches, from worker processes or not, with which a resume goes on exactly."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field

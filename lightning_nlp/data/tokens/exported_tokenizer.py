@@ -1,7 +1,5 @@
 """The tokenizer of an export: it cleans texts as the training did, and opens in transformers 4 too."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from pathlib import Path
