@@ -242,8 +242,6 @@ def special(name, kind, target=""):
 
 
 @pytest.mark.parametrize("members", [
-    [("../x-sentences.txt", b"1\ta\n")],
-    [("a/../../x-sentences.txt", b"1\ta\n")],
     [special("x-sentences.txt", tarfile.SYMTYPE, "/etc/passwd")],
     [special("x-sentences.txt", tarfile.LNKTYPE, "../../secret")],
     [special("x-sentences.txt", tarfile.FIFOTYPE)],
@@ -253,16 +251,17 @@ def special(name, kind, target=""):
 def test_malicious_members(tmp_path, server, members):
     server.content = archive(*members)
     cache = tmp_path / "deep" / "cache"
-    with pytest.raises(UserError, match=r"leads out of its folder|holds no \*-sentences\.txt"):
+    with pytest.raises(UserError, match=r"holds no \*-sentences\.txt"):
         leipzig_archive(server.url, cache)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_absolute_names_stay_inside(tmp_path, server):
-    outside = tmp_path / "outside"
-    server.content = archive((f"{outside}/epo_x-sentences.txt", SENTENCES))
-    assert sentences(leipzig_archive(server.url, tmp_path / "cache")) == SENTENCES
-    assert not outside.exists()
+@pytest.mark.parametrize("place", ["{outside}", "../..", "a/../../.."])
+def test_names_that_lead_out_of_the_folder_stay_inside(tmp_path, server, place):
+    server.content = archive((f"{place.format(outside=tmp_path / 'outside')}/epo_x-sentences.txt", SENTENCES))
+    folder = leipzig_archive(server.url, tmp_path / "cache")
+    assert sentences(folder) == SENTENCES
+    assert [path.parent for path in tmp_path.rglob("*-sentences.txt")] == [folder]
 
 
 def test_symlink_does_not_redirect_a_later_member(tmp_path, server):
