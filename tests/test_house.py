@@ -63,7 +63,7 @@ def test_each_module_has_its_test_file():
 
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
-PACKAGE, CORE, TESTS = 14_793, 5_148, 18_839  # lines
+PACKAGE, CORE, TESTS = 14_793, 5_148, 18_852  # lines
 MODULES_AT_THE_TOP = 6
 LINES_OF_A_FILE = 250
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.046

@@ -23,7 +23,7 @@ Rate = float | None  # None keeps the architecture's own
 # The architectures' names for the rate: the encoder's, and in the second line the head's.
 DROPOUT_NAMES = (
     *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
-    *("seq_classif_dropout", "classifier_dropout", "pooler_dropout"),
+    *("seq_classif_dropout", "classifier_dropout", "classifier_dropout_prob", "pooler_dropout", "cls_dropout"),
 )
 
 

@@ -19,6 +19,7 @@ from gpu_steps import idle_share
 from gpu_trainings import difference
 from isolated import attempt
 
+from lightning_nlp.models.packing import PROVEN
 from tests.conftest import BAD, GOOD, HOUSE
 
 PARTS = """
@@ -245,7 +246,7 @@ def test_every_part_runs_on_a_cpu_without_wandb(tmp_path):
         assert part["rows"] or part["state"] == "left out"
         rows[part["part"]] += part["rows"]
     assert not [row for part in rows.values() for row in part if row.get("failed")], log
-    assert len(rows["b"]) == 5 * 2 * 2
+    assert len(rows["b"]) == len(PROVEN) * 2 * 2
     assert all(row["within"] for row in rows["b"])
     assert len(rows["c"]) == 2 * 2 * 2
     assert all("tokens/s" in row["result"] for row in rows["c"])

@@ -3,7 +3,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
@@ -17,6 +19,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.mlm import MaskedLanguageModel
+from lightning_nlp.models.packing import PROVEN
 
 SIZES = {"n_layers": 1, "n_heads": 2, "dim": 8, "hidden_dim": 16}
 
@@ -94,6 +97,17 @@ def test_dropout_is_set_under_each_architectures_names(config, hidden, attention
     encoder.set_dropout(config, None, 0.0)
     assert getattr(config, attention) == 0
     assert getattr(config, hidden[0]) == 0.35
+
+
+@pytest.mark.parametrize("model_type", [*PROVEN, "deberta-v2", "mpnet"])
+@pytest.mark.parametrize("auto_class", [AutoModelForSequenceClassification, AutoModelForMaskedLM])
+def test_no_dropout_is_left_at_0(model_type, auto_class):
+    sizes = {"vocab_size": 50, "pad_token_id": 0, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model(model_type, **sizes)
+    encoder.set_dropout(config, 0.0, 0.0)
+    with torch.device("meta"):
+        network = auto_class.from_config(config)
+    assert [module for module in network.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0] == []
 
 
 def test_dropout_of_an_architecture_without_it_is_refused():
