@@ -229,17 +229,15 @@ class Training:
             return {}
         record = read_record(self.run.path, f"val-{step:08d}") or {"metrics": {}}
         found = record["metrics"].get(best.monitor.removeprefix("val/"))
-        return {
-            best.monitor: float(best.best_model_score if found is None else found)
-        }  # that of another run has no record
+        score = best.best_model_score if found is None else found  # a user's own module leaves no record
+        return {best.monitor: float(score)}
 
     def _smaller_batches(self, error: RuntimeError) -> str:
         modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
         training = "lightning.pytorch.loops.evaluation_loop" not in modules  # trainer.training is reset by now
         cure = smaller_batches(self.config.data.init_args, self.trainer.accumulate_grad_batches if training else None)
-        return (
-            f"{cure}, with --ckpt_path last to go on" if self._callback(LastCheckpoint).checkpoint.is_file() else cure
-        )
+        saved = self._callback(LastCheckpoint).checkpoint.is_file()
+        return f"{cure}, with --ckpt_path last to go on" if saved else cure
 
 
 def prepared(datamodule: TextDataModule) -> str:
