@@ -90,15 +90,20 @@ def speed(options: Namespace) -> Iterator[Row]:
     """Tokens a second, MFU and memory of both tasks, at lengths and tokens a step."""
     lengths, tokens = ((16, 32), (64, 128)) if options.tiny else ((128, 512), (8192, 32768, 65536))
     peak = bf16_product(options.device, 256 if options.tiny else 8192 if options.device == "cuda" else 2048)
-    for task, length, number in product(("mlm", "cls"), lengths, tokens):
-        what = f"{task}, texts of {length} tokens, {number:,} tokens a step"
-        yield attempt(what, lambda: one_speed(what, task, length, number, peak, options))  # noqa: B023
+    sizes = [(*size, False) for size in product(("mlm", "cls"), lengths, tokens)]
+    if options.device == "cuda":
+        sizes += [("mlm", lengths[0], tokens[1], True), ("cls", lengths[0], tokens[1], True)]
+    for task, length, number, compiled in sizes:
+        what = f"{task}, texts of {length} tokens, {number:,} tokens a step{', torch.compile' if compiled else ''}"
+        yield attempt(what, lambda: one_speed(what, task, length, number, peak, options, compiled))  # noqa: B023
 
 
-def one_speed(what: str, task: str, length: int, tokens: int, measured_peak: float, options: Namespace) -> Row:
+def one_speed(
+    what: str, task: str, length: int, tokens: int, measured_peak: float, options: Namespace, compiled: bool
+) -> Row:
     """A window of steps under Lightning's Trainer, by the yardstick of all benchmarks."""
     on_card = options.device == "cuda"
-    warmup, steps = (5, max(15, 2**20 // tokens)) if on_card else (1, 2)
+    warmup, steps = (5, min(128, max(15, 2**20 // tokens))) if on_card else (1, 2)
     if on_card:
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +111,8 @@ def one_speed(what: str, task: str, length: int, tokens: int, measured_peak: flo
         settings = {"contender": "d", "device": options.device, "warmup": warmup, "steps": steps, "until": None}
         job.write_text(json.dumps(settings | {"result": str(result)}), encoding="utf-8")
         with contextlib.suppress(Done):
-            train_on_random_tokens(Clock(str(job)), task, length, tokens, warmup + steps, options)
+            clock = (CompilingClock if compiled else Clock)(str(job))
+            train_on_random_tokens(clock, task, length, tokens, warmup + steps, options)
         found = json.loads(result.read_text(encoding="utf-8"))
     flops, memory = found["flops"] / found["seconds"], found["peak_memory"] / 2**30
     sheet = peak_flops(torch.device(options.device), found["precision"])
@@ -115,6 +121,15 @@ def one_speed(what: str, task: str, length: int, tokens: int, measured_peak: flo
     text += f", {1000 * found['seconds'] / steps:,.1f} ms a step, {'packed' if found['packs'] else 'padded'}"
     numbers = {name: found[name] for name in ("tokens", "seconds", "flops", "steps", "peak_memory", "precision")}
     return row(what, text, **numbers, peak=sheet, measured_peak=measured_peak, losses=found["losses"][::10])
+
+
+class CompilingClock(Clock):
+    """Compiles the network before its first step; the warm-up takes what that takes."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Compile it where it is, so that its weights keep their names."""
+        pl_module.network.compile()
+        super().on_train_start(trainer, pl_module)
 
 
 def train_on_random_tokens(
