@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,7 +89,9 @@ def lightning_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
-    """Turn what torch raises when a batch does not fit into memory into a UserError.
+    """Turn what torch raises for lack of memory into a UserError: a batch does not fit, or a worker was killed.
+
+    A worker's death may first show as a broken connection; torch raises at its signal, wherever Python is by then.
 
     Args:
         cure: Returns the arguments for smaller batches.
@@ -96,8 +99,20 @@ def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
     import torch
 
     try:
-        yield
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+            if "torch.utils.data.dataloader" not in modules:
+                raise
+            time.sleep(1)
+            raise RuntimeError("DataLoader worker's connection was cut") from error
     except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise UserError(
+                f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as it does where "
+                "memory is short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
+            ) from error
         # a CPU's has no type
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise

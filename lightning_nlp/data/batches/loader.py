@@ -1,8 +1,6 @@
 """A loader of batches that can go on in the middle of an epoch."""
 
-import contextlib
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +8,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_nlp.data.batches.plan import BatchKey, BatchPlan
-from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
@@ -44,23 +41,6 @@ def ignore_ctrl_c(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-@contextlib.contextmanager
-def lost_workers() -> Iterator[None]:
-    """Turn what torch raises when a worker has died, usually for lack of memory, into a UserError."""
-    try:
-        yield
-    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two while it was sending a batch
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        with contextlib.suppress(RuntimeError):
-            time.sleep(1)  # torch also raises at the signal of its death, and its connection may break first
-        reason = one_line(error).partition(" It ")[0] or "its connection was cut"
-        raise UserError(
-            f"A process that prepares batches has ended ({reason}), as it does where memory is "
-            "short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
-        ) from error
-
-
 class BatchLoader:
     """A `DataLoader` over keys of batches. Not one itself: under DDP Lightning would replace its sampler."""
 
@@ -82,8 +62,7 @@ class BatchLoader:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        with lost_workers():
-            yield from self._loader
+        yield from self._loader
 
 
 class ResumableLoader(BatchLoader):

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lightning_nlp.data.batches.loader import Batch, ignore_ctrl_c, lost_workers
+from lightning_nlp.data.batches.loader import Batch, ignore_ctrl_c
 from lightning_nlp.data.streaming.blocks import Blocks, Piece, ReaderPosition, Turns
 from lightning_nlp.errors import UserError
 
@@ -65,19 +65,15 @@ class StreamLoader:
         return min(self.turns.piece(position.turn).epoch for position in self.positions)
 
     def __iter__(self) -> Iterator[Batch]:
-        items = iter(
-            DataLoader(
-                _Readers(self.blocks, self.turns, self.positions),
-                batch_size=None,
-                num_workers=self.num_workers,
-                pin_memory=self.pin_memory,
-                generator=torch.Generator(),  # as in `ResumableLoader`
-                worker_init_fn=_start_worker,
-            )
+        loader = DataLoader(
+            _Readers(self.blocks, self.turns, self.positions),
+            batch_size=None,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            generator=torch.Generator(),  # as in `ResumableLoader`
+            worker_init_fn=_start_worker,
         )
-        while True:
-            with lost_workers():
-                item = next(items)
+        for item in loader:
             if isinstance(item, UserError):
                 raise item
             position, batch = item
