@@ -32,7 +32,6 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folders of the other ModelCheckpoints; none may be this one's."""
         super().setup(trainer, pl_module, stage)
         for other in trainer.checkpoint_callbacks:
             folder = getattr(other, "dirpath", None)
@@ -76,7 +75,6 @@ class BestCheckpoint(ModelCheckpoint):
             self.kth_best_model_path, self.kth_value = self.best_model_path, self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn if there will be nothing to choose by."""
         super().on_train_start(trainer, pl_module)
         if (cure := cure_without_validation(trainer)) is not None:
             state = "its last state" if self.best_model_score is None else "the one from before"

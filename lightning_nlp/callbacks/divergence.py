@@ -30,7 +30,6 @@ class Divergence(Callback):
         self._batches = 0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Add up the losses, and judge in log steps."""
         self._sum = self._sum + outputs["loss"].detach()
         self._batches += 1
         if is_log_step(trainer):

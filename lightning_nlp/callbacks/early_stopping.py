@@ -36,16 +36,13 @@ class EarlyStop(EarlyStopping):
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the metric, if there is one."""
         if self.monitor:
             super().on_validation_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take all but the patience."""
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here if the training was over."""
         patient = self.stopping_reason is EarlyStoppingReason.PATIENCE_EXHAUSTED and self.wait_count < self.patience
         if self.stopping_reason is not EarlyStoppingReason.NOT_STOPPED and not patient:
             trainer.should_stop = True

@@ -33,13 +33,11 @@ class WeightAverage(Callback):
         self._restored: dict[str, torch.Tensor] = {}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """On a resume, give the module the weights; it was given the average."""
         if trainer.state.fn == "fit" and TRAINED in checkpoint:
-            self._restored = checkpoint["state_dict"]
+            self._restored = checkpoint["state_dict"]  # the average, which Lightning gives to the module
             pl_module.load_state_dict(checkpoint[TRAINED])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the weights as they are, or go on, now that the module is on its device."""
         trained = {name: p for name, p in pl_module.named_parameters() if p.requires_grad}
         if any(parameter.dtype != torch.float32 for parameter in trained.values()):
             raise UserError(
@@ -51,20 +49,17 @@ class WeightAverage(Callback):
         self._restored, self._holds_average = {}, False
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Add the weights to the average after an optimizer step."""
         if at_whole_step(trainer):
             decay = min(self.decay, (1 + trainer.global_step) / (10 + trainer.global_step))
             torch._foreach_lerp_(self._others, [parameter.data for parameter in self._parameters], 1 - decay)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Exchange weights and average, to validate the average and to train on with the weights."""
         if trainer.state.fn == "fit":
             self._exchange()
 
     on_validation_end = on_validation_start
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put in the average as the `state_dict`, and the weights beside it."""
         held = checkpoint["state_dict"]
         self._exchange()
         other = pl_module.state_dict()

@@ -144,7 +144,6 @@ class LastCheckpoint(Checkpoint):
             self._positions = positions(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Save what was noted after the last step, and stop if asked to."""
         if self._positions is not None:
             self._save(trainer)
         self._stop_if_requested(trainer)
@@ -169,7 +168,6 @@ class LastCheckpoint(Checkpoint):
             self._stop_if_requested(trainer)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The validation is complete."""
         self._positions = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -190,7 +188,6 @@ class LastCheckpoint(Checkpoint):
             self._late = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, unless the last step is saved already."""
         self._agree(trainer)
         if self._saved_step != trainer.global_step:
             self._save(trainer)

@@ -61,23 +61,18 @@ class NonFiniteSteps(Callback):
         self._steps: list[Step] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps left out so far."""
         return {"skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
         self.skipped = state_dict["skipped"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """No gradient is carried from one epoch into the next."""
-        self._batches = []
+        self._batches = []  # no gradient is carried from one epoch into the next
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Note the batch, with its loss on the device."""
         self._batches.append((trainer.fit_loop.batch_idx, loss.detach()))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Look at the gradient once it is complete, and keep the optimizer from using a bad one."""
         own = getattr(pl_module, "gradients", None)  # a user's own module has none
         norms = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
@@ -96,12 +91,10 @@ class NonFiniteSteps(Callback):
             optimizer.zero_grad()  # a parameter without a gradient is not changed
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Look in log steps."""
         if is_log_step(trainer):
             self._look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look before the validation, and before the checkpoint after it."""
         self._look(trainer)
 
     on_train_epoch_end = on_validation_start  # while the loader is still in this epoch

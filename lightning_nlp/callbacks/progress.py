@@ -29,7 +29,6 @@ class Plan(Callback):
         self._told = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what is to come, and after a resume how much of it is done."""
         self.total = num_training_steps(trainer, trainer.num_training_batches)
         self._first, self._since, self._told = trainer.global_step, None, False
         parameters = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
@@ -51,7 +50,6 @@ class Plan(Callback):
         rank_zero_info(f"Training: {', '.join(parts)}.")
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Say once how long it may take."""
         left = self.left(trainer)
         if not self._told and left is not None and trainer.global_step >= self._first + ESTIMATE_AFTER:
             self._told = True
@@ -79,7 +77,6 @@ class Progress(RichProgressBar):
         self._shown: dict[str, Any] = {}
 
     def configure_columns(self, trainer: Trainer) -> list[Any]:
-        """The description, a short bar, and the batches; time and speed are among the figures."""
         description, bar, batches, *_ = super().configure_columns(trainer)
         bar.bar_width = 12
         return [description, bar, batches]
@@ -101,16 +98,13 @@ class PlainProgress(Callback):
         self._said_at = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
         self._said_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """A line, if the last one is old."""
         if time.monotonic() - self._said_at >= self.seconds and is_log_step(trainer):
             self._say(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A line with what was measured."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._say(trainer)
 

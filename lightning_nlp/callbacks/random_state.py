@@ -31,7 +31,6 @@ class RandomState(Callback):
         self._restored = state_dict["processes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set them, unless the number of processes has changed."""
         if self._restored is not None and len(self._restored) == trainer.world_size:
             set_generator_states(self._restored[trainer.global_rank])
         self._restored = None

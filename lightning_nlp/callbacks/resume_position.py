@@ -14,7 +14,6 @@ class ResumePosition(Callback):
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Change the number of batches done, if their layout has changed."""
         data: Any = getattr(trainer, "datamodule", None)
         if trainer.state.fn != "fit" or not hasattr(data, "training_plan"):  # a user's own
             return

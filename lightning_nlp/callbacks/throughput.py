@@ -60,7 +60,6 @@ class Throughput(Callback):
         self._interval: Interval | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count what the model needs, and find the device's peak."""
         network = getattr(pl_module, "network", None)
         if network is None or not hasattr(network, "config"):
             return
@@ -77,17 +76,14 @@ class Throughput(Callback):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock after the first step of each epoch."""
         self._interval = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock, and add what came after the last log."""
         self._collect()
 
     on_train_end = on_validation_start
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Add the time waited; start the clock again after a validation."""
         now = time.perf_counter()
         if self._interval is not None:
             self._interval.waited += now - self._interval.ended
@@ -97,7 +93,6 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any
     ) -> None:
-        """Count, and log in log steps."""
         interval = self._interval
         if interval is None:
             now = time.perf_counter()

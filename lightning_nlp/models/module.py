@@ -71,25 +71,20 @@ class EncoderModule(LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """No gradient is carried from one epoch into the next."""
         self.gradients.reset()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulation exact, and log."""
         self.gradients.log(self, optimizer)
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip by the norm that is known already."""
         self.gradients.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """`evaluate` a batch of the validation split."""
         return self.evaluate(batch, "val")
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """`evaluate` a batch of the test split."""
         return self.evaluate(batch, "test")
 
     def on_validation_epoch_start(self) -> None:
@@ -97,23 +92,18 @@ class EncoderModule(LightningModule):
         self._reset_metrics("val")
 
     def on_test_epoch_start(self) -> None:
-        """Start the metrics anew."""
         self._reset_metrics("test")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation split's metrics."""
         self.log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the test split's metrics."""
         self.log_metrics("test")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule asked for; see `configure_adamw`."""
         return configure_adamw(self, self._data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record what the weights were trained for."""
         checkpoint["lightning_nlp"] = self._metadata()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
