@@ -32,7 +32,7 @@ def check_range(
     """Raise a UserError unless the value of an argument, e.g. `--model.lr`, is None or a finite number in its range."""
     if value is None:
         return
-    inside = math.isfinite(value) and low <= value <= high
+    inside = low <= value <= high and math.isfinite(value)  # in this order, as a huge int is no float
     if not inside or (low_open and value == low) or (high_open and value == high):
         least = f"greater than {low}" if low_open else f"at least {low}"
         most = "" if high == math.inf else f" and less than {high}" if high_open else f" and at most {high}"

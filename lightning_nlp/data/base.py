@@ -16,7 +16,7 @@ from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan, FixedSize
 from lightning_nlp.data.prepared import PreparedTexts
 from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 
 MOST = 2**32 - 1  # of any whole number: tokenizers and random number generators take no larger one
 WORKERS_PER_CORE = 8  # more than that wait for each other
@@ -97,11 +97,13 @@ class TextDataModule(PreparedTexts):
         seed: int | None = None,
         cache_dir: str = "~/.cache/lightning_nlp",
     ) -> None:
-        check_numbers(3, max_length=max_length)
-        check_numbers(0, WORKERS_PER_CORE * (os.cpu_count() or 1), num_workers=num_workers)
-        check_numbers(0, min_frequency=min_frequency, split_seed=split_seed, seed=seed)
-        check_numbers(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
-        check_numbers(1, vocab_size=vocab_size, limit_alphabet=limit_alphabet)
+        check_range("--data.max_length", max_length, 3, MOST)
+        check_range("--data.num_workers", num_workers, 0, WORKERS_PER_CORE * (os.cpu_count() or 1))
+        for name, seed_or_count in {"min_frequency": min_frequency, "split_seed": split_seed, "seed": seed}.items():
+            check_range(f"--data.{name}", seed_or_count, 0, MOST)
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        for name, size in (sizes | {"vocab_size": vocab_size, "limit_alphabet": limit_alphabet}).items():
+            check_range(f"--data.{name}", size, 1, MOST)
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
@@ -216,11 +218,3 @@ class TextDataModule(PreparedTexts):
     def test_dataloader(self) -> BatchLoader:
         """The test split, in the same way."""
         return self._evaluation_loader("test")
-
-
-def check_numbers(least: int, most: int = MOST, **numbers: int | None) -> None:
-    """Raise a UserError unless each number is in the range or None."""
-    for name, number in numbers.items():
-        if number is not None and not least <= number <= most:
-            bound = f"at least {least}" if number < least else f"at most {most}"
-            raise UserError(f"--data.{name} must be {bound}, not {number}.")

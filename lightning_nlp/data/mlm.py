@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lightning_nlp.data.base import TextDataModule, check_numbers
+from lightning_nlp.data.base import MOST, TextDataModule
 from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.batches.masking import collate_mlm
 from lightning_nlp.data.texts.sources import Source, text_source
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -53,13 +53,12 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(path, val_fraction=val_fraction, test_fraction=test_fraction, vocab_size=vocab_size, **kwargs)
-        check_numbers(1, max_tokens=max_tokens)
-        masking = {"mlm_probability": mlm_probability, "mask_token_prob": mask_token_prob}
-        self.masking: dict[str, Any] = masking | {"random_token_prob": random_token_prob}
-        both = {"mask_token_prob + random_token_prob": mask_token_prob + random_token_prob}
-        for name, share in (self.masking | both).items():
-            if not 0 <= share <= 1 or mlm_probability == 0:
-                raise UserError(f"--data.{name} must lie between 0 and 1 (the first above 0), not {share}.")
+        check_range("--data.max_tokens", max_tokens, 1, MOST)
+        check_range("--data.mlm_probability", mlm_probability, 0, 1, low_open=True)
+        changed = {"mask_token_prob": mask_token_prob, "random_token_prob": random_token_prob}
+        for name, share in (changed | {" + --data.".join(changed): sum(changed.values())}).items():
+            check_range(f"--data.{name}", share, 0, 1)
+        self.masking: dict[str, Any] = {"mlm_probability": mlm_probability, **changed}
         self.max_tokens = max_tokens
 
     def source(self) -> Source:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lightning_nlp.data.base import check_numbers
+from lightning_nlp.data.base import MOST
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.blocks import Blocks, block_batches
@@ -23,6 +23,7 @@ from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.tokens.encoding import encode
+from lightning_nlp.errors import check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -72,8 +73,10 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
             max_test_samples=None,
             **kwargs,
         )
-        check_numbers(1, shuffle_rows=shuffle_rows, tokenizer_samples=tokenizer_samples)
-        check_numbers(1, max_val_samples=max_val_samples, max_test_samples=max_test_samples)
+        counts = {"shuffle_rows": shuffle_rows, "tokenizer_samples": tokenizer_samples}
+        counts |= {"max_val_samples": max_val_samples, "max_test_samples": max_test_samples}
+        for name, count in counts.items():
+            check_range(f"--data.{name}", count, 1, MOST)
         self.shuffle_rows = shuffle_rows
         self.tokenizer_samples = tokenizer_samples
         self.held_out = {"validation": max_val_samples, "test": max_test_samples}

@@ -136,7 +136,7 @@ def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
         (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches is not for a stream"),
         (["--data.group_column", "who"], "Unknown configuration key 'data.group_column'. Only another class has it"),
         (["--data.streaming", "true"], "for a stream give --data lightning_nlp.StreamingDataModule"),
-        (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1, not 0"),
+        (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1 and at most 4294967295, not 0"),
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
         (
             ["--data.max_val_samples", "900"],
