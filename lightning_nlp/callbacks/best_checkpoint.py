@@ -45,20 +45,17 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the state only if it is this run's, even if the run was moved; earlier versions' states too."""
+        """Restore the state only if it is this run's, even if the run was moved."""
         states = checkpoint.get("callbacks", {})
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
-                key = callback.state_key.replace(own, before, 1)  # where Lightning's were the run's
-                if type(callback).__name__ == own and key in states:
-                    states.setdefault(callback.state_key, states[key])
         folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
         for key in [key for key in states if key.startswith(type(self).__name__)]:
             state, path = states[key], os.path.join(folder, "best.ckpt")
             if folder != self.dirpath or not os.path.isfile(path):
                 del states[key]
             elif key == self.state_key:
-                states[key] = {**state, "dirpath": folder, "best_model_path": state["best_model_path"] and path}
+                states[key] = state | {"dirpath": folder, "best_model_path": state["best_model_path"] and path}
+                if (score := state["best_model_score"]) is not None:
+                    states[key] |= {"kth_best_model_path": path, "best_k_models": {path: score}}
             elif state["best_model_score"] is not None:
                 mode = "max" if "'max'" in key else "min"
                 raise UserError(
@@ -66,13 +63,6 @@ class BestCheckpoint(ModelCheckpoint):
                     f"--checkpoint.monitor {state['monitor']} --checkpoint.mode {mode}, or with --ckpt_path best, "
                     "which makes another run."
                 )
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the best one; an earlier version may have kept several (`save_top_k`)."""
-        super().load_state_dict(state_dict)
-        if self.best_model_score is not None:
-            self.best_k_models = {self.best_model_path: self.best_model_score}
-            self.kth_best_model_path, self.kth_value = self.best_model_path, self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
