@@ -41,7 +41,7 @@ def test_a_tokenizer_is_trained_by_one_function(kind, vocabulary):
 
 def test_a_yaml_may_name_classes_by_their_modules(tmp_path):
     model = {"class_path": "lightning_nlp.models.mlm.MaskedLanguageModel"}
-    data = {"class_path": "lightning_nlp.data.datamodules.EsperantoDataModule"}
+    data = {"class_path": "lightning_nlp.data.mlm.EsperantoDataModule"}
     (tmp_path / "old.yaml").write_text(yaml.safe_dump({"model": model, "data": data}), encoding="utf-8")
     outcome = invoke("fit", "--config", tmp_path / "old.yaml", "--print_config")
     assert outcome.code == 0, outcome.err

@@ -18,7 +18,7 @@ from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.fitting import default_callbacks
 
 # Imported so that the command line may name their classes without the modules.
-from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
+from lightning_nlp.data import datamodules, mlm as mlm_data  # noqa: F401  isort:skip
 from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # No abbreviations: a typing error must not set another option.

@@ -14,9 +14,6 @@ from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.texts.sources import Source, labelled_source
 from lightning_nlp.data.tokens.encoding import Truncation
 
-# Yaml files and earlier runs name these by this module.
-from lightning_nlp.data.mlm import EsperantoDataModule, MaskedLanguageModelingDataModule  # noqa: F401  isort:skip
-
 
 class TextClassificationDataModule(TextDataModule):
     """Labelled texts for a `SequenceClassifier`. Arguments not listed are those of `TextDataModule`.

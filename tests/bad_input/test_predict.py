@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.load_pretrained import from_pretrained
 from tests.bad_input.check import fails

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError, printable
 
 TEXTS = [f"a {'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]

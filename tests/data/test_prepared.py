@@ -5,7 +5,8 @@ from lightning import Trainer
 from transformers import AutoTokenizer
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.datamodule import StreamingDataModule
 from lightning_nlp.models.classification import SequenceClassifier
 

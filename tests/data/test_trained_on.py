@@ -11,7 +11,8 @@ import pytest
 import torch
 from lightning import Trainer
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.trained_on import changes, check_record, own_cache

@@ -15,7 +15,8 @@ from transformers import (
     DistilBertConfig,
 )
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.export.folder import export_run

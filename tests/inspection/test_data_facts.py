@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule, TextClassificationDataModule
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.inspection.data_facts import token_facts
 from tests.bad_input.check import check
 from tests.conftest import invoke

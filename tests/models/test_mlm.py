@@ -10,7 +10,7 @@ from tokenizers.models import WordLevel
 from torch.utils.data import DataLoader
 from transformers import AutoModelForMaskedLM, BertForSequenceClassification, DebertaV2Config, PreTrainedTokenizerFast
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
 from lightning_nlp.models.heads import masked_positions

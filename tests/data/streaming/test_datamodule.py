@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lightning_nlp.data.datamodules import MaskedLanguageModelingDataModule
+from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.datamodule import StreamingDataModule, held_out_rows, stream_source, tokenize
 from lightning_nlp.errors import UserError
