@@ -184,14 +184,14 @@ class TextDataModule(PreparedTexts):
             return "limit_test_batches"
         return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
 
-    def part(self, split: str) -> str | None:
+    def part(self, split: str, batches: list[np.ndarray] | None = None) -> str | None:
         """How much of a split the Trainer's limits leave, e.g. "75 of 300 texts"; None if all is read."""
         if split == "train":
             number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
             what = "batches an epoch"
         else:
-            number, whole = sum(map(len, self.evaluation_batches(split))), len(self.token_rows[split].lengths)
-            what = "texts"
+            number = sum(map(len, batches or self.evaluation_batches(split)))
+            whole, what = len(self.token_rows[split].lengths), "texts"
         return None if number is None or whole is None or number >= whole else f"{number:,} of {whole:,} {what}"
 
     def train_dataloader(self) -> Any:
@@ -202,13 +202,14 @@ class TextDataModule(PreparedTexts):
         return ResumableLoader(batches, self.training_plan(), num_workers=self.num_workers, fixed_epoch=fixed)
 
     def _evaluation_loader(self, split: str) -> BatchLoader:
-        if (part := self.part(split)) is not None:
+        chosen = self.evaluation_batches(split)
+        if (part := self.part(split, chosen)) is not None:
             limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
             rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{limit}).")
         # Runs with different seeds are measured on the same masks.
         batches = Batches(self.token_rows[split], self.collate_function(self.split_seed))
         rank, world_size = self._process
-        keys = [(0, rows.tolist()) for rows in self.evaluation_batches(split)[rank::world_size]]
+        keys = [(0, rows.tolist()) for rows in chosen[rank::world_size]]
         return BatchLoader(batches, keys, num_workers=self.num_workers)
 
     def val_dataloader(self) -> BatchLoader:
