@@ -10,8 +10,7 @@ from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.models.module import EncoderModule, Stage
+from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
 from lightning_nlp.training.schedules import Schedule
 
 

@@ -28,16 +28,6 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
-def mean_metric() -> Any:
-    """A mean over an epoch's single terms, NaN if any is; checking each batch for NaN would wait for the device.
-
-    With this setting torchmetrics 1.9 silently ignores weights, so don't give it means of batches.
-    """
-    from torchmetrics import MeanMetric
-
-    return MeanMetric(nan_strategy="disable")
-
-
 class _CrossEntropySum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:

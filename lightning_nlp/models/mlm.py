@@ -11,8 +11,8 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.heads import masked_positions
-from lightning_nlp.models.losses import cross_entropy_sum, mean_metric
-from lightning_nlp.models.module import EncoderModule, Stage
+from lightning_nlp.models.losses import cross_entropy_sum
+from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
 from lightning_nlp.training.schedules import Schedule
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something

@@ -137,3 +137,13 @@ class EncoderModule(LightningModule):
             metadata.check_checkpoint({"lightning_nlp": self.loaded}, self._metadata(), None if fitted else data)
         self.tokenizer = data.tokenizer
         self.metrics = nn.ModuleDict({"val": self.new_metrics("val"), "test": self.new_metrics("test")})
+
+
+def mean_metric() -> Any:
+    """A mean over an epoch's single terms, NaN if any is; checking each batch for NaN would wait for the device.
+
+    With this setting torchmetrics 1.9 silently ignores weights, so don't give it means of batches.
+    """
+    from torchmetrics import MeanMetric
+
+    return MeanMetric(nan_strategy="disable")

@@ -4,8 +4,7 @@ from lightning.pytorch import seed_everything
 from torch import nn
 
 from lightning_nlp.models import encoder, packing
-from lightning_nlp.models.losses import mean_metric
-from lightning_nlp.models.module import EncoderModule
+from lightning_nlp.models.module import EncoderModule, mean_metric
 from tests import fitting
 from tests.models.test_classification import EXACT, Texts
 
