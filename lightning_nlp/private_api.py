@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     from lightning import Trainer
+
+# One operation for many tensors, as in torch's optimizers and `clip_grad_norm_`. What is public takes one for each, or
+# gives only the norm of all together (`get_total_norm`).
+multiply_all, norms_of = torch._foreach_mul_, torch._foreach_norm
 
 
 def log_at_last_step(trainer: Trainer) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import Logger
 
-from lightning_nlp.private_api import log_at_last_step
+from lightning_nlp.private_api import log_at_last_step, multiply_all, norms_of
 from tests.fitting import trainer
 
 
@@ -48,3 +49,10 @@ def test_a_test_is_logged_at_the_last_step(corrected, tmp_path):
     resumed.loggers = [logger]
     resumed.test(resumed.lightning_module, verbose=False)
     assert (logger.steps == [3]) == corrected
+
+
+def test_many_tensors_are_multiplied_and_measured_at_once():
+    tensors = [torch.tensor([3.0, 4.0]), torch.tensor([[0.0], [torch.inf]])]
+    multiply_all(tensors, torch.tensor(2.0))
+    assert torch.equal(tensors[0], torch.tensor([6.0, 8.0]))
+    assert [norm.item() for norm in norms_of(tensors)] == [10.0, torch.inf]

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lightning_nlp.callbacks import TRAINED
 from lightning_nlp.errors import UserError, check_range
@@ -51,7 +52,7 @@ class WeightAverage(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if at_whole_step(trainer):
             decay = min(self.decay, (1 + trainer.global_step) / (10 + trainer.global_step))
-            torch._foreach_lerp_(self._others, [parameter.data for parameter in self._parameters], 1 - decay)
+            get_ema_multi_avg_fn(decay)(self._others, self._parameters, trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_nlp.private_api import multiply_all, norms_of
 from lightning_nlp.training.schedules import is_log_step
 
 
@@ -65,8 +66,8 @@ class Gradients:
             if gradients and self._reference is not None and self._total is not None:
                 accumulate = trainer.accumulate_grad_batches
                 if (self._batches, accumulate) != (1, 1):
-                    torch._foreach_mul_(gradients, accumulate * self._reference / _positive(self._total))
-            norms = torch._foreach_norm(gradients) if gradients else []
+                    multiply_all(gradients, accumulate * self._reference / _positive(self._total))
+            norms = norms_of(gradients) if gradients else []
             self.reset()
             self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True))
         return self._finished[1]

@@ -8,12 +8,8 @@ import pytest
 import torch
 from lightning import LightningModule
 
-from lightning_nlp.data.datamodules import (
-    EsperantoDataModule,
-    IMDBDataModule,
-    MaskedLanguageModelingDataModule,
-    TextClassificationDataModule,
-)
+from lightning_nlp.data.datamodules import IMDBDataModule, TextClassificationDataModule
+from lightning_nlp.data.mlm import EsperantoDataModule, MaskedLanguageModelingDataModule
 from lightning_nlp.data.tokens import preparation
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
