@@ -9,22 +9,14 @@ import torch
 from lightning.pytorch import LightningModule
 
 from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.models.architectures import Rate, check_max_length, set_dropout
 from lightning_nlp.models.freezing import freeze
-from lightning_nlp.models.packing import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import memory_gib
 from lightning_nlp.training.schedules import lr_lambda
 
 if TYPE_CHECKING:
     from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-
-Rate = float | None  # None keeps the architecture's own
-
-# The architectures' names for the rate: the encoder's, and in the second line the head's.
-DROPOUT_NAMES = (
-    *("dropout", "hidden_dropout_prob", "hidden_dropout", "embedding_dropout", "mlp_dropout"),
-    *("seq_classif_dropout", "classifier_dropout", "classifier_dropout_prob", "pooler_dropout", "cls_dropout"),
-)
 
 
 def attached(module: LightningModule) -> bool:
@@ -62,7 +54,7 @@ def build(
         data: Has a `tokenizer`, None for a user's own loader, and perhaps `tokenizer_name`, where that is
             from, and `max_length`, its longest sequence in tokens.
         device: Where it will train; a new network must fit into its memory.
-        **overrides: Attributes of the configuration, such as `id2label`.
+        overrides: Attributes of the configuration, e.g. `id2label`.
 
     Raises:
         UserError: If the settings do not make a network, or the data do not fit it.
@@ -130,37 +122,3 @@ def from_config(
     config.update(overrides)
     set_dropout(config, dropout, attention_dropout)
     return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False).train()
-
-
-def set_dropout(config: PreTrainedConfig, dropout: Rate, attention_dropout: Rate) -> None:
-    """Set the dropout rates of an architecture under its own names; None keeps its rates.
-
-    Raises:
-        UserError: If a rate above 0 is asked of an architecture that has no such setting.
-    """
-    for argument, rate, names in (
-        ("dropout", dropout, DROPOUT_NAMES),
-        ("attention_dropout", attention_dropout, ATTENTION_DROPOUT_NAMES),
-    ):
-        present = [name for name in names if hasattr(config, name)]
-        if rate and not present:
-            raise UserError(
-                f"{argument} is {rate}, and a {config.model_type} has no such setting: leave --model.{argument} null."
-            )
-        if rate is not None:
-            for name in present:
-                setattr(config, name, rate)
-
-
-def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
-    """Raise a UserError if `max_length` tokens, special ones included, exceed the model's positions."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if not positions or positions < 1 or not getattr(config, "position_biased_input", True):
-        return
-    if config.model_type in POSITIONS_AFTER_PADDING:
-        positions -= config.pad_token_id + 1
-    if max_length > positions:
-        raise UserError(
-            f"max_length is {max_length}, and the {config.model_type} model has {positions} positions: "
-            f"give --data.max_length {positions} or less."
-        )

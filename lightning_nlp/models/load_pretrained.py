@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import fetch_pretrained
-from lightning_nlp.models.encoder import Rate, set_dropout
+from lightning_nlp.models.architectures import Rate, set_dropout
 from lightning_nlp.models.heads import match_head
 
 if TYPE_CHECKING:

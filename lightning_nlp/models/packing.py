@@ -14,25 +14,19 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.models.architectures import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.models.attention import attention, layout_of
 
 # tests/models/test_packing.py shows that packed and padded batches give these the same logits and gradients.
 # Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
-# These count positions from pad_token_id + 1, so no token uses the first rows of their position table.
-POSITIONS_AFTER_PADDING = frozenset(
-    "roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod camembert longformer mpnet data2vec-text".split()
-)
-
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
-# The architectures' names for the dropout rate of attention weights.
-ATTENTION_DROPOUT_NAMES = ("attention_dropout", "attention_probs_dropout_prob")
 
-# On a CPU a packed batch is rounded up to a multiple of this many tokens. All batches filled to a budget then
-# have one size, and reuse the memory of the last; otherwise the process grows (benchmarks/README.md).
+# On a CPU a packed batch is rounded up to a multiple of this many tokens, so that batches filled to a budget
+# have one size, and reuse the memory of the last (benchmarks/README.md).
 ROUND = 64
 
 
@@ -40,7 +34,6 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
     """Decide whether batches are packed, tell the user and the data module, and prepare the network.
 
     Args:
-        network: A transformers model.
         data: `packing` is True, False, or "auto", which packs where that is proven; `packed` is set to the
             answer. A user's own without `packing` has padded batches.
 
