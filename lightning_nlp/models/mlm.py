@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
 from lightning_nlp.training.schedules import Schedule
@@ -128,7 +128,7 @@ class MaskedLanguageModel(EncoderModule):
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
         packing.check_batch(batch, "labels")
+        labels = batch["labels"].flatten()
         # found on the host by the collate function, since finding them here waits for the device
-        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
-        logits = packing.forward(self.network, batch, head_rows=positions)
-        return logits, batch["labels"].flatten().index_select(0, positions)
+        positions = batch["masked"] if "masked" in batch else (labels != IGNORE_INDEX).nonzero().squeeze(1)
+        return packing.forward(self.network, batch, head_rows=positions), labels.index_select(0, positions)
