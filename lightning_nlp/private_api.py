@@ -9,8 +9,8 @@ import torch
 if TYPE_CHECKING:
     from lightning import Trainer
 
-# One operation for many tensors, as in torch's optimizers and `clip_grad_norm_`. What is public takes one for each, or
-# gives only the norm of all together (`get_total_norm`).
+# One operation for many tensors, as in torch's optimizers and `clip_grad_norm_`. What is public takes one
+# for each, or gives only the norm of all together (`get_total_norm`).
 multiply_all, norms_of = torch._foreach_mul_, torch._foreach_norm
 
 

@@ -18,8 +18,7 @@ USUAL = 20
 class Divergence(Callback):
     """Warns once when the median loss of the last 10 log steps is twice that of the 10 to 20 before.
 
-    It must also exceed half of the first ones': when a small loss doubles, nothing is lost. Losses are summed
-    on their device and read in log steps.
+    It must also exceed half of the first ones': when a small loss doubles, nothing is lost.
     """
 
     def __init__(self) -> None:

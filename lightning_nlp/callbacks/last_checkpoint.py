@@ -61,18 +61,18 @@ def exit_on_signals() -> Iterator[None]:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps last.ckpt, and turns the first SIGINT or SIGTERM into one after the step; a second one stops at once.
+    """Keeps last.ckpt, and writes one at the first SIGINT or SIGTERM; a second signal stops at once.
 
-    A signal may arrive between two micro-batches or within an optimizer step, so the checkpoint is written once the
-    step is complete and its metrics are logged. A validation is broken off, and starts again after a resume.
+    A signal may arrive between two micro-batches, so the checkpoint is written once the step is complete and
+    its metrics are logged. A validation is broken off, and starts again after a resume.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a
     `Checkpoint` so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
         save_minutes: Write it when the last one is this old, and after each validation.
-        max_time: How long this process may train, in the form of Lightning's `max_time`, which counts the
-            time before a resume too and ends as if the training were complete.
+        max_time: How long this process may train; Lightning's `max_time` counts the time before a resume too, and
+            ends as if the training were complete.
     """
 
     def __init__(

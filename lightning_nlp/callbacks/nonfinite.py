@@ -34,19 +34,16 @@ class Step(NamedTuple):
 class NonFiniteSteps(Callback):
     """Keeps losses and gradients that are not finite (NaN, infinite, or with a norm beyond float32) from the weights.
 
-    On a GPU nothing waits: if the flag `found_inf` on the device is set, the fused AdamW changes neither the weights
-    nor its state. Flags are read in log steps and before a validation; on a CPU at each step. The schedule counts
-    skipped steps. In `16-mixed` gradients overflow by design and the scaler skips the step, so only the loss counts.
+    On a GPU nothing waits: while the flag `found_inf` on the device is set, the fused AdamW changes neither
+    weights nor state. Flags are read in log steps and before a validation; on a CPU at each step. The
+    schedule counts skipped steps. In `16-mixed`, where the scaler skips steps whose gradients overflow, only
+    the loss counts.
 
     Args:
         folder: Where each such step is saved as `step_N.safetensors`: its batches as `0/input_ids` etc., and
             a report as JSON in the metadata.
         skip: How many such steps may be skipped before the training stops, resumes included.
         deferred: Whether flags are read at log steps only; None decides by the device.
-
-    Raises:
-        UserError: If `skip` is below 0.
-        NotFinite: In training.
     """
 
     state_key = "Finite"  # its name in all checkpoints so far

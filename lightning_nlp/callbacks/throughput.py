@@ -46,9 +46,6 @@ class Throughput(Callback):
     Args:
         peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data
             sheet, or measures the CPU.
-
-    Raises:
-        UserError: If `peak_tflops` is not above 0.
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:

@@ -99,8 +99,8 @@ class TextDataModule(PreparedTexts):
     ) -> None:
         check_range("--data.max_length", max_length, 3, MOST)
         check_range("--data.num_workers", num_workers, 0, WORKERS_PER_CORE * (os.cpu_count() or 1))
-        for name, seed_or_count in {"min_frequency": min_frequency, "split_seed": split_seed, "seed": seed}.items():
-            check_range(f"--data.{name}", seed_or_count, 0, MOST)
+        for name, number in {"min_frequency": min_frequency, "split_seed": split_seed, "seed": seed}.items():
+            check_range(f"--data.{name}", number, 0, MOST)
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
         for name, size in (sizes | {"vocab_size": vocab_size, "limit_alphabet": limit_alphabet}).items():
             check_range(f"--data.{name}", size, 1, MOST)

@@ -7,15 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Up to these lengths, in tokens, three plain operations beat the fused kernel on a CPU, whose backward pass
-# is slow on small blocks (benchmarks/README.md). They keep the attention weights, length^2 numbers per head.
+# Up to these lengths three plain operations beat the fused kernel on a CPU (benchmarks/README.md).
 LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
 
-# Sequences of up to SHORT tokens share a rectangle with those up to SLACK tokens longer: fewer operations save
-# more than padding costs. Longer ones are rounded up to a multiple of STEP, and AREA bounds length^2 over a
-# rectangle: attention weights of few sizes reuse memory, others fragment the heap (benchmarks/README.md).
+# Sequences of up to SHORT tokens share a rectangle with those up to SLACK tokens longer: fewer operations
+# save more than padding costs. Longer ones are rounded up to a multiple of STEP, and AREA bounds length^2
+# over a rectangle: attention weights of few sizes reuse memory (benchmarks/README.md).
 SHORT = 128
 SLACK = 8
 STEP = 32
@@ -58,13 +57,11 @@ def attention(
     layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, within the sequences of a packed batch; padded ones use transformers' own.
+    """Attention as transformers calls it, within the sequences of a packed batch; without `layout`, its own.
 
     Args:
         query: (1, heads, tokens, head_dim), as are key and value.
-        attention_mask: Of a padded batch; ignored with a layout.
         sliding_window: Tokens attend to those less than this far away; None for the whole sequence.
-        layout: Of a packed batch.
 
     Returns:
         (1, tokens, heads, head_dim), and None for the weights.

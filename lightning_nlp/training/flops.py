@@ -37,10 +37,9 @@ def training_costs(network: Any) -> Costs | None:
     """What training costs, from the layers of a network; None if its architecture is not `COUNTED`.
 
     A Linear layer costs 2 * in * out a row: a token inside the encoder, a sequence in its pooler, a head row
-    outside it. Attention costs 4 * width for each pair of tokens and layer: the scores, and the weighted sum.
-    Lookups, norms, activations and softmax count nothing (PaLM, arXiv:2204.02311, appendix B). The backward
-    pass costs as much again for a layer's weights, if they are trained, and for its input, if something
-    before it is; activations are not recomputed.
+    outside it. Attention costs 4 * width for each pair of tokens and layer. Lookups, norms, activations and
+    softmax count nothing (PaLM, arXiv:2204.02311, appendix B). The backward pass costs as much again for a
+    layer's weights, if they are trained, and for its input, if something before it is.
     """
     config = network.config
     if config.model_type not in COUNTED:

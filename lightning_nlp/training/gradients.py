@@ -21,8 +21,7 @@ class Gradients:
     multiplied by N c / sum(c_i) before it is measured and used. A step cut short by the end of an epoch is exact too.
     With several ranks c and sum(c_i) are means over the ranks, as DDP's gradients are. Counts stay on the device.
 
-    For each step call `loss` with each batch, then `finish`, then `clip`, and don't change the gradients in
-    between: they are measured once.
+    A step calls `loss` for each batch, then `finish`, then `clip`; the gradients may not change in between.
     """
 
     def __init__(self) -> None:
@@ -43,9 +42,8 @@ class Gradients:
             count: The number of terms, or the sum of their weights; 0 for an empty batch.
 
         Returns:
-            The sum over the reference count; and, without a graph, the mean loss over the batches of all
-            processes. A loss that is finite here but not in another process becomes that mean, so that all
-            skip the step without asking each other (callbacks/nonfinite.py).
+            The sum over the reference count; and, without a graph, the mean loss over all processes. A loss
+            that is finite here but not in another process becomes that mean, so that all skip the step.
         """
         joint = torch.stack([loss_sum.detach().to(torch.float32), count.detach().to(torch.float32)])
         joint_sum, joint_count = _mean_over_ranks(joint)

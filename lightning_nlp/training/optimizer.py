@@ -11,13 +11,9 @@ from lightning_nlp.training.schedules import module_lr_lambda
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trainable parameters into those that decay and those that do not.
+    """The trainable parameters in two groups: matrices and embeddings decay, biases and norms do not.
 
-    Parameters of fewer than two dimensions, biases and the gains of norm layers, do not decay; matrices and
-    embeddings do, as in the Trainer of transformers. A tied parameter counts once.
-
-    Returns:
-        The groups "decay" and "no_decay", in this order, even if one is empty.
+    As in the Trainer of transformers; a tied parameter counts once, and a group may be empty.
     """
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
@@ -29,8 +25,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
     """What `configure_optimizers` returns: AdamW by a module's `lr` and `weight_decay`, and its schedule.
 
-    The kernel is the fused one where the device has it, but not in fp16, where Lightning could not clip. The
-    module must be on its device already.
+    The kernel is fused where the device, on which the module must be, has it, but not in fp16: Lightning could
+    not clip.
     """
     groups = parameter_groups(module, module.hparams["weight_decay"])
     parameters = [parameter for group in groups for parameter in group["params"]]
@@ -45,13 +41,10 @@ def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
 
 
 def override_checkpoint(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
-    """Put this run's settings into the optimizer and scheduler states of a checkpoint that it resumes.
-
-    Restoring them would undo a new learning rate or weight decay. Moments and step counts are kept; if no
-    setting has changed, neither does the checkpoint.
+    """Put this run's learning rate and weight decay into the states of a checkpoint that it resumes.
 
     Args:
-        checkpoint: What `on_load_checkpoint` receives; changed in place.
+        checkpoint: What `on_load_checkpoint` receives; changed in place. Moments and step counts stay.
 
     Raises:
         UserError: If other layers were frozen.

@@ -16,14 +16,13 @@ def lr_lambda(
 ) -> Callable[[int], float]:
     """The factor on the learning rate at each optimizer step, from 0 to 1.
 
-    With T = `num_training_steps` and W = ceil(`warmup_ratio` T), the factor at step s is s / W while s < W. Then:
+    With T = `num_training_steps` and W = ceil(`warmup_ratio` T) it is s / W at step s < W, and then:
 
     - "linear": (T - s) / (T - W);
     - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
     - "constant": 1;
     - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
-      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D), which Hägele et al., arXiv:2405.18392, found
-      better than a linear decay. A warmup longer than T - D shortens it.
+      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D) (Hägele et al., arXiv:2405.18392).
 
     All but "constant" reach 0 exactly at step T and stay there.
 

@@ -62,7 +62,6 @@ def collate_classification(
 
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
-        padding: `pad_token_id` and `max_length`.
 
     Returns:
         What `collate` gives, `labels` (n,) and `rows` (n,), the row numbers.

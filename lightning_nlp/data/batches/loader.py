@@ -14,11 +14,11 @@ Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a p
 
 
 class Batches(Dataset[Batch]):
-    """Maps a `BatchKey` to a batch, in any process.
+    """Maps a `BatchKey` to a batch, in any process; `collate` must not use global random numbers.
 
     Args:
         rows: Gives a dict of columns for a list of row numbers.
-        collate: Makes the batch of (columns, epoch); must not use global random numbers.
+        collate: Makes the batch of (columns, epoch).
     """
 
     def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:

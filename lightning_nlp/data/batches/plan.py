@@ -12,8 +12,8 @@ from lightning_nlp.errors import UserError
 
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
-# The examples of this many batches are sorted by length: enough that batches have hardly any padding, and few
-# enough that each stays a random draw. The HF Trainer's number, so that the two compare.
+# The examples of this many batches are sorted by length: enough to leave hardly any padding, and few enough
+# that each batch stays a random draw. The HF Trainer's number, so that the two compare.
 WINDOW_BATCHES = 50
 
 
@@ -62,9 +62,9 @@ class BatchPlan:
     for all processes, some get an empty key, which `Batches` turns into a filler without labels.
 
     The batches follow from the seed, the epoch and the layout: their size and the number of processes. If a
-    training goes on in another layout, the examples left of its epoch become new batches, the last of that
-    epoch, so each is still seen exactly once. A position is therefore the list of the epoch's layouts, each with
-    the number of the epoch's steps that were done when it ended.
+    training goes on in another layout, the examples left become the epoch's last batches, so each is still
+    seen once. So a position is the list of the epoch's layouts, each with the number of its steps that were
+    done when it ended.
     """
 
     def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:
