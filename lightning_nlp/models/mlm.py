@@ -128,7 +128,12 @@ class MaskedLanguageModel(EncoderModule):
     def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
         packing.check_batch(batch, "labels")
-        labels = batch["labels"].flatten()
         # found on the host by the collate function, since finding them here waits for the device
-        positions = batch["masked"] if "masked" in batch else (labels != IGNORE_INDEX).nonzero().squeeze(1)
-        return packing.forward(self.network, batch, head_rows=positions), labels.index_select(0, positions)
+        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
+        logits = packing.forward(self.network, batch, head_rows=positions)
+        return logits, batch["labels"].flatten().index_select(0, positions)
+
+
+def masked_positions(labels: Tensor) -> Tensor:
+    """The positions (n,) of a batch's n masked tokens in its flattened (B, T) labels."""
+    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

@@ -16,8 +16,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from lightning_nlp.models import packing
 from lightning_nlp.models.classification import SequenceClassifier
-from lightning_nlp.models.heads import masked_positions
-from lightning_nlp.models.mlm import MaskedLanguageModel
+from lightning_nlp.models.mlm import MaskedLanguageModel, masked_positions
 from tests.models.test_packing import ARCHITECTURES, LENGTHS, batches, network_of
 
 CUDA = torch.device("cuda", 0)
