@@ -17,7 +17,7 @@ class BestCheckpoint(ModelCheckpoint):
     perhaps another. `dirpath` is set when the run is opened.
 
     Args:
-        monitor: A metric of the validation part, such as val/loss; null keeps the last state instead.
+        monitor: A metric of the validation part, e.g. val/loss; null keeps the last state instead.
         mode: Whether less of it is better, or more.
     """
 

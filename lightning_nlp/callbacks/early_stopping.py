@@ -14,7 +14,7 @@ class EarlyStop(EarlyStopping):
     stopped unless it has more patience now. It has another name so that `EarlyStopping` in a yaml is Lightning's.
 
     Args:
-        monitor: A metric of the validation part, such as val/loss; null never stops.
+        monitor: A metric of the validation part, e.g. val/loss; null never stops.
         mode: Whether less of it is better, or more.
         patience: How many validations in a row may bring nothing better.
         min_delta: A smaller improvement counts as none.

@@ -76,23 +76,14 @@ def attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query = query.to(value.dtype)
     if layout.rectangles is None:
-        output = _flash(query, key, value, layout, scale, sliding_window)
+        from torch.nn.attention.varlen import varlen_attn
+
+        reach = -1 if sliding_window is None else sliding_window - 1  # flash attention counts inclusively
+        bounds, longest, window = layout.cu_seqlens, layout.max_seqlen, (reach, reach)
+        output: Any = varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale, window_size=window)
     else:
         output = _in_rectangles(query * scale, key, value, layout, dropout, sliding_window)
     return output.unsqueeze(0), None
-
-
-def _flash(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float, sliding_window: int | None
-) -> Tensor:
-    """PyTorch's variable-length flash attention, on CUDA."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    reach = -1 if sliding_window is None else sliding_window - 1  # flash attention counts inclusively
-    bounds, longest = layout.cu_seqlens, layout.max_seqlen
-    output = varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale, window_size=(reach, reach))
-    assert isinstance(output, Tensor)
-    return output
 
 
 def _in_rectangles(
