@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_nlp.models import packing
 from lightning_nlp.models.encoder import set_dropout
-from lightning_nlp.models.mlm import masked_positions
+from lightning_nlp.models.heads import masked_positions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # How far apart packed and padded may be, as a share of the whole. Both round every product, and add in different

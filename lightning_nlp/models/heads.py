@@ -1,12 +1,13 @@
-"""A classifier's last layer and its labels."""
+"""A classifier's last layer and its labels; the positions that a masked language model predicts."""
 
 from collections.abc import Collection
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 # The layer whose outputs are the logits, where a test shows that dividing its weights divides them.
 LAST_LAYERS = {
@@ -62,3 +63,8 @@ def match_head(
             f"The head of {name} is for {there}, and the labels are {here}: its last layer is new. If they are the "
             "same classes in the same order, --model.keep_head true keeps it."
         )
+
+
+def masked_positions(labels: Tensor) -> Tensor:
+    """The positions (n,) of a batch's n masked tokens in its flattened (B, T) labels."""
+    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

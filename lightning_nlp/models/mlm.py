@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
+from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum
 from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
 from lightning_nlp.training.schedules import Schedule
@@ -132,8 +132,3 @@ class MaskedLanguageModel(EncoderModule):
         positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
         logits = packing.forward(self.network, batch, head_rows=positions)
         return logits, batch["labels"].flatten().index_select(0, positions)
-
-
-def masked_positions(labels: Tensor) -> Tensor:
-    """The positions (n,) of a batch's n masked tokens in its flattened (B, T) labels."""
-    return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

@@ -16,7 +16,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from lightning_nlp.models import packing
 from lightning_nlp.models.classification import SequenceClassifier
-from lightning_nlp.models.mlm import MaskedLanguageModel, masked_positions
+from lightning_nlp.models.heads import masked_positions
+from lightning_nlp.models.mlm import MaskedLanguageModel
 from tests.models.test_packing import ARCHITECTURES, LENGTHS, batches, network_of
 
 CUDA = torch.device("cuda", 0)

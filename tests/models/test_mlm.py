@@ -13,7 +13,8 @@ from transformers import AutoModelForMaskedLM, BertForSequenceClassification, De
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
-from lightning_nlp.models.mlm import MaskedLanguageModel, masked_positions
+from lightning_nlp.models.heads import masked_positions
+from lightning_nlp.models.mlm import MaskedLanguageModel
 from tests import fitting
 from tests.conftest import read_metrics
 from tests.models import test_packing

@@ -21,7 +21,7 @@ from transformers import (
 from lightning_nlp.data.batches.collators import packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import packing
-from lightning_nlp.models.mlm import masked_positions
+from lightning_nlp.models.heads import masked_positions
 from tests.conftest import invoke, read_metrics
 
 # One longer than the 128 tokens up to which attention is computed by plain operations, and a run of equal lengths
