@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.eval_batches import evaluation_batches, limited_batches
+from lightning_nlp.data.batches.eval_batches import limited_batches
 from lightning_nlp.data.batches.loader import Batch, Batches, BatchLoader, ResumableLoader
 from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan, FixedSize
 from lightning_nlp.data.prepared import PreparedTexts
@@ -166,17 +165,17 @@ class TextDataModule(PreparedTexts):
 
     def evaluation_batches(self, split: str) -> list[np.ndarray]:
         """Which texts of validation or test go together; the processes take the batches in turn."""
-        lengths, (_, world_size), limit = self.token_rows[split].lengths, self._process, self._limit(split)
-        lay_out = partial(
-            evaluation_batches,
-            lengths,
+        limit = self._limit(split)
+        return limited_batches(
+            self.token_rows[split].lengths,
+            getattr(self.trainer, limit, 1.0),
+            limit,
+            seed=self.split_seed,
+            world_size=self._process[1],
             batch_size=self.eval_batch_size,
             tokens=self.tokens_per_batch and 2 * self.tokens_per_batch,  # no gradients: twice the room
             packed=bool(self.packed),
-            world_size=world_size,
         )
-        share = getattr(self.trainer, limit, 1.0)
-        return limited_batches(lay_out, len(lengths), share, limit, seed=self.split_seed, world_size=world_size)
 
     def _limit(self, split: str) -> str:
         """The Trainer's argument that may cut an evaluation short."""

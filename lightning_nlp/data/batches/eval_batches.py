@@ -1,7 +1,7 @@
 """The batches of an evaluation: which examples go together, and which are read if the Trainer limits it."""
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,27 +29,21 @@ def evaluation_batches(
 
 
 def limited_batches(
-    lay_out: Callable[[np.ndarray], list[np.ndarray]],
-    examples: int,
-    limit: int | float,
-    argument: str,
-    *,
-    seed: int,
-    world_size: int,
+    lengths: np.ndarray, limit: int | float, argument: str, *, seed: int, world_size: int, **shape: Any
 ) -> list[np.ndarray]:
-    """As many batches as the Trainer's limit leaves, of examples drawn at random; those after them are empty.
+    """As many `evaluation_batches` as the Trainer's limit leaves, of random examples; those after them are empty.
 
     Lightning takes the first batches, which would otherwise hold only the longest examples.
 
     Args:
-        lay_out: Makes `evaluation_batches` of given rows.
         limit: How many batches a process reads, or what share of them.
         argument: The Trainer's argument for it.
 
     Raises:
         UserError: If the share is less than a batch.
     """
-    batches = lay_out(np.arange(examples))
+    examples, shape = len(lengths), {"world_size": world_size, **shape}
+    batches = evaluation_batches(lengths, np.arange(examples), **shape)
     steps = len(batches) // world_size
     most = min(limit, steps) if isinstance(limit, int) else int(limit * steps)
     if limit > 0 and not most:
@@ -57,6 +51,6 @@ def limited_batches(
     if most in (0, steps):
         return batches
     order, number = np.random.default_rng([seed, 3]).permutation(examples), examples * most // steps
-    while len(part := lay_out(np.sort(order[: max(1, number)]))) > most * world_size:
+    while len(part := evaluation_batches(lengths, np.sort(order[: max(1, number)]), **shape)) > most * world_size:
         number -= math.ceil(number / 100)  # batches of tokens: a random part may need one more
     return part + [order[:0]] * (len(batches) - len(part))

@@ -1,5 +1,3 @@
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -11,13 +9,13 @@ LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 ALL = np.arange(len(LENGTHS))
 
 
-def evaluation(size=32, tokens=None, packed=False, world=1):
-    return partial(evaluation_batches, LENGTHS, batch_size=size, tokens=tokens, packed=packed, world_size=world)
+def shape(size=32, tokens=None, packed=False, world=1):
+    return {"batch_size": size, "tokens": tokens, "packed": packed, "world_size": world}
 
 
 @pytest.mark.parametrize("world", [1, 4])
 def test_it_is_longest_first_and_complete(world):
-    batches = evaluation(world=world)(ALL)
+    batches = evaluation_batches(LENGTHS, ALL, **shape(world=world))
     assert len(batches) == -(-len(LENGTHS) // (32 * world)) * world
     assert sorted(np.concatenate(batches)) == list(ALL)
     assert (np.diff(LENGTHS[np.concatenate(batches)]) <= 0).all()
@@ -26,7 +24,7 @@ def test_it_is_longest_first_and_complete(world):
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_batches_of_tokens_are_longest_first_and_full(packed):
-    batches = evaluation(tokens=8192, packed=packed, world=4)(ALL)
+    batches = evaluation_batches(LENGTHS, ALL, **shape(tokens=8192, packed=packed, world=4))
     padded = LENGTHS if packed else -(-LENGTHS // PAD_MULTIPLE) * PAD_MULTIPLE
     assert sorted(np.concatenate(batches)) == list(ALL)
     assert (np.diff(padded[np.concatenate(batches)]) <= 0).all()
@@ -44,9 +42,9 @@ def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, token
     """Lightning takes the first batches of those that come longest first."""
 
     def drawn(world, size, seed=1):
-        lay_out = evaluation(size, tokens, world=world)
-        batches = limited_batches(lay_out, len(LENGTHS), limit, "limit_test_batches", seed=seed, world_size=world)
-        steps = len(lay_out(ALL)) // world
+        shaped = shape(size, tokens, world=world)
+        batches = limited_batches(LENGTHS, limit, "limit_test_batches", seed=seed, **shaped)
+        steps = len(evaluation_batches(LENGTHS, ALL, **shaped)) // world
         assert len(batches) == steps * world, "Lightning's share is of all batches"
         taken = limit if isinstance(limit, int) else int(limit * steps)
         assert sum(map(len, batches[taken * world :])) == 0, "none is left for a batch that is not taken"
@@ -64,10 +62,10 @@ def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, token
 
 @pytest.mark.parametrize("limit", [1.0, 0, 99])
 def test_a_limit_that_leaves_all_or_nothing_changes_nothing(limit):
-    batches = limited_batches(evaluation(), len(LENGTHS), limit, "limit_val_batches", seed=1, world_size=1)
-    assert [rows.tolist() for rows in batches] == [rows.tolist() for rows in evaluation()(ALL)]
+    batches = limited_batches(LENGTHS, limit, "limit_val_batches", seed=1, **shape())
+    assert [rows.tolist() for rows in batches] == [r.tolist() for r in evaluation_batches(LENGTHS, ALL, **shape())]
 
 
 def test_a_share_of_less_than_a_batch_is_an_error():
     with pytest.raises(UserError, match=r"limit_val_batches 0.01 of 32 is no batch: give 1"):
-        limited_batches(evaluation(), len(LENGTHS), 0.01, "limit_val_batches", seed=1, world_size=1)
+        limited_batches(LENGTHS, 0.01, "limit_val_batches", seed=1, **shape())
