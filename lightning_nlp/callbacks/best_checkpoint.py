@@ -46,13 +46,8 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the state only if it is this run's, even if the run was moved; earlier versions' states too."""
+        """Restore the state only if it is this run's, even if the run was moved."""
         states = checkpoint.get("callbacks", {})
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            for own, before in (("BestCheckpoint", "ModelCheckpoint"), ("EarlyStop", "EarlyStopping")):
-                key = callback.state_key.replace(own, before, 1)  # where Lightning's were the run's
-                if type(callback).__name__ == own and key in states:
-                    states.setdefault(callback.state_key, states[key])
         folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
         for key in [key for key in states if key.startswith(type(self).__name__)]:
             state, path = states[key], os.path.join(folder, "best.ckpt")
@@ -69,7 +64,7 @@ class BestCheckpoint(ModelCheckpoint):
                 )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the best one; an earlier version may have kept several (`save_top_k`)."""
+        """Of a run that was moved, the best one has another path than its score was saved under."""
         super().load_state_dict(state_dict)
         if self.best_model_score is not None:
             self.best_k_models = {self.best_model_path: self.best_model_score}

@@ -18,7 +18,6 @@ from lightning_nlp.tasks import task_of_module
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 LOCK = ".lock"
-OWN_CHOICES = {"early_stopping": ("monitor", "mode", "patience", "min_delta"), "checkpoint": ("monitor", "mode")}
 
 
 class Locked(UserError):
@@ -108,22 +107,13 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
 def training_part(config: str) -> dict[str, Any]:
     """What must agree for two config.yaml to be the same training: not where it runs or writes, nor for how long."""
     settings: dict[str, Any] = yaml.safe_load(config)
-    for name, taken in OWN_CHOICES.items():  # earlier versions wrote all arguments of Lightning's own two
-        settings[name] = {key: settings[name].get(key) for key in taken}
     for name in ("model", "data"):  # our classes have a long name and a short one
         package, _, class_name = settings.get(name, {}).get("class_path", "").rpartition(".")
         if package.partition(".")[0] == "lightning_nlp":
             settings[name]["class_path"] = f"lightning_nlp.{class_name}"
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
-    return _given({key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")})
-
-
-def _given(settings: Any) -> Any:
-    """Settings without nulls, which earlier versions did not write."""
-    if not isinstance(settings, dict):
-        return settings
-    return {key: _given(value) for key, value in settings.items() if value is not None}
+    return {key: value for key, value in settings.items() if key not in ("runs_dir", "save_minutes")}
 
 
 def newest_checkpoint(run: Path) -> Path | None:

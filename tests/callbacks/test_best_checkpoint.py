@@ -5,10 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint, cure_without_validation
-from lightning_nlp.run.runs import training_part
 from tests.conftest import checkpoint_of, invoke, read_metrics
 
 
@@ -34,62 +32,6 @@ def test_would_take_what_is_better(mode, value, best, expected):
     checkpoint.best_model_score = torch.tensor(best)
     assert checkpoint.would_take(trainer) is expected
     assert BestCheckpoint(None).would_take(trainer), "no choice: the last counts"
-
-
-OLD = {  # what an earlier version's config.yaml had of Lightning's own two
-    "checkpoint": "verbose false save_last null save_top_k 1 save_on_exception false save_weights_only false "
-    "auto_insert_metric_name false every_n_train_steps null train_time_interval null every_n_epochs null "
-    "save_on_train_epoch_end false enable_version_counter false filename best",
-    "early_stopping": "verbose false strict true check_finite true stopping_threshold null divergence_threshold null "
-    "check_on_train_epoch_end false log_rank_zero_only false",
-}
-OLD_KEYS = {
-    "BestCheckpoint": "ModelCheckpoint{'monitor': 'val/accuracy', 'mode': 'max', 'every_n_train_steps': 0, "
-    "'every_n_epochs': 1, 'train_time_interval': None}",
-    "EarlyStop": "EarlyStopping{'monitor': 'val/accuracy', 'mode': 'max'}",
-}
-
-
-def make_old(run: Path, score: float, **more: object) -> None:
-    """Turn a run into one of an earlier version, whose best score and patience nothing can better."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    for section, words in OLD.items():
-        pairs = words.split()
-        config[section] |= {name: yaml.safe_load(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
-    config["checkpoint"] |= {"dirpath": str(run / "checkpoints")} | more
-    config["trainer"] = {name: value for name, value in config["trainer"].items() if value is not None}
-    config["trainer"]["default_root_dir"] = str(run)
-    (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    for name in ("best", "last"):
-        content = checkpoint_of(run, name)
-        for new, old in OLD_KEYS.items():
-            (key,) = [key for key in content["callbacks"] if key.startswith(new)]
-            content["callbacks"][old] = content["callbacks"].pop(key)
-        state = content["callbacks"][OLD_KEYS["BestCheckpoint"]]
-        state["best_model_score"] = torch.tensor(score)
-        state["best_k_models"] = {path: torch.tensor(score) for path in state["best_k_models"]}
-        state["kth_best_model_path"] = "" if more else state["kth_best_model_path"]  # as with save_top_k 3
-        content["callbacks"][OLD_KEYS["EarlyStop"]]["best_score"] = torch.tensor(score)
-        torch.save(content, run / "checkpoints" / f"{name}.ckpt")
-
-
-@pytest.mark.parametrize("more", [{}, {"save_top_k": 3}], ids=str)
-def test_a_run_of_an_earlier_version_goes_on_and_is_measured(more, tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--runs_dir", tmp_path]
-    run = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
-    new = (run / "config.yaml").read_text(encoding="utf-8")
-    make_old(run, 2.0, **more)
-    assert training_part((run / "config.yaml").read_text(encoding="utf-8")) == training_part(new)
-    measured = invoke("test", "--run", run)
-    assert measured.code == 0, measured.err
-    best = (run / "checkpoints" / "best.ckpt").read_bytes()
-    resumed = invoke("fit", *arguments, "--trainer.max_epochs", "4", "--ckpt_path", "last")
-    assert resumed.run == run, resumed.err
-    assert (run / "checkpoints" / "best.ckpt").read_bytes() == best, "nothing was better than its score"
-    assert checkpoint_of(run, "last")["global_step"] == 3 * 7, "its patience of 2 was over"
-    if not more:
-        again = invoke("fit", "--config", run / "config.yaml", "--runs_dir", tmp_path / "other")
-        assert again.code == 0, again.err
 
 
 NO_VALIDATION = r"No validation comes in this training, so best.ckpt is its last state: give (--.*) for some\."
