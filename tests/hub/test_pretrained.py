@@ -55,25 +55,10 @@ def test_sharded_weights_are_all_opened(model):
 def test_damaged_weights_are_found(model):
     path = model / "model.safetensors"
     whole = path.read_bytes()
-    for broken in (whole[:-4], whole[:6], b"", (1 << 60).to_bytes(8, "little") + whole[8:]):
+    for broken in (whole[:-4], b"", (1 << 60).to_bytes(8, "little") + whole[8:]):
         path.write_bytes(broken)
         with pytest.raises(UserError, match=r"model.safetensors \(.*header.*--model.pretrained"):
             pretrained.fetch_pretrained(str(model), "model")
-
-
-def test_pickled_weights_are_refused(model):
-    (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"model.safetensors \(it is missing, and pickled weights .*--model.pretrained"):
-        pretrained.fetch_pretrained(str(model), "model")
-
-
-@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"model_type": "abacus"}'], ids=str)
-def test_a_folder_that_is_no_model_is_refused(config, model):
-    (model / "config.json").unlink()
-    if config is not None:
-        (model / "config.json").write_text(config)
-    with pytest.raises(UserError, match=r"no model that can be used.*config.json .*--model.pretrained"):
-        pretrained.fetch_pretrained(str(model), "model")
 
 
 def test_a_folder_that_is_no_tokenizer_is_refused(model):

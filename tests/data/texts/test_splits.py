@@ -108,14 +108,6 @@ def test_the_draws_are_those_of_all_versions_to_come():
     assert (draw(digests, 43) != draw(digests, 42)).all()
 
 
-def test_draws_are_uniform_and_those_of_the_splits_independent():
-    digests = b"".join(text_digest(str(i)) for i in range(20_000))
-    drawn = draw(digests, 7) / 2**64
-    for column in drawn.T:
-        assert np.histogram(column, bins=10, range=(0, 1))[0] == pytest.approx(2000, abs=250)
-    assert np.corrcoef(drawn.T) == pytest.approx(np.eye(3), abs=0.04)
-
-
 def test_another_split_seed_draws_others(tmp_path):
     one, again, two = (parts(tmp_path, reviews(200), split_seed=seed, max_train_samples=50) for seed in (0, 0, 1))
     assert one == again
