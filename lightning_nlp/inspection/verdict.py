@@ -33,7 +33,7 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
         share = part["copies_of_train"] / part["rows"]
         warn, cure = 0.0, "--data.deduplicate true takes them out"
         if counts["deduplicate"]:
-            warn, cure = LEAKED, "they differ in what the tokenizer drops, such as capitals, or after the cut"
+            warn, cure = LEAKED, "they differ only in what the tokenizer or the cut drops, e.g. capitals"
         text = f"{part['copies_of_train']:,} of {part['rows']:,} {split} rows ({share:.2%}) are in train too: {cure}."
         yield from _graded(share, (warn, LEAKED), text, below="note" if share else None)
     share = train["cut"] / max(train["texts"], 1)
