@@ -74,17 +74,16 @@ def checksum(path: Path) -> int:
 def broken_part(folder: Path) -> str | None:
     """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk), or None."""
     try:
-        sizes = json.loads(sizes_file(folder).read_text(encoding="utf-8"))
+        sizes = {name: (size, crc) for name, (size, crc) in json.loads(sizes_file(folder).read_text()).items()}
     except FileNotFoundError:
         return f"{sizes_file(folder).name} is missing"
-    except ValueError:
+    except (ValueError, TypeError):  # half of it, or of version 0.1.0
         return f"{sizes_file(folder).name} cannot be read"
-    for name, noted in sizes.items():
-        size, crc = noted if isinstance(noted, list) else (noted, None)  # earlier versions noted only the size
+    for name, (size, crc) in sizes.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
         if (found := (folder / name).stat().st_size) != size:
             return f"{name} has {found} bytes instead of {size}"
-        if crc is not None and checksum(folder / name) != crc:
+        if checksum(folder / name) != crc:
             return f"the checksum of {name} is wrong"
     return None

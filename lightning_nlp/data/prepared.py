@@ -84,11 +84,10 @@ class PreparedTexts(LightningDataModule):
             own=own,
         )
         facts = self._read_facts(self.folder)
-        if self.folder == own and facts.get("fingerprint") != source.fingerprint:
-            changed = "has" if "fingerprint" in facts else "may have"  # older caches don't tell
+        if self.folder == own and facts["fingerprint"] != source.fingerprint:
             texts = "held-out texts" if facts.get("streamed") else "texts"
             warn_user(
-                f"{source.description} {changed} changed since this run began: its own {texts} are used, from "
+                f"{source.description} has changed since this run began: its own {texts} are used, from "
                 f"the token cache ({own}); for the new ones, begin a new run."
             )
         for line in (*source.lines(), *facts["cleaning"]):

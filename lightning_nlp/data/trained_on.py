@@ -44,8 +44,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
         return
     if then is None or then["texts"] is None or now["texts"] is None:
         raise UserError(
-            "The checkpoint is from before checkpoints recorded their data, and its token cache is gone or the --data "
-            f"settings are not its run's: {NEW_RUN}."
+            f"The checkpoint has no record of the data that it was trained on (as in version 0.1.0): {NEW_RUN}."
         )
     if not (found := changes(then, now)):  # the same texts, prepared by another version of this program
         return

@@ -71,8 +71,6 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
                 raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: {cure}.")
             continue
         kept = {name[6:]: tensor for name, tensor in load_file(path).items() if name.startswith("proof/")}
-        if not kept:  # of an earlier version
-            continue
         measured = kept["log_probabilities"]
         ours = predictions(network.float(), kept)
         rounded = predictions(network.to(dtype), kept, autocast=dtype == torch.float32)

@@ -6,11 +6,9 @@ from typing import Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
-from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import UserError
 from lightning_nlp.inspection.baseline import linear_baseline
 from lightning_nlp.inspection.data_facts import as_json, token_facts
-from lightning_nlp.inspection.near_duplicates import near_duplicates
 from lightning_nlp.inspection.print_report import print_report
 from lightning_nlp.inspection.reading import read_texts
 from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
@@ -20,7 +18,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
     """Look at the data of a `TextDataModule`, print the findings, and write them to the file `json`.
 
     The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning),
-    `raw` and `conflicts` (of `read_texts`), `near_duplicates`, `baseline` (null without labels) and `findings`.
+    `raw` and `conflicts` (of `read_texts`), `baseline` (null without labels) and `findings`.
 
     Returns:
         Whether something severe was found; `verdict.py` says what is.
@@ -40,7 +38,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         )
     datamodule.prepare_data()
     datamodule.setup()
-    rank_zero_info("Reading the texts, and looking for some that are almost the same.")
+    rank_zero_info("Reading the texts.")
     tokens = token_facts(datamodule)
     raw, texts, conflicts = read_texts(datamodule.source())
     report: dict[str, Any] = {
@@ -49,8 +47,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         "counts": datamodule.facts["counts"],
         "raw": raw,
         "conflicts": conflicts,
-        "near_duplicates": near_duplicates([text for split in SPLITS for text in texts.get(split, ())]),
-        "baseline": None if tokens["label_names"] is None else linear_baseline(texts["train"]),
+        "baseline": None if tokens["label_names"] is None else linear_baseline(texts),
     }
     findings = [*tokens.pop("warnings"), *text_findings(report)]
     report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

@@ -62,7 +62,7 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         | {split: np.histogram(rows[split].lengths, edges)[0].tolist() for split in rows},
         "tokenizer": {
             "vocab_size": len(tokenizer),
-            **cache.get("tokenizer", {}),  # older caches have no such counts
+            **cache["tokenizer"],
             "chars_per_token": round(datamodule.chars_per_token["train"], 6),
             "lowercase": tokenizer.tokenize("ABC") == tokenizer.tokenize("abc"),
         },

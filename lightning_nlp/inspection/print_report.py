@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-SHOWN = 10  # examples of a list; the JSON file has more
+SHOWN = 5  # texts with two labels; the JSON file has more
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -57,21 +57,11 @@ def _tokenizer(facts: dict[str, Any]) -> str:
 
 
 def _repeats(report: dict[str, Any]) -> list[str]:
-    near, splits = report["near_duplicates"], report["tokens"]["splits"]
-    among = ", ".join(f"{number:,} of {split}" for split, number in near["texts"].items())
+    splits = report["tokens"]["splits"]
     return [
-        *(f"two labels: {_pair(example)}" for example in report["conflicts"][: SHOWN // 2]),
+        *(f"two labels ({e['labels']}): {e['first']} = {e['again']}: {e['text']}" for e in report["conflicts"][:SHOWN]),
         *(f"{split} rows in train, after cleaning: {splits[split]['copies_of_train']:,}" for split in (*splits,)[1:]),
-        f"almost the same ({near['threshold']:.0%} or more): looked for among {among}",
-        *(f"almost the same, within {split}: {number:,}" for split, number in near["repeats"].items()),
-        *(f"almost the same, in train and {split}: {number:,}" for split, number in near["in_train"].items()),
-        *(f"{example['similarity']:.0%}: {_pair(example)}" for example in near["examples"][: SHOWN // 2]),
     ]
-
-
-def _pair(example: dict[str, Any]) -> str:
-    labels = f" [{example['labels']}]" if example["labels"] else ""
-    return f"{example['first']} = {example['again']}{labels}: {example['text']}"
 
 
 def _linear_model(baseline: dict[str, Any] | None) -> list[str]:
@@ -83,10 +73,4 @@ def _linear_model(baseline: dict[str, Any] | None) -> list[str]:
         f"logistic regression on words and pairs: {baseline['accuracy']:.4f} ± {baseline['error']:.4f}, macro F1 "
         f"{baseline['f1']:.4f} (5-fold cross-validation on {baseline['texts']:,} training texts)",
         f"always the most frequent label: {baseline['majority']:.4f}",
-        f"labels that it cannot believe: {baseline['suspicious']:,}",
-        *(
-            f"{example['where']}: {example['label']} ({example['probability']:.1%}), likelier {example['likelier']}: "
-            f"{example['text']}"
-            for example in baseline["examples"][:SHOWN]
-        ),
     ]

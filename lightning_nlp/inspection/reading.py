@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 
-MOST_TEXTS = 50_000  # of a split, kept for a closer look; of more a random sample
-SHOWN = 20  # examples of a kind
+MOST_TEXTS = 50_000  # kept for the linear model; of more a random sample
+SHOWN = 20  # texts with two labels
 EXCERPT = 160
 
 MARKUP = {
@@ -23,59 +23,44 @@ MARKUP = {
 }
 
 
-class Text(NamedTuple):
-    """A text for a closer look; of equal ones the first."""
-
-    split: str
-    text: str  # cleaned
-    label: str | None
-    where: str
-
-
-def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], dict[str, list[Text]], list[dict[str, str]]]:
+def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]], list[dict[str, str]]]:
     """Read all of a source once, test first, as cleaning does; rows without text or label are left out.
 
     Returns:
         - By split: `rows`, `markup` and `markup_left` (how many texts have each kind of `MARKUP`, before and after
           cleaning).
-        - By split: distinct texts; of train, those in no other split.
+        - Distinct cleaned texts of train that are in no other split, with their labels; none without labels.
         - Examples of texts with two labels.
     """
     rng = np.random.default_rng(0)
     raw: dict[str, dict[str, Any]] = {}
-    texts, conflicts = {}, list[dict[str, str]]()
-    seen: dict[bytes, Text] = {}  # without the text itself, some 250 bytes a row
+    kept, different, conflicts = list[tuple[str, str]](), 0, list[dict[str, str]]()
+    seen: dict[bytes, tuple[str | None, str]] = {}  # label and place of a text
     for split in (name for name in reversed(SPLITS) if name in source.splits):
-        markup, markup_left, kept, rows, different = Counter[str](), Counter[str](), list[Text](), 0, 0
+        markup, markup_left, rows = Counter[str](), Counter[str](), 0
         for row in source.splits[split]():
             label = source.label_name(row) if source.labelled else None
-            text = Text(split, clean_text(row.text), label, row.where)
-            if not text.text or (source.labelled and label is None):
+            text = clean_text(row.text)
+            if not text or (source.labelled and label is None):
                 continue
             rows += 1
             markup.update(name for name, pattern in MARKUP.items() if pattern.search(row.text))
-            markup_left.update(name for name, pattern in MARKUP.items() if pattern.search(text.text))
-            first = seen.setdefault(text_digest(text.text), text._replace(text=""))
-            if first.where != row.where:
-                if first.label != label and len(conflicts) < SHOWN:
-                    conflicts.append(example(first, text))
-                continue
-            different += 1
-            place = len(kept) if len(kept) < MOST_TEXTS else int(rng.integers(different))
-            if place < MOST_TEXTS:
-                kept[place : place + 1] = [text]
+            markup_left.update(name for name, pattern in MARKUP.items() if pattern.search(text))
+            first, where = seen.setdefault(text_digest(text), (label, row.where))
+            if where != row.where:
+                if first != label and len(conflicts) < SHOWN:
+                    found = {"text": excerpt(text), "first": where, "again": row.where}
+                    conflicts.append(found | {"labels": f"{first}, {label}"})
+            elif split == "train" and label is not None:
+                different += 1
+                place = len(kept) if len(kept) < MOST_TEXTS else int(rng.integers(different))
+                if place < MOST_TEXTS:
+                    kept[place : place + 1] = [(text, label)]
         raw[split] = {"rows": rows, "markup": dict(markup), "markup_left": dict(markup_left)}
-        texts[split] = kept
-    return dict(reversed(raw.items())), texts, conflicts
+    return dict(reversed(raw.items())), kept, conflicts
 
 
 def excerpt(text: str) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text[: 2 * EXCERPT].split())
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
-
-
-def example(first: Text, copy: Text) -> dict[str, str]:
-    """Two texts that are equal, or almost."""
-    labels = (first.label or "") if first.label == copy.label else f"{first.label}, {copy.label}"
-    return {"text": excerpt(copy.text), "first": first.where, "again": copy.where, "labels": labels}

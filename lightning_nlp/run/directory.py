@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock
 from jsonargparse import Namespace
 
@@ -118,12 +117,5 @@ def _open(config: Namespace, text: str) -> RunDirectory:
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
-    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if neither it nor its run knows."""
-    record: dict[str, Any] | None = runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None
-    if path and record is None:
-        run = Path(path).parent.parent
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
-            folder = json.loads((run / "data.json").read_text(encoding="utf-8"))["fingerprint"]
-            settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
-            record = {"folder": folder, "settings": dict(settings), "texts": None}
-    return record
+    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if it does not say."""
+    return runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None

@@ -1,7 +1,5 @@
 """What is out of reach or cannot be written; and what is no mistake of the user."""
 
-import socket
-
 import pytest
 
 from tests.bad_input.check import fails
@@ -17,18 +15,6 @@ def test_the_hub_is_out_of_reach(given, tiny_cls, tmp_path, work):
     }[given]
     option = arguments[0]
     fails(["fit", *tiny_cls, *arguments], "nobody/nothing", option, "local")
-
-
-@pytest.mark.acceptance  # waits between its tries
-def test_a_closed_port_is_told_soon(tiny_cls, tmp_path, work, monkeypatch):
-    from huggingface_hub import constants
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    fails(["fit", *tiny_cls, "--model.pretrained", "nobody/nothing"], url, "--model.pretrained")
 
 
 @pytest.mark.parametrize("option", ["--runs_dir", "--data.cache_dir"])

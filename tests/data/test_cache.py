@@ -1,7 +1,8 @@
 import errno
-import multiprocessing
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,39 +89,20 @@ def test_a_build_that_raises_leaves_nothing(tmp_path, error):
     assert len(calls) == 1
 
 
-def build_beside_another(cache, log, barrier, results):
+def test_a_second_one_waits_for_the_first(tmp_path):
+    calls, begun = [], threading.Event()
+
     def build(folder):
-        with log.open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        barrier.wait(30)
-        time.sleep(0.3)  # the other process now finds neither a folder nor a free lock
-        (folder / "pid.txt").write_text(str(os.getpid()))
+        calls.append(folder)
+        begun.set()
+        time.sleep(0.3)  # the other one now finds neither a folder nor a free lock
+        writer([])(folder)
 
-    results.put(str(cached_folder(cache, KEY, build)))
-
-
-def start_late(cache, log, barrier, results):
-    barrier.wait(30)
-    build_beside_another(cache, log, barrier, results)
-
-
-def test_two_processes_build_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
-    cache, log = tmp_path / "cache", tmp_path / "builds.txt"
-    processes = [
-        context.Process(target=target, args=(cache, log, barrier, results))
-        for target in (build_beside_another, start_late)
-    ]
-    for process in processes:
-        process.start()
-    folders = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(30)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert folders[0] == folders[1]
-    (builder,) = log.read_text().split()
-    assert (Path(folders[0]) / "pid.txt").read_text() == builder
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cached_folder, tmp_path, KEY, build)
+        assert begun.wait(30)
+        assert cached_folder(tmp_path, KEY, build) == first.result()
+    assert len(calls) == 1
 
 
 def test_a_file_in_the_place_of_the_cache(tmp_path):
@@ -129,15 +111,6 @@ def test_a_file_in_the_place_of_the_cache(tmp_path):
         with pytest.raises(UserError, match=r"--data\.cache_dir") as caught:
             cached_folder(cache, KEY, writer([]))
         assert str(tmp_path / "file") in str(caught.value)
-
-
-def test_a_file_in_the_place_of_the_folder(tmp_path):
-    folder = cached_folder(tmp_path, KEY, writer([]))
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / folder.name).write_text("")
-    with pytest.raises(UserError, match=r"--data\.cache_dir"):
-        cached_folder(tmp_path / "other", KEY, writer([]))
-    assert names(tmp_path / "other") == [folder.name]
 
 
 def test_a_full_disk(tmp_path):

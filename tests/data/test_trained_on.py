@@ -131,8 +131,8 @@ def test_a_training_goes_on_with_other_held_out_texts_that_are_new(caplog):
 def test_other_labels_are_refused(stage):
     now = record(names=("negative", "pos"), **OTHER)
     assert "label 'neg' renamed to 'negative'" in refused(record(), now, stage)
-    assert "before checkpoints recorded their data" in refused(None, record(), stage)
-    assert "before checkpoints recorded their data" in refused(record() | {"texts": None}, record(**OTHER), stage)
+    assert "has no record of the data" in refused(None, record(), stage)
+    assert "has no record of the data" in refused(record() | {"texts": None}, record(**OTHER), stage)
 
 
 def test_of_a_stream_nobody_knows_all_that_was_trained_on():
@@ -281,55 +281,6 @@ def test_a_trainer_of_ones_own_is_told_too(changed):
     assert 0.3 < test()[0]["test/accuracy"] < 0.7
     with pytest.raises(UserError, match=r"--data\.split_seed was 42 and is 1.* test texts were used in its training"):
         test(split_seed=1)
-
-
-# --- runs from before checkpoints recorded their data
-
-
-@pytest.fixture
-def old(changed):
-    """As it was: no record in the checkpoints, no hashes and no fingerprint in the token cache."""
-    arguments, run, folder = changed
-    for path in (run / "checkpoints").glob("*.ckpt"):
-        checkpoint = torch.load(path, weights_only=True)
-        del checkpoint["lightning_nlp"]["data"]
-        torch.save(checkpoint, path)
-    facts = json.loads((run / "data.json").read_text(encoding="utf-8"))
-    cache = folder / "cache" / facts["fingerprint"]
-    known = json.loads((cache / "facts.json").read_text(encoding="utf-8"))
-    del known["fingerprint"]
-    (cache / "facts.json").write_text(json.dumps(known), encoding="utf-8")
-    sizes = json.loads(cache.with_suffix(".sizes").read_text())
-    cache.with_suffix(".sizes").write_text(json.dumps(sizes | {"facts.json": (cache / "facts.json").stat().st_size}))
-    return arguments, run, folder
-
-
-def test_a_run_from_before_is_measured_from_its_own_token_cache(old):
-    arguments, run, folder = old
-    write_chance(folder / "chance.csv", 340)
-    outcome = invoke("test", "--run", run)
-    assert outcome.code == 0, outcome.err
-    assert "chance.csv may have changed since this run began: its own texts are used" in outcome.err
-    resumed = invoke("fit", *arguments, "--ckpt_path", "last", "--trainer.max_epochs", "9")
-    assert resumed.run == run, resumed.err
-    assert "chance.csv may have changed since this run began: its own texts are used" in resumed.err
-    assert 0.3 < accuracy(resumed) < 0.7
-
-
-@pytest.mark.parametrize("why", ["no cache", "other settings", "no data.json", "damaged cache"])
-def test_a_run_from_before_without_its_cache_is_refused_in_one_sentence(why, old):
-    arguments, run, folder = old
-    write_chance(folder / "chance.csv", 340)
-    more = {"no cache": ["--data.cache_dir", folder / "other"], "other settings": ["--data.val_fraction", "0.2"]}
-    if why == "no data.json":
-        (run / "data.json").unlink()
-    if why == "damaged cache":
-        for path in (folder / "cache").glob("*/test.arrow"):
-            path.unlink()
-    for command in (["test", "--run", run], ["fit", *arguments, "--ckpt_path", "last"]):
-        outcome = invoke(*command, *more.get(why, []))
-        assert outcome.code == 2, outcome.err
-        assert "error: The checkpoint is from before checkpoints recorded their data" in outcome.err.splitlines()[-1]
 
 
 def test_sentences_are_remembered_too(tmp_path):

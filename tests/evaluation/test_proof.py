@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Callback
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from lightning_nlp.data.batches.collators import collate_classification
@@ -124,7 +124,7 @@ def test_weights_that_are_no_numbers_are_a_difference(cls_run):
     step = checkpoint_of(cls_run, "best")["global_step"]
     prove(network, cls_run / "evaluation", step, chosen=True)
     network.classifier.bias.data.fill_(float("nan"))
-    with pytest.raises(UserError, match="other labels, probabilities nan apart"):
+    with pytest.raises(UserError, match=r"other labels, probabilities nan apart.*train anew with the --checkpoint"):
         prove(network, cls_run / "evaluation", step, chosen=True)
 
 
@@ -134,18 +134,6 @@ def test_a_resume_that_validates_no_more(tiny_cls, tmp_path):
     run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, *more).run
     assert checkpoint_of(run, "best")["global_step"] == 7
     assert [path.stem for path in (run / "evaluation").glob("val-*.safetensors")] == ["val-00000007"]
-
-
-def test_what_an_earlier_version_kept_proves_nothing(cls_run, tmp_path):
-    network = AutoModelForSequenceClassification.from_pretrained(cls_run / "export")
-    step = checkpoint_of(cls_run, "best")["global_step"]
-    name = f"val-{step:08d}.safetensors"
-    kept = load_file(cls_run / "evaluation" / name)
-    save_file({key: value for key, value in kept.items() if "proof" not in key}, tmp_path / name)
-    shake(network.parameters())
-    prove(network, tmp_path, step, chosen=True)
-    with pytest.raises(UserError, match="train anew with the --checkpoint settings"):
-        prove(network, cls_run / "evaluation", step, chosen=True)
 
 
 SPECIAL = {"special_ids": torch.tensor([0, 1, 2]), "word_ids": torch.arange(3, 50), "mask_token_id": 2}

@@ -54,7 +54,7 @@ configs:
     return models, {"README.md": card.encode(), "data/train.parquet": table.getvalue()}
 
 
-def fetch(server, home):
+def fetch(server, home, code=FETCH):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
@@ -63,7 +63,7 @@ def fetch(server, home):
     environment["PYTHONPATH"] = os.getcwd()
     try:
         return subprocess.run(
-            [sys.executable, "-c", FETCH], env=environment, cwd=home, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", code], env=environment, cwd=home, capture_output=True, text=True, timeout=120
         ).stdout.strip()
     finally:
         server.close()
@@ -99,6 +99,11 @@ def test_whatever_fails_all_arrives_or_one_error_says_so(rate, seed, files, tmp_
     said = fetch(Hub(*files, fault), tmp_path)
     assert said == whole(files) or (said.startswith("error: Could not fetch the ") and rate > 0.2)
     assert fetch(Hub(*files), tmp_path) == whole(files)  # no half file is in the way of the next attempt
+
+
+def test_a_data_set_that_the_hub_does_not_have_is_one_error(files, tmp_path):
+    said = fetch(Hub(*files), tmp_path, FETCH.replace("org/films", "org/unknown"))
+    assert said.startswith("error: 'org/unknown' is neither a local file or folder nor a public data set on http")
 
 
 def test_a_hub_that_always_fails_is_one_error_and_no_file(files, tmp_path):

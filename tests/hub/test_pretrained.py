@@ -55,25 +55,10 @@ def test_sharded_weights_are_all_opened(model):
 def test_damaged_weights_are_found(model):
     path = model / "model.safetensors"
     whole = path.read_bytes()
-    for broken in (whole[:-4], whole[:6], b"", (1 << 60).to_bytes(8, "little") + whole[8:]):
+    for broken in (whole[:-4], b"", (1 << 60).to_bytes(8, "little") + whole[8:]):
         path.write_bytes(broken)
         with pytest.raises(UserError, match=r"model.safetensors \(.*header.*--model.pretrained"):
             pretrained.fetch_pretrained(str(model), "model")
-
-
-def test_pickled_weights_are_refused(model):
-    (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"model.safetensors \(it is missing, and pickled weights .*--model.pretrained"):
-        pretrained.fetch_pretrained(str(model), "model")
-
-
-@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"model_type": "abacus"}'], ids=str)
-def test_a_folder_that_is_no_model_is_refused(config, model):
-    (model / "config.json").unlink()
-    if config is not None:
-        (model / "config.json").write_text(config)
-    with pytest.raises(UserError, match=r"no model that can be used.*config.json .*--model.pretrained"):
-        pretrained.fetch_pretrained(str(model), "model")
 
 
 def test_a_folder_that_is_no_tokenizer_is_refused(model):
@@ -134,13 +119,6 @@ def test_a_complete_copy_in_the_cache_replaces_the_hub(server):
     assert pretrained.fetch_pretrained("org/name", "model") == folder
     server.close()
     assert pretrained.fetch_pretrained("org/name", "model") == folder
-
-
-def test_an_unreachable_hub_is_named(server):
-    server.fault = lambda request: "busy"
-    message = rf"Could not fetch the model 'org/name' from {server.url}.*give --model.pretrained a local folder"
-    with pytest.raises(UserError, match=message):
-        pretrained.fetch_pretrained("org/name", "model")
 
 
 def test_an_unknown_repository_is_not_asked_for_twice(server):

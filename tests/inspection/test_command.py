@@ -16,12 +16,11 @@ def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path):
     outcome = invoke("inspect", *tiny_cls, "--data.path", data, "--json", path)
     assert outcome.code == 1, outcome.err
     facts = json.loads(path.read_text(encoding="utf-8"))
-    wanted = "tokens max_length counts raw conflicts near_duplicates baseline findings"
+    wanted = "tokens max_length counts raw conflicts baseline findings"
     assert list(facts) == wanted.split()
     assert (facts["counts"]["train"]["read"], facts["counts"]["train"]["repeats"]) == (63, 2)
     assert facts["raw"]["train"]["rows"] == 63
     assert [sorted(example["labels"].split(", ")) for example in facts["conflicts"]] == [["neg", "pos"]]
-    assert facts["near_duplicates"]["repeats"] == {"train": 1}
     assert facts["baseline"]["texts"] == 61
     severities = [finding["severity"] for finding in facts["findings"]]
     assert severities == sorted(severities, key=["severe", "warning", "note"].index), "the worst first"

@@ -18,18 +18,16 @@ def test_the_printed_lines_are_the_facts_of_the_file(tiny_cls, tmp_path, capsys)
         f"test: {shares}",
         f"test, after cleaning: {part['tokens']} tokens, {mean}",
         "train: none",  # markup
-        f"labels that it cannot believe: {report['baseline']['suspicious']}",
+        f"always the most frequent label: {report['baseline']['majority']:.4f}",
     ):
         assert f"  {line}" in lines
     assert lines[-1] == "Nothing severe."
 
-    report["near_duplicates"]["examples"] = [
-        {"similarity": 0.9, "first": "a, line 1", "again": "b, line 2", "labels": "x, y", "text": "good film"}
-    ]
+    report["conflicts"] = [{"first": "a, line 1", "again": "b, line 2", "labels": "x, y", "text": "good film"}]
     report |= {"baseline": {"skipped": "too few"}, "findings": [{"severity": "severe", "text": "Bad."}]}
     print_report(report)
     lines = capsys.readouterr().out.splitlines()
-    assert "  90%: a, line 1 = b, line 2 [x, y]: good film" in lines
+    assert "  two labels (x, y): a, line 1 = b, line 2: good film" in lines
     assert "  left out: too few" in lines
     assert lines[-2:] == ["severe: Bad.", "1 severe finding."]
 

@@ -60,8 +60,7 @@ def test_data_without_labels():
 REPORT = {
     "counts": {"train": {"read": 1000, "empty": 0, "incomplete": 0, "repeats_other_label": 0}},
     "raw": {"train": {"rows": 1000, "markup_left": {"tags": 0}}},
-    "near_duplicates": {"texts": {"train": 1000, "test": 1000}, "in_train": {}},
-    "baseline": {"texts": 1000, "accuracy": 0.8, "error": 0.01, "majority": 0.5, "suspicious": 100},
+    "baseline": {"texts": 1000, "accuracy": 0.8, "error": 0.01, "majority": 0.5},
 }
 
 
@@ -71,16 +70,12 @@ REPORT = {
         ({}, []),
         ({"counts.train.repeats_other_label": 6}, ["severe"]),
         ({"counts.train.repeats_other_label": 5}, ["warning"]),
-        ({"near_duplicates.in_train": {"test": 51}}, ["severe"]),
-        ({"near_duplicates.in_train": {"test": 50}}, ["warning"]),
-        ({"near_duplicates.in_train": {"test": 5}}, ["note"]),
         ({"counts.train.empty": 6, "counts.train.incomplete": 5}, ["warning"]),
         ({"counts.train.empty": 5, "counts.train.incomplete": 5}, []),
         ({"raw.train.markup_left.tags": 10}, []),
         ({"raw.train.markup_left.tags": 11}, ["warning"]),
         ({"baseline.accuracy": 0.52}, ["warning"]),
         ({"baseline.accuracy": 0.996}, ["warning"]),
-        ({"baseline.suspicious": 151}, ["warning"]),
         ({"baseline": {"skipped": "too few"}}, []),
         ({"baseline": None}, []),
     ],

@@ -188,13 +188,3 @@ def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(hits, number)
 def test_what_an_accuracy_has_to_beat(copy):
     record = {"stage": "test", "metrics": {"accuracy": 0.5}, "confusion": [[3, 1], [6, 0]], "examples": 10}
     assert headline(read_run(copy), record, CLASSIFICATION)["text"].endswith("; always the most frequent class: 60.0%")
-
-
-def test_no_home_folder_stands_in_it(copy, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/someone")
-    (copy / "data.json").write_text(
-        json.dumps({"source": "/home/someone/reviews.csv", "label_names": None, "cleaning": [], "splits": {}})
-    )
-    text = write_report(copy).read_text(encoding="utf-8")
-    assert "someone" not in text
-    assert "~/reviews.csv" in text

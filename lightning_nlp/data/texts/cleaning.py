@@ -22,7 +22,7 @@ SHOWN = 10  # places in an error message
 
 @dataclass
 class SplitCounts:
-    """How many rows of one split met which fate."""
+    """What became of the rows of one split."""
 
     read: int = 0
     incomplete: int = 0  # without text or label; dropped

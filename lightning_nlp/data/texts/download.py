@@ -7,7 +7,6 @@ import tarfile
 import zlib
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import urlsplit
 
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.texts.lines import max_unpacked
@@ -26,9 +25,6 @@ def leipzig_archive(url: str, cache_dir: Path) -> Path:
     Raises:
         UserError: If the download fails, or the archive is damaged, unsafe, too large or without sentences.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UserError(f"{url!r} is not an http(s) address: correct it, or give a downloaded --data.path FILE.")
     downloads = cache_dir / "downloads"
     part = downloads / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
 

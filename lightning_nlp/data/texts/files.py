@@ -1,4 +1,4 @@
-"""Which files a path stands for, and what is read of them."""
+"""Which files a path means, and a name and a hash for them."""
 
 import glob
 import hashlib

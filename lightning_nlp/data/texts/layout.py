@@ -1,4 +1,4 @@
-"""Which split each file is, told by its name and folders, and what is left out and why."""
+"""Which split each file belongs to, by its name and folders; what is left out, and why."""
 
 import re
 from collections.abc import Collection, Iterable

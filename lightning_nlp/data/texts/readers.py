@@ -105,7 +105,6 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
     if len(head) > 1 and first[-1] != {"{": "}", "[": "]"}.get(first[0], first[-1]):
         head = [("its content", "".join(line for _, line in chain(head, lines)))]
     whole = len(head) == 1
-    names: list[str] | None = None
     for place, content in chain(head, lines):
         try:
             value = json.loads(content, object_pairs_hook=_unique)
@@ -117,26 +116,18 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
             ) from error
         for index, record in enumerate(values):
             where = f"row {index} (from 0)" if whole and len(values) > 1 else place
-            if isinstance(record, list) and names is None and text in record:
-                names = record
-            elif isinstance(record, list) and names is not None and len(record) == len(names):
-                yield where, dict(zip(names, record, strict=True))
-            elif isinstance(record, dict):
-                yield where, record
-            else:
+            if not isinstance(record, dict):
                 raise UserError(
                     f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
-                    f'object such as {{"{text}": "..."}}, or the first a list of names such as ["{text}", ...] and '
-                    "all others lists as long."
+                    f'object such as {{"{text}": "..."}}, or the file one array of them.'
                 )
+            yield where, record
 
 
 def _json_table(value: Any, text: str) -> list[Any]:
-    """The records of a value in any of the shapes that pandas and `datasets` write."""
+    """The records of an array, of columns (pandas' default) or of a table under a key (`{"data": [...]}`)."""
     if not isinstance(value, dict):
         return value if isinstance(value, list) else [value]
-    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):  # pandas' "split"
-        return [value["columns"], *value["data"]]
     if isinstance(value.get(text), (list, dict)):  # columns, by number or by the rows' names
         columns = {
             name: dict(enumerate(cells)) if isinstance(cells, list) else cells
@@ -152,9 +143,7 @@ def _json_table(value: Any, text: str) -> list[Any]:
     tables = {name: cells for name, cells in value.items() if isinstance(cells, list)}
     if len(tables) > 1:
         raise ValueError(f"it holds {', '.join(tables)}: write each to a file of its own")
-    if tables:  # beside what describes it
-        return next(iter(tables.values()))
-    return [*value.values()] if all(isinstance(row, dict) for row in value.values()) else [value]
+    return next(iter(tables.values()), [value])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@ import io
 import random
 import re
 import tarfile
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -50,7 +49,6 @@ class Server(ThreadingHTTPServer):
     ranges = True
     status: int | None = None
     status_later: int | None = None  # from the second request on
-    chunked = False
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -89,11 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
-        if server.chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-        else:
-            self.send_header("Content-Length", str(server.claims or len(body)))
+        self.send_header("Content-Length", str(server.claims or len(body)))
         self.end_headers()
         self.wfile.write(body[: server.cut_at])
         self.close_connection = True
@@ -176,10 +170,9 @@ def test_a_part_of_another_file_is_noticed_and_deleted(found, tmp_path, server):
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-def test_a_body_that_stays_short_is_never_taken_for_whole(chunked, tmp_path, server):
-    server.chunked, server.content, server.claims = chunked, GOOD[: len(GOOD) // 2], None if chunked else len(GOOD)
-    with pytest.raises(UserError, match=r"Could not download|no whole tar\.gz"):
+def test_a_body_shorter_than_it_should_be_is_never_taken_for_whole(tmp_path, server):
+    server.content, server.claims = GOOD[: len(GOOD) // 2], len(GOOD)
+    with pytest.raises(UserError, match=r"Could not download"):
         leipzig_archive(server.url, tmp_path)
     assert not list((tmp_path / "downloads").rglob("*-sentences.txt"))
 
@@ -194,30 +187,14 @@ def test_status_of_the_server(tmp_path, server, status):
 def test_nobody_answers(tmp_path, server):
     with running(Server()) as gone:
         url = gone.url
-    with pytest.raises(UserError, match=rf"Could not download {re.escape(url)} .*refused.*--data\.path FILE"):
-        leipzig_archive(url, tmp_path)
-
-
-def test_time_out(tmp_path, server, monkeypatch):
-    release = threading.Event()
-    monkeypatch.setattr(Handler, "do_GET", lambda self: release.wait(10))
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
-    try:
-        with pytest.raises(UserError, match=r"Could not download .*timed out"):
-            leipzig_archive(server.url, tmp_path)
-    finally:
-        release.set()
+    for address, why in ((url, "refused"), ("http://", "")):
+        with pytest.raises(UserError, match=rf"Could not download {re.escape(address)} .*{why}.*--data\.path FILE"):
+            leipzig_archive(address, tmp_path)
 
 
 def test_a_full_disk_is_no_fault_of_the_network(tmp_path, server):
     with full_disk(), pytest.raises(UserError, match=r"Could not store .*File too large.*--data\.cache_dir"):
         leipzig_archive(server.url, tmp_path)
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x.tar.gz", "epo.tar.gz", "http://"])
-def test_other_schemes(tmp_path, url):
-    with pytest.raises(UserError, match="not an http"):
-        leipzig_archive(url, tmp_path)
 
 
 @pytest.mark.parametrize("content", [
@@ -264,15 +241,6 @@ def test_names_that_lead_out_of_the_folder_stay_inside(tmp_path, server, place):
     assert [path.parent for path in tmp_path.rglob("*-sentences.txt")] == [folder]
 
 
-def test_symlink_does_not_redirect_a_later_member(tmp_path, server):
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    link = special("epo_x", tarfile.SYMTYPE, str(victim))
-    server.content = archive(link, ("epo_x/epo_x-sentences.txt", SENTENCES))
-    assert sentences(leipzig_archive(server.url, tmp_path / "cache")) == SENTENCES
-    assert not list(victim.iterdir())
-
-
 @pytest.mark.parametrize("name", ["epo_x-sentences.txt", "skipped.bin"])
 def test_too_large_archives(tmp_path, server, name, monkeypatch):
     monkeypatch.setattr("lightning_nlp.data.texts.download.MAX_UNPACKED_BYTES", 1_000_000)
@@ -282,18 +250,6 @@ def test_too_large_archives(tmp_path, server, name, monkeypatch):
     server.content = GOOD + gzip.compress(b"\0" * 3_000_000)  # behind the end of the tar
     with pytest.raises(UserError, match="unpacks to more than 1,000,000 bytes"):
         leipzig_archive(server.url, tmp_path)
-
-
-def test_two_at_once_download_once(tmp_path, server):
-    folders = []
-    threads = [threading.Thread(target=lambda: folders.append(leipzig_archive(server.url, tmp_path))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(folders) == 4
-    assert len(set(folders)) == 1
-    assert server.requests == [None]
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -1,7 +1,4 @@
 import os
-import subprocess
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import datasets
 import httpx2
@@ -13,7 +10,6 @@ from huggingface_hub.errors import HfHubHTTPError
 from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
-from tests.data.conftest import running
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
 
@@ -174,32 +170,3 @@ def test_a_data_set_that_cannot_be_had(monkeypatch, tmp_path, error, message):
     with pytest.raises(UserError, match=message) as caught:
         labelled_source("org/films")
     assert caught.value.__cause__ is error
-
-
-def test_real_client_and_a_hub_without_the_data_set(tmp_path):
-    class NotFound(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_HEAD = do_GET
-
-        def log_message(self, *args):
-            pass
-
-    code = (
-        "from lightning_nlp.data.texts.sources import labelled_source\n"
-        "from lightning_nlp.errors import UserError\n"
-        "try: labelled_source('org/films')\n"
-        "except UserError as error: print(error)"
-    )
-    offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN")
-    environment = {key: value for key, value in os.environ.items() if key not in offline}
-    environment |= {"HF_HOME": str(tmp_path / "hf"), "no_proxy": "*", "PYTHONPATH": HERE}
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), NotFound)) as server:
-        environment["HF_ENDPOINT"] = address = f"http://127.0.0.1:{server.server_port}"
-        command = [sys.executable, "-c", code]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert result.stdout.startswith(f"'org/films' is neither a local file or folder nor a public data set on {address}")

@@ -58,17 +58,10 @@ def shapes(texts, labels):
     import pandas
 
     frame = pandas.DataFrame({"id": range(len(texts)), "text": texts, "label": labels})
-    written = {orient: frame.to_json(orient=orient) for orient in ("columns", "index", "split", "records", "table")}
-    records = json.loads(written["records"])
-    lists = [["text", "label"], *map(list, zip(texts, labels, strict=True))]
     return {
-        **written,
-        "no orient": frame.to_json(),
+        **{orient: frame.to_json(orient=orient) for orient in ("columns", "records", "table")},
         "indented": frame.to_json(indent=2),
         "lists": json.dumps({"text": texts, "label": labels}),
-        "under a key": json.dumps({"version": 1, "data": records}, indent=1),
-        "rows as lists": json.dumps(lists),
-        "lines of lists": "\n".join(map(json.dumps, lists)),
     }
 
 

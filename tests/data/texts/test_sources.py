@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightning_nlp.data.texts.demo import demo_reviews
+from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
 from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
@@ -207,21 +208,16 @@ def test_several_leipzig_files_are_told_apart_one_by_one(tmp_path):
     assert texts(text_source(str(tmp_path / "*.txt"), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
 
 
-def test_demo_reviews():
+def test_the_demos(tmp_path):
     source = labelled_source("demo")
     assert list(source.splits) == ["train", "test"]
     assert rows(source) == list(demo_reviews(10_000, 0))
     assert rows(source, "test") == list(demo_reviews(2_000, 1))
     assert source.fingerprint == labelled_source("demo").fingerprint
-
-
-def test_demo_sentences(tmp_path):
-    source = text_source("demo", cache_dir=tmp_path)
-    assert list(source.splits) == ["train"]
-    sentences = rows(source)
-    assert len(sentences) == 20_000
-    assert all(text and label is None for text, label in sentences)
-    assert source.fingerprint not in ("", labelled_source("demo").fingerprint)
+    sentences = text_source("demo", cache_dir=tmp_path)
+    assert list(sentences.splits) == ["train"]
+    assert rows(sentences) == [(text, None) for text in demo_esperanto(20_000, 0)]
+    assert sentences.fingerprint not in ("", source.fingerprint)
 
 
 @pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
