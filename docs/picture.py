@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 HOUSE = Path(__file__).parent.parent
-WIDTH, HEIGHT, COLOURS = 1000, 900, 48
+WIDTH, HEIGHT, COLOURS = 1000, 915, 48
 SCHEMES = {"light": 1, "dark": 0}  # chromium's numbers for what the reader prefers
 
 
@@ -31,10 +31,11 @@ def photograph(report: Path, scheme: str, picture: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("docs/picture.py needs chromium or google-chrome on the PATH.")
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
+    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{2 * HEIGHT}"]
     options += [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--screenshot={picture}"]
     subprocess.run([browser, *options, report.resolve().as_uri()], check=True, stderr=subprocess.DEVNULL)
-    Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    top = Image.open(picture).convert("RGB").crop((0, 0, WIDTH, HEIGHT))
+    top.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def main() -> None:

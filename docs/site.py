@@ -1,4 +1,4 @@
-"""What mkdocs adds to the pages of this folder: pages from elsewhere in the repository, the API reference, the order."""
+"""What mkdocs adds to this folder's pages: pages from elsewhere in the repository, the API reference, their order."""
 
 import posixpath
 import re
