@@ -63,7 +63,9 @@ def test_configs_writes_the_yaml_files_and_fit_trains_with_one(run, tmp_path):
     assert written.returncode == 0, written.stderr
     assert written.stdout.endswith("then: lightning-nlp fit --config quickstart.yaml\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == SHIPPED
-    assert (tmp_path / "cls.yaml").read_bytes() == (HOUSE / "configs" / "cls.yaml").read_bytes()
+    text = (HOUSE / "configs" / "cls.yaml").read_text(encoding="utf-8")
+    of_the_wheel = text.replace("python train.py fit --config configs/cls.yaml", "lightning-nlp fit --config cls.yaml")
+    assert (tmp_path / "cls.yaml").read_text(encoding="utf-8") == of_the_wheel != text
 
     (tmp_path / "empty").mkdir()  # a shipped file is found by its name too
     more = [*SIZES, "--data.vocab_size", "300", "--data.cache_dir", tmp_path / "cache", "--trainer.logger", "false"]

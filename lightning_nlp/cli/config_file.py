@@ -25,7 +25,10 @@ def configs() -> None:
         )
     try:
         for path in shipped:
-            write_whole(Path(path.name), path.read_bytes())
+            text = path.read_text(encoding="utf-8")
+            write_whole(
+                Path(path.name), text.replace("python train.py fit --config configs/", f"{PROGRAM} fit --config ")
+            )
     except OSError as error:
         raise UserError(f"{Path.cwd()} cannot be written ({error}): give the command in another folder.") from error
     print(f"Here now: {names}. Change them as you like, then: {PROGRAM} fit --config quickstart.yaml")
