@@ -59,7 +59,9 @@ def test_links_lead_somewhere(page):
             continue
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
-        headings = re.findall(r"^#+ (.*)", read(target), re.MULTILINE) if target.is_file() else []
+        headings = (
+            re.findall(r"^#+ (.*)", read(target), re.MULTILINE) if target.suffix == ".md" and target.is_file() else []
+        )
         anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         if not target.exists() or (anchor and anchor not in anchors):
             broken.append(link)
