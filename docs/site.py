@@ -48,7 +48,7 @@ def on_files(files, config):
         text = (HOUSE / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=with_links(text, source)))
     page = (HOUSE / "docs" / "python.md").read_text(encoding="utf-8")
-    names = sorted(PUBLIC, key=lambda name: page.index(f"`{name}`"))
+    names = sorted(PUBLIC, key=lambda name: page.find(f"`{name}`"))
     entries = [f"::: lightning_nlp.{PUBLIC[name]}.{name}" for name in names]
     reference = REFERENCE.format(first=names[0]) + "\n\n".join(entries)
     files.append(File.generated(config, "reference.md", content=reference))

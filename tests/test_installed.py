@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -33,7 +32,8 @@ def run(tmp_path_factory):
         shutil.copy(HOUSE / name, folder / "clone")
     venv.create(folder / "venv", symlinks=True)
     (packages,) = (folder / "venv").glob("lib/*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(ours), encoding="utf-8")
     offline = ("--no-deps", "--no-index", "--disable-pip-version-check")
     built = run("python", "-m", "pip", "wheel", *offline, "--no-build-isolation", "--wheel-dir", "dist", "./clone")
     assert built.returncode == 0, built.stderr

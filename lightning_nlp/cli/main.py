@@ -5,7 +5,7 @@ import io
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
@@ -40,12 +40,8 @@ def run(arguments: list[str]) -> None:
     quiet_libraries()
     torch.set_float32_matmul_precision("high")
     try:
-        if command == "predict":
-            from lightning_nlp.predict.command import predict
-
-            _call(predict, arguments[1:])
-        elif command == "configs":
-            _call(configs, arguments[1:])
+        if command in ("predict", "configs"):
+            _call(command, arguments[1:])
         else:
             description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
             cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description)
@@ -58,8 +54,11 @@ def run(arguments: list[str]) -> None:
         raise UserError(explain_parse_error(error, command, lambda: shown_help(command))) from error
 
 
-def _call(function: Callable[..., None], arguments: list[str]) -> None:
-    parser = ArgumentParser(prog=f"{PROGRAM} {function.__name__}", **PARSER)
+def _call(command: str, arguments: list[str]) -> None:
+    from lightning_nlp.predict.command import predict
+
+    function = configs if command == "configs" else predict
+    parser = ArgumentParser(prog=f"{PROGRAM} {command}", **PARSER)
     parser.add_function_arguments(function)
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     options = parser.parse_args(arguments)
