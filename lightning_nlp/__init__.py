@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The module of each public name. It is imported when the name is used: torch and transformers take seconds.
 PUBLIC = {

@@ -3,11 +3,15 @@
 import contextlib
 import logging
 import math
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+# How the user calls the command line, for what we tell them to run.
+PROGRAM = "lightning-nlp" if Path(sys.argv[0]).stem == "lightning-nlp" else "python train.py"
 # SIGHUP, and SIGALRM for a time limit, which Windows has no names for.
 HANGUP, TIME_LIMIT = 1, 14
 

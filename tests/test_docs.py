@@ -54,12 +54,14 @@ def all_commands():
 @pytest.mark.parametrize("page", PAGES, **BY_NAME)
 def test_links_lead_somewhere(page):
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+    for link in re.findall(r'(?:\]\(|src="|srcset=")([^)\s"]+)', read(page)):
         if link.startswith("https://"):
             continue
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
-        headings = re.findall(r"^#+ (.*)", read(target), re.MULTILINE) if target.is_file() else []
+        headings = (
+            re.findall(r"^#+ (.*)", read(target), re.MULTILINE) if target.suffix == ".md" and target.is_file() else []
+        )
         anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         if not target.exists() or (anchor and anchor not in anchors):
             broken.append(link)
@@ -120,6 +122,8 @@ def test_python_blocks_import_what_there_is():
 def accepted(words):
     """Whether a program takes these words, which are not carried out."""
     match words:
+        case ["lightning-nlp", *arguments]:
+            return accepted(["python", "train.py", *arguments])
         case ["python", "train.py", "fit" | "inspect" as command, *arguments]:
             if "--help" not in arguments:
                 arguments = [*arguments, "--print_config"]
@@ -150,6 +154,9 @@ def accepted(words):
             return "upload [OPTIONS] REPO_ID [LOCAL_PATH]" in subprocess.check_output(
                 [program, *words[1:2], "--help"], text=True
             )
+        case ["mkdocs", command, *arguments]:
+            cli = pytest.importorskip("mkdocs.__main__", reason="needs pip install -e '.[docs]'").cli
+            return cli.commands[command].make_context(command, arguments) is not None
         case ["wandb", "sweep", *arguments]:
             from wandb.cli.cli import cli
 
@@ -211,6 +218,8 @@ def folder(tmp_path_factory):
             more = columns if config == "own_data" else []
             outcome = invoke("fit", *small(["--config", f"configs/{config}.yaml", *more]))
             assert outcome.code == 0, outcome.err
+        quickstart = invoke("fit", *small(["--config", "configs/quickstart.yaml"]), "--print_config").out
+    (folder / "small.yaml").write_text(quickstart, encoding="utf-8")
     return folder
 
 
@@ -253,6 +262,7 @@ def test_command_runs(command, folder, monkeypatch):
 def test_python_runs(page, folder):
     """All blocks of a page one after the other, as a reader would type them."""
     program = "".join(blocks(page, "python")).replace(HUB_ID, "pretrained")
+    program = program.replace("configs/quickstart.yaml", "small.yaml")
     environment = {**os.environ, "PYTHONPATH": str(HOUSE), "HOME": str(folder)}
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

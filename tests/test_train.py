@@ -26,9 +26,9 @@ def test_the_overview_imports_nothing_heavy(option, tmp_path):
         (tmp_path / f"{library}.py").write_text("raise AssertionError(__name__)", encoding="utf-8")
     result = train(option, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOUSE}")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("usage: train.py")
+    assert result.stdout.startswith("usage: python train.py COMMAND")
     commands = sorted(re.findall(r"^  (\w+) ", result.stdout, re.MULTILINE))
-    assert commands == sorted([*COMMANDS, "predict"])
+    assert commands == sorted([*COMMANDS, "configs", "predict"])
 
 
 def test_other_arguments_reach_the_command_line():

@@ -1,13 +1,36 @@
 """The command line: arguments, checks, config files, output."""
 
-OVERVIEW = """\
-usage: train.py COMMAND [arguments]
+import gc
+import os
+import sys
+
+from lightning_nlp.errors import PROGRAM
+
+OVERVIEW = f"""\
+usage: {PROGRAM} COMMAND [arguments]
 
 commands:
-  fit       train, test the best checkpoint and export it: --config configs/cls.yaml, and what it should not say
+  fit       train, test the best checkpoint and export it: --config cls.yaml, and what it should not say
   inspect   look at the data before the training, as a report: --config, like fit; exit code 1 for severe findings
   validate  measure a checkpoint on the validation part: --run runs/cls/0
   test      measure it on the test split: --run runs/cls/0
   predict   predict for a file of texts: --run runs/cls/0 --input reviews.txt --output predictions.jsonl
+  configs   write the shipped yaml files into this folder, where you can change them
 
-`train.py COMMAND --help` explains each argument of a command."""
+`{PROGRAM} COMMAND --help` explains each argument of a command."""
+
+
+def start() -> None:
+    """Import what the command needs, which takes seconds, and run it."""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(OVERVIEW)
+        return
+    # By default GNU OpenMP's threads spin for milliseconds while they wait for each other, which makes the steps of a
+    # small model take five times as long if another program uses a core. A shorter wait costs nothing otherwise.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    gc.disable()  # collecting during the imports, whose objects all stay, takes a second
+    from lightning_nlp.cli.main import main
+
+    gc.freeze()
+    gc.enable()
+    main()

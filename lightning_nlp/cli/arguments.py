@@ -11,9 +11,9 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 import lightning_nlp
-from lightning_nlp.cli.config_file import check_yaml
+from lightning_nlp.cli.config_file import SHIPPED, check_yaml
 from lightning_nlp.cli.options import refused_class
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.privacy import leaves
 from lightning_nlp.run import runs
 
@@ -23,7 +23,7 @@ set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
 def find_configs(arguments: list[str]) -> list[str]:
-    """Let `--config cls.yaml` find `configs/cls.yaml`, here or beside train.py; a UserError if there is none."""
+    """Let `--config cls.yaml` find `configs/cls.yaml`, here or as shipped; a UserError if there is none."""
     found: list[str] = []
     for argument in arguments:
         option, separator, value = argument.partition("=")
@@ -36,13 +36,12 @@ def find_configs(arguments: list[str]) -> list[str]:
 
 
 def _find_config(name: str) -> str:
-    shipped = Path(__file__).parents[2] / "configs"
-    places = [Path(name), Path("configs") / name, shipped / name]
+    places = [Path(name), Path("configs") / name, SHIPPED / name, SHIPPED.parent / name]
     path = next((place for place in places if os.path.isfile(place)), None)  # pathlib raises for odd names
     if path is None:
         raise UserError(
             f"--config {name}: there is no such file, neither here nor in configs/. "
-            f"Shipped are {', '.join(sorted(place.name for place in shipped.glob('*.yaml')))}."
+            f"Shipped are {', '.join(sorted(place.name for place in SHIPPED.glob('*.yaml')))}."
         )
     check_yaml(path)
     return str(path)
@@ -112,10 +111,10 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
     message = one_line(reason).rstrip(".")
     keys = re.findall(r'Parser key "([\w.]+)"', text)
     option = f"--{'.'.join(keys)}"
-    lists_all = f"`python train.py {command} --help` lists all."
+    lists_all = f"`{PROGRAM} {command} --help` lists all."
     if missing := re.search(r"arguments are required: (.*)", message):
         names = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
-        cure = "--config FILE, e.g. configs/cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
+        cure = "--config FILE, e.g. cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
         return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
     if unknown := re.search(

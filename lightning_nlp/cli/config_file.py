@@ -1,11 +1,37 @@
-"""A yaml file of settings, checked before the parser reads it."""
+"""The shipped yaml files, and a check of any before the parser reads it."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lightning_nlp.errors import UserError, one_line
+import lightning_nlp
+from lightning_nlp.atomic_files import write_whole
+from lightning_nlp.errors import PROGRAM, UserError, one_line
+
+PACKAGE = Path(lightning_nlp.__file__).parent
+# Inside the package in a wheel (setup.py), beside it in a clone.
+SHIPPED = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "configs")), PACKAGE / "configs")
+
+
+def configs() -> None:
+    """Write the shipped yaml files into the current folder, where you can change them; a file is never replaced."""
+    shipped = sorted(SHIPPED.glob("*.yaml"))
+    names = ", ".join(path.name for path in shipped)
+    if there := [path.name for path in shipped if Path(path.name).exists()]:
+        raise UserError(
+            f"Nothing is written, because {', '.join(there)} would be replaced in {Path.cwd()}: move or rename what is "
+            "there, or give the command in another folder."
+        )
+    try:
+        for path in shipped:
+            text = path.read_text(encoding="utf-8")
+            write_whole(
+                Path(path.name), text.replace("python train.py fit --config configs/", f"{PROGRAM} fit --config ")
+            )
+    except OSError as error:
+        raise UserError(f"{Path.cwd()} cannot be written ({error}): give the command in another folder.") from error
+    print(f"Here now: {names}. Change them as you like, then: {PROGRAM} fit --config quickstart.yaml")
 
 
 class UniqueKeys(yaml.SafeLoader):

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
 from lightning_nlp.cli.options import add_own_arguments, check_options
 from lightning_nlp.cli.output import silence_notices
-from lightning_nlp.errors import UserError, one_line
+from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
 
 # Imported so that the command line may name their classes without the modules.
@@ -49,7 +49,7 @@ class CLI(LightningCLI):
             seed_everything_default=42,
             auto_configure_optimizers=False,  # the modules have theirs
             load_from_checkpoint_support=False,  # no checkpoint is to name a class to import
-            parser_kwargs=PARSER | {"prog": f"train.py {command}", "description": description},
+            parser_kwargs=PARSER | {"prog": f"{PROGRAM} {command}", "description": description},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
         )

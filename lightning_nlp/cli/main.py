@@ -14,10 +14,11 @@ from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, exit_o
 from lightning_nlp.cli import OVERVIEW
 from lightning_nlp.cli.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
 from lightning_nlp.cli.commands import COMMANDS
+from lightning_nlp.cli.config_file import configs
 from lightning_nlp.cli.lightning_cli import CLI, PARSER
 from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
-from lightning_nlp.errors import UserError, printable
+from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
 
 
@@ -32,34 +33,36 @@ def run(arguments: list[str]) -> None:
     if command in ("--help", "-h"):
         print(OVERVIEW)
         return
-    if command not in (*COMMANDS, "predict"):
+    if command not in (*COMMANDS, "predict", "configs"):
         given = f"{command!r} is no command" if command else "There is no command"
-        raise UserError(f"{given}: give {', '.join(COMMANDS)} or predict; `python train.py --help` says what they do.")
+        names = f"{', '.join(COMMANDS)}, predict or configs"
+        raise UserError(f"{given}: give {names}; `{PROGRAM} --help` says what they do.")
     quiet_libraries()
     torch.set_float32_matmul_precision("high")
     try:
-        if command == "predict":
-            _predict(arguments[1:])
+        if command in ("predict", "configs"):
+            _call(command, arguments[1:])
         else:
             description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
             cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description)
-            COMMANDS[command](cli, shlex.join(["python", "train.py", *arguments]))
+            COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
     except SystemExit as stop:
-        if not stop.code and command != "predict" and {"--help", "-h"} & set(arguments):
+        if not stop.code and command in COMMANDS and {"--help", "-h"} & set(arguments):
             print(f"{class_help()}\n{options_help()}")
         raise
     except ArgumentError as error:
         raise UserError(explain_parse_error(error, command, lambda: shown_help(command))) from error
 
 
-def _predict(arguments: list[str]) -> None:
+def _call(command: str, arguments: list[str]) -> None:
     from lightning_nlp.predict.command import predict
 
-    parser = ArgumentParser(prog="train.py predict", **PARSER)
-    parser.add_function_arguments(predict)
+    function = configs if command == "configs" else predict
+    parser = ArgumentParser(prog=f"{PROGRAM} {command}", **PARSER)
+    parser.add_function_arguments(function)
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     options = parser.parse_args(arguments)
-    predict(**{name: value for name, value in options.as_dict().items() if name != "debug"})
+    function(**{name: value for name, value in options.as_dict().items() if name != "debug"})
 
 
 def shown_help(command: str) -> str:

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.early_stopping import EarlyStop
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import PROGRAM, UserError
 
 Rows = dict[str, str | None]
 
@@ -48,7 +48,7 @@ CALLBACKS: Rows = dict.fromkeys(
 ) | {
     "BackboneFinetuning": FREEZES,
     "BaseFinetuning": FREEZES,
-    "BasePredictionWriter": "the Trainer predicts nothing; `python train.py predict --output FILE` does",
+    "BasePredictionWriter": f"the Trainer predicts nothing; `{PROGRAM} predict --output FILE` does",
     "BatchSizeFinder": "config.yaml would name another size; give --data.batch_size or --data.tokens_per_batch",
     "DeviceStatsMonitor": "each run logs perf/peak_memory_gib and perf/tokens_per_s; leave it out",
     "EMAWeightAveraging": AVERAGES,

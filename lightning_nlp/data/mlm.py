@@ -13,7 +13,7 @@ from lightning_nlp.data.base import MOST, TextDataModule
 from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.batches.masking import collate_mlm
 from lightning_nlp.data.texts.sources import Source, text_source
-from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.errors import PROGRAM, UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -101,7 +101,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """None: a masked language model predicts for texts with [MASK]."""
         raise UserError(
             "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of them, or use "
-            "`python train.py predict --run RUN --input FILE`."
+            f"`{PROGRAM} predict --run RUN --input FILE`."
         )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:

@@ -14,7 +14,7 @@ from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.tokens.encoding import Truncation, encode
-from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.errors import PROGRAM, UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub.pretrained import fetch_pretrained
@@ -51,7 +51,7 @@ def load_predictor(
         of_run = folder / "export"
         cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export"
         if (folder.parent / "config.yaml").is_file():  # of version 0.1.0
-            cure = f"use `python train.py predict --run {folder.parent}`, which reads it from the run's config.yaml"
+            cure = f"use `{PROGRAM} predict --run {folder.parent}`, which reads it from the run's config.yaml"
         raise UserError(
             f"{folder} does not say how texts are read, as an export does ({one_line(error)}): {cure}."
         ) from error
