@@ -117,6 +117,8 @@ def test_settings_may_be_dicts_lists_null_paths_and_classes(cls, tmp_path, revie
     written = yaml.safe_load((run.dir / "config.yaml").read_text(encoding="utf-8"))
     assert written["model"]["class_path"] == f"{__name__}.Own"
     assert written["trainer"]["max_epochs"] == 1
+    assert run.resume(**{"trainer.max_epochs": 2}).dir == run.dir, "with the same classes"
+    assert Counts.seen == 22
     with pytest.raises(lightning_nlp.UserError, match=r"<.*Counts.*> is an object, .*give its class"):
         lightning_nlp.fit(config, **settings, **{"trainer.callbacks": [Counts()]})
 
