@@ -9,16 +9,22 @@ __version__ = "0.2.0"
 PUBLIC = {
     "EsperantoDataModule": "data.mlm",
     "IMDBDataModule": "data.datamodules",
+    "Interrupted": "callbacks.last_checkpoint",
     "MaskedLanguageModel": "models.mlm",
     "MaskedLanguageModelingDataModule": "data.mlm",
+    "Run": "python_api",
     "SequenceClassifier": "models.classification",
     "StreamingDataModule": "data.streaming.datamodule",
     "TextClassificationDataModule": "data.datamodules",
+    "UserError": "errors",
     "default_callbacks": "fitting",
+    "fit": "python_api",
     "load_predictor": "predict.predictor",
     "load_tokenizer": "data.tokens.given_tokenizer",
     "main": "cli.main",
     "mask_tokens": "data.batches.masking",
+    "open_run": "python_api",
+    "save_pretrained": "export.folder",
     "train_tokenizer": "data.tokens.tokenizer",
 }
 __all__ = sorted(PUBLIC)

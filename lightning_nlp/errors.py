@@ -21,7 +21,18 @@ class UserError(ValueError):
 
     Its message has four parts: what is wrong, the value found, where, and the argument or command that cures it. Any
     other `ValueError` counts as a bug of ours, and keeps its traceback.
+
+    Args:
+        can_go_on: Whether the training, once this is cured, can go on from its last.ckpt; whoever started it says how.
     """
+
+    def __init__(self, message: str, *, can_go_on: bool = False) -> None:
+        super().__init__(message)
+        self.can_go_on = can_go_on
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message is all that helps."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def check_range(
@@ -51,14 +62,6 @@ def one_line(error: Exception) -> str:
 def printable(message: str) -> str:
     """A message with its control and other unprintable characters escaped: names may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-
-
-def how_to_go_on(message: str, resume: str | None) -> str:
-    """A message with its `--ckpt_path last` adapted to `--resume auto`, which needs equal settings."""
-    if resume == "auto":
-        message = message.replace("the same command and --ckpt_path last", "the same command")
-        message = message.replace("--ckpt_path last", "--ckpt_path last in place of --resume auto")
-    return message
 
 
 def warn_user(message: str) -> None:
@@ -115,13 +118,15 @@ def memory_errors(cure: Callable[[RuntimeError], str]) -> Iterator[None]:
         if "DataLoader worker" in str(error):
             raise UserError(
                 f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as it does where "
-                "memory is short: give a smaller --data.num_workers, and go on with the same command and --resume auto."
+                "memory is short: give a smaller --data.num_workers.",
+                can_go_on=True,
             ) from error
         # a CPU's has no type
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         where = "GPU's" if isinstance(error, torch.OutOfMemoryError) else "machine's"
-        raise UserError(f"A batch does not fit into this {where} memory: give {cure(error)}.") from error
+        message = f"A batch does not fit into this {where} memory: give {cure(error)}."
+        raise UserError(message, can_go_on=True) from error
 
 
 def smaller_batches(settings: Any, accumulated: int | None = None) -> str:

@@ -109,7 +109,7 @@ class Training:
     _epochs: float | None = None
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
-        """Do it all; the last line on stdout is the run's directory.
+        """Do it all.
 
         Raises:
             UserError: If it ended by what the user can cure.
@@ -184,8 +184,6 @@ class Training:
                 print_summary(run_dir, facts)
         for logger in trainer.loggers:
             logger.finalize("success")
-        if trainer.is_global_zero:
-            print(run_dir, flush=True)
 
     def _facts(self, seconds: float) -> dict[str, Any]:
         trainer, throughput = self.trainer, self._callback(Throughput)
@@ -235,9 +233,7 @@ class Training:
     def _smaller_batches(self, error: RuntimeError) -> str:
         modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
         training = "lightning.pytorch.loops.evaluation_loop" not in modules  # trainer.training is reset by now
-        cure = smaller_batches(self.config.data.init_args, self.trainer.accumulate_grad_batches if training else None)
-        saved = self._callback(LastCheckpoint).checkpoint.is_file()
-        return f"{cure}, with --ckpt_path last to go on" if saved else cure
+        return smaller_batches(self.config.data.init_args, self.trainer.accumulate_grad_batches if training else None)
 
 
 def prepared(datamodule: TextDataModule) -> str:

@@ -17,7 +17,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.errors import TIME_LIMIT
+from lightning_nlp.errors import TIME_LIMIT, UserError
 from lightning_nlp.training.schedules import at_whole_step, is_log_step
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -28,10 +28,11 @@ class Interrupted(Exception):
 
     def __init__(self, checkpoint: Path, step: int, number: int) -> None:
         reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
-        super().__init__(
-            f"{reason} after step {step}; saved {checkpoint}. Go on with the same command and --ckpt_path last."
-        )
+        super().__init__(f"{reason} after step {step}; saved {checkpoint}.")
         self.number = number
+        self.can_go_on = True
+
+    _render_traceback_ = UserError._render_traceback_
 
 
 def heeded_signals() -> list[int]:

@@ -109,11 +109,11 @@ class NonFiniteSteps(Callback):
                 continue
             what = self._save(trainer, step)
             if self.skipped >= self.skip:
-                resume = "--ckpt_path last and " if (self.folder.parent / "checkpoints" / "last.ckpt").is_file() else ""
                 allowed = f", after {self.skipped} that --skip_nonfinite left out" if self.skipped else ""
                 raise NotFinite(
-                    f"Step {step.number} is not finite{allowed}: {what}. It has not reached the weights: give the same "
-                    f"command {resume}a lower --model.lr, or --skip_nonfinite {self.skip + 1} to leave it out."
+                    f"Step {step.number} is not finite{allowed}: {what}. It has not reached the weights: give a "
+                    f"lower --model.lr, or --skip_nonfinite {self.skip + 1} to leave it out.",
+                    can_go_on=True,
                 )
             self.skipped += 1
             warn_user(f"Step {step.number} is not finite and was left out ({self.skipped} of {self.skip}): {what}.")

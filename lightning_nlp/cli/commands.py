@@ -8,25 +8,28 @@ from pathlib import Path
 from lightning_nlp.callbacks.last_checkpoint import Interrupted
 from lightning_nlp.cli.lightning_cli import CLI
 from lightning_nlp.cli.options import place_in_run
-from lightning_nlp.errors import UserError, how_to_go_on, lightning_errors, memory_errors, smaller_batches
+from lightning_nlp.errors import UserError, lightning_errors, memory_errors, smaller_batches
 from lightning_nlp.fitting import Training, default_callbacks
 from lightning_nlp.run import processes, runs
 from lightning_nlp.run.directory import open_run, trained_on
 from lightning_nlp.run.trainer import make_trainer, training_settings
 
 
-def fit(cli: CLI, command_line: str) -> None:
+def fit(cli: CLI, command_line: str) -> Path:
     """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory.
 
     Args:
         command_line: As it was typed, for the first line of config.yaml.
+
+    Returns:
+        The run's directory, which `fast_dev_run` has removed.
     """
     config, started = cli.config, time.monotonic()
     if (pretrained := config.model.init_args.get("pretrained")) is not None:
         from lightning_nlp.hub.pretrained import fetch_pretrained
 
         fetch_pretrained(pretrained, "model")  # fails now, not after the data's preparation
-    run = open_run(config, cli.dump())
+    run = open_run(config, cli.dump)
     try:
         try:
             if not config.trainer.logger or not processes.is_main_process():
@@ -47,6 +50,12 @@ def fit(cli: CLI, command_line: str) -> None:
                 **{name: config[name] for name in cli.callback_options},
             )
             trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
+            if cli.in_python and trainer.world_size > 1 and trainer.strategy.launcher is not None:
+                # Lightning would start the calling program again in each of them, or fork a notebook
+                raise UserError(
+                    f"lightning_nlp.fit trains on one device, and these settings start {trainer.world_size} processes: "
+                    "give it trainer.devices 1, or train with `python train.py fit`, or with torchrun."
+                )
         except BaseException:
             run.undo()
             raise
@@ -59,10 +68,12 @@ def fit(cli: CLI, command_line: str) -> None:
             try:
                 Training(trainer, run, config, command_line, started).fit(made.model, made.data)
             except (Interrupted, UserError) as error:
-                error.args = (how_to_go_on(str(error), config.resume),)
+                if error.can_go_on and (run.path / "checkpoints" / runs.LAST).is_file():
+                    error.args = (f"{error} Go on with {cli.way_on(run.path, error)}.",)
                 raise
     finally:
         runs.unlock(run.lock)
+    return run.path
 
 
 def validate(cli: CLI, command_line: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -36,10 +37,13 @@ class CLI(LightningCLI):
     """The arguments of one command, parsed and checked, as `config`; `instantiate` makes what they name.
 
     LightningCLI does both at once; here `fit` opens the run's directory in between.
+
+    Args:
+        in_python: Whether `lightning_nlp.fit` was called, for advice.
     """
 
-    def __init__(self, command: str, arguments: Sequence[str], description: str) -> None:
-        self.command = command
+    def __init__(self, command: str, arguments: Sequence[str], description: str, *, in_python: bool = False) -> None:
+        self.command, self.in_python = command, in_python
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -82,9 +86,12 @@ class CLI(LightningCLI):
                 type=Literal["auto"] | None,
                 help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
             )
-            parser.add_argument("--offline", action=ActionYesNo, help="Keep W&B's run on this disk.")
+            parser.add_argument("--offline", action=ActionYesNo, nargs="?", help="Keep W&B's run on this disk.")
             parser.add_argument(
-                "--upload_export", action=ActionYesNo, help="Send the export to W&B at the end, as a model artifact."
+                "--upload_export",
+                action=ActionYesNo,
+                nargs="?",
+                help="Send the export to W&B at the end, as a model artifact.",
             )
         else:
             # `split_run_arguments` has put the run's config.yaml and checkpoint in its place
@@ -145,6 +152,16 @@ class CLI(LightningCLI):
             if not mistakes:
                 raise
             raise mistakes[-1] from mistakes[-1].__cause__
+
+    def way_on(self, run_dir: Path, error: Exception) -> str:
+        """How to go on with a training that has ended by an error or an interrupt."""
+        if self.in_python:
+            return f"lightning_nlp.open_run({str(run_dir)!r}).resume()"
+        if self.config.resume != "auto":
+            return "the same command and --ckpt_path last"
+        # it looks for the same settings, which a cure may change
+        changed = " and --ckpt_path last in place of --resume auto" if isinstance(error, UserError) else ""
+        return f"the same command{changed}"
 
     def dump(self) -> str:
         """The configuration as the text of config.yaml."""

@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
@@ -22,8 +23,14 @@ from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
 
 
-def run(arguments: list[str]) -> None:
+def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
     """Run one command.
+
+    Args:
+        in_python: Whether `lightning_nlp.fit` was called, for advice.
+
+    Returns:
+        The directory of a run that was trained.
 
     Raises:
         UserError: For a user's mistake.
@@ -32,7 +39,7 @@ def run(arguments: list[str]) -> None:
     command = arguments[0] if arguments else ""
     if command in ("--help", "-h"):
         print(OVERVIEW)
-        return
+        return None
     if command not in (*COMMANDS, "predict", "configs"):
         given = f"{command!r} is no command" if command else "There is no command"
         names = f"{', '.join(COMMANDS)}, predict or configs"
@@ -42,10 +49,10 @@ def run(arguments: list[str]) -> None:
     try:
         if command in ("predict", "configs"):
             _call(command, arguments[1:])
-        else:
-            description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
-            cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description)
-            COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
+            return None
+        description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
+        cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description, in_python=in_python)
+        return COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
     except SystemExit as stop:
         if not stop.code and command in COMMANDS and {"--help", "-h"} & set(arguments):
             print(f"{class_help()}\n{options_help()}")
@@ -84,8 +91,10 @@ def main(args: Sequence[str] | None = None) -> None:
     debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
     try:
         with exit_on_signals():
-            run(arguments)
+            run_dir = run(arguments)
             processes.leave_process_group()
+        if run_dir is not None and run_dir.is_dir() and processes.is_main_process():  # `fast_dev_run` leaves none
+            print(run_dir, flush=True)
     except UserError as error:
         if debug:
             raise

@@ -38,7 +38,9 @@ def quiet_libraries() -> None:
     # unlike a StreamHandler, it looks up sys.stderr each time: a progress bar replaces it, to stay below each message
     stderr: Any = type(logging.lastResort)(logging.NOTSET)  # type: ignore[misc]
     stderr.addFilter(lambda record: record.levelno > logging.INFO or not SET_UP.search(record.pathname))
-    logging.getLogger("lightning").handlers = [stderr]
+    logger = logging.getLogger("lightning")
+    logger.handlers = [stderr]  # alone, where the calling program prints all messages itself (logging.basicConfig)
+    logger.propagate = not any(type(handler) is logging.StreamHandler for handler in logging.root.handlers)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.NOTSET)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)

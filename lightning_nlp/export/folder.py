@@ -24,6 +24,44 @@ FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not wor
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
+def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` open.
+
+    The tokenizer cleans texts as the data module did. There is no model card, calibration or proof, which `fit` adds.
+
+    Args:
+        module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.
+        datamodule: That it was fitted on, after `setup`.
+        folder: Written whole or not at all.
+        overwrite: Replace the folder, and all that is in it.
+
+    Raises:
+        UserError: If the folder exists or cannot be written, or if transformers could not open it.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise UserError(f"{folder} exists already: give another folder, or overwrite=True to replace all of it.")
+    if module.network is None or getattr(datamodule, "tokenizer", None) is None:
+        raise UserError("There is nothing to export: fit the module, and give the data module that it was fitted on.")
+    try:
+        with atomic_path(folder) as unfinished:
+            _write(module.network.to("cpu").eval(), datamodule, unfinished)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"The export cannot be written to {folder} ({error}): free some space there.") from error
+    return folder
+
+
+def _write(network: Any, datamodule: Any, folder: Path) -> Any:
+    """Write network and tokenizer; returns the network as transformers opens it, compared."""
+    reading, task = datamodule.reading, task_of_network(type(network).__name__)
+    setattr(network.config, READING, reading)
+    network.save_pretrained(folder)
+    write_tokenizer(datamodule.tokenizer, folder, network, clean=reading["clean"], strip=not task.fills_masks)
+    for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
+        shutil.copymode(folder / "config.json", weights)
+    return compare_reloaded(folder, network, datamodule.tokenizer, reading)
+
+
 def export_run(
     module: Any,
     datamodule: Any,
@@ -57,12 +95,9 @@ def export_run(
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
-    setattr(network.config, READING, reading)
     try:
         with atomic_path(run_dir / "export") as unfinished, scaled(network, found):
-            network.save_pretrained(unfinished)
-            clean, strip = reading["clean"], not task.fills_masks
-            write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=strip)
+            reloaded = _write(network, datamodule, unfinished)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
             card = model_card(
@@ -78,15 +113,10 @@ def export_run(
                 figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
-            reloaded = compare_reloaded(unfinished, network, datamodule.tokenizer, reading)
             prove(reloaded, run_dir / "evaluation", step, chosen=bool(facts["validation"]), suspects=suspects)
-            for weights in unfinished.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
-                shutil.copymode(unfinished / "config.json", weights)
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"The export cannot be written to {run_dir} ({error}): free some space there, and go on with the same "
-            "command and --ckpt_path last."
-        ) from error
+        message = f"The export cannot be written to {run_dir} ({error}): free some space there."
+        raise UserError(message, can_go_on=True) from error
     return run_dir / "export"
 
 
@@ -104,10 +134,15 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[s
     tokens = transformers.AutoTokenizer.from_pretrained(folder)
     theirs, ours = reloaded.state_dict(), network.state_dict()
     if other := [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]:
+        run, cure = folder.parent, "keep its checkpoint, and open that with the module's load_from_checkpoint"
+        if (run / "config.yaml").is_file():
+            cure = (
+                f"the run and its test results are in {run}; to measure it again give `test` --config "
+                f"{run}/config.yaml --ckpt_path {run}/checkpoints/best.ckpt"
+            )
+        missing = ", ".join(other[:5])
         raise UserError(
-            f"There is no export, since transformers' {architecture} has no {', '.join(other[:5])} of this shape: "
-            f"the run and its test results are in {folder.parent}; to measure it again give `test` --config "
-            f"{folder.parent}/config.yaml --ckpt_path {folder.parent}/checkpoints/best.ckpt."
+            f"There is no export, since transformers' {architecture} has no {missing} of this shape: {cure}."
         )
     if wrong := [name for name in theirs if not torch.equal(ours.get(name, theirs[name][:0]), theirs[name])]:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")

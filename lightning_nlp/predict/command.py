@@ -17,7 +17,7 @@ from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
-from lightning_nlp.errors import UserError, how_to_go_on, memory_errors, one_line
+from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
@@ -68,10 +68,7 @@ def predict(
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
     """
-    folder, config = runs.existing_run(run) / "export", read_config(Path(run))
-    if not folder.is_dir():
-        cure = how_to_go_on("the same command and --ckpt_path last", config.get("resume"))
-        raise UserError(f"The run {run} has no export ({folder}): its training did not end; go on with {cure}.")
+    folder, config = exported(runs.existing_run(run)), read_config(Path(run))
     for name, value in (("tokens_per_batch", tokens_per_batch), ("top_k", top_k)):
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
@@ -112,6 +109,16 @@ def predict(
             for window in windows:
                 for record in predictor(window):
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def exported(run: Path) -> Path:
+    """A run's export; a UserError if it has none."""
+    if not (run / "export").is_dir():
+        raise UserError(
+            f"The run {run} has no export ({run / 'export'}): its training did not end; go on with the same command "
+            "and --ckpt_path last, or in Python with `resume()`."
+        )
+    return run / "export"
 
 
 def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:

@@ -45,10 +45,8 @@ class WholeFiles(TorchCheckpointIO):
                     f"tensors take {tensor_bytes(checkpoint) / 2**20:,.1f} MiB, and {free_space(target)} Free some"
                 )
                 if wait is None or isinstance(error, HOPELESS):
-                    cure = "or give another --runs_dir."
-                    if (target.parent / "last.ckpt").is_file():
-                        cure = "and go on with the same command and --ckpt_path last."
-                    raise UserError(f"{problem} space, {cure}") from error
+                    cure = "." if (target.parent / "last.ckpt").is_file() else ", or give another --runs_dir."
+                    raise UserError(f"{problem} space{cure}", can_go_on=True) from error
                 if wait == RETRY_AFTER_S[0]:
                     minutes = sum(RETRY_AFTER_S) / 60
                     warn_user(f"{problem} space: the training waits, and tries again for {minutes:.0f} minutes.")

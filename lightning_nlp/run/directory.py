@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ class RunDirectory:
             runs.discard(self.path)
 
 
-def open_run(config: Namespace, text: str) -> RunDirectory:
+def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
     """Make the directory of a new run, or find that of the run to resume, and its checkpoint; once for all processes.
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-        text: The same as the text of config.yaml.
+        dump: Returns it as the text of config.yaml.
 
     Raises:
         UserError: If there is no such checkpoint, it is of another task, or the directory is in use or on another
@@ -65,7 +66,7 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
     opened: list[RunDirectory] = []
 
     def open_here() -> str:
-        run = _open(config, text)
+        run = _open(config, dump)
         opened.append(run)
         return json.dumps([str(run.path.absolute()), run.resumed_step, config.ckpt_path])
 
@@ -79,14 +80,14 @@ def open_run(config: Namespace, text: str) -> RunDirectory:
     return RunDirectory(Path(path), None, step, trained_on(config.ckpt_path))
 
 
-def _open(config: Namespace, text: str) -> RunDirectory:
+def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
     runs_dir, run, found = Path(config.runs_dir), None, None
     if config.resume == "auto":
         if config.ckpt_path is not None:
             raise UserError(
                 f"--resume auto finds the checkpoint itself: leave out --ckpt_path {config.ckpt_path}, or --resume."
             )
-        run = runs.unfinished_run(runs_dir, config.name, text)
+        run = runs.unfinished_run(runs_dir, config.name, dump())
         found = runs.newest_checkpoint(run) if run is not None else None
     elif config.ckpt_path == "last":
         found = runs.newest_checkpoint(runs.latest_run(runs_dir, config.name, runs.LAST))

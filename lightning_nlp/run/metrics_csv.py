@@ -59,7 +59,8 @@ class MetricsCSV(Logger):
         except OSError as error:  # the disk is full, or the run's directory is gone
             raise UserError(
                 f"The metrics of step {step} cannot be written to {self.path} ({error.strerror}): free some space or "
-                "restore that folder, and go on with the same command and --ckpt_path last."
+                "restore that folder.",
+                can_go_on=True,
             ) from error
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:

@@ -15,6 +15,8 @@ from transformers import (
     DistilBertConfig,
 )
 
+import lightning_nlp
+from lightning_nlp import MaskedLanguageModel, SequenceClassifier
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
@@ -23,6 +25,7 @@ from lightning_nlp.export.folder import export_run
 from lightning_nlp.models.encoder import from_config
 from tests.conftest import FACTS, cls_record, full_disk
 from tests.data.tokens.test_preparation import WORDS
+from tests.fitting import trainer
 
 LABELS = ["bad", "neutral", "very good"]
 TEXTS = ["La reĝo diris: ĝis!", "ŝi legis", "la " * 11]
@@ -197,7 +200,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, classification_data):
     model = classifier(classification_data)
 
     def fails():
-        with pytest.raises(UserError, match=r"export cannot be written to .*--ckpt_path last"), full_disk():
+        with pytest.raises(UserError, match=r"export cannot be written to .*: free some space there"), full_disk():
             export(model, classification_data, tmp_path)
 
     fails()
@@ -276,3 +279,48 @@ def test_a_base_model_is_named_if_it_is_the_hubs(tmp_path, classification_data, 
     card = (export_run(module, classification_data, tmp_path, FACTS) / "README.md").read_text(encoding="utf-8")
     assert ("base_model: org/name" in card) is named
     assert named or "base_model" not in card
+
+
+def fitted(tmp_path, data, module_class=SequenceClassifier):
+    """A module that a plain Trainer has fitted."""
+    module = module_class(n_layers=1, n_heads=2, dim=16, hidden_dim=32)
+    trainer(tmp_path, max_steps=1).fit(module, data)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, which the command line silences
+@pytest.mark.parametrize("task", ["classification", "mlm"])
+def test_a_module_that_a_plain_trainer_fitted_is_saved(task, request, tmp_path):
+    data = request.getfixturevalue(f"{task}_data")
+    module = fitted(tmp_path, data, {"classification": SequenceClassifier, "mlm": MaskedLanguageModel}[task])
+    folder = lightning_nlp.save_pretrained(module, data, tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == [folder]
+    task_name, text = {
+        "classification": ("text-classification", "La reĝo <br /> diris"),
+        "mlm": ("fill-mask", "La reĝo [MASK]"),
+    }[task]
+    theirs = transformers.pipeline(task_name, model=str(folder), device="cpu")(text)[0]
+    (ours,) = lightning_nlp.load_predictor(folder)([text])
+    if task == "mlm":
+        assert theirs["score"] == pytest.approx(ours["fillings"][0][0]["probability"], abs=1e-5)
+    else:
+        assert theirs["score"] == pytest.approx(ours["probabilities"][theirs["label"]], abs=1e-5)
+    with pytest.raises(UserError, match="exists already"):
+        lightning_nlp.save_pretrained(module, data, folder)
+    (folder / "stale.txt").touch()
+    lightning_nlp.save_pretrained(module, data, folder, overwrite=True)
+    assert not (folder / "stale.txt").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_saved_is_one_sentence(tmp_path, classification_data):
+    with pytest.raises(UserError, match="nothing to export: fit the module"):
+        lightning_nlp.save_pretrained(SequenceClassifier(), classification_data, tmp_path / "mine")
+    module = fitted(tmp_path, classification_data)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be written to .*file"):
+        lightning_nlp.save_pretrained(module, classification_data, tmp_path / "file" / "mine")
+    module.network.classifier = torch.nn.Sequential(module.network.classifier)
+    with pytest.raises(UserError, match=r"no classifier\.0\.weight.*: keep its checkpoint"):
+        lightning_nlp.save_pretrained(module, classification_data, tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -405,10 +405,9 @@ def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp
 
 
 def test_a_run_without_an_export(tmp_path):
-    for resume, way in (("null", r"the same command and --ckpt_path last\."), ("auto", r"the same command\.")):
-        (tmp_path / "config.yaml").write_text(f"data: {{init_args: {{}}}}\nresume: {resume}\n")
-        with pytest.raises(UserError, match=f"has no export.*go on with {way}$"):
-            predict(str(tmp_path), write_lines(tmp_path / "input.txt", TEXTS[:2]))
+    (tmp_path / "config.yaml").write_text("data: {init_args: {}}\n")
+    with pytest.raises(UserError, match=r"has no export.*go on with the same command and --ckpt_path last"):
+        predict(str(tmp_path), write_lines(tmp_path / "input.txt", TEXTS[:2]))
 
 
 def test_the_precision_is_that_of_the_training_where_the_machine_has_it(monkeypatch):

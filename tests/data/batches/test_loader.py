@@ -100,4 +100,4 @@ def test_a_killed_worker_is_one_error(tiny_cls, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Batches, "__getitem__", deadly)
     outcome = invoke("fit", *tiny_cls, "--data.num_workers", "1", "--runs_dir", tmp_path)
-    check(outcome, "A process that prepares batches has ended", "smaller --data.num_workers", "--resume auto")
+    check(outcome, "A process that prepares batches has ended", "smaller --data.num_workers", "--ckpt_path last")

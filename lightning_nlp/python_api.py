@@ -1,0 +1,166 @@
+"""A training as one function, and its run as an object: what the command line does, for scripts and notebooks."""
+
+import contextlib
+import html
+import importlib.util
+import json
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_nlp.callbacks.last_checkpoint import Interrupted, exit_on_signals
+from lightning_nlp.cli.main import run
+from lightning_nlp.errors import UserError
+from lightning_nlp.predict.command import exported, prediction_precision, read_config
+from lightning_nlp.predict.predictor import load_predictor
+from lightning_nlp.report.page import write_report
+from lightning_nlp.report.run_files import read_run
+from lightning_nlp.run.metrics_csv import read_rows
+from lightning_nlp.run.runs import existing_run, newest_checkpoint
+
+
+def fit(config: str | Path, **settings: Any) -> "Run":
+    """Train, test the best checkpoint and export it, as the `fit` command does.
+
+    Args:
+        config: A yaml file; those that are shipped are found by their names.
+        settings: Those of the command line without their dashes, e.g. `**{"model.lr": 3e-5}`. Values are plain
+            (numbers, strings, None, lists, dicts) or classes of your own, e.g. `model=FocalClassifier`. With
+            `debug=True` an error keeps its traceback.
+
+    Raises:
+        UserError: For a mistake that you can cure.
+        Interrupted: If Ctrl-C or `trainer.max_time` ended the training; it is saved, and the message says how to go on.
+    """
+    try:
+        arguments = [f"--{name}={_word(value)}" for name, value in settings.items()]
+        # exit_on_signals, since Lightning answers a KeyboardInterrupt by ignoring all later ones and leaving Python
+        with warnings.catch_warnings(), _torch_as_before(), exit_on_signals():
+            run_dir = run(["fit", f"--config={config}", *arguments], in_python=True)
+    except SystemExit as stop:
+        if stop.code != 128 + signal.SIGINT:
+            raise
+        raise KeyboardInterrupt from None  # before the first step, or for the second time
+    except (Interrupted, UserError) as error:
+        if settings.get("debug"):
+            raise
+        raise error.with_traceback(None) from None
+    assert run_dir is not None, "`fit` returns one"
+    return Run(run_dir)
+
+
+def open_run(path: str | Path) -> "Run":
+    """A run that was trained before, or was interrupted; a UserError if the directory is none."""
+    return Run(existing_run(str(path)))
+
+
+@dataclass
+class Run:
+    """A trained run: its figures, predictions and report; `fit` and `open_run` return one.
+
+    What needs a training that has ended (`metrics`, `predict`, `fill`) raises a UserError for one that has not.
+
+    Attributes:
+        dir: The run's directory.
+    """
+
+    dir: Path
+
+    @property
+    def state(self) -> str:
+        """How the training has ended: finished, interrupted or failed; unfinished if it was killed or still runs."""
+        return read_run(self.dir).facts.get("state", "unfinished")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the test, and the one on validation that chose the checkpoint, by their names."""
+        facts = read_run(self.dir).facts
+        if "test" not in facts:
+            raise UserError(f"The run {self.dir} is {self.state} and was not tested: go on with its `resume()`.")
+        return {**facts["validation"], **facts["test"]}
+
+    @property
+    def history(self) -> Any:
+        """metrics.csv, a row for each step that logged: a pandas DataFrame, or without pandas a list of dicts."""
+        kinds = {"epoch": int, "step": int}
+        rows = read_rows(self.dir / "metrics.csv")
+        rows = [{name: kinds.get(name, float)(value) for name, value in row.items()} for row in rows]
+        if importlib.util.find_spec("pandas") is None:
+            return rows
+        import pandas
+
+        return pandas.DataFrame(rows)
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """A record for each text, as `predict` writes it: `index`, and `label` with `probabilities`, or `fillings`."""
+        return self._predictor(texts)
+
+    def fill(self, text: str) -> list[list[dict[str, Any]]]:
+        """For each [MASK] of a text, the best tokens with their probabilities; for a masked language model."""
+        (record,) = self.predict([text])
+        if "fillings" not in record:
+            raise UserError(f"{self.dir} fills nothing in {text!r}: give a masked language model a text with [MASK].")
+        return record["fillings"]
+
+    def report(self) -> "Report":
+        """The run's page, written anew: shown in a notebook, elsewhere the path of report.html."""
+        return Report(write_report(self.dir))
+
+    def resume(self, **settings: Any) -> "Run":
+        """Go on from the last checkpoint, in the same directory; other settings as `fit` takes them.
+
+        As `fit` does with a configuration, it imports the classes that the run's config.yaml names.
+        """
+        checkpoint = newest_checkpoint(self.dir)
+        if checkpoint is None:
+            raise UserError(f"The run {self.dir} has no checkpoint to go on from: call `fit` again.")
+        return fit(self.dir / "config.yaml", **{"ckpt_path": str(checkpoint), **settings})
+
+    @cached_property
+    def _predictor(self) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
+        trained = read_config(self.dir)["trainer"]["precision"]
+        return load_predictor(exported(self.dir), precision=prediction_precision(None, trained))
+
+
+@dataclass
+class Report:
+    """A run's page: a notebook shows it as the value of a cell."""
+
+    path: Path
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" sandbox="" style="width: 100%; height: 720px; border: 0"></iframe>'
+
+
+def _word(value: Any) -> str:
+    """A setting as the command line takes it, so that the command in config.yaml does the same."""
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, str | Path):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=_word)
+    raise UserError(
+        f"{value!r} is an object, and a configuration holds plain values: give its class, or as a dict its class_path "
+        "and init_args."
+    )
+
+
+@contextlib.contextmanager
+def _torch_as_before() -> Iterator[None]:
+    """Leave torch's switches as they are in the program that called us."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    mode = torch.get_deterministic_debug_mode()
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_deterministic_debug_mode(mode)

@@ -1,0 +1,222 @@
+"""`lightning_nlp.fit`, `open_run` and what they return."""
+
+import json
+import signal
+import sys
+import threading
+import warnings
+
+import pytest
+import torch
+import yaml
+from lightning import Callback
+
+import lightning_nlp
+from tests.conftest import ctrl_c, invoke, read_losses, read_metrics, train
+
+
+def as_settings(arguments):
+    """The arguments of a command as those of `fit`."""
+    settings = {name.removeprefix("--"): value for name, value in zip(arguments[::2], arguments[1::2], strict=True)}
+    return settings.pop("config"), {name: yaml.safe_load(value) for name, value in settings.items()}
+
+
+@pytest.fixture(scope="module")
+def cls(tiny_cls):
+    return as_settings(tiny_cls)
+
+
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+def test_fit_does_what_the_command_does_and_leaves_python_as_it_was(cls, cls_run, tmp_path, capsys):
+    config, settings = cls
+    before = [*handlers(), list(warnings.filters), torch.get_float32_matmul_precision()]
+    shown = settings | {"trainer.enable_progress_bar": True, "runs_dir": tmp_path}
+    run = lightning_nlp.fit(config, **shown)
+    assert [*handlers(), list(warnings.filters), torch.get_float32_matmul_precision()] == before
+    said = capsys.readouterr()
+    for line in ("49 examples and", "step 7/14"):
+        assert said.err.count(line) == 1, said.err
+    assert said.out.count("test/accuracy") == 1
+    assert str(tmp_path) not in said.out.splitlines()[-1], "the directory is the command's last line, not ours"
+    assert run.dir == tmp_path / "quickstart" / "0"
+    assert read_losses(run.dir) == read_losses(cls_run)
+    command = (run.dir / "config.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    assert command.startswith("# python train.py fit --config=quickstart.yaml")
+    again = lightning_nlp.fit(config, **settings | {"trainer.deterministic": True}, runs_dir=tmp_path)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert again.dir == tmp_path / "quickstart" / "1"
+    assert again.metrics == run.metrics
+
+
+def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeypatch):
+    run = lightning_nlp.open_run(cls_run)
+    facts = json.loads((cls_run / "facts.json").read_text(encoding="utf-8"))
+    assert run.state == "finished"
+    assert run.metrics == facts["test"] | facts["validation"]
+    assert {"test/accuracy", "val/accuracy"} <= set(run.metrics)
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name: None)
+        rows = run.history
+    assert [row["step"] for row in rows] == [int(row["step"]) for row in read_metrics(cls_run)]
+    assert all(type(row["step"]) is int and "train/loss" in row for row in rows[:-1])
+    texts = ["a good film", "", "the plot was dull"]
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(texts), encoding="utf-8")
+    invoke("predict", "--run", cls_run, "--input", source, "--output", output)
+    assert run.predict(texts) == [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    monkeypatch.setattr("lightning_nlp.python_api.load_predictor", None)
+    assert run.predict(["a good film"])[0]["label"] in ("neg", "pos"), "the network is loaded once"
+    report = run.report()
+    assert report.path == cls_run / "report.html"
+    assert report._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html&gt;')
+    assert "<script" not in report._repr_html_()
+    with pytest.raises(lightning_nlp.UserError, match=r"fills nothing in 'a \[MASK\]'"):
+        run.fill("a [MASK]")
+
+
+def test_history_is_a_table_of_pandas(cls_run):
+    pandas = pytest.importorskip("pandas")
+    table = lightning_nlp.open_run(cls_run).history
+    assert isinstance(table, pandas.DataFrame)
+    assert len(table) == len(read_metrics(cls_run))
+    assert table["train/loss"].dropna().gt(0).all()
+
+
+def test_masks_are_filled(mlm_run):
+    first, second = lightning_nlp.open_run(mlm_run).fill("la [MASK] vidas [MASK].")
+    assert len(first) == len(second) == 5
+    assert first[0]["probability"] >= first[1]["probability"] > 0
+
+
+class Counts(Callback):
+    """Counts the trainings that it watches."""
+
+    seen = 0
+
+    def __init__(self, step: int = 1):
+        self.step = step
+
+    def on_train_start(self, trainer, pl_module):
+        Counts.seen += self.step
+
+
+class Own(lightning_nlp.SequenceClassifier):
+    """A user's own."""
+
+
+def test_settings_may_be_dicts_lists_null_paths_and_classes(cls, tmp_path, reviews):
+    config, settings = cls
+    callbacks = [Counts, {"class_path": f"{__name__}.Counts", "init_args": {"step": 10}}]
+    more = {"model": Own, "trainer": {"max_epochs": 1}, "data.path": reviews, "model.freeze": None, "offline": True}
+    one_epoch = {name: value for name, value in settings.items() if name != "trainer.max_epochs"}
+    run = lightning_nlp.fit(config, **one_epoch | more | {"trainer.callbacks": callbacks, "runs_dir": tmp_path})
+    assert Counts.seen == 11
+    written = yaml.safe_load((run.dir / "config.yaml").read_text(encoding="utf-8"))
+    assert written["model"]["class_path"] == f"{__name__}.Own"
+    assert written["trainer"]["max_epochs"] == 1
+    assert run.resume(**{"trainer.max_epochs": 2}).dir == run.dir, "with the same classes"
+    assert Counts.seen == 22
+    with pytest.raises(lightning_nlp.UserError, match=r"<.*Counts.*> is an object, .*give its class"):
+        lightning_nlp.fit(config, **settings, **{"trainer.callbacks": [Counts()]})
+
+
+def test_an_error_is_one_line_and_debug_keeps_its_traceback(cls):
+    config, settings = cls
+    with pytest.raises(lightning_nlp.UserError, match="Did you mean 'lr'") as caught:
+        lightning_nlp.fit(config, **settings, **{"model.lrr": 1})
+    assert [frame.name for frame in caught.traceback][1:] == ["fit"]
+    assert caught.value.__suppress_context__
+    assert caught.value._render_traceback_() == [f"UserError: {caught.value}"]
+    with pytest.raises(lightning_nlp.UserError) as caught:
+        lightning_nlp.fit(config, **settings, **{"model.lrr": 1}, debug=True)
+    assert len(caught.traceback) > 2
+    with pytest.raises(lightning_nlp.UserError, match="trains on one device, and these settings start 2"):
+        lightning_nlp.fit(config, **settings, **{"trainer.devices": 2})
+    with pytest.raises(lightning_nlp.UserError, match="no such directory"):
+        lightning_nlp.open_run("nowhere")
+
+
+def test_an_interrupt_ends_the_step_and_says_in_python_how_to_go_on(cls, cls_run, tmp_path):
+    config, settings = cls
+    before = handlers()
+    with ctrl_c("on_train_batch_end", [9]), pytest.raises(lightning_nlp.Interrupted) as caught:
+        lightning_nlp.fit(config, **settings, runs_dir=tmp_path)
+    assert handlers() == before
+    assert str(caught.value).startswith("Interrupted after step 10; saved ")
+    run = lightning_nlp.open_run(tmp_path / "quickstart" / "0")
+    assert f"Go on with lightning_nlp.open_run({str(run.dir)!r}).resume()." in str(caught.value)
+    assert run.state == "interrupted"
+    with pytest.raises(lightning_nlp.UserError, match=r"is interrupted and was not tested: go on with its `resume"):
+        run.metrics  # noqa: B018
+    with pytest.raises(lightning_nlp.UserError, match="has no export"):
+        run.predict(["a good film"])
+    assert len(run.history) == 10
+    assert "iframe" in run.report()._repr_html_()
+    resumed = eval(str(caught.value).partition("Go on with ")[2].rstrip("."), {"lightning_nlp": lightning_nlp})
+    assert resumed.dir == run.dir
+    assert resumed.state == "finished"
+    assert read_losses(run.dir) == read_losses(cls_run)
+    longer = run.resume(**{"trainer.max_epochs": 3, "early_stopping.patience": 9})
+    assert max(row["step"] for row in longer.history.to_dict("records")) == 21
+
+
+def test_an_interrupt_before_the_first_step_is_a_keyboard_interrupt(cls, tmp_path, monkeypatch):
+    from lightning_nlp.data.base import TextDataModule
+
+    config, settings = cls
+    monkeypatch.setattr(TextDataModule, "prepare_data", lambda self: signal.raise_signal(signal.SIGINT))
+    before = handlers()
+    with pytest.raises(KeyboardInterrupt):
+        lightning_nlp.fit(config, **settings, runs_dir=tmp_path / "runs")
+    assert handlers() == before
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "config.yaml").write_text("model: {}", encoding="utf-8")
+    with pytest.raises(lightning_nlp.UserError, match="has no checkpoint to go on from"):
+        lightning_nlp.open_run(tmp_path).resume()
+
+
+def test_a_thread_can_train(cls, tmp_path):
+    config, settings = cls
+    runs = []
+    arguments = settings | {"runs_dir": tmp_path, "trainer.max_epochs": 1}
+    thread = threading.Thread(target=lambda: runs.append(lightning_nlp.fit(config, **arguments)))
+    thread.start()
+    thread.join()
+    assert runs[0].metrics["test/accuracy"] >= 0
+
+
+PROGRAM = """
+import json, logging, os, signal, sys
+import lightning_nlp
+from lightning_nlp.callbacks.throughput import Throughput
+
+def press(self, trainer, *_):
+    if trainer.global_step == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+
+Throughput.on_train_batch_end = press
+logging.basicConfig(level=logging.INFO)
+config, settings = json.loads(sys.argv[1])
+try:
+    lightning_nlp.fit(config, **settings)
+except lightning_nlp.Interrupted as stop:
+    print("CAUGHT", stop)
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+lightning_nlp.fit(config, **settings, **{"model.lrr": 1})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_a_program_is_interrupted_and_goes_on(cls, tmp_path):
+    config, settings = cls
+    result = train(json.dumps([config, settings | {"runs_dir": "runs"}]), cwd=tmp_path, code=PROGRAM)
+    assert result.returncode == 1
+    assert "CAUGHT Interrupted after step 3; saved " in result.stdout
+    assert "Go on with lightning_nlp.open_run('runs/quickstart/0').resume()." in result.stdout
+    assert result.stderr.rstrip().rpartition("\n")[2].startswith("lightning_nlp.errors.UserError: Unknown")
+    assert result.stderr.count("49 used") == 1
+    assert "During handling" not in result.stderr
+    assert "direct cause" not in result.stderr
