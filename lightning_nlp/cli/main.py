@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, exit_on_signals
@@ -19,6 +18,7 @@ from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import UserError, printable
 from lightning_nlp.run import processes
+from lightning_nlp.training.hardware import float32_products
 
 
 def run(arguments: list[str]) -> None:
@@ -36,14 +36,14 @@ def run(arguments: list[str]) -> None:
         given = f"{command!r} is no command" if command else "There is no command"
         raise UserError(f"{given}: give {', '.join(COMMANDS)} or predict; `python train.py --help` says what they do.")
     quiet_libraries()
-    torch.set_float32_matmul_precision("high")
     try:
         if command == "predict":
             _predict(arguments[1:])
         else:
             description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
             cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description)
-            COMMANDS[command](cli, shlex.join(["python", "train.py", *arguments]))
+            with float32_products("high"):  # a training may round more than what is promised of its export
+                COMMANDS[command](cli, shlex.join(["python", "train.py", *arguments]))
     except SystemExit as stop:
         if not stop.code and command != "predict" and {"--help", "-h"} & set(arguments):
             print(f"{class_help()}\n{options_help()}")
