@@ -229,7 +229,7 @@ def test_every_part_runs_on_a_cpu_without_wandb(tmp_path):
     (shadow / "__init__.py").write_text("raise ModuleNotFoundError('No module named wandb', name='wandb')\n")
     command = [sys.executable, str(HOUSE / "benchmarks" / "gpu.py"), "--tiny", "--device", "cpu"]
     command += ["--output", str(tmp_path / "out"), "--imdb", str(imdb(tmp_path / "aclImdb"))]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(shadow.parent), os.environ["PYTHONPATH"]])}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
     log = (tmp_path / "out" / "gpu.log").read_text(encoding="utf-8")
     assert result.returncode == 0, result.stderr + log

@@ -17,7 +17,6 @@ from tests.data.conftest import running
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
 
-HERE = os.getcwd()
 LABELS = ClassLabel(names=["neg", "pos"])
 
 
@@ -197,7 +196,7 @@ def test_real_client_and_a_hub_without_the_data_set(tmp_path):
     )
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN")
     environment = {key: value for key, value in os.environ.items() if key not in offline}
-    environment |= {"HF_HOME": str(tmp_path / "hf"), "no_proxy": "*", "PYTHONPATH": HERE}
+    environment |= {"HF_HOME": str(tmp_path / "hf"), "no_proxy": "*"}
     with running(ThreadingHTTPServer(("127.0.0.1", 0), NotFound)) as server:
         environment["HF_ENDPOINT"] = address = f"http://127.0.0.1:{server.server_port}"
         command = [sys.executable, "-c", code]
