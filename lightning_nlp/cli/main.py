@@ -18,7 +18,7 @@ from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import UserError, printable
 from lightning_nlp.run import processes
-from lightning_nlp.training.hardware import float32_products
+from lightning_nlp.training.peaks import float32_products
 
 
 def run(arguments: list[str]) -> None:

@@ -19,7 +19,7 @@ from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import task_of_network
-from lightning_nlp.training.hardware import float32_products
+from lightning_nlp.training.peaks import float32_products
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")

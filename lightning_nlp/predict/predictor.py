@@ -23,7 +23,7 @@ from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.tasks import task_of_network
-from lightning_nlp.training.hardware import float32_products
+from lightning_nlp.training.peaks import float32_products
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: how texts are read

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -35,17 +33,6 @@ def device_name(accelerator: str = "auto") -> str:
         return "Apple GPU"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
-
-
-@contextmanager
-def float32_products(precision: str) -> Iterator[None]:
-    """Multiply float32 matrices as torch.set_float32_matmul_precision says: "highest", or "high", on a GPU TF32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def memory_gib(device: torch.device) -> float | None:
