@@ -188,7 +188,7 @@ def compare(what: str, model_type: str, task: str, name: str, options: Namespace
     """How far apart, and whether that is rounding."""
     bound = BOUND[name]
     found = single_batch(model_type, task, options.device, name)
-    distances, steps = dict(found["packed"]), 2 if options.tiny else 30
+    distances, steps = dict(found["packed"]), 2 if options.tiny else 10
     if options.device == "cpu" and name == "fp16":
         note = f"; {steps} steps left out: Lightning has no fp16 on a CPU"
     else:

@@ -24,7 +24,7 @@ from token_data import TokenData, Vocabulary, random_groups, train
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.training.hardware import device_name
-from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.peaks import float32_products, peak_flops
 
 DISTILBERT = {"n_layers": 6, "n_heads": 12, "dim": 768, "hidden_dim": 3072}
 TINY = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32}
@@ -38,8 +38,8 @@ def machine(options: Namespace) -> Iterator[Row]:
         properties = torch.cuda.get_device_properties(0)
         card += f", {properties.total_memory / 2**30:.1f} GiB, compute capability {properties.major}.{properties.minor}"
         card += f", driver {driver()}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
-    names = ("torch", "lightning", "transformers", "tokenizers", "datasets")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    names = ("lightning", "transformers", "tokenizers", "datasets")
+    versions = ", ".join([f"torch {torch.__version__}", *(f"{name} {version(name)}" for name in names)])
     yield row("machine", f"{card}; Python {platform.python_version()}, {versions}", card=card)
     size = 256 if options.tiny else 8192 if options.device == "cuda" else 2048
     measured, sheet = bf16_product(options.device, size), peak_flops(torch.device(options.device), "bf16-mixed")
@@ -87,12 +87,13 @@ def wait_for(device: str) -> None:
 
 
 def speed(options: Namespace) -> Iterator[Row]:
-    """Tokens a second, MFU and memory of both tasks, at lengths and tokens a step."""
-    lengths, tokens = ((16, 32), (64, 128)) if options.tiny else ((128, 512), (8192, 32768, 65536))
+    """Tokens a second, MFU and memory of both tasks, at lengths and tokens a step; compiled too, on a card."""
+    lengths, tokens = ((16, 32), (64, 128)) if options.tiny else ((128, 512), (8192, 65536))
     peak = bf16_product(options.device, 256 if options.tiny else 8192 if options.device == "cuda" else 2048)
-    sizes = [(*size, False) for size in product(("mlm", "cls"), lengths, tokens)]
+    sizes = [(task, lengths[0], number, False) for task, number in product(("mlm", "cls"), tokens)]
     if options.device == "cuda":
-        sizes += [("mlm", lengths[0], tokens[1], True), ("cls", lengths[0], tokens[1], True)]
+        sizes += [(task, lengths[0], tokens[1], True) for task in ("mlm", "cls")]
+    sizes += [(task, lengths[1], tokens[1], False) for task in ("mlm", "cls")]
     for task, length, number, compiled in sizes:
         what = f"{task}, texts of {length} tokens, {number:,} tokens a step{', torch.compile' if compiled else ''}"
         yield attempt(what, lambda: one_speed(what, task, length, number, peak, options, compiled))  # noqa: B023
@@ -103,7 +104,7 @@ def one_speed(
 ) -> Row:
     """A window of steps under Lightning's Trainer, by the yardstick of all benchmarks."""
     on_card = options.device == "cuda"
-    warmup, steps = (5, min(128, max(15, 2**20 // tokens))) if on_card else (1, 2)
+    warmup, steps = (5, 40 if tokens <= 8192 else 15) if on_card else (1, 2)
     if on_card:
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +137,6 @@ def train_on_random_tokens(
     callback: Any, task: str, length: int, tokens: int, batches: int, options: Namespace
 ) -> None:
     """Train a new DistilBERT, 50,000 words, until the callback has enough."""
-    torch.set_float32_matmul_precision("high")  # as the command line does
     words, sizes = (500, TINY) if options.tiny else (50_000, DISTILBERT)
     classes = None if task == "mlm" else 2
     settings: dict[str, Any] = {**sizes, "schedule": "constant", "warmup_ratio": 0.0}
@@ -149,12 +149,19 @@ def train_on_random_tokens(
         max_length=length,
         label_names=["neg", "pos"],
     )
-    train(module, data, callback, device=options.device)
+    with float32_products("high"):  # as the command line does
+        train(module, data, callback, device=options.device)
 
 
 def profile(options: Namespace) -> Iterator[Row]:
-    """The ten largest kernels of a step, and how long the device waits for the host."""
-    task, length, tokens = ("mlm", 16, 128) if options.tiny else ("mlm", 128, 8192)
+    """The ten largest kernels of a small and a large step, and how long the device waits for the host."""
+    yield from profiled("mlm", 16, 128, options) if options.tiny else profiled("mlm", 128, 32768, options)
+    if not options.tiny:
+        yield from profiled("mlm", 128, 8192, options)
+
+
+def profiled(task: str, length: int, tokens: int, options: Namespace) -> Iterator[Row]:
+    """One step's kernels, by the means of some."""
     recorder = Recorder(options.device, warmup=2 if options.tiny else 10)
     with contextlib.suppress(Done):
         train_on_random_tokens(recorder, task, length, tokens, recorder.warmup + PROFILED, options)

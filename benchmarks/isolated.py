@@ -1,4 +1,4 @@
-"""Parts of a measurement, each in a process of its own under a time limit: none takes the others with it."""
+"""Parts of a measurement in another process, each under a time limit: none takes the others with it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ class Part(NamedTuple):
     name: str
     title: str
     seconds: float  # its time limit
-    measure: str  # module:function, a generator of rows; imported in the part's own process alone
+    measure: str  # module:function, a generator of rows; imported in the other process alone
+    fresh: bool = False  # needs a process that has computed nothing yet
 
 
 class LeftOut(Exception):
@@ -58,57 +60,84 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400].replace("|", "\\|")
 
 
-def run(part: Part, options: Namespace, *, limit: float, log: Path, folder: Path, method: str) -> dict[str, Any]:
-    """Measure one part in a process of its own, and kill it with all its children when its time is over.
+class Worker:
+    """A process that measures one part after another: what it has imported serves them all.
 
     Args:
-        part: What to measure.
-        options: Handed to its function.
-        limit: Seconds.
+        options: Handed to each part's function.
         log: Where the process's words go, after what is there.
-        folder: Where the rows are kept until the part is over.
         method: How the process starts, as `multiprocessing` names it.
-
-    Returns:
-        `part`, `title`, `state` (done, failed, left out, out of time, interrupted), `reason`, `seconds`, and the `rows`
-        so far.
     """
-    found = folder / f"{part.measure.replace(':', '.')}.jsonl"
-    context: Any = multiprocessing.get_context(method)
-    process = context.Process(target=_child, args=(part.measure, options, found, log))
-    begin = time.monotonic()
-    process.start()
-    reason = f"{limit:.0f} s were not enough"
-    try:
-        process.join(limit)
-    except (KeyboardInterrupt, SystemExit):
-        reason = "by a signal"
-    if late := process.is_alive():
-        _kill(process)
-    rows = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()] if found.is_file() else []
-    ended = rows.pop() if rows and "state" in rows[-1] else {}
-    if reason == "by a signal":
-        ended = {"state": "interrupted", "reason": reason}
-    elif not ended and late:
-        ended = {"state": "out of time", "reason": reason}
-    elif not ended:
-        ended = {"state": "failed", "reason": f"its process ended with exit code {process.exitcode}"}
-    return {"part": part.name, "title": part.title, **ended, "seconds": time.monotonic() - begin, "rows": rows}
+
+    def __init__(self, options: Namespace, log: Path, method: str) -> None:
+        context: Any = multiprocessing.get_context(method)
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_child, args=(theirs, options, log))
+        self.process.start()
+        theirs.close()
+        self.usable = True
+
+    def measure(self, part: Part, limit: float, folder: Path) -> dict[str, Any]:
+        """Measure a part, and kill the process with all its children when the time is over.
+
+        Args:
+            part: What to measure.
+            limit: Seconds.
+            folder: Where the rows are kept until the part is over.
+
+        Returns:
+            `part`, `title`, `state` (done, failed, left out, out of time, interrupted), `reason`, `seconds`, and the
+            `rows` so far.
+        """
+        found, begin = folder / f"{part.measure.replace(':', '.')}.jsonl", time.monotonic()
+        late, reason = False, f"{limit:.0f} s were not enough"
+        try:
+            with contextlib.suppress(EOFError, ConnectionError):  # it has died
+                self.pipe.send((part.measure, found))
+                late = not wait([self.pipe, self.process.sentinel], limit)
+                if not late:
+                    self.pipe.recv()
+        except (KeyboardInterrupt, SystemExit):
+            reason = "by a signal"
+        rows = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()] if found.is_file() else []
+        ended = rows.pop() if rows and "state" in rows[-1] else {}
+        # an illegal access spoils all that a process asks of the device afterwards
+        failed = ended.get("state") not in ("done", "left out") or any(row.get("failed") for row in rows)
+        self.usable = not failed and not late
+        if not self.usable:
+            self.end()
+        if reason == "by a signal":
+            ended = {"state": "interrupted", "reason": reason}
+        elif not ended and late:
+            ended = {"state": "out of time", "reason": reason}
+        elif not ended:
+            ended = {"state": "failed", "reason": f"its process ended with exit code {self.process.exitcode}"}
+        return {"part": part.name, "title": part.title, **ended, "seconds": time.monotonic() - begin, "rows": rows}
+
+    def end(self) -> None:
+        """End the process and its children: data loaders' workers and other commands too."""
+        if self.process.exitcode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()  # where it has no group yet
+        self.process.join(10)  # a process in the driver's hands may not die at once
 
 
-def _kill(process: Any) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # data loaders' workers and other commands too
-    process.kill()  # where it has no group yet
-    process.join(10)  # a process in the driver's hands may not die at once
-
-
-def _child(measure: str, options: Namespace, found: Path, log: Path) -> None:
-    """Write each row as it comes, then how it ended."""
+def _child(pipe: Connection, options: Namespace, log: Path) -> None:
+    """Measure what the pipe asks for, until it ends."""
     os.setsid()
     with log.open("ab") as words:
         os.dup2(words.fileno(), 1)
         os.dup2(words.fileno(), 2)
+    with contextlib.suppress(EOFError):
+        while True:
+            measure, found = pipe.recv()
+            _measure(measure, options, found)
+            pipe.send("over")
+
+
+def _measure(measure: str, options: Namespace, found: Path) -> None:
+    """Write each row as it comes, then how it ended."""
     with found.open("w", encoding="utf-8", buffering=1) as file:
         state, reason = "done", ""
         try:

@@ -10,8 +10,12 @@ README.md beside this file says what a, b, c and d are and what differs between 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
+import io
 import json
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -45,6 +49,7 @@ def parse() -> argparse.Namespace:
     add("--prepared", type=Path, help="A folder that corpus.py wrote before, instead of --path and --model.")
     add("--output", type=Path, help="Default: benchmarks/results/<task>_<device>.")
     add("--contenders", default=None, help="Letters; default abcd, with --until-* bcd.")
+    add("--one-process", action="store_true", help="Import once: for GPUs, whose memory is counted for each run.")
     add("--repeats", type=int, help="Rounds; default 3, with --quick 1.")
     add("--texts", type=int, help="Training texts: b, c and d are timed over one epoch of them. 0 takes all.")
     add("--heldout", type=int, default=1000, help="Validation texts for --until-*.")
@@ -85,13 +90,15 @@ def parse() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, script: str, *arguments: str, log: Path) -> str:
-    """Run one of the scripts beside this one in a fresh process and return what it printed."""
+    """Run one of the scripts beside this one, as a rule in a fresh process, and return what it printed."""
     environment = {
         "TOKENIZERS_PARALLELISM": "true",
         **os.environ,
         "OMP_NUM_THREADS": str(args.threads),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
     }
+    if args.one_process:
+        return run_here(script, arguments, environment)
     command = [sys.executable, str(HERE / script), *arguments]
     with log.open("w", encoding="utf-8") as errors:
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, check=False)
@@ -99,6 +106,22 @@ def run(args: argparse.Namespace, script: str, *arguments: str, log: Path) -> st
         tail = "".join(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-15:])
         sys.exit(f"{shlex.join(command)} failed with exit code {result.returncode}; the end of {log}:\n{tail}")
     return result.stdout
+
+
+def run_here(script: str, arguments: tuple[str, ...], environment: dict[str, str]) -> str:
+    """Run a script in this process, which has imported most of what it needs."""
+    os.environ |= environment
+    sys.argv[1:], given = arguments, sys.argv[1:]
+    if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_initialized():
+        gc.collect()
+        cuda.empty_cache()
+        cuda.reset_peak_memory_stats()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            runpy.run_path(str(HERE / script), run_name="__main__")
+    finally:
+        sys.argv[1:] = given
+    return printed.getvalue()
 
 
 def prepare(args: argparse.Namespace, work: Path) -> tuple[Path, dict[str, Any]]:

@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 HOUSE = Path(__file__).parents[1]
+# For the processes that a test starts; the libraries may lie on this path too.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HOUSE), *filter(None, [os.environ.get("PYTHONPATH")])])
 GOOD, BAD = "good great lovely fine superb".split(), "bad awful dull poor boring".split()
 NOUNS = "film plot cast score ending scene".split()
 
@@ -85,7 +87,7 @@ def invoke(*arguments: str | Path) -> Outcome:
 def train(*arguments, cwd, hide=("WANDB_",), code=None, **environment) -> subprocess.CompletedProcess[str]:
     """Run train.py, or other code, in a process of its own, which has no variable that begins with one of `hide`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
-    kept |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)} | environment
+    kept |= {"OMP_NUM_THREADS": "1"} | environment
     command = [sys.executable, *(["-c", code] if code else [HOUSE / "train.py"]), *map(str, arguments)]
     caught = {"capture_output": True, "text": True, "timeout": 240, "stdin": subprocess.DEVNULL}
     return subprocess.run(command, cwd=cwd, env=kept, **caught)

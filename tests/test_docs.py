@@ -266,7 +266,7 @@ def test_python_runs(page, folder):
     """All blocks of a page one after the other, as a reader would type them."""
     program = "".join(blocks(page, "python")).replace(HUB_ID, "pretrained")
     program = program.replace("configs/quickstart.yaml", "small.yaml")
-    environment = {**os.environ, "PYTHONPATH": str(HOUSE), "HOME": str(folder)}
+    environment = {**os.environ, "HOME": str(folder)}
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

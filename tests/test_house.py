@@ -1,7 +1,6 @@
 """The checks beside the tests: style, types, the direction of imports, and what must not stand in the repository."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -24,8 +23,7 @@ HOUSE = Path(__file__).parent.parent
 )
 def test_check(command):
     program = Path(sys.executable).parent / command[0]
-    environment = {**os.environ, "PYTHONPATH": str(HOUSE)}
-    result = subprocess.run([program, *command[1:]], cwd=HOUSE, capture_output=True, text=True, env=environment)
+    result = subprocess.run([program, *command[1:]], cwd=HOUSE, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -101,7 +99,7 @@ def test_files_and_lines_can_be_read():
 def test_the_path_of_a_step_gets_no_longer(tmp_path):
     """In quickstart.yaml; `python tests/trace_step.py FOLDER` prints its files."""
     command = [sys.executable, HOUSE / "tests" / "trace_step.py", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert not any("/streaming/" in name for name in found["loaded"]), "who trains from a cache loads no stream"

@@ -16,7 +16,7 @@ def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         [sys.executable, HOUSE / "train.py", *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HOUSE), **environment},
+        env={**os.environ, **environment},
     )
 
 
@@ -24,7 +24,7 @@ def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 def test_the_overview_imports_nothing_heavy(option, tmp_path):
     for library in ("torch", "lightning", "transformers"):
         (tmp_path / f"{library}.py").write_text("raise AssertionError(__name__)", encoding="utf-8")
-    result = train(option, PYTHONPATH=f"{tmp_path}{os.pathsep}{HOUSE}")
+    result = train(option, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("usage: python train.py COMMAND")
     commands = sorted(re.findall(r"^  (\w+) ", result.stdout, re.MULTILINE))

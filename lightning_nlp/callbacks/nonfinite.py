@@ -26,9 +26,8 @@ class Step(NamedTuple):
 
     number: int  # from 1
     batches: list[tuple[int, Tensor]]  # place in the epoch, and loss
-    parameters: list[nn.Parameter]  # those with a gradient
-    finite: Tensor  # for each parameter and then each loss
-    failed: Tensor  # whether one is not finite: 1.0 or 0.0, a scalar
+    norms: dict[nn.Parameter, Tensor]  # of the gradients
+    failed: Tensor  # whether the whole gradient or a loss is not finite: 1.0 or 0.0, a scalar
 
 
 class NonFiniteSteps(Callback):
@@ -71,12 +70,12 @@ class NonFiniteSteps(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         own = getattr(pl_module, "gradients", None)  # a user's own module has none
-        norms = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
+        norms, total = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             norms = {}
-        finite = torch.stack([*norms.values(), *(loss for _, loss in self._batches)]).isfinite()
-        failed = (~finite.all()).float()
-        self._steps.append(Step(trainer.global_step + 1, self._batches, list(norms), finite, failed))
+        found = [*([total] if norms else []), *(loss for _, loss in self._batches)]
+        failed = (~torch.stack(found).isfinite().all()).float()
+        self._steps.append(Step(trainer.global_step + 1, self._batches, norms, failed))
         self._batches = []
         fused = bool(optimizer.defaults.get("fused"))
         deferred = pl_module.device.type == "cuda" and fused if self.deferred is None else self.deferred
@@ -125,8 +124,8 @@ class NonFiniteSteps(Callback):
         param_groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         groups = {parameter: group.get("name", "") for group in param_groups for parameter in group["params"]}
         bad: dict[str, list[str]] = {}
-        for parameter, fine in zip(step.parameters, step.finite.tolist(), strict=False):  # the losses come after them
-            if not fine:
+        for parameter, norm in step.norms.items():
+            if not norm.isfinite():
                 bad.setdefault(groups[parameter], []).append(names[parameter])
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         factor = trainer.accumulate_grad_batches / (scaler.get_scale() if scaler is not None else 1)

@@ -54,7 +54,7 @@ def fit(cli: CLI, command_line: str) -> Path:
                 # Lightning would start the calling program again in each of them, or fork a notebook
                 raise UserError(
                     f"lightning_nlp.fit trains on one device, and these settings start {trainer.world_size} processes: "
-                    "give it trainer.devices 1, or train with `python train.py fit`, or with torchrun."
+                    "give it trainer.devices 1, or train on the command line, or with torchrun."
                 )
         except BaseException:
             run.undo()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, exit_on_signals
@@ -21,6 +20,7 @@ from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
+from lightning_nlp.training.peaks import float32_products
 
 
 def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
@@ -45,14 +45,14 @@ def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
         names = f"{', '.join(COMMANDS)}, predict or configs"
         raise UserError(f"{given}: give {names}; `{PROGRAM} --help` says what they do.")
     quiet_libraries()
-    torch.set_float32_matmul_precision("high")
     try:
         if command in ("predict", "configs"):
             _call(command, arguments[1:])
             return None
         description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
         cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description, in_python=in_python)
-        return COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
+        with float32_products("high"):  # a training may round more than what is promised of its export
+            return COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
     except SystemExit as stop:
         if not stop.code and command in COMMANDS and {"--help", "-h"} & set(arguments):
             print(f"{class_help()}\n{options_help()}")

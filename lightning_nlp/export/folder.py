@@ -19,11 +19,13 @@ from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import task_of_network
+from lightning_nlp.training.peaks import float32_products
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
+@float32_products("highest")
 def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` open.
 
@@ -62,6 +64,7 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     return compare_reloaded(folder, network, datamodule.tokenizer, reading)
 
 
+@float32_products("highest")
 def export_run(
     module: Any,
     datamodule: Any,

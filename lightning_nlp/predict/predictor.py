@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.tasks import task_of_network
+from lightning_nlp.training.peaks import float32_products
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: how texts are read
@@ -60,7 +61,7 @@ def load_predictor(
     def predict(texts: Sequence[str]) -> list[Record]:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise UserError("A predictor takes a list of texts: give [text], and only strings.")
-        return list(predictor(list(enumerate(texts))))
+        return predictor(list(enumerate(texts)))
 
     return predict
 
@@ -74,7 +75,7 @@ def make_predictor(
     top_k: int,
     explain: bool = False,
     thresholds: str | None = None,
-) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
+) -> Callable[[list[tuple[int, str]]], list[Record]]:
     """A function from (index, text) pairs to records in the same order.
 
     Args:
@@ -128,7 +129,8 @@ def make_predictor(
         with torch.inference_mode(), low:
             return packing.forward(network, batch, positions.to(device) if fills_masks else None).float().cpu()
 
-    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
+    @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
+    def predictor(texts: list[tuple[int, str]]) -> list[Record]:
         texts = [(index, prepare(text)) for index, text in texts]
         ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
         records: list[Record] = [{"index": index} for index, _ in texts]
@@ -153,7 +155,7 @@ def make_predictor(
         for record, tokens in zip(records, ids, strict=True):
             if not tokens:
                 record |= {"label": None, "reason": "the text has no words"}
-            yield record
+        return records
 
     return predictor
 

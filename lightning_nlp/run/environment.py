@@ -16,13 +16,13 @@ from lightning_nlp import __version__
 from lightning_nlp.privacy import paths_with_tilde
 from lightning_nlp.training.hardware import device_name, memory_gib
 
-LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "wandb")
+LIBRARIES = ("lightning", "transformers", "tokenizers", "datasets", "wandb")
 
 
 def versions() -> dict[str, str]:
     """The versions of Python, of this package and of the libraries that results depend on."""
     found = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), "lightning_nlp": __version__, **found}
+    return {"python": platform.python_version(), "lightning_nlp": __version__, "torch": str(torch.__version__), **found}
 
 
 def hardware(accelerator: str = "auto") -> dict[str, Any]:

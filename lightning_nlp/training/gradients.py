@@ -32,7 +32,7 @@ class Gradients:
         self._reference: Tensor | None = None
         self._total: Tensor | None = None
         self._batches = 0
-        self._finished: tuple[int, dict[nn.Parameter, Tensor]] | None = None  # a step, and its norms
+        self._finished: tuple[int, dict[nn.Parameter, Tensor], Tensor] | None = None  # a step, and its norms
 
     def loss(self, loss_sum: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """What `training_step` returns for one batch, and what it logs.
@@ -56,8 +56,8 @@ class Gradients:
         elsewhere = loss.isfinite() & ~mean.isfinite()
         return torch.where(elsewhere, mean, loss), mean
 
-    def finish(self, trainer: Trainer, optimizer: Optimizer) -> dict[nn.Parameter, Tensor]:
-        """Make the accumulated gradient exact; returns the norm of each parameter's, computed once a step."""
+    def finish(self, trainer: Trainer, optimizer: Optimizer) -> tuple[dict[nn.Parameter, Tensor], Tensor]:
+        """Make the accumulated gradient exact; returns each parameter's norm and the whole's, computed once a step."""
         if self._finished is None or self._finished[0] != trainer.global_step:
             parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             gradients = [parameter.grad for parameter in parameters]
@@ -67,12 +67,12 @@ class Gradients:
                     multiply_all(gradients, accumulate * self._reference / _positive(self._total))
             norms = norms_of(gradients) if gradients else []
             self.reset()
-            self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True))
-        return self._finished[1]
+            self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True)), total_norm(norms)
+        return self._finished[1:]
 
     def log(self, module: LightningModule, optimizer: Optimizer) -> None:
         """In log steps, log `train/lr` and `train/grad_norm`, the whole gradient's before clipping."""
-        norms = self.finish(module.trainer, optimizer)
+        norms, _ = self.finish(module.trainer, optimizer)
         if is_log_step(module.trainer, module.trainer.global_step + 1):
             module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
             # in the module's order, since that of a float32 sum decides its last digit
@@ -87,13 +87,13 @@ class Gradients:
         """
         if value is None or value <= 0:
             return
-        norms = self.finish(trainer, optimizer)
+        norms, total = self.finish(trainer, optimizer)
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             trainer.precision_plugin.clip_gradients(optimizer, value, GradClipAlgorithmType(algorithm or "norm"))
         elif algorithm == "value":
             torch.nn.utils.clip_grad_value_(norms, value)
         elif norms:
-            torch.nn.utils.clip_grads_with_norm_(norms, value, total_norm(norms.values()))
+            torch.nn.utils.clip_grads_with_norm_(norms, value, total)
 
 
 def total_norm(norms: Iterable[Tensor]) -> Tensor:

@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -46,6 +48,17 @@ NO_MATTER = re.compile(r"NVIDIA|TESLA|GEFORCE|\d+GB?|HBM3E?|SXM\d")
 
 MATMUL_SIZE = 2048
 LONGEST_MATMUL = 0.3  # seconds; a slower CPU is measured with a smaller matrix
+
+
+@contextmanager
+def float32_products(precision: str) -> Iterator[None]:
+    """Multiply float32 matrices as torch.set_float32_matmul_precision says: "highest", or "high", on a GPU TF32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:

@@ -121,7 +121,7 @@ def test_damaged_folders(case, cls_run, tmp_path):
     ("command", "option", "value", "words"),
     [
         ("test", "trainer.devices", "x", ["should be an int"]),
-        ("test", "trainer.accelerator", "cuda", ["['cpu']", "--trainer"]),
+        ("test", "trainer.accelerator", "tpu", ["--trainer"]),
         ("test", "trainer.limit_test_batches", "0", ["nothing to test on"]),
         ("validate", "trainer.limit_val_batches", "0", ["nothing to validate on"]),
         ("validate", "seed_everything", "-1", ["from 0 to"]),

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.conftest import HOUSE, checkpoint_of
 
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 MOST_SECONDS = 120
 
 

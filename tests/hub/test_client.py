@@ -60,7 +60,6 @@ def fetch(server, home, code=FETCH):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "no_proxy": "*"}
     environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_ETAG_TIMEOUT": "2", "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
-    environment["PYTHONPATH"] = os.getcwd()
     try:
         return subprocess.run(
             [sys.executable, "-c", code], env=environment, cwd=home, capture_output=True, text=True, timeout=120

@@ -8,7 +8,10 @@ import torch
 from lightning_nlp import load_predictor
 from lightning_nlp.data.batches.collators import collate, packed_batch
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import proof
+from lightning_nlp.models import packing
 from lightning_nlp.predict.predictor import owners
+from lightning_nlp.training.peaks import float32_products
 from tests.conftest import invoke
 
 
@@ -36,6 +39,31 @@ def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls
     for wrong in ("one text", [None]):  # a string is a list of letters
         with pytest.raises(UserError, match=r"takes a list of texts: give \[text\]"):
             load_predictor(moved)(wrong)
+
+
+def test_a_training_may_use_tf32_but_neither_the_proof_nor_a_prediction(tiny_cls, tmp_path, monkeypatch):
+    seen = {}
+
+    def note(module, function):
+        whole = getattr(module, function)
+
+        def noting(*args, **kwargs):
+            seen.setdefault(function, set()).add(torch.get_float32_matmul_precision())
+            return whole(*args, **kwargs)
+
+        monkeypatch.setattr(module, function, noting)
+
+    note(packing, "forward")
+    note(proof, "predictions")
+    before = torch.get_float32_matmul_precision()
+    run = invoke("fit", *tiny_cls, "--trainer.max_steps", "2", "--runs_dir", tmp_path).run
+    assert seen == {"forward": {"high"}, "predictions": {"highest"}}
+    assert torch.get_float32_matmul_precision() == before
+    seen.clear()
+    with float32_products("high"):  # as a user may have set it
+        load_predictor(run / "export")(["a film"])
+        assert torch.get_float32_matmul_precision() == "high"
+    assert seen == {"forward": {"highest"}}
 
 
 @pytest.mark.parametrize("task", ["cls", "mlm"])

@@ -87,6 +87,8 @@ def json_pairs(row: tuple[str, str]) -> tuple[str, str]:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @given(lines=st.lists(texts.map(lambda text: text.replace("\n", " ")), min_size=1, max_size=8))
+@example(lines=["\0\0\0"])  # with its line feed one character of UTF-32
+@example(lines=["\0" * 59])
 def test_sentences_come_back_one_a_line(suffix, lines):
     wanted = [text for text in (line.strip() for line in [lines[0].removeprefix("\ufeff"), *lines[1:]]) if text]
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -68,7 +67,7 @@ def test_torchruns_processes_wait_for_the_main_one(tmp_path):
     processes = []
     for rank, local, node in ((0, 0, 0), (1, 1, 0), (2, 0, 1)):
         own = {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
-        environment = os.environ | together | own | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = os.environ | together | own
         command = [sys.executable, "-c", SCRIPT, str(rank)]
         pipes = {"stdin": subprocess.DEVNULL if rank else subprocess.PIPE, "stdout": subprocess.PIPE}
         processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))

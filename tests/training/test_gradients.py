@@ -21,8 +21,9 @@ def accumulated_gradient(rows, sizes, accumulate):
         loss, _ = step.loss(layer(part).square().sum(), torch.tensor(len(part)))
         (loss / accumulate).backward()
     for _ in range(2):  # whoever asks first, it is made exact once
-        norms = step.finish(fake_trainer(accumulate), torch.optim.SGD(layer.parameters()))
+        norms, total = step.finish(fake_trainer(accumulate), torch.optim.SGD(layer.parameters()))
     assert norms == {p: p.grad.norm() for p in layer.parameters()}
+    torch.testing.assert_close(total, torch.cat([p.grad.flatten() for p in layer.parameters()]).norm())
     return layer.weight.grad
 
 
@@ -61,7 +62,7 @@ def test_a_single_batch_keeps_its_mean_and_steps_do_not_mix():
         for found in step.loss(loss.sum(), torch.tensor(size)):
             torch.testing.assert_close(found, loss.mean())
         loss.mean().backward()
-        norms = step.finish(trainer, optimizer)
+        norms, _ = step.finish(trainer, optimizer)
         assert norms[layer.weight] == layer.weight.grad.norm()
         trainer.global_step += 1
     step.loss(torch.tensor(1.0), torch.tensor(3))

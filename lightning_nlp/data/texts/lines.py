@@ -20,7 +20,7 @@ MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
 
 START = 1 << 16  # bytes that tell the encoding
-LEAST_ZEROS = 8  # among them, and one in 20, in UTF-16: its spaces alone give that many
+LEAST_ZEROS = 8  # among them, in UTF-16 (and one in 20: its spaces alone give that many) and UTF-32
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -81,10 +81,9 @@ def _wide_encodings(start: bytes) -> tuple[str, ...]:
         if start.startswith("\ufeff".encode(name)):
             return name[:6], name
     zeros = [start[place::4].count(0) for place in range(4)]
-    if min(zeros[2:]) >= len(start) // 4 > zeros[0]:
-        return ("utf-32-le",)
-    if min(zeros[:2]) >= len(start) // 4 > zeros[3]:
-        return ("utf-32-be",)
+    for name, empty in (("utf-32-le", zeros[2:]), ("utf-32-be", zeros[:2])):
+        if min(empty) >= max(LEAST_ZEROS, len(start) // 4) and "\0" not in start.decode(name, "ignore"):
+            return (name,)
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     if max(even, odd) < max(LEAST_ZEROS, len(start) / 20, 10 * min(even, odd)):
         return ()

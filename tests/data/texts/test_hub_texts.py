@@ -1,5 +1,3 @@
-import os
-
 import datasets
 import httpx2
 import pytest
@@ -13,7 +11,6 @@ from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
 
-HERE = os.getcwd()
 LABELS = ClassLabel(names=["neg", "pos"])
 
 
