@@ -156,11 +156,9 @@ def _word(value: Any) -> str:
 @contextlib.contextmanager
 def _torch_as_before() -> Iterator[None]:
     """Leave torch's switches as they are in the program that called us."""
-    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
-    mode = torch.get_deterministic_debug_mode()
+    benchmark, mode = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(precision)
         torch.backends.cudnn.benchmark = benchmark
         torch.set_deterministic_debug_mode(mode)
