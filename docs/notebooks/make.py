@@ -18,7 +18,7 @@ def execute(notebook: Path, workplace: Path) -> nbformat.NotebookNode:
     """The notebook with new outputs, run in `workplace`, which takes its runs and caches: paths in it are relative."""
     found = nbformat.read(notebook, as_version=4)
     paths = filter(None, [str(HOUSE), os.environ.get("PYTHONPATH")])
-    environment = {"HOME": str(workplace), "PYTHONPATH": os.pathsep.join(paths), "WANDB_MODE": "disabled"}
+    environment = {"HOME": str(workplace), "PYTHONPATH": os.pathsep.join(paths)}
     client = NotebookClient(
         found,
         timeout=LONGEST,
