@@ -14,6 +14,8 @@ PUBLIC = {
     "SequenceClassifier": "models.classification",
     "StreamingDataModule": "data.streaming.datamodule",
     "TextClassificationDataModule": "data.datamodules",
+    "TokenClassificationDataModule": "data.tagging",
+    "TokenClassifier": "models.tagging",
     "default_callbacks": "fitting",
     "load_predictor": "predict.predictor",
     "load_tokenizer": "data.tokens.given_tokenizer",

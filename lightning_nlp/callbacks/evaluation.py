@@ -16,6 +16,7 @@ from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
+from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
 from lightning_nlp.evaluation.words import mistakes
 
 SAMPLED = 64  # the evidence comes from at least this many batches, if there are as many
@@ -87,7 +88,7 @@ class Evaluation(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         record: dict[str, Any] = {
-            "task": "classification" if "logits" in found else "mlm",
+            "task": pl_module.task,
             "stage": stage,
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
@@ -108,6 +109,11 @@ class Evaluation(Callback):
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
+        elif "predictions" in found:
+            labels = [str(label) for label in data.label_names]
+            record |= tags_record(found, labels)
+            if stage == "test":
+                record["wrong"] = wrong_sentences(data.tokenizer, data.token_rows["test"], found, labels)
         else:
             record |= mlm_record(found.pop("targets"), found, *self._vocabulary(data))
             record["probes"] = fill(pl_module.network, data.tokenizer, self.probes)

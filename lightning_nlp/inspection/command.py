@@ -43,6 +43,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
     rank_zero_info("Reading the texts, and looking for some that are almost the same.")
     tokens = token_facts(datamodule)
     raw, texts, conflicts = read_texts(datamodule.source())
+    one_label = tokens["label_names"] is not None and "words" not in tokens["splits"]["train"]
     report: dict[str, Any] = {
         "tokens": tokens,
         "max_length": datamodule.max_length,
@@ -50,7 +51,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         "raw": raw,
         "conflicts": conflicts,
         "near_duplicates": near_duplicates([text for split in SPLITS for text in texts.get(split, ())]),
-        "baseline": None if tokens["label_names"] is None else linear_baseline(texts["train"]),
+        "baseline": linear_baseline(texts["train"]) if one_label else None,
     }
     findings = [*tokens.pop("warnings"), *text_findings(report)]
     report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

@@ -42,6 +42,8 @@ class Source:
     drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
     files: Files[Any] | None = None
     missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
+    tagged: bool = False  # whether a label is a tag for each word, with spaces between them
+    label_option: str = "--data.label_column"  # for messages
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
@@ -52,12 +54,17 @@ class Source:
         """The name of a row's class; None where the label is missing."""
         if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
             return None
-        if self.label_names is not None and str(row.label) not in self.label_names:
-            raise UserError(
-                f"The label {str(row.label)!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
-                "give another --data.label_column."
-            )
+        for name in self.names_in(str(row.label)):
+            if self.label_names is not None and name not in self.label_names:
+                raise UserError(
+                    f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
+                    f"give another {self.label_option}."
+                )
         return str(row.label)
+
+    def names_in(self, label: str) -> list[str]:
+        """The names of classes in a label."""
+        return label.split(" ") if self.tagged else [label]
 
 
 def labelled_source(

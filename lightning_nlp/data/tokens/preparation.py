@@ -22,6 +22,7 @@ from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
 from lightning_nlp.data.tokens.rows import TokenRows
+from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash
@@ -104,9 +105,12 @@ def prepare_tokens(
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
             path = folder / f"{name}.arrow"
-            facts[name] = write_tokens(splits[name], path, used, max_length=max_length, truncation=truncation)
+            write: Any = write_tagged if source.tagged else write_tokens
+            facts[name] = write(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
-                facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
+                labels = chain.from_iterable(splits[name]["label"]) if source.tagged else splits[name]["label"]
+                facts[name]["class_counts"] = np.bincount([*labels], minlength=len(label_names)).tolist()
+        facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
         facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes
