@@ -28,6 +28,8 @@ class TokenClassificationDataModule(TextDataModule):
         drop_incomplete: Drop sentences without words instead of stopping at them.
     """
 
+    tagged = True
+
     def __init__(
         self,
         path: str,

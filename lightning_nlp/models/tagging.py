@@ -20,7 +20,7 @@ from lightning_nlp.training.schedules import Schedule
 class TokenClassifier(EncoderModule):
     """A text encoder that gives each word a tag: named entities, parts of speech.
 
-    Tags and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
+    Tags (`label_names`) and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
     `load_from_checkpoint`. A batch is a dict of `input_ids`, `attention_mask` and `labels`, all (B, T), or packed (see
     `packing.forward`); labels are -100 except at the first piece of each word, and `words`, if there, has the places of
     those, and `word_rows` the sentence that each is in.
@@ -42,8 +42,6 @@ class TokenClassifier(EncoderModule):
         weight_decay: Decoupled weight decay of matrices and embeddings; biases and norms have none.
         schedule: The learning rate after the warmup: linear, cosine, constant, or wsd (warmup, stable, decay).
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
-        label_names: The tags in the order of their ids, for your own DataLoader, with `pretrained`; null takes the
-            data module's.
     """
 
     task: ClassVar[str] = "tags"
@@ -64,18 +62,17 @@ class TokenClassifier(EncoderModule):
         weight_decay: float = 0.01,
         schedule: Schedule = "linear",
         warmup_ratio: float = 0.06,
-        label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
-        self.label_names = label_names  # the data's once they are known
+        self.label_names = list[str]()  # the data's once they are known
         self._evaluated: list[dict[str, Tensor]] = []  # of each batch, on its device until the end of the split
 
     def config_overrides(self) -> dict[str, Any]:
         """The names of the tags."""
-        labels = self.label_names or []
-        return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+        names = self.label_names
+        return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits in float32: of the n tagged tokens, (n, tags), row by row; without `labels` of all tokens."""
@@ -108,7 +105,7 @@ class TokenClassifier(EncoderModule):
 
     def log_metrics(self, stage: Stage) -> None:
         """Log a split's metrics: accuracy of words; precision, recall and F1 as `evaluation.tags.scores` has them."""
-        names, metrics = [str(name) for name in self.label_names or []], self.metrics[stage]
+        names, metrics = self.label_names, self.metrics[stage]
         counts = np.zeros((len(types_of(names)), 3), dtype=np.int64)
         for part in self._evaluated:
             if len(part["targets"]):
@@ -131,16 +128,12 @@ class TokenClassifier(EncoderModule):
             self.label_names = self.loaded["label_names"]
 
     def _metadata(self) -> dict[str, Any]:
-        return super()._metadata() | {"label_names": [str(name) for name in self._data.label_names]}
+        return super()._metadata() | {"label_names": self.label_names}
 
     def _build(self) -> None:
-        labels, ours = list(self._data.label_names or []), self.hparams["label_names"]
-        if not labels or ours not in (None, labels):
-            raise UserError(
-                f"The tags of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
-                "give TokenClassifier both label_names and pretrained, with one leave label_names out."
-            )
-        self.label_names = labels
+        self.label_names = [str(name) for name in getattr(self._data, "label_names", None) or ()]
+        if not self.label_names:
+            raise UserError("A TokenClassifier needs a data module that names the tags: one with `label_names`.")
         super()._build()
 
     def _tagged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

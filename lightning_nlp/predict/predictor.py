@@ -120,7 +120,11 @@ def make_predictor(
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
-    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
+    prepare = (
+        clean_text
+        if settings.get("clean", not task.tags_words)
+        else lambda text: text.encode("utf-8", "replace").decode()
+    )
 
     def logits_of(batch: dict[str, Any], positions: Tensor | None) -> Tensor:
         """(sequences, classes), or of a head for each token (positions, classes)."""

@@ -29,7 +29,7 @@ def write_texts(path: Path, rows: Iterable[str]) -> None:
 
 
 def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
-    """Copy rows, in ascending order, from a file of `write_texts`; `columns`, for all its rows, are int64 or arrays of int32."""
+    """Copy rows, in ascending order, from a file of `write_texts`; `columns`, for all, are int64 or arrays of int32."""
     import pyarrow as pa
 
     lists, number = pa.list_(pa.int32()), pa.int64()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, numbered
+from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, names_in, numbered
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
@@ -138,7 +138,7 @@ class Reading:
             kept += digest
             if label is not None:
                 labels.append(label)
-                for name in self.source.names_in(label):
+                for name in names_in(label, self.source.tagged):
                     places.setdefault(name, row.where)
             yield text
         if quoted == counts.read > 1:

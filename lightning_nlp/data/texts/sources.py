@@ -16,7 +16,7 @@ from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
-from lightning_nlp.data.texts.labels import is_missing
+from lightning_nlp.data.texts.labels import is_missing, names_in
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
@@ -54,17 +54,13 @@ class Source:
         """The name of a row's class; None where the label is missing."""
         if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
             return None
-        for name in self.names_in(str(row.label)):
+        for name in names_in(str(row.label), self.tagged):
             if self.label_names is not None and name not in self.label_names:
                 raise UserError(
                     f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
                     f"give another {self.label_option}."
                 )
         return str(row.label)
-
-    def names_in(self, label: str) -> list[str]:
-        """The names of classes in a label."""
-        return label.split(" ") if self.tagged else [label]
 
 
 def labelled_source(
