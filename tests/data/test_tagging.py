@@ -10,16 +10,7 @@ from lightning_nlp.data.batches.collators import collate_tags
 from lightning_nlp.data.tagging import TokenClassificationDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.tags import joined_pieces
-
-
-def write_tagged(path, number=80):
-    """Sentences in which each second word is a name."""
-    records = [
-        {"tokens": f"the man Kar{i} saw Bel{i % 7} .".split(), "ner_tags": "O O B-PER O B-LOC O".split()}
-        for i in range(number)
-    ]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
+from tests.conftest import write_tagged
 
 
 def open_data(path, tmp_path, **settings):

@@ -11,8 +11,8 @@ from lightning_nlp import load_predictor
 from lightning_nlp.models.tagging import TokenClassifier
 from tests import fitting
 from tests.bad_input.check import fails
-from tests.conftest import DATA, SIZES, TRAINER, invoke, read_metrics
-from tests.data.test_tagging import open_data, write_tagged
+from tests.conftest import DATA, SIZES, TRAINER, invoke, read_metrics, write_tagged
+from tests.data.test_tagging import open_data
 
 EXACT = {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32, "dropout": 0.0, "lr": 1e-2, "warmup_ratio": 0.0}
 
