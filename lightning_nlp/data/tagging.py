@@ -13,18 +13,17 @@ from lightning_nlp.errors import UserError
 
 
 class TokenClassificationDataModule(TextDataModule):
-    """Sentences with a tag for each word, for a `TokenClassifier`. Other arguments are those of `TextDataModule`.
+    """Sentences with a tag for each word. Arguments not listed are those of `TextDataModule`.
 
-    The first piece of a word has its tag. A sentence of more than `max_length` tokens is split between two words, and
-    each part counts as a sentence; so every word is trained on and measured. Words are taken as they are written:
-    there is no `clean`.
+    A sentence of more than `max_length` tokens is split between two words, and each part counts as a
+    sentence; so every word is trained on and measured. There is no `clean`.
 
     Args:
-        path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where the names of files
-            tell the split, a Hub id, or `demo` for embedded sentences with names of people and places.
+        path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
+            of files tell the split, a Hub id, or `demo` for embedded sentences with names.
         text_column: The column of a table with the lists of words.
-        tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in CoNLL columns,
-            from 1, by default the last, and 4 (UPOS) in CoNLL-U.
+        tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
+            CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
         drop_incomplete: Drop sentences without words instead of stopping at them.
     """
 

@@ -20,9 +20,9 @@ OUTSIDE = "O"
 def entities(tags: Iterable[str]) -> list[tuple[int, int, str]]:
     """The entities of one sentence: first word, word after the last, type.
 
-    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what a model predicts against their rules, by conlleval's (Tjong Kim
-    Sang and De Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U), and
-    this one does not begin another (B, S, U).
+    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what breaks their rules, as conlleval does (Tjong Kim Sang
+    and De Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U),
+    and this one does not begin another (B, S, U).
     """
     found = list[tuple[int, int, str]]()
     before = kind = ""

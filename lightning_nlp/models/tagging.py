@@ -1,4 +1,4 @@
-"""Token classification: an encoder that gives each word a tag, its head computed at the first piece of each."""
+"""Token classification: an encoder that tags each word, its head computed at the first pieces alone."""
 
 from typing import Any, ClassVar
 
@@ -20,10 +20,10 @@ from lightning_nlp.training.schedules import Schedule
 class TokenClassifier(EncoderModule):
     """A text encoder that gives each word a tag: named entities, parts of speech.
 
-    Tags (`label_names`) and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
-    `load_from_checkpoint`. A batch is a dict of `input_ids`, `attention_mask` and `labels`, all (B, T), or packed (see
-    `packing.forward`); labels are -100 except at the first piece of each word, and `words`, if there, has the places of
-    those, and `word_rows` the sentence that each is in.
+    Tags (`label_names`) and tokenizer come from the data module when the Trainer starts, or from a
+    checkpoint with `load_from_checkpoint`. A batch is a dict of `input_ids`, `attention_mask` and `labels`,
+    all (B, T), or packed (see `packing.forward`); labels are -100 except at the first piece of each word.
+    `words`, if there, has the places of those, and `word_rows` the sentence that each is in.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
@@ -75,13 +75,13 @@ class TokenClassifier(EncoderModule):
         return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits in float32: of the n tagged tokens, (n, tags), row by row; without `labels` of all tokens."""
+        """The logits in float32: of the n tagged tokens, (n, tags), or of all tokens without `labels`."""
         if "labels" not in batch:
             return packing.forward(self.network, batch).float()
         return self._tagged(batch)[0].float()
 
     def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The cross-entropy of the words' tags; a batch without words has a graph too, and trains nothing."""
+        """The cross-entropy of the words' tags; without words, 0 with a graph."""
         logits, targets, _ = self._tagged(batch)
         return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
 
@@ -104,7 +104,7 @@ class TokenClassifier(EncoderModule):
         return nn.ModuleDict({name: mean_metric() for name in ("loss", "accuracy")})
 
     def log_metrics(self, stage: Stage) -> None:
-        """Log a split's metrics: accuracy of words; precision, recall and F1 as `evaluation.tags.scores` has them."""
+        """Log a split's accuracy of words, and the `scores` of its counts."""
         names, metrics = self.label_names, self.metrics[stage]
         counts = np.zeros((len(types_of(names)), 3), dtype=np.int64)
         for part in self._evaluated:

@@ -1,7 +1,7 @@
-"""Sentences with tagged names for trying the package without a download: made from a seed, with a known best F1.
+"""Sentences with tagged names for trying the package without a download, made from a seed.
 
-Names are made of syllables, so most of those of test are new to the model. Their shape does not tell the type: each
-family name is also that of a place or a company somewhere. What stands around a name does.
+Names are made of syllables, so most of those of test are new. Their shape does not tell the type: a family
+name may be that of a place or a company. What stands around a name does.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Sentences with a tag for each word, out of CoNLL columns, JSONL, parquet, the Hub or the demo.
 
-A row's text is its words with one space between two, and its label is its tags alike. Hashes, held-out parts, repeats
-and leaks are therefore those of texts.
+A row's text is its words with one space between two, and its label is its tags alike. So hashes, held-out
+parts, repeats and leaks are those of texts.
 """
 
 import hashlib
@@ -91,9 +91,9 @@ def tagged_source(
 def read_conll(path: Path, tag_column: str | int | None = None, encoding: str = "utf-8") -> Iterator[Row]:
     """Read columns, separated by tabs or spaces: a word a line, its tag last, a blank line between sentences.
 
-    The first line with a word decides. With 10 columns and a number in the first it is CoNLL-U: words in column 2,
-    universal parts of speech in 4, and neither ranges (1-2) nor empty nodes (1.1) are words. Lines `-DOCSTART-` end a
-    sentence; lines that begin with "# " before its first word are comments, except `# TAG` between two columns.
+    With 10 columns and a number in the first word's it is CoNLL-U: words in column 2, parts of speech in 4;
+    ranges (1-2) and empty nodes (1.1) are no words. Lines `-DOCSTART-` end a sentence; lines that begin with
+    "# " before its first word are comments, except `# TAG` in a file of two columns.
 
     Args:
         tag_column: The number of the tags' column, from 1; None takes 4 in CoNLL-U, else the last.

@@ -1,4 +1,4 @@
-"""Tagged sentences become token ids: a tag at the first piece of each word, long sentences split between words."""
+"""Tagged sentences become token ids: tags at first pieces, long sentences split between words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def word_pieces(
 ) -> tuple[list[list[list[int]]], int]:
     """The token ids of each word, found by the tokenizer's offsets in the whole text, as a pipeline reads it.
 
-    A word of which the tokenizer leaves nothing becomes the unknown token: each word has a tag, also in a metric.
+    A word of which the tokenizer leaves nothing becomes the unknown token, so that each word is measured.
 
     Args:
         words: Where the words of each text begin and end, in order.
