@@ -84,7 +84,8 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
     if record["stage"] == "test":
         split, where = "test", "of the test split"
     part = run.facts.get("parts", {}).get(split)
-    what = f"sentences with {record['words']:,} words" if "words" in record else what
+    if "counted" in record:
+        what = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
     text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
     if name == "accuracy" and examples:
         low, high = wilson(round(value * examples), examples)
