@@ -16,7 +16,6 @@ from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
 from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
-from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
 from lightning_nlp.evaluation.words import mistakes
 
 SAMPLED = 64  # the evidence comes from at least this many batches, if there are as many
@@ -110,6 +109,8 @@ class Evaluation(Callback):
             if stage == "test":
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         elif "predictions" in found:
+            from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
+
             labels = [str(label) for label in data.label_names]
             record |= tags_record(found, labels)
             if stage == "test":

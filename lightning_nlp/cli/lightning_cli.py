@@ -18,8 +18,8 @@ from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.fitting import default_callbacks
 
 # Imported so that the command line may name their classes without the modules.
-from lightning_nlp.data import datamodules, tagging  # noqa: F401  isort:skip
-from lightning_nlp.models import classification, mlm, tagging as token_classification  # noqa: F401  isort:skip
+from lightning_nlp.data import datamodules  # noqa: F401  isort:skip
+from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # No abbreviations: a typing error must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}

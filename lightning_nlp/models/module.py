@@ -143,10 +143,10 @@ class EncoderModule(LightningModule):
         data, device = self._data, self.trainer.strategy.root_device
         tags = TASKS[self.task].tags_words
         if getattr(data, "tagged", tags) != tags:
-            right = "Token" if tags else "Text"
+            right = f"lightning_nlp.{'Token' if tags else 'Text'}ClassificationDataModule"
             raise UserError(
                 f"A {type(self).__name__} cannot learn from a {type(data).__name__}, whose labels belong to "
-                f"{'texts' if tags else 'words'}: give --data {right}ClassificationDataModule, or another --model."
+                f"{'texts' if tags else 'words'}: give --data {right}, or another --model."
             )
         if self.network is None:
             auto_class, overrides = encoder.auto_class(self.task), self.config_overrides()

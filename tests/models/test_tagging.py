@@ -133,8 +133,12 @@ def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     other = ["--model.class_path", "lightning_nlp.TokenClassifier"]
     other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
-    words = ["TokenClassifier cannot learn from a TextClassificationDataModule", "--data TokenClassificationDataModule"]
+    words = [
+        "TokenClassifier cannot learn from a TextClassificationDataModule",
+        "--data lightning_nlp.TokenClassificationDataModule",
+    ]
     fails(["fit", "--config", "quickstart.yaml", *other], *words)
     fails(
-        ["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"], "--data TextClassificationDataModule"
+        ["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"],
+        "--data lightning_nlp.TextClassificationDataModule",
     )

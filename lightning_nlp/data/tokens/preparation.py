@@ -22,7 +22,6 @@ from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
 from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import tokenizer_hash
@@ -102,10 +101,14 @@ def prepare_tokens(
         used = tokenizer or train_tokenizer(TextColumn(splits["train"]), **options)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
+        write: Any = write_tokens
+        if source.tagged:
+            from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
+
+            write = write_tagged
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
             path = folder / f"{name}.arrow"
-            write: Any = write_tagged if source.tagged else write_tokens
             facts[name] = write(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
                 labels = chain.from_iterable(splits[name]["label"]) if source.tagged else splits[name]["label"]
