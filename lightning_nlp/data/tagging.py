@@ -25,6 +25,7 @@ class TokenClassificationDataModule(TextDataModule):
         tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
             CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
         drop_incomplete: Drop sentences without words instead of stopping at them.
+        lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
     """
 
     tagged = True
@@ -36,9 +37,11 @@ class TokenClassificationDataModule(TextDataModule):
         text_column: str = "tokens",
         tag_column: str | int | None = None,
         drop_incomplete: bool = False,
+        lowercase: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(path, text_column=text_column, clean=False, **kwargs)
+        given = kwargs.get("tokenizer") is not None  # which decides for itself
+        super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
         self.tag_column = tag_column
         self.drop_incomplete = drop_incomplete
 
