@@ -16,6 +16,8 @@ PUBLIC = {
     "SequenceClassifier": "models.classification",
     "StreamingDataModule": "data.streaming.datamodule",
     "TextClassificationDataModule": "data.datamodules",
+    "TokenClassificationDataModule": "data.tagging",
+    "TokenClassifier": "models.tagging",
     "UserError": "errors",
     "default_callbacks": "fitting",
     "fit": "python_api",

@@ -37,6 +37,15 @@ class Task:
     mistakes: Plots
     calibrated: bool = False  # whether an export's probabilities can be calibrated
     fills_masks: bool = False  # whether its texts have [MASK]
+    tags_words: bool = False  # whether it predicts for each word
+    unit: str = "texts"  # what a confusion matrix counts
+    options: str = "truncation=True, max_length={length}"  # of a pipeline, in the card
+    example: str = "A text."
+
+    def metric(self, name: str) -> Metric:
+        """The metric of this name; one that other tasks or a user's module log has a plain title."""
+        found = {metric.name: metric for metric in (*METRICS.values(), *self.metrics)}
+        return found.get(name) or Metric(name, name.replace("_", " ").capitalize())
 
 
 LOSS = Metric("loss", "Loss", "min", "{:.4f}")
@@ -107,8 +116,43 @@ MLM = Task(
         "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
     },
     fills_masks=True,
+    options='tokenizer_kwargs={{"truncation": True, "max_length": {length}}}',
+    example="A [MASK].",
 )
-TASKS = {task.name: task for task in (CLASSIFICATION, MLM)}
+TAGS = Task(
+    name="tags",
+    title="tags of words",
+    module="TokenClassifier",
+    head="ForTokenClassification",
+    pipeline_tag="token-classification",
+    hub_title="Token Classification",
+    metrics=(
+        LOSS,
+        Metric("accuracy", "Accuracy of words", known=True),
+        Metric("precision", "Precision", known=True),
+        Metric("recall", "Recall", known=True),
+        Metric("f1", "F1", known=True),
+    ),
+    headlines=("f1", "loss"),
+    curves=(("F1 on validation", "F1", {"val/f1": "f1", "val/precision": "precision", "val/recall": "recall"}),),
+    workspace="lightning_nlp: tags of words",
+    compared=("val/f1.max", "val/accuracy.max", "test/f1", "test/accuracy"),
+    quality={
+        "F1": ["val/f1"],
+        "Precision and recall": ["val/precision", "val/recall"],
+        "Accuracy of words": ["val/accuracy"],
+        "Loss on train and validation": LOSSES,
+    },
+    mistakes={
+        "F1 by type": ["re:val/f1/.+"],
+        "Precision and recall by type": ["re:val/(precision|recall)/.+"],
+    },
+    tags_words=True,
+    unit="words",
+    options='aggregation_strategy="first"',
+    example="Anna lives in Paris .",
+)
+TASKS = {task.name: task for task in (TAGS, CLASSIFICATION, MLM)}  # of equal metrics the last one's title counts
 METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
 
 

@@ -120,6 +120,16 @@ def write_sentences(path: Path, number: int = 150) -> Path:
     return path
 
 
+def write_tagged(path: Path, number: int = 80) -> Path:
+    """Sentences in which each second word is a name."""
+    records = [
+        {"tokens": f"the man Kar{i} saw Bel{i % 7} .".split(), "ner_tags": "O O B-PER O B-LOC O".split()}
+        for i in range(number)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
 def read_metrics(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -162,6 +172,11 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sentences(tmp_path_factory.mktemp("data") / "eo-sentences.txt")
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tagged(tmp_path_factory.mktemp("data") / "tagged.jsonl")
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ class Evaluation(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         record: dict[str, Any] = {
-            "task": "classification" if "logits" in found else "mlm",
+            "task": pl_module.task,
             "stage": stage,
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
@@ -108,6 +108,13 @@ class Evaluation(Callback):
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
             if stage == "test":
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
+        elif "predictions" in found:
+            from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
+
+            labels = [str(label) for label in data.label_names]
+            record |= tags_record(found, labels)
+            if stage == "test":
+                record["wrong"] = wrong_sentences(data.tokenizer, data.token_rows["test"], found, labels)
         else:
             record |= mlm_record(found.pop("targets"), found, *self._vocabulary(data))
             record["probes"] = fill(pl_module.network, data.tokenizer, self.probes)

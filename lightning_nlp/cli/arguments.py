@@ -143,8 +143,9 @@ def explain_parse_error(error: Exception, command: str, shown_help: Callable[[],
 def class_help() -> str:
     """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
     sections = []
-    models = ["SequenceClassifier", "MaskedLanguageModel"]
-    for name in (*models, "IMDBDataModule", "EsperantoDataModule", "StreamingDataModule"):
+    models = ["SequenceClassifier", "TokenClassifier", "MaskedLanguageModel"]
+    data = ["IMDBDataModule", "TokenClassificationDataModule", "EsperantoDataModule", "StreamingDataModule"]
+    for name in (*models, *data):
         key = "model" if name in models else "data"
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         parser.add_class_arguments(getattr(lightning_nlp, name), key)

@@ -111,8 +111,8 @@ def check_settings(config: Namespace) -> None:
         )
     class_name = config.model.class_path.rsplit(".", 1)[-1]
     probes = config.get("probes") or []
-    if probes and class_name == "SequenceClassifier":
-        raise UserError("--probes are for a masked language model, and this is a SequenceClassifier: leave them out.")
+    if probes and class_name in (task.module for task in TASKS.values() if not task.fills_masks):
+        raise UserError(f"--probes are for a masked language model, and this is a {class_name}: leave them out.")
     for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")

@@ -73,7 +73,7 @@ def changes(then: Record, now: Record) -> str:
     found = _other_settings(then, now["settings"])
     found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
     if then["label_names"] is not None and now["label_names"] is not None:
-        found += _label_changes(then, now)
+        found += _tag_changes(then, now) if "tags" in now["texts"]["train"] else _label_changes(then, now)
     earlier, later = _column(then, "train"), _column(now, "train")
     if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):
         found.append("texts in another order")
@@ -103,6 +103,13 @@ def _label_changes(then: Record, now: Record) -> list[str]:
     found += [f"label {name!r} added" for name in new if name not in became.values()]
     relabelled = sum(became[old[i]] != new[j] for i, j in zip(before, after, strict=True))
     return found + _texts(relabelled, "with another label")
+
+
+def _tag_changes(then: Record, now: Record) -> list[str]:
+    _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
+    before, after = _column(then, *SPLITS, name="tags")[here], _column(now, *SPLITS, name="tags")[there]
+    renamed = ["other tags"] if then["label_names"] != now["label_names"] else []
+    return renamed + _texts(int((before != after).sum()), "tagged otherwise")
 
 
 def _texts(number: int, what: str) -> list[str]:

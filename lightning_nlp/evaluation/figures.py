@@ -69,7 +69,7 @@ class Figure:
 
 def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
     """All charts that a record has the numbers for, with curves of at most `most` classes."""
-    classes = sorted((part for part in record.get("by_class", ()) if part["pr"]), key=lambda part: -part["support"])
+    classes = sorted((part for part in record.get("by_class", ()) if part.get("pr")), key=lambda part: -part["support"])
     found = _class_curves(classes[:most], len(classes)) if classes else []
     if record.get("reliability"):
         found.append(_reliability(record))

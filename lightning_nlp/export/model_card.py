@@ -113,14 +113,11 @@ def model_card(
 
 def _how_to_use(task: Task, reading: dict[str, Any]) -> str:
     length = reading["max_length"]
-    options = f"truncation=True, max_length={length}"
-    if task.fills_masks:
-        options = f'tokenizer_kwargs={{"truncation": True, "max_length": {length}}}'
+    options = task.options.format(length=length)
     cut = ""
     if reading.get("truncation") == "head_tail":
         cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
-    text = "A [MASK]." if task.fills_masks else "A text."
-    return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=text)
+    return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=task.example)
 
 
 def _checkpoint(facts: dict[str, Any]) -> str:
@@ -144,9 +141,9 @@ def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: C
             dataset_name=source,
             dataset_split="test",
             metric_type=name,
-            metric_name=METRICS[name].title if name in METRICS else name.replace("_", " ").capitalize(),
+            metric_name=task.metric(name).title,
             metric_value=round(value, 6),
-            metric_args={"average": METRICS[name].average} if name in METRICS and METRICS[name].average else None,
+            metric_args={"average": average} if (average := task.metric(name).average) else None,
         )
         for name, value in test.items()
         if math.isfinite(value)
@@ -154,13 +151,18 @@ def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: C
 
 
 def _classes(record: dict[str, Any]) -> list[str]:
-    keys = ("precision", "recall", "f1", "average_precision", "auc")
+    parts, titles = record.get("by_class", ()), {"precision": "precision", "recall": "recall", "f1": "F1"}
+    titles |= {"average_precision": "average precision", "auc": "AUC"} if "counted" not in record else {}
     rows = [
-        (_cell(part["label"]), *(_number(part.get(key)) for key in keys), f"{part['support']:,}")
-        for part in record.get("by_class", ())
+        (_cell(part["label"]), *(_number(part.get(key)) for key in titles), f"{part['support']:,}") for part in parts
     ]
-    titles = ("class", "precision", "recall", "F1", "average precision", "AUC", "examples")
-    return ["## Classes, on test", _table(titles, rows)] if rows else []
+    heads = ("class", *titles.values(), record.get("counted", "examples"))
+    said = {
+        "entities": "An entity counts as found if its first word, its last word and its type are right; precision, "
+        "recall and F1 are of all entities together.",
+        "words": "Precision, recall and F1 are means over the tags (macro).",
+    }.get(record.get("counted", ""), "")
+    return ["## Classes, on test", said, _table(heads, rows)] if rows else []
 
 
 def _calibration(found: Calibration | str) -> list[str]:

@@ -41,13 +41,14 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
     rank_zero_info("Reading the texts.")
     tokens = token_facts(datamodule)
     raw, texts, conflicts = read_texts(datamodule.source())
+    one_label = tokens["label_names"] is not None and "words" not in tokens["splits"]["train"]
     report: dict[str, Any] = {
         "tokens": tokens,
         "max_length": datamodule.max_length,
         "counts": datamodule.facts["counts"],
         "raw": raw,
         "conflicts": conflicts,
-        "baseline": None if tokens["label_names"] is None else linear_baseline(texts),
+        "baseline": linear_baseline(texts) if one_label else None,
     }
     findings = [*tokens.pop("warnings"), *text_findings(report)]
     report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

@@ -42,7 +42,8 @@ def match_head(
         UserError: If rows are to be kept and their number is not that of the classes.
     """
     layers = {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear)}
-    path = LAST_LAYERS.get(network.config.model_type) or list(layers)[-1]
+    path = LAST_LAYERS.get(network.config.model_type, "")
+    path = path if path in layers else list(layers)[-1]
     if f"{path}.weight" in new:
         if keep:
             raise UserError(f"{name} has no head for {len(ours)} classes: leave out --model.keep_head.")
@@ -66,5 +67,5 @@ def match_head(
 
 
 def masked_positions(labels: Tensor) -> Tensor:
-    """The positions (n,) of a batch's n masked tokens in its flattened (B, T) labels."""
+    """The positions (n,) of a batch's n labelled tokens in its flattened (B, T) labels."""
     return (labels != IGNORE_INDEX).flatten().nonzero().squeeze(1)

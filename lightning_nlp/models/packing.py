@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.architectures import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.models.attention import attention, layout_of
+from lightning_nlp.tasks import CLASSIFICATION
 
 # tests/models/test_packing.py shows that packed and padded batches give these the same logits and gradients.
 # Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
@@ -63,7 +64,7 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     config = network.config
     if config.model_type not in PROVEN:
         return f"packing is not proven for a {config.model_type} model ({', '.join(PROVEN)} can)"
-    if hasattr(network, "classifier") and getattr(config, "classifier_pooling", "cls") != "cls":
+    if reads_first_tokens(network) and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
     if device.type == "cuda":
         if (capability := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
@@ -95,8 +96,8 @@ def enable(network: Any) -> None:
 def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
     """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
 
-    A classifier needs the first token of each sequence; a masked language model the masked tokens, 15%, where
-    its head costs about as much as all layers of a small encoder.
+    A classifier needs the first token of each sequence, a token classifier that of each word; a masked language model
+    the masked tokens, 15%, where its head costs about as much as all layers of a small encoder.
     """
     rows = keywords.get("head_rows", rows)
     if rows is None:
@@ -109,6 +110,11 @@ def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: 
     return output
 
 
+def reads_first_tokens(network: Any) -> bool:
+    """Whether a network's head has one output a text."""
+    return type(network).__name__.endswith(CLASSIFICATION.head)
+
+
 def is_enabled(network: Any) -> bool:
     """Whether `enable` has prepared a network."""
     return getattr(network, "takes_packed_batches", False)
@@ -118,13 +124,14 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     """A network's logits for a padded or a packed batch.
 
     Args:
-        network: A `...ForMaskedLM` or `...ForSequenceClassification`; the first packed batch `enable`s it.
+        network: A `...ForMaskedLM`, `...ForSequenceClassification` or `...ForTokenClassification`; the first packed
+            batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
-        head_rows: (n,) positions in the flattened batch that a masked language model predicts; None for all.
+        head_rows: (n,) positions in the flattened batch that the head computes; None for all.
 
     Returns:
-        (n, number of classes) for n sequences or `head_rows`. A masked language model's without `head_rows`
-        are (B, T, vocabulary), and (1, T, vocabulary) for a packed batch, with a few rows more on a CPU.
+        (n, number of classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`,
+        (B, T, classes), and (1, T, classes) for a packed batch, with a few rows more on a CPU.
 
     Raises:
         UserError: If the batch is neither, or packed for a network that cannot compute it.
@@ -160,7 +167,7 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         outside = -tokens.shape[1] % ROUND
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
     layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
-    starts = cu_seqlens[:-1] if hasattr(network, "classifier") else None
+    starts = cu_seqlens[:-1] if reads_first_tokens(network) else None
     ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
     inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready}
     return {**inputs, "layout": layout, "head_rows": starts}

@@ -46,7 +46,8 @@ def predict(
 
     Texts are cleaned and cut as in the training. A line of JSONL has `index` (of the text, from 0) and `label` with
     `probabilities`, or for a masked language model `fillings`: the best tokens for each [MASK], with their
-    probabilities. A text without words has `label` null.
+    probabilities; for a token classifier `words`, `tags` and `entities`, with their places in the text. A text without
+    words has `label` null, or no words.
 
     Args:
         run: A run's directory, e.g. runs/cls/0, whose export is used.

@@ -22,6 +22,7 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+from lightning_nlp.predict.tags import tag_predictor
 from lightning_nlp.tasks import task_of_network
 from lightning_nlp.training.peaks import float32_products
 
@@ -39,8 +40,8 @@ def load_predictor(
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts to their records: `index`, and `label` with `probabilities`, or `fillings`. A text without
-        words has `label` None and a `reason`.
+        A function from texts to their records: `index`, and `label` with `probabilities`, `fillings`, or `words` with
+        `tags` and `entities`. A text without words has `label` None and a `reason`, or no `words`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
@@ -104,8 +105,8 @@ def make_predictor(
         ) from error
     task = task_of_network(config.architectures[0])
     fills_masks = task.fills_masks
-    if explain and fills_masks:
-        raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
+    if explain and not task.calibrated:
+        raise UserError(f"--explain is for a classifier of texts, and {folder} is a {task.title}: leave it out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)
     auto_class = getattr(transformers, f"AutoModel{task.head}")
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
@@ -119,15 +120,22 @@ def make_predictor(
     if packs:
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
+    clean = settings.get("clean", not task.tags_words)
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
-    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
+    prepare = clean_text if clean else lambda text: text.encode("utf-8", "replace").decode()
 
-    def logits_of(batch: dict[str, Any], positions: Tensor) -> Tensor:
-        """(sequences, classes), or for a masked language model (positions, vocabulary)."""
+    def logits_of(batch: dict[str, Any], positions: Tensor | None) -> Tensor:
+        """(sequences, classes), or of a head for each token (positions, classes)."""
         batch = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in batch.items()}
         low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
         with torch.inference_mode(), low:
-            return packing.forward(network, batch, positions.to(device) if fills_masks else None).float().cpu()
+            return packing.forward(network, batch, None if positions is None else positions.to(device)).float().cpu()
+
+    if task.tags_words:
+        names = [config.id2label[i] for i in sorted(config.id2label)]
+        sizes = {"max_length": max_length, "tokens_per_batch": tokens_per_batch}
+        tagger = tag_predictor(tokenizer, logits_of, names, packed=packs, **sizes)
+        return float32_products("highest")(lambda texts: list(tagger([(i, prepare(text)) for i, text in texts])))
 
     @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:
@@ -141,7 +149,7 @@ def make_predictor(
             batch = collate(sequences, packed=packs, pad_token_id=tokenizer.pad_token_id, max_length=max_length)
             masked = batch["input_ids"].flatten() == (tokenizer.mask_token_id if fills_masks else -1)
             positions = masked.nonzero().squeeze(1)
-            logits = logits_of(batch, positions)
+            logits = logits_of(batch, positions if fills_masks else None)
             if fills_masks:
                 for i, mask_logits in zip(owners(batch, positions), logits, strict=True):
                     records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))

@@ -31,14 +31,15 @@ class PredictionTable:
             labels = [name for _, record in pairs for name in record.get("probabilities", ())]
             self.label_width = min(max((len(printable(name)) for name in [*labels, "label"]), default=0), 24)
         fills_masks = any("fillings" in record for _, record in pairs)
+        tagged = any("tags" in record for _, record in pairs)
         reached = any("reached" in record for _, record in pairs)
         reached_width = max(self.label_width, len("reached"))
         room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached  # left for the text
         table = Table(box=box.SIMPLE_HEAD, show_header=first, expand=True, pad_edge=False, show_edge=False)
         table.add_column("", justify="right", width=6, style="dim")
         table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
-        if fills_masks:
-            table.add_column("fillings", ratio=1)
+        if fills_masks or tagged:
+            table.add_column("fillings" if fills_masks else "tags", ratio=1)
         else:
             table.add_column("label", width=self.label_width, no_wrap=True, overflow="ellipsis", style="bold")
             table.add_column("probability", width=11, justify="right")
@@ -50,6 +51,8 @@ class PredictionTable:
                 counted, reason = "none", Text(record["reason"], style="italic")
                 cells = [reason] if fills_masks else [Text("none"), Text("")]
                 shown = shown if fills_masks else reason
+            elif tagged:
+                counted, cells = "tagged", [_tagged(record)]
             elif fills_masks:
                 counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
             else:
@@ -86,6 +89,15 @@ def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
                 lines.append(Text())
             lines[-1].append("  " if lines[-1] else "").append(part)
     return Text("\n").join(lines)
+
+
+def _tagged(record: dict[str, Any]) -> Text:
+    """The entities, or the words that have a tag."""
+    pairs = [(entity["text"], entity["type"]) for entity in record.get("entities", ())]
+    if "entities" not in record:
+        pairs = [*zip(record["words"], record["tags"], strict=True)]
+    parts = [Text.assemble((printable(text), "bold"), f" {printable(tag)}") for text, tag in pairs]
+    return Text("  ").join(parts) if parts else Text("none")
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from lightning_nlp.evaluation.figures import Figure, Line
-from lightning_nlp.report.run_figures import LEARNING, MACHINE, by_step
+from lightning_nlp.report.run_figures import MACHINE, by_step, shown_of
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import METRICS
 
@@ -68,7 +68,7 @@ def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
 def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
     """Each curve, of the runs that have it."""
     found = []
-    for heading, up, metrics in (*LEARNING, *MACHINE):
+    for heading, up, metrics in (*shown_of(*runs), *MACHINE):
         for key, part in metrics.items():
             lines = [Line(name, *run.series(key)) for run, name in zip(runs, names, strict=True)]
             found += by_step(heading if len(metrics) == 1 else f"{heading}: {part}", up, lines)

@@ -15,7 +15,7 @@ from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.report.run_files import RunFiles, read_run
 from lightning_nlp.report.summary import counted
-from lightning_nlp.tasks import CLASSIFICATION, METRICS, TASKS, Task, task_of_module
+from lightning_nlp.tasks import CLASSIFICATION, TASKS, Task, task_of_module
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
@@ -58,10 +58,13 @@ def page(run: RunFiles) -> dict[str, Any]:
         "learning": run_figures.learning(run, monitor),
         "curves": figures_of(record),
         "classifier": classifier,
-        "thresholds": any(part["best_f1"] or part["wanted"] for part in record.get("by_class", ())),
+        "thresholds": any(part.get("best_f1") or part.get("wanted") for part in record.get("by_class", ())),
         "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
         "confused": confused(classifier) if classifier else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
+        "wrong": run.test.get("wrong", []),
+        "counted": record.get("counted"),
+        "unit": task.unit,
         "probes": probes(run),
         "machine": run_figures.measured(run),
         "lengths": run_figures.lengths(run.data),
@@ -81,6 +84,8 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
     if record["stage"] == "test":
         split, where = "test", "of the test split"
     part = run.facts.get("parts", {}).get(split)
+    if "counted" in record:
+        what = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
     text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
     if name == "accuracy" and examples:
         low, high = wilson(round(value * examples), examples)
@@ -89,7 +94,8 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
     elif name == "top1":
         text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
         text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
-    return {"value": METRICS[name].form.format(value), "name": METRICS[name].title.lower(), "text": text}
+    metric = task.metric(name)
+    return {"value": metric.form.format(value), "name": metric.title.lower(), "text": text}
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:

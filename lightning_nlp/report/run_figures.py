@@ -7,14 +7,11 @@ from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.run_files import RunFiles
-from lightning_nlp.tasks import TASKS
+from lightning_nlp.tasks import TASKS, task_of_module
 
 Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and its metrics with their names
-LEARNING: tuple[Shown, ...] = (
-    ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"}),
-    *(curve for task in TASKS.values() for curve in task.curves),
-    ("Learning rate", "learning rate", {"train/lr": "learning rate"}),
-)
+LOSS: Shown = ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"})
+RATE: Shown = ("Learning rate", "learning rate", {"train/lr": "learning rate"})
 MACHINE: tuple[Shown, ...] = (
     ("Speed", "tokens/s", {"perf/tokens_per_s": "tokens/s"}),
     ("Memory", "GiB at the peak", {"perf/peak_memory_gib": "GiB"}),
@@ -23,9 +20,16 @@ MACHINE: tuple[Shown, ...] = (
 )
 
 
+def shown_of(*runs: RunFiles) -> list[Shown]:
+    """The figures of a training, for the tasks of these runs; a user's own module may log what any task does."""
+    tasks = [task_of_module(run.config["model"]["class_path"]) for run in runs]
+    every = [task for task in TASKS.values() if task in tasks or None in tasks]
+    return [LOSS, *(curve for task in every for curve in task.curves), RATE]
+
+
 def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
     """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
-    shown = list(LEARNING)
+    shown = shown_of(run)
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
     return measured(run, shown, best_step(run, monitor))

@@ -55,6 +55,7 @@ LOCAL = {  # each shipped configuration's own data, and whether it needs a pretr
     "quickstart.yaml": ("reviews", False),
     "mlm.yaml": ("sentences", False),
     "quickstart_mlm.yaml": ("sentences", False),
+    "tags.yaml": ("tagged", False),
 }
 
 

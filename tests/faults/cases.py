@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import SIZES, TRAINER, write_reviews, write_sentences
+from tests.conftest import SIZES, TRAINER, write_reviews, write_sentences, write_tagged
 
 STEADY = "--early_stopping.patience 99 --trainer.max_epochs 3 --peak_tflops 1 --data.cache_dir cache".split()
 DATA = "--data.vocab_size 300 --data.max_length 32 --data.eval_batch_size 4".split()
@@ -16,18 +16,27 @@ STOPS_EARLY = "--early_stopping.patience 1 --model.lr 0.3 --trainer.max_epochs 9
 AVERAGED = "--ema_decay 0.9 --trainer.precision bf16-mixed".split()
 
 
+FILES = {  # each task's configuration and data
+    "cls": ("quickstart.yaml", "reviews.csv"),
+    "mlm": ("quickstart_mlm.yaml", "sentences.txt"),
+    "tags": ("tags.yaml", "tagged.jsonl"),
+}
+
+
 def write_data(folder: Path) -> None:
     write_reviews(folder / "reviews.csv", 120)
     write_sentences(folder / "sentences.txt", 130)
+    write_tagged(folder / "tagged.jsonl", 120)
 
 
 def command(
     task: str, data: Path, *, workers: int, packing: bool, accumulate: int, tokens: bool, interval: bool
 ) -> list[str]:
-    """One training's arguments, of cls or mlm; `interval`: with validations within the epoch too."""
-    arguments = ["fit", "--resume", "auto", "--config", "quickstart.yaml" if task == "cls" else "quickstart_mlm.yaml"]
+    """One training's arguments, of a task in `FILES`; `interval`: with validations within the epoch too."""
+    config, file = FILES[task]
+    arguments = ["fit", "--resume", "auto", "--config", config]
     arguments += [*SIZES, *TRAINER, *DATA, *MODEL, *STEADY]
-    arguments += ["--data.path", str(data / ("reviews.csv" if task == "cls" else "sentences.txt"))]
+    arguments += ["--data.path", str(data / file)]
     monitor = ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
     arguments += [*monitor, *(option.replace("checkpoint", "early_stopping") for option in monitor)]
     arguments += ["--model.lr", "0.01"] + (["--model.max_position_embeddings", "32"] if task == "mlm" else [])

@@ -50,10 +50,11 @@ def install(trace: Trace) -> None:
     from lightning_nlp.data.tokens import preparation
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
+    from lightning_nlp.models.tagging import TokenClassifier
     from lightning_nlp.report import summary
     from lightning_nlp.run import metrics_csv
 
-    for module in (SequenceClassifier, MaskedLanguageModel):
+    for module in (SequenceClassifier, MaskedLanguageModel, TokenClassifier):
         _before(module, "training_step", trace, "batch")
         _before(module, "validation_step", trace, "validation")
         _before(module, "test_step", trace, "test")

@@ -40,6 +40,7 @@ def succeed(server, processes, arguments, folder):
     [
         ("mlm", True, 2, 2),
         ("cls", False, 1, 2),
+        ("tags", True, 1, 2),
         pytest.param("mlm", False, 1, 4, marks=pytest.mark.acceptance),
         pytest.param("cls", True, 2, 4, marks=pytest.mark.acceptance),
     ],

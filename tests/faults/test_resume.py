@@ -29,6 +29,7 @@ class Whole:
 SHORT = {
     "cls": {"workers": 0, "packing": True, "accumulate": 4, "tokens": False, "interval": True},
     "mlm": {"workers": 2, "packing": False, "accumulate": 1, "tokens": True, "interval": False},
+    "tags": {"workers": 0, "packing": True, "accumulate": 1, "tokens": False, "interval": True},
 }
 
 
@@ -64,6 +65,7 @@ def test_the_server_does_what_the_program_does(wholes, tmp_path):
         ("cls", ["batch:23", "half a checkpoint:1"]),
         pytest.param("mlm", ["step:20", "half a row:9", "validation:2"], marks=pytest.mark.acceptance),
         ("mlm", ["new best.ckpt:2", "half an export:1"]),
+        ("tags", ["batch:15", "validation:2", "half an export:1"]),
         ("early", ["test:2", "export:1"]),
         ("averaged", ["batch:21", "validation:2"]),
     ],

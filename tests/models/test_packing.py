@@ -8,6 +8,7 @@ from transformers import (
     AlbertConfig,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     CamembertConfig,
     DebertaV2Config,
@@ -59,6 +60,13 @@ def network_of(auto_class, config):
     return network
 
 
+AUTO_CLASSES = {
+    "mlm": AutoModelForMaskedLM,
+    "classification": AutoModelForSequenceClassification,
+    "tags": AutoModelForTokenClassification,
+}
+
+
 def batches(labels="tokens"):
     """The same random sequences, padded and packed."""
     generator = torch.Generator().manual_seed(0)
@@ -86,9 +94,10 @@ def batches(labels="tokens"):
 def measure(network, batch, task):
     """Logits at what is to be predicted, the loss, and its gradients."""
     network.zero_grad()
-    if task == "mlm":
+    if task != "classification":
         positions = masked_positions(batch["labels"])
         logits, targets = packing.forward(network, batch, positions), batch["labels"].flatten()[positions]
+        targets = targets % logits.shape[1]
     else:
         logits, targets = packing.forward(network, batch), batch["labels"]
     loss = F.cross_entropy(logits, targets)
@@ -100,13 +109,12 @@ def measure(network, batch, task):
     )
 
 
-@pytest.mark.parametrize("task", ["mlm", "classification"])
+@pytest.mark.parametrize("task", AUTO_CLASSES)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_packed_is_padded(name, task):
     """The network is unmodified, and its own padded forward pass on PyTorch's attention is the reference."""
-    auto_class = AutoModelForMaskedLM if task == "mlm" else AutoModelForSequenceClassification
-    network = network_of(auto_class, ARCHITECTURES[name]())
-    padded, packed = batches("tokens" if task == "mlm" else "texts")
+    network = network_of(AUTO_CLASSES[task], ARCHITECTURES[name]())
+    padded, packed = batches("texts" if task == "classification" else "tokens")
     logits, loss, gradients = measure(network, padded, task)
     assert packing.why_not(network, device=torch.device("cpu"), precision="32-true") is None
     packing.enable(network)

@@ -97,3 +97,19 @@ def test_a_text_cannot_steer_the_terminal_nor_the_table():
 
 def test_nothing_to_predict():
     assert printed() == "\n0 texts: nothing to predict.\n"
+
+
+def test_tags_show_entities_or_words():
+    console = Console(record=True, width=80, file=io.StringIO())
+    table = PredictionTable(console)
+    entity = {"type": "PER", "text": "Anna", "start": 0, "end": 4, "score": 0.9}
+    records = [
+        {"index": 0, "words": ["Anna"], "tags": ["B-PER"], "entities": [entity]},
+        {"index": 1, "words": ["left"], "tags": ["O"], "entities": []},
+    ]
+    table.add([(0, "Anna"), (1, "left")], records)
+    table.add([(2, "Anna")], [{"index": 2, "words": ["Anna"], "tags": ["NOUN"]}])
+    table.close()
+    shown = console.export_text()
+    for words in ("Anna PER", "none", "Anna NOUN", "3 texts: tagged (3)"):
+        assert words in shown

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_nlp.evaluation import IGNORE_INDEX
+
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
 
@@ -70,4 +72,29 @@ def collate_classification(
     batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
     for name, column in (("labels", "label"), ("rows", "index")):
         batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
+    return batch
+
+
+def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int) -> dict[str, Any]:
+    """Pad or pack tagged sentences to one batch, the same in each epoch.
+
+    Args:
+        examples: Columns `input_ids` and `label` (n arrays each, -100 where a token has no tag) and `index` (n).
+        padding: `pad_token_id` and `max_length`.
+
+    Returns:
+        What `collate` gives, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
+        batch, and `word_rows`, the row number of each.
+    """
+    order = sequence_order(examples["input_ids"], packed)
+    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
+    tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
+    if packed:
+        batch["labels"] = torch.from_numpy(np.concatenate(tags))[None]
+    else:
+        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
+        batch["labels"][batch["attention_mask"].bool()] = torch.from_numpy(np.concatenate(tags))
+    numbers = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
+    batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
+    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], numbers))
     return batch

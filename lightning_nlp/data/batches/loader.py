@@ -30,8 +30,7 @@ class Batches(Dataset[Batch]):
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
         if not numbers:  # no examples for this process in this step: it computes, but learns nothing
             batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
-            if "masked" in batch:
-                batch["masked"] = batch["masked"][:0]
+            batch |= {name: batch[name][:0] for name in ("masked", "words", "word_rows") if name in batch}
         return batch
 
 

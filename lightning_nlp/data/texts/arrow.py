@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +29,12 @@ def write_texts(path: Path, rows: Iterable[str]) -> None:
 
 
 def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
-    """Copy rows, in ascending order, from a file of `write_texts`; `columns` are int64, for all its rows."""
+    """Copy rows, in ascending order, from a file of `write_texts`; `columns`, for all, are int64 or arrays of int32."""
     import pyarrow as pa
 
-    schema = pa.schema({"text": pa.string(), **dict.fromkeys(columns, pa.int64())})
+    lists, number = pa.list_(pa.int32()), pa.int64()
+    kinds = {name: lists if values.dtype == object else number for name, values in columns.items()}
+    schema = pa.schema({"text": pa.string(), **kinds})
     first = 0
     with (
         pa.memory_map(str(source)) as file,
@@ -43,28 +46,35 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
             chosen = rows[slice(*np.searchsorted(rows, [first, first + batch.num_rows]))]
             texts = batch.column("text").take(pa.array(chosen - first))
             if len(chosen):
-                numbers = [pa.array(values[chosen]) for values in columns.values()]
+                numbers = [pa.array(values[chosen], kinds[name]) for name, values in columns.items()]
                 writer.write_batch(pa.record_batch([texts, *numbers], schema=schema))
             first += batch.num_rows
 
 
 @contextmanager
 def write_token_ids(
-    path: Path, columns: Sequence[str]
-) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[int]]], None]]:
-    """Yields a function that appends rows to an Arrow stream: `input_ids` in int32, other columns in int64."""
+    path: Path, columns: Sequence[str], *, lists: Sequence[str] = ()
+) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[Any]]], None]]:
+    """Yields a function that appends rows to an Arrow stream: `input_ids` in int32, other columns in int64.
+
+    Args:
+        lists: Columns with a number for each token, in int32.
+    """
     import pyarrow as pa
 
     ids_type = pa.list_(pa.int32())
-    schema = pa.schema({"input_ids": ids_type, **dict.fromkeys(columns, pa.int64())})
+    lists_too = dict.fromkeys(("input_ids", *lists), ids_type)
+    schema = pa.schema(lists_too | dict.fromkeys(columns, pa.int64()))
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
 
-        def write(rows: Sequence[Sequence[int]], numbers: dict[str, Sequence[int]]) -> None:
+        def write(rows: Sequence[Sequence[int]], numbers: dict[str, Sequence[Any]]) -> None:
             # through numpy: Arrow's own conversion of lists takes several times as long
             ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-            ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=ends[-1])
-            others = [pa.array(numbers[name], pa.int64()) for name in columns]
-            arrays = [pa.ListArray.from_arrays(ends, ids, type=ids_type), *others]
+            arrays = []
+            for cells in (rows, *(numbers[name] for name in lists)):
+                values = np.fromiter(chain.from_iterable(cells), dtype=np.int32, count=ends[-1])
+                arrays.append(pa.ListArray.from_arrays(ends, values, type=ids_type))
+            arrays += [pa.array(numbers[name], pa.int64()) for name in columns]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
         yield write

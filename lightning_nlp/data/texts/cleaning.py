@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, numbered
+from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, names_in, numbered
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
@@ -138,7 +138,8 @@ class Reading:
             kept += digest
             if label is not None:
                 labels.append(label)
-                places.setdefault(label, row.where)
+                for name in names_in(label, self.source.tagged):
+                    places.setdefault(name, row.where)
             yield text
         if quoted == counts.read > 1:
             self.warnings.append(
@@ -177,7 +178,7 @@ class Reading:
             for label, place in self.first_places.get(split, {}).items():
                 if label not in known:
                     cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
-                    cure += "correct it, or give another --data.label_column."
+                    cure += f"correct it, or give another {self.source.label_option}."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
                         f"{', '.join(sorted(known)) or 'none'}: {cure}"
@@ -186,7 +187,7 @@ class Reading:
             ((label, place),) = known.items()
             raise UserError(
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
-                "another --data.label_column."
+                f"another {self.source.label_option}."
             )
         if self.source.label_names is not None:
             return list(self.source.label_names)
@@ -208,6 +209,6 @@ class Reading:
         unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
         if unknown:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
-        if self.source.label_names is None:
+        if self.source.label_names is None and not self.source.tagged:
             notes += label_notes(Counter(chain.from_iterable(self.labels.values())))
         return notes

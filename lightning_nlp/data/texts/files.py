@@ -16,7 +16,7 @@ from lightning_nlp.errors import UserError
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
+def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> Files[Path] | None:
     """Decide which files are which split; None if the path can only be an id of the Hub.
 
     The split is a whole word (train, dev, valid, validation, val, eval, test) in the name of the file, or
@@ -27,12 +27,13 @@ def find_files(path: str, *, labelled: bool) -> Files[Path] | None:
 
     Args:
         labelled: Whether texts have labels: then they are in tables, or in one folder for each class.
+        suffixes: The formats that are read, instead of tables and without labels plain text.
 
     Raises:
         UserError: If `path` names nothing that can be read, or several data sets.
     """
     local = local_path(path)
-    suffixes: tuple[str, ...] = TABLES if labelled else (".txt", *TABLES)
+    suffixes = suffixes or (TABLES if labelled else (".txt", *TABLES))
     try:
         if path and local.is_file():
             refuse_format(local, suffixes if labelled else ())

@@ -19,6 +19,11 @@ def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
     return label is None or str(label).casefold() in (MISSING if words is None else words)
 
 
+def names_in(label: str, tagged: bool) -> list[str]:
+    """The names of classes in a label; a tagged sentence has one for each word."""
+    return label.split(" ") if tagged else [label]
+
+
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
     """Raise a UserError if the labels are -1, 0, 1, ...: -1 may be a class, or missing like `missing`."""
     others = {*known} - {"-1"}

@@ -45,7 +45,13 @@ def read_table(
         UserError: If the file cannot be read, is empty or malformed, or lacks a column.
     """
     columns = name_columns(text_column, label_column, group_column)
-    suffix = file_format(path)
+    for place, values in table_cells(path, columns, dialect):
+        yield as_row(columns, values, f"{path.name}, {place}")
+
+
+def table_cells(path: Path, columns: dict[str, str], dialect: Dialect) -> Cells:
+    """The cells of a table's columns, by kind, with the place of each row; as `read_table` raises."""
+    suffix, found = file_format(path), False
     assert suffix in TABLES, f"{path} is no table"
     if suffix == ".jsonl":
         cells = _json_cells(path, columns, dialect.encoding)
@@ -53,11 +59,10 @@ def read_table(
         cells = _parquet_cells(path, columns)
     else:
         cells = delimited_cells(path, columns, dialect, "," if suffix == ".csv" else "\t")
-    row = None
-    for place, values in cells:
-        row = as_row(columns, values, f"{path.name}, {place}")
+    for row in cells:
+        found = True
         yield row
-    if row is None:
+    if not found:
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
 
 
@@ -163,11 +168,12 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
     try:
         with pq.ParquetFile(path) as file:
             check_columns(columns, file.schema_arrow.names, str(path))
-            classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
+            kind = "tag" if "tag" in columns else "label"
+            classes = _class_names(file.schema_arrow.metadata, columns.get(kind))
             for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
                 cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
-                    cells["label"] = [classes.get(cell, cell) for cell in cells["label"]]
+                    cells[kind] = [_named(cell, classes) for cell in cells[kind]]
                 for values in zip(*cells.values(), strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
@@ -183,9 +189,13 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict
     """The names of the classes by number, as `datasets` writes them into a parquet file."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
-        return class_labels(feature["names"])
+        return class_labels(feature.get("feature", feature)["names"])
     except (KeyError, TypeError, ValueError):
         return {}
+
+
+def _named(cell: Any, classes: dict[Any, str | None]) -> Any:
+    return [_named(part, classes) for part in cell] if isinstance(cell, list) else classes.get(cell, cell)
 
 
 def class_labels(names: Iterable[str]) -> dict[Any, str | None]:

@@ -16,7 +16,7 @@ from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
-from lightning_nlp.data.texts.labels import is_missing
+from lightning_nlp.data.texts.labels import is_missing, names_in
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
@@ -42,6 +42,8 @@ class Source:
     drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
     files: Files[Any] | None = None
     missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
+    tagged: bool = False  # whether a label is a tag for each word, with spaces between them
+    label_option: str = "--data.label_column"  # for messages
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
@@ -52,11 +54,12 @@ class Source:
         """The name of a row's class; None where the label is missing."""
         if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
             return None
-        if self.label_names is not None and str(row.label) not in self.label_names:
-            raise UserError(
-                f"The label {str(row.label)!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
-                "give another --data.label_column."
-            )
+        for name in names_in(str(row.label), self.tagged):
+            if self.label_names is not None and name not in self.label_names:
+                raise UserError(
+                    f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
+                    f"give another {self.label_option}."
+                )
         return str(row.label)
 
 

@@ -92,7 +92,8 @@ def build_splits(
     if label_names is not None:
         ids = {name: number for number, name in enumerate(label_names)}
         for split in columns:
-            columns[split]["label"] = np.array([ids[label] for label in reading.labels[split]], dtype=np.int64)
+            numbers = _tags if source.tagged else _numbers
+            columns[split] |= numbers(reading.labels[split], ids)
     drawn = {split: draw(bytes(reading.kept[split]), split_seed) for split in source.splits}
     owners = drawn["train"]
     if reading.group_of:  # a group, not its texts, decides their part
@@ -104,7 +105,8 @@ def build_splits(
         origin, rows = parts[split]
         order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
         parts[split] = origin, rows[np.sort(order[:size])]
-    if source.labelled and len(np.unique(columns["train"]["label"][parts["train"][1]])) == 1:
+    used = columns["train"]["label"][parts["train"][1]] if source.labelled else np.arange(2)
+    if len(np.unique(np.concatenate(used) if source.tagged else used)) == 1:
         left = "validation and test were held out of" if max_train_samples is None else "samples were taken of"
         raise UserError(
             f"train has one label only after {left} its {len(drawn['train'])} rows: give more data with --data.path, "
@@ -118,6 +120,17 @@ def build_splits(
     for split in source.splits:
         (work_dir / f"{split}.rows.arrow").unlink()
     return splits, label_names, counts
+
+
+def _numbers(labels: list[str], ids: dict[str, int]) -> dict[str, np.ndarray]:
+    return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
+
+
+def _tags(labels: list[str], ids: dict[str, int]) -> dict[str, np.ndarray]:
+    """The numbers of each sentence's tags, and in `tags` a hash of them."""
+    digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
+    numbers = (np.array([ids[tag] for tag in label.split(" ")], dtype=np.int32) for label in labels)
+    return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(numbers, dtype=object, count=len(labels))}
 
 
 def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[str, float], by: str) -> Parts:

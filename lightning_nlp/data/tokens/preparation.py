@@ -101,12 +101,19 @@ def prepare_tokens(
         used = tokenizer or train_tokenizer(TextColumn(splits["train"]), **options)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
+        write: Any = write_tokens
+        if source.tagged:
+            from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
+
+            write = write_tagged
         facts |= {"fingerprint": source.fingerprint, "counts": dataclasses.asdict(counts)}
         for name in SPLITS:
             path = folder / f"{name}.arrow"
-            facts[name] = write_tokens(splits[name], path, used, max_length=max_length, truncation=truncation)
+            facts[name] = write(splits[name], path, used, max_length=max_length, truncation=truncation)
             if label_names is not None:
-                facts[name]["class_counts"] = np.bincount(splits[name]["label"], minlength=len(label_names)).tolist()
+                labels = chain.from_iterable(splits[name]["label"]) if source.tagged else splits[name]["label"]
+                facts[name]["class_counts"] = np.bincount([*labels], minlength=len(label_names)).tolist()
+        facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
         facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes

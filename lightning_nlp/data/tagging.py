@@ -1,0 +1,84 @@
+"""The data module of a token classifier: sentences with a tag for each word."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from lightning_nlp.data.base import TextDataModule
+from lightning_nlp.data.batches.collators import collate_tags
+from lightning_nlp.data.batches.loader import Batch
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.tagged import tagged_source
+from lightning_nlp.errors import PROGRAM, UserError
+
+
+class TokenClassificationDataModule(TextDataModule):
+    """Sentences with a tag for each word. Arguments not listed are those of `TextDataModule`.
+
+    A sentence of more than `max_length` tokens is split between two words, and each part counts as a
+    sentence; so every word is trained on and measured. There is no `clean`.
+
+    Args:
+        path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
+            of files tell the split, a Hub id, or `demo` for embedded sentences with names.
+        text_column: The column of a table with the lists of words.
+        tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
+            CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
+        drop_incomplete: Drop sentences without words instead of stopping at them.
+        lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
+    """
+
+    tagged = True
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        text_column: str = "tokens",
+        tag_column: str | int | None = None,
+        drop_incomplete: bool = False,
+        lowercase: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        given = kwargs.get("tokenizer") is not None  # which decides for itself
+        super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
+        self.tag_column = tag_column
+        self.drop_incomplete = drop_incomplete
+
+    def source(self) -> Source:
+        """The tagged sentences at `path`."""
+        assert self.path is not None
+        return tagged_source(
+            self.path,
+            text_column=self.text_column,
+            tag_column=self.tag_column,
+            group_column=self.group_column,
+            drop_incomplete=self.drop_incomplete,
+            dialect=self.dialect,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that decide which sentences there are, their tags and token ids."""
+        return super().settings | {name: getattr(self, name) for name in ("tag_column", "drop_incomplete")}
+
+    @property
+    def label_names(self) -> list[str]:
+        """The tags, in the order of their ids."""
+        return self.facts["label_names"]
+
+    def predict_dataloader(self) -> Any:
+        """None: a plain `Trainer.predict` would have the tags of tokens, without their words."""
+        raise UserError(
+            "A token classifier's predictions belong to words: use load_predictor('RUN/export') or "
+            f"`{PROGRAM} predict --run RUN --input FILE`, not Trainer.predict."
+        )
+
+    def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
+        """Padding or packing."""
+        return partial(
+            collate_tags,
+            pad_token_id=self.tokenizer.pad_token_id,
+            max_length=self.max_length,
+            packed=bool(self.packed),
+        )

@@ -1,0 +1,134 @@
+"""Tagged sentences become token ids: tags at first pieces, long sentences split between words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightning_nlp.data.texts.arrow import write_token_ids
+from lightning_nlp.data.tokens.encoding import plain_backend, special_frame
+from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+Frame = tuple[list[int], list[int]]
+BATCH_ROWS = 1000
+
+
+def word_pieces(
+    texts: list[str], words: Sequence[Sequence[tuple[int, int]]], tokenizer: PreTrainedTokenizerFast
+) -> tuple[list[list[list[int]]], int]:
+    """The token ids of each word, found by the tokenizer's offsets in the whole text, as a pipeline reads it.
+
+    A word of which the tokenizer leaves nothing becomes the unknown token, so that each word is measured.
+
+    Args:
+        words: Where the words of each text begin and end, in order.
+
+    Returns:
+        The ids by text and word, and the number of words of which nothing was left.
+
+    Raises:
+        UserError: If nothing is left of a word, and the tokenizer has no unknown token.
+    """
+    found, lost = list[list[list[int]]](), 0
+    for text, spans, encoding in zip(
+        texts, words, plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False), strict=True
+    ):
+        pieces: list[list[int]] = [[] for _ in spans]
+        # a piece may begin with the space before its word
+        begins = [next((i for i in range(a, b) if not text[i].isspace()), b) for a, b in encoding.offsets]
+        owners = np.searchsorted([start for start, _ in spans], begins, side="right") - 1
+        for token, owner in zip(encoding.ids, owners.tolist(), strict=True):
+            pieces[max(owner, 0)].append(token)
+        for number, piece in enumerate(pieces):
+            if not piece:
+                if tokenizer.unk_token_id is None:
+                    start, end = spans[number]
+                    raise UserError(
+                        f"The tokenizer leaves nothing of the word {text[start:end]!r}, and has no unknown token: take "
+                        "the word out, or give another --data.tokenizer."
+                    )
+                piece.append(tokenizer.unk_token_id)
+                lost += 1
+        found.append(pieces)
+    return found, lost
+
+
+def framed_words(
+    pieces: list[list[int]], tags: Sequence[int], frame: Frame, max_length: int
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Rows of at most `max_length` tokens, each with whole words; a word longer than that loses its end.
+
+    Yields:
+        Token ids with special tokens; and the tags at the first piece of each word, -100 at the other tokens.
+    """
+    before, after = frame
+    room = max_length - len(before) - len(after)
+    ids, labels = list[int](), list[int]()
+    edges = [IGNORE_INDEX] * len(before), [IGNORE_INDEX] * len(after)
+    for piece, tag in zip(pieces, tags, strict=True):
+        if ids and len(ids) + len(piece) > room:
+            yield before + ids + after, edges[0] + labels + edges[1]
+            ids, labels = [], []
+        ids += piece[:room]
+        labels += [tag] + [IGNORE_INDEX] * (len(piece[:room]) - 1)
+    yield before + ids + after, edges[0] + labels + edges[1]
+
+
+def write_tagged(
+    split: Dataset, path: Path, tokenizer: PreTrainedTokenizerFast, *, max_length: int, **_: Any
+) -> dict[str, int]:
+    """Tokenize a split: `text` and `label`, a tag for each word, become `input_ids` and `label`, one for each token.
+
+    Returns:
+        The counts of `write_tokens`, where `cut` is the words that lost their end; and `words`, `without_pieces`.
+    """
+    counts, frame = Counter[str](cut=0, without_tokens=0), special_frame(tokenizer)
+    room = max_length - sum(map(len, frame))
+    others = [name for name in split.column_names if name not in ("text", "label")]
+    with write_token_ids(path, others, lists=["label"]) as write:
+        for batch in split.iter(BATCH_ROWS):
+            texts = batch["text"]
+            pieces, lost = word_pieces(texts, [*map(joined_words, texts)], tokenizer)
+            ids, labels, origins = list[list[int]](), list[list[int]](), list[int]()
+            for origin, (words, tags) in enumerate(zip(pieces, batch["label"], strict=True)):
+                for row, row_labels in framed_words(words, tags, frame, max_length):
+                    ids.append(row)
+                    labels.append(row_labels)
+                    origins.append(origin)
+                counts.update(words=len(words), tokens=sum(map(len, words)), cut=sum(len(w) > room for w in words))
+            columns: dict[str, Any] = {name: [batch[name][origin] for origin in origins] for name in others}
+            write(ids, columns | {"label": labels})
+            counts.update(texts=len(texts), rows=len(ids), characters=sum(map(len, texts)), without_pieces=lost)
+    return dict(counts)
+
+
+def tag_notes(facts: dict[str, Any], splits: Sequence[str]) -> list[str]:
+    """What was done to words and sentences, a line for each split and kind."""
+    lines = []
+    for split in splits:
+        found = facts[split]
+        notes = {
+            "rows more, of sentences split between two words to fit --data.max_length": found["rows"] - found["texts"],
+            "words longer than --data.max_length, whose ends are left out": found["cut"],
+            "words of which the tokenizer leaves nothing, read as its unknown token": found["without_pieces"],
+        }
+        lines += [f"{split}: {number:,} {what}" for what, number in notes.items() if number]
+    return lines
+
+
+def joined_words(text: str) -> list[tuple[int, int]]:
+    """Where words begin and end in a text that has one space between two."""
+    spans, start = list[tuple[int, int]](), 0
+    for word in text.split(" "):
+        spans.append((start, start + len(word)))
+        start += len(word) + 1
+    return spans

@@ -1,0 +1,138 @@
+"""What predicted tags are worth: whole entities for B-, I- and their like, single words for other tags."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from lightning_nlp.evaluation.records import plain
+from lightning_nlp.evaluation.thresholds import figures
+
+NUMBER = 50  # of sentences with wrong words
+_ENTITY = re.compile(r"([BIESLUM])-(.+)")
+OUTSIDE = "O"
+
+
+def entities(tags: Iterable[str]) -> list[tuple[int, int, str]]:
+    """The entities of one sentence: first word, word after the last, type.
+
+    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what breaks their rules, as conlleval does (Tjong Kim Sang
+    and De Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U),
+    and this one does not begin another (B, S, U).
+    """
+    found = list[tuple[int, int, str]]()
+    before = kind = ""
+    for at, tag in enumerate(tags):
+        match = _ENTITY.fullmatch(tag)
+        if match is None:
+            before = ""
+            continue
+        goes_on = before in ("B", "I", "M") and match[1] in ("I", "M", "E", "L") and match[2] == kind
+        start = found.pop()[0] if goes_on else at
+        before, kind = match[1], match[2]
+        found.append((start, at + 1, kind))
+    return found
+
+
+def are_entities(names: Iterable[str]) -> bool:
+    """Whether tags are O and B-TYPE, I-TYPE and their like, so that entities are counted and not words."""
+    inside = {*names} - {OUTSIDE}
+    return bool(inside) and all(map(_ENTITY.fullmatch, inside))
+
+
+def types_of(names: Sequence[str]) -> list[str]:
+    """What is counted: the types of entities, or the tags themselves."""
+    if not are_entities(names):
+        return [*names]
+    return sorted({match[2] for match in map(_ENTITY.fullmatch, names) if match})
+
+
+def count(targets: ndarray, predictions: ndarray, rows: ndarray, names: Sequence[str]) -> ndarray:
+    """How many are found, predicted and there of each of `types_of`, (types, 3).
+
+    Args:
+        targets: The numbers of n tags, sentence after sentence.
+        predictions: Those predicted, (n,).
+        rows: The sentence that each word is in, (n,).
+    """
+    kinds = {kind: number for number, kind in enumerate(types_of(names))}
+    if not are_entities(names):
+        pairs = (targets[targets == predictions], predictions, targets)
+        return np.stack([np.bincount(part, minlength=len(kinds)) for part in pairs], axis=1)
+    found = np.zeros((len(kinds), 3), dtype=np.int64)
+    starts = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
+    for start, end in pairwise(starts):
+        theirs, ours = ({*entities(names[i] for i in part[start:end])} for part in (targets, predictions))
+        for column, some in enumerate((theirs & ours, ours, theirs)):
+            for _, _, kind in some:
+                found[kinds[kind], column] += 1
+    return found
+
+
+def scores(counts: ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Precision, recall and F1: of all entities together, or the mean over the tags that occur (macro)."""
+    if are_entities(names):
+        found, predicted, there = counts.sum(axis=0).tolist()
+        return figures(found, predicted, there)
+    each = [figures(*row) for row in counts.tolist() if row[1] or row[2]]
+    return {name: sum(part[name] for part in each) / max(len(each), 1) for name in ("precision", "recall", "f1")}
+
+
+def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
+    """What a split's tags are worth, as plain lists and numbers; in `confusion`, rows are the true tags of words.
+
+    Args:
+        found: `targets`, `predictions` and `rows`, each (n,), the words of a sentence in their order.
+    """
+    order = np.argsort(found["rows"], kind="stable")
+    targets, predictions, rows = (found[name][order] for name in ("targets", "predictions", "rows"))
+    confusion = np.bincount(targets * len(names) + predictions, minlength=len(names) ** 2)
+    by_class = [
+        {"label": kind, **figures(*row), "support": row[2], "predicted": row[1]}
+        for kind, row in zip(types_of(names), count(targets, predictions, rows, names).tolist(), strict=True)
+    ]
+    return plain(
+        {
+            "words": len(targets),
+            "examples": len(np.unique(rows)),
+            "counted": "entities" if are_entities(names) else "words",
+            "labels": names,
+            "confusion": confusion.reshape(len(names), len(names)),
+            "by_class": by_class,
+        }
+    )
+
+
+def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
+    """At most `NUMBER` different sentences with wrong words, those with the most of them first.
+
+    Args:
+        rows: The split: `rows[numbers]` has `input_ids` and `label` of each token.
+        found: As for `tags_record`.
+    """
+    wrong = found["targets"] != found["predictions"]
+    worst = sorted(Counter(found["rows"][wrong].tolist()).items(), key=lambda pair: (-pair[1], pair[0]))
+    sentences = list[dict[str, Any]]()
+    for row, number in worst:
+        if len(sentences) == NUMBER:
+            break
+        here = found["rows"] == row
+        columns = rows[[row]]
+        words = joined_pieces(tokenizer, columns["input_ids"][0], columns["label"][0])
+        tags = zip(words, found["targets"][here], found["predictions"][here], strict=True)
+        marked = [[word, names[label], names[prediction]] for word, label, prediction in tags]
+        if all(marked != other["words"] for other in sentences):  # a test keeps its repeats
+            sentences.append({"row": row, "wrong": number, "words": marked})
+    return sentences
+
+
+def joined_pieces(tokenizer: Any, ids: ndarray, labels: ndarray) -> list[str]:
+    """The words of a row, put together from the pieces at and after each label."""
+    special = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
+    starts = [*np.flatnonzero(labels >= 0).tolist(), len(ids)]
+    parts = (ids[start:end].tolist() for start, end in pairwise(starts))
+    return [tokenizer.decode([token for token in part if token not in special]).strip() for part in parts]

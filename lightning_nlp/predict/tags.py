@@ -1,0 +1,76 @@
+"""Untagged texts to words, tags and entities."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_nlp.data.batches.budget import cut
+from lightning_nlp.data.batches.collators import collate_tags
+from lightning_nlp.data.texts.tagged import words_of
+from lightning_nlp.data.tokens.encoding import special_frame
+from lightning_nlp.data.tokens.tagging import framed_words, word_pieces
+from lightning_nlp.evaluation.tags import are_entities, entities
+
+Record = dict[str, Any]
+
+
+def tag_predictor(
+    tokenizer: Any,
+    logits_of: Callable[[dict[str, Any], Tensor], Tensor],
+    names: list[str],
+    *,
+    max_length: int,
+    tokens_per_batch: int,
+    packed: bool,
+) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
+    """A function from (index, text) pairs to records: `words`, `tags`, `entities` if the tags are of those.
+
+    An entity has its `type`, its `text`, where that starts and ends (in characters), and its `score`, the mean
+    probability of its words' tags. Long texts are split between two words, as in the training.
+
+    Args:
+        logits_of: (words, tags) for a batch and the places of the words' first pieces.
+        names: The tags, in the order of their ids.
+    """
+    frame, counted = special_frame(tokenizer), are_entities(names)
+
+    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
+        spans = [words_of(text) for _, text in texts]
+        pieces, _ = word_pieces([text for _, text in texts], spans, tokenizer)
+        ids, first_pieces, owners = list[np.ndarray](), list[np.ndarray](), list[int]()
+        for owner, words in enumerate(pieces):
+            for row, numbers in framed_words(words, range(len(words)), frame, max_length) if words else ():
+                ids.append(np.array(row))
+                first_pieces.append(np.array(numbers))
+                owners.append(owner)
+        found = [[(0, 0.0)] * len(words) for words in pieces]
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        for rows in cut(lengths, np.argsort(-lengths, kind="stable"), tokens_per_batch, packed=packed):
+            columns = {"input_ids": [ids[i] for i in rows], "label": [first_pieces[i] for i in rows], "index": rows}
+            padding = {"pad_token_id": tokenizer.pad_token_id, "max_length": max_length}
+            batch = collate_tags(columns, 0, packed=packed, **padding)
+            numbers = batch.pop("labels").flatten()[batch["words"]]
+            chances, likeliest = logits_of(batch, batch["words"]).softmax(-1).max(-1)
+            columns_of_words = torch.stack([batch["word_rows"], numbers, likeliest]).T.tolist()
+            for (row, number, best), chance in zip(columns_of_words, chances.tolist(), strict=True):
+                found[owners[row]][number] = best, chance
+        for (index, text), places, tagged in zip(texts, spans, found, strict=True):
+            tags = [names[tag] for tag, _ in tagged]
+            record: Record = {"index": index, "words": [text[a:b] for a, b in places], "tags": tags}
+            if counted:
+                record["entities"] = [
+                    _entity(text, places[first:end], [chance for _, chance in tagged[first:end]], kind)
+                    for first, end, kind in entities(tags)
+                ]
+            yield record
+
+    return predictor
+
+
+def _entity(text: str, words: list[tuple[int, int]], chances: list[float], kind: str) -> Record:
+    start, end = words[0][0], words[-1][1]
+    score = sum(chances) / len(chances)
+    return {"type": kind, "text": text[start:end], "start": start, "end": end, "score": score}

@@ -1,0 +1,145 @@
+"""Tagged sentences out of each kind of file, and each mistake in them in one sentence."""
+
+import json
+
+import datasets
+import pytest
+
+from lightning_nlp.data.texts.tagged import as_tagged, read_conll, tagged_source, words_of
+from lightning_nlp.errors import UserError
+
+WORDS, TAGS = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
+ROW = (" ".join(WORDS), " ".join(TAGS))
+
+
+def rows(path, split="train", **settings):
+    return [(row.text, row.label) for row in tagged_source(str(path), **settings).splits[split]()]
+
+
+def conll(path, lines):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "  "])
+def test_columns(separator, tmp_path):
+    lines = [f"{word}{separator}NN{separator}{tag}" for word, tag in zip(WORDS, TAGS, strict=True)]
+    path = conll(tmp_path / "a.conll", ["-DOCSTART- -X- O", "", *lines, "", "", "# a comment", "#\tNN\tO", *lines])
+    assert rows(path) == [ROW, ("# " + ROW[0], "O " + ROW[1])] if separator == "\t" else rows(path)[0] == ROW
+    assert rows(path, tag_column=2)[0] == (ROW[0], "NN NN NN NN NN")
+
+
+def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp_path):
+    assert rows(conll(tmp_path / "a.txt", ["a O", "", "# O", "b B-X"])) == [("a", "O"), ("# b", "O B-X")]
+    assert rows(conll(tmp_path / "b.txt", ["a x O", "", "# id 7", "b x B-X"])) == [("a", "O"), ("b", "B-X")]
+
+
+def test_conllu(tmp_path):
+    rest = "_\t_\t_\t_\t_\t_"
+    lines = ["# sent_id = 1", f"1-2\tim\t_\t_\t{rest}", f"1\tin\tin\tADP\t{rest}", f"2\tdem\tder\tDET\t{rest}"]
+    path = conll(tmp_path / "a.conllu", [*lines, f"2.1\tx\tx\tNOUN\t{rest}", f"3\t10 000\t10\tNUM\t{rest}"])
+    assert rows(path) == [("in dem 10\u00a0000", "ADP DET NUM")]
+    assert rows(path, tag_column=3) == [("in dem 10\u00a0000", "in der 10")]
+
+
+def test_jsonl_parquet_and_datasets(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text((json.dumps({"tokens": WORDS, "ner_tags": TAGS, "pos": WORDS}) + "\n") * 2)
+    assert rows(path) == [ROW, ROW]
+    assert rows(path, tag_column="pos") == [(ROW[0], ROW[0])] * 2
+    names = sorted({*TAGS})
+    features = datasets.Features(
+        {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(datasets.ClassLabel(names=names))}
+    )
+    columns = {"tokens": [WORDS], "ner_tags": [[names.index(tag) for tag in TAGS]]}
+    data = datasets.Dataset.from_dict(columns, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    assert rows(tmp_path / "a.parquet") == [ROW]
+    datasets.DatasetDict({"train": data, "test": data}).save_to_disk(tmp_path / "saved")
+    assert rows(tmp_path / "saved", split="test") == [ROW]
+    assert tagged_source(str(tmp_path / "saved")).label_names == tuple(names)
+
+
+def test_a_folder_of_splits_and_the_demo(tmp_path):
+    for name in ("train", "dev", "test"):
+        conll(tmp_path / f"{name}.conll", [f"{name} O"])
+    source = tagged_source(str(tmp_path))
+    assert {split: next(read()).text for split, read in source.splits.items()} == {
+        **{"train": "train", "validation": "dev", "test": "test"}
+    }
+    text, label = next((row.text, row.label) for row in tagged_source("demo").splits["test"]())
+    assert len(text.split()) == len(label.split())
+
+
+def test_a_change_of_the_tags_column_is_another_source(tmp_path):
+    path = conll(tmp_path / "a.conll", ["a X O"])
+    assert tagged_source(str(path)).fingerprint != tagged_source(str(path), tag_column=2).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("lines", "settings", "words"),
+    [
+        (["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
+        (["a", "b"], {}, ["has 1 column, not a word and its tag", "line 1"]),
+        (["", "-DOCSTART- O"], {}, ["holds no sentences"]),
+        (["a O"], {"tag_column": "ner"}, ["--data.tag_column is 'ner'", "2 columns without names", "number"]),
+        (["a O"], {"tag_column": 1}, ["--data.tag_column is 1"]),
+        (["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
+    ],
+)
+def test_bad_columns(lines, settings, words, tmp_path):
+    with pytest.raises(UserError) as error:
+        rows(conll(tmp_path / "a.conll", lines), **settings)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"tokens": WORDS, "ner_tags": TAGS[1:]}, ["There are 5 words and 4 tags", "line 2"]),
+        (
+            {"tokens": WORDS, "ner_tags": [0, 1, 2, 3, 0]},
+            ["numbers without names, 0 for 'Anna'", "line 2", "write names"],
+        ),
+        ({"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]}, ["The tag of 'New' is ''"]),
+        ({"tokens": WORDS, "ner_tags": ["O", "O", "B PER", "O", "O"]}, ["'B PER'", "without spaces"]),
+        ({"tokens": "Anna left", "ner_tags": TAGS}, ["The words are 'Anna left', not a list", "--data.text_column"]),
+        ({"tokens": WORDS, "ner_tags": "O"}, ["The tags are 'O', not a list", "--data.tag_column"]),
+    ],
+)
+def test_bad_records(record, words, tmp_path):
+    path = tmp_path / "a.jsonl"
+    good = {"tokens": WORDS, "ner_tags": TAGS}
+    path.write_text("".join(json.dumps(part) + "\n" for part in (good, record, good)))
+    with pytest.raises(UserError) as error:
+        rows(path)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+def test_a_csv_and_a_missing_column_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("tokens,ner_tags\na,O\n")
+    with pytest.raises(UserError, match=r"CSV, which has no lists: save .* JSONL with tokens and ner_tags"):
+        rows(tmp_path / "a.csv")
+    (tmp_path / "a.jsonl").write_text('{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["b"], "tags": ["O"]}\n')
+    with pytest.raises(UserError, match=r"no column 'ner_tags' in .*, only tokens, tags: give --data.tag_column"):
+        rows(tmp_path / "a.jsonl")
+
+
+def test_spaces_within_words_do_not_break_them():
+    row = as_tagged({"text": "", "tag": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here")
+    assert row.text.split(" ") == ["a\u00a0b", "", "c\u00a0"]
+    assert row.label == "X Y Z"
+
+
+def test_read_conll_says_where_a_sentence_begins(tmp_path):
+    assert [row.where for row in read_conll(conll(tmp_path / "a.conll", ["", "a O", "b O", "", "c O"]))] == [
+        *("a.conll, line 2", "a.conll, line 5")
+    ]
+
+
+def test_the_words_of_a_text():
+    text = '"Don\'t," (U.S.) she said ... 3,000 km/h – नमस्ते!'
+    assert [text[start:end] for start, end in words_of(text)] == (
+        ['"', "Don't", ",", '"', "(", "U.S.", ")", "she", "said", ".", ".", ".", "3,000", "km/h", "–", "नमस्ते", "!"]
+    )
+    assert words_of(" \n") == []
