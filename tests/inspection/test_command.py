@@ -54,4 +54,4 @@ def test_mistakes_give_exit_code_2(arguments, words, tiny_cls, tmp_path, monkeyp
 
 
 def test_nothing_to_inspect():
-    check(invoke("inspect"), "`inspect` needs to know its", "give --config FILE, e.g. configs/cls.yaml.")
+    check(invoke("inspect"), "`inspect` needs to know its", "give --config FILE, e.g. cls.yaml.")
