@@ -1,7 +1,7 @@
 """What differs between the tasks: one row of plain data each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Plots = Mapping[str, Sequence[str]]  # W&B's plots: by title their metrics, or "re:" and a pattern of names
 
@@ -35,8 +35,14 @@ class Task:
     compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
     quality: Plots
     mistakes: Plots
+    problem_type: str = ""  # of its networks' configuration, where tasks share a head
     calibrated: bool = False  # whether an export's probabilities can be calibrated
     fills_masks: bool = False  # whether its texts have [MASK]
+
+    @property
+    def monitors(self) -> dict[str, str]:
+        """What is logged of a validation, with "min" or "max"; calibration is measured after it."""
+        return {f"val/{metric.name}": metric.better for metric in self.metrics if metric.name not in ("ece", "brier")}
 
 
 LOSS = Metric("loss", "Loss", "min", "{:.4f}")
@@ -72,7 +78,32 @@ CLASSIFICATION = Task(
         "F1 by class": ["re:val/f1/.+"],
         "Precision and recall by class": ["re:val/(precision|recall)/.+"],
     },
+    problem_type="single_label_classification",
     calibrated=True,
+)
+LABELS = replace(
+    CLASSIFICATION,
+    name="labels",
+    title="several labels a text",
+    metrics=(
+        LOSS,
+        Metric("f1", "F1 (macro)", average="macro", known=True),
+        Metric("f1_micro", "F1 (micro)", average="micro"),
+        Metric("average_precision", "Average precision (macro)", average="macro"),
+        Metric("subset_accuracy", "Texts with exactly their labels"),
+    ),
+    headlines=("f1_micro", "loss"),
+    curves=(("F1 on validation", "F1", {"val/f1_micro": "micro", "val/f1": "macro"}),),
+    workspace="lightning_nlp: several labels",
+    compared=("val/f1_micro.max", "val/f1.max", "test/f1_micro", "test/f1"),
+    quality={
+        "F1": ["val/f1_micro", "val/f1"],
+        "Average precision": ["val/average_precision"],
+        "Texts with exactly their labels": ["val/subset_accuracy"],
+        "Loss on train and validation": LOSSES,
+    },
+    problem_type="multi_label_classification",
+    calibrated=False,
 )
 MLM = Task(
     name="mlm",
@@ -108,15 +139,16 @@ MLM = Task(
     },
     fills_masks=True,
 )
-TASKS = {task.name: task for task in (CLASSIFICATION, MLM)}
+TASKS = {task.name: task for task in (CLASSIFICATION, LABELS, MLM)}
 METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
 
 
 def task_of_module(class_path: str) -> Task | None:
-    """The task of a LightningModule's class; None for a user's own."""
+    """The task of a LightningModule's class, the first of several; None for a user's own."""
     return next((task for task in TASKS.values() if task.module == class_path.rsplit(".", 1)[-1]), None)
 
 
-def task_of_network(architecture: str) -> Task:
+def task_of_network(architecture: str, problem_type: str | None = None) -> Task:
     """The task of a network of transformers, e.g. DistilBertForMaskedLM; classification if none fits."""
-    return next((task for task in TASKS.values() if architecture.endswith(task.head)), CLASSIFICATION)
+    found = [task for task in TASKS.values() if architecture.endswith(task.head)]
+    return next((task for task in found if task.problem_type == problem_type), found[0] if found else CLASSIFICATION)

@@ -18,7 +18,7 @@ from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
-from lightning_nlp.tasks import task_of_network
+from lightning_nlp.tasks import LABELS, task_of_network
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -51,8 +51,9 @@ def export_run(
 
     disable_progress_bar()
     network, step, reading = module.network.to("cpu").eval(), facts["checkpoint_step"], datamodule.reading
-    task = task_of_network(type(network).__name__)
+    task = task_of_network(type(network).__name__, network.config.problem_type)
     found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
+    found = calibrate(run_dir, step, network) if task is LABELS else found  # for the thresholds
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}

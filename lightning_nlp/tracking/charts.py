@@ -35,6 +35,7 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
+    if "by_class" in record:
         made["by_class"] = _by_class(record["by_class"])
     if "mistakes" in record:
         made["mistakes"] = _mistakes(record["mistakes"])

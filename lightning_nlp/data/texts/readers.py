@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -35,9 +35,10 @@ def leipzig_sentence(line: str) -> str:
 def read_table(
     path: Path,
     text_column: str,
-    label_column: str | None = None,
+    label_column: str | list[str] | None = None,
     group_column: str | None = None,
     dialect: Dialect = UTF8,
+    read_label: Callable[[Any, str], Any] | None = None,
 ) -> Iterator[Row]:
     """Read a CSV, TSV, JSON or parquet file row by row; all but parquet may be compressed (`.gz`, `.zst`).
 
@@ -55,7 +56,7 @@ def read_table(
         cells = delimited_cells(path, columns, dialect, "," if suffix == ".csv" else "\t")
     row = None
     for place, values in cells:
-        row = as_row(columns, values, f"{path.name}, {place}")
+        row = as_row(columns, values, f"{path.name}, {place}", read_label)
         yield row
     if row is None:
         raise UserError(f"{path} holds no rows: give --data.path a file with data.")
@@ -178,7 +179,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
             for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
                 cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
-                    cells["label"] = [classes.get(cell, cell) for cell in cells["label"]]
+                    cells["label"] = [_named(cell, classes) for cell in cells["label"]]
                 for values in zip(*cells.values(), strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
@@ -194,9 +195,13 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict
     """The names of the classes by number, as `datasets` writes them into a parquet file."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
-        return class_labels(feature["names"])
-    except (KeyError, TypeError, ValueError):
+        return class_labels(feature.get("feature", feature)["names"])  # of a list's members
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {}
+
+
+def _named(cell: Any, classes: dict[Any, str | None]) -> Any:
+    return [classes.get(number, number) for number in cell] if isinstance(cell, list) else classes.get(cell, cell)
 
 
 def class_labels(names: Iterable[str]) -> dict[Any, str | None]:
