@@ -105,6 +105,35 @@ LABELS = replace(
     problem_type="multi_label_classification",
     calibrated=False,
 )
+NUMBER = replace(
+    CLASSIFICATION,
+    name="number",
+    title="a number for a text",
+    metrics=(
+        LOSS,
+        Metric("mse", "Mean squared error", "min", "{:.4g}", known=True),
+        Metric("mae", "Mean absolute error", "min", "{:.4g}", known=True),
+        Metric("r2", "R2", form="{:.3f}"),
+        Metric("pearson", "Pearson's correlation", form="{:.3f}"),
+        Metric("spearman", "Spearman's correlation", form="{:.3f}"),
+    ),
+    headlines=("pearson", "loss"),
+    curves=(
+        ("Correlation on validation", "correlation", {"val/pearson": "Pearson", "val/spearman": "Spearman"}),
+        ("Mean absolute error on validation", "error", {"val/mae": "mean absolute error"}),
+    ),
+    workspace="lightning_nlp: numbers",
+    compared=("val/pearson.max", "val/mae.min", "test/pearson", "test/mae"),
+    quality={
+        "Correlation": ["val/pearson", "val/spearman"],
+        "R2": ["val/r2"],
+        "Mean absolute error": ["val/mae"],
+        "Loss on train and validation": LOSSES,
+    },
+    mistakes={},
+    problem_type="regression",
+    calibrated=False,
+)
 MLM = Task(
     name="mlm",
     title="masked language model",
@@ -139,7 +168,7 @@ MLM = Task(
     },
     fills_masks=True,
 )
-TASKS = {task.name: task for task in (CLASSIFICATION, LABELS, MLM)}
+TASKS = {task.name: task for task in (CLASSIFICATION, LABELS, NUMBER, MLM)}
 METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
 
 

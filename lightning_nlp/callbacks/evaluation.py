@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_nlp.atomic_files import write_tensors, write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.errors import UserError
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.evaluation import counted
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
@@ -122,13 +122,17 @@ class Evaluation(Callback):
         if stage == "test" or self.best.would_take(trainer):
             network: Any = pl_module.network
             kind = getattr(network.config, "problem_type", None)
-            proof = evidence(samples, kind, getattr(pl_module, "scale", 1.0))
+            proof = evidence(samples, kind, float(getattr(getattr(pl_module, "problem", None), "std", 1.0)))
             self._write_predictions(name, found if "logits" in found else {}, proof)
         if "logits" in found:
             labels = [str(label) for label in data.label_names]
             validated = self._validated(labels, trainer.global_step) if stage == "test" else None
             of_task = RECORDS[str(pl_module.task)]
             record |= of_task(found["logits"], found["labels"], found["lengths"], labels, validated)
+            if record.get("constant"):
+                warn_user(
+                    f"All labels of {stage} are the same number: R2 and correlations are not defined, and given as 0."
+                )
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier") if name in record}
             if stage == "test" and "confusion" in record:
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)

@@ -90,9 +90,9 @@ class TextClassificationDataModule(TextDataModule):
         return self.facts["label_names"] or []
 
     @property
-    def class_counts(self) -> list[int]:
-        """The number of training examples of each class."""
-        return self.facts["train"]["class_counts"]
+    def class_counts(self) -> list[int] | None:
+        """The number of training examples of each class or label; None of numbers."""
+        return self.facts["train"].get("class_counts")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""

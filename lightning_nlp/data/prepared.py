@@ -98,6 +98,12 @@ class PreparedTexts(LightningDataModule):
             what = "labels" if facts.get("problem") == "labels" else "classes"
             rank_zero_info(f"{len(names)} {what}, with their number in train: {numbered(counts)}")
 
+        if "mean" in (train := facts["train"]):
+            rank_zero_info(
+                f"Numbers in train: {train['low']:.4g} to {train['high']:.4g}, mean {train['mean']:.4g}, standard "
+                f"deviation {train['std']:.4g}"
+            )
+
     def _read_facts(self, folder: Path) -> dict[str, Any]:
         return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from lightning_nlp.evaluation.curves import class_curves
+from lightning_nlp.evaluation.curves import POINTS, class_curves
 from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece
 from lightning_nlp.evaluation.temperature import (
     calibration,
@@ -97,6 +97,19 @@ def labels_record(
     return plain({**found, "by_class": by_class, "by_length": by_length(lengths, right)})
 
 
+def number_record(
+    predicted: ndarray,
+    labels: ndarray,
+    lengths: ndarray,
+    label_names: list[str],
+    validated: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Of numbers, (N, 1) and (N,), what a scatter shows: at most `POINTS` pairs, evenly spread over the rows."""
+    shown = slice(None, None, -(-len(labels) // POINTS) or 1)
+    found = {"examples": len(labels), "constant": bool(len(labels)) and float(np.ptp(labels)) == 0.0}
+    return plain({**found, "scatter": {"label": labels[shown], "prediction": predicted[shown, 0]}})
+
+
 def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, continues: ndarray) -> dict[str, Any]:
     """A masked language model's `top1`, `top5` and `loss`, of each token (n,), by groups."""
     return plain(
@@ -133,4 +146,8 @@ def _tried(thresholds: list[dict[str, Any]], chances: ndarray, labels: ndarray) 
 
 
 # by task
-RECORDS: dict[str, Callable[..., dict[str, Any]]] = {"classification": classification_record, "labels": labels_record}
+RECORDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "classification": classification_record,
+    "labels": labels_record,
+    "number": number_record,
+}

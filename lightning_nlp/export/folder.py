@@ -16,6 +16,7 @@ from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
+from lightning_nlp.models.number import in_its_unit
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import LABELS, task_of_network
@@ -60,7 +61,8 @@ def export_run(
     figures = figures_of(record | applied) if enough else []
     setattr(network.config, READING, reading)
     try:
-        with atomic_path(run_dir / "export") as unfinished, scaled(network, found):
+        unit = in_its_unit(network, getattr(module, "problem", None))
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, found), unit:
             network.save_pretrained(unfinished)
             clean, strip = reading["clean"], not task.fills_masks
             write_tokenizer(datamodule.tokenizer, unfinished, network, clean=clean, strip=strip)

@@ -9,8 +9,11 @@ from lightning_nlp.evaluation import counted
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.module import EncoderModule, Stage
-from lightning_nlp.models.problem import PROBLEMS, OneClass, Problem
+from lightning_nlp.models.number import Number
+from lightning_nlp.models.problem import OneClass, Problem, SeveralLabels
 from lightning_nlp.training.schedules import Schedule
+
+PROBLEMS: dict[str, type[Problem]] = {"classes": OneClass, "labels": SeveralLabels, "number": Number}
 
 
 class SequenceClassifier(EncoderModule):

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX, counted
+from lightning_nlp.evaluation.number import number_scores
 from lightning_nlp.evaluation.several import label_scores
 from lightning_nlp.models.losses import mean_metric
 
 Weights = Literal["balanced"] | list[float] | None
-SCORES = {"labels": label_scores}  # by task
+SCORES = {"labels": label_scores, "number": number_scores}  # by task
 
 
 class Problem(nn.Module):
@@ -215,6 +216,3 @@ def checked_list(setting: list[float] | None, names: list[str]) -> Tensor | None
             "give --model.class_weights one for each."
         )
     return torch.tensor(setting, dtype=torch.float32)
-
-
-PROBLEMS: dict[str, type[Problem]] = {"classes": OneClass, "labels": SeveralLabels}

@@ -22,7 +22,7 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
-from lightning_nlp.tasks import LABELS, task_of_network
+from lightning_nlp.tasks import LABELS, NUMBER, task_of_network
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: how texts are read
@@ -107,6 +107,8 @@ def make_predictor(
         raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
     if task is LABELS and thresholds is None and getattr(config, "thresholds", None):
         thresholds = "best_f1"
+    if task is NUMBER and thresholds is not None:
+        raise UserError(f"--thresholds are for classes, and {folder} predicts a number: leave them out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)
     auto_class = getattr(transformers, f"AutoModel{task.head}")
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
@@ -212,6 +214,11 @@ def labels(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | 
     }
 
 
+def number(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
+    """The number, in the labels' unit; logits are (1,)."""
+    return {"value": logits.item()}
+
+
 # by task
-PREDICTIONS = {"classification": classification, "labels": labels}
-NAMES = {"labels": "labels"}  # of the prediction in a record
+PREDICTIONS = {"classification": classification, "labels": labels, "number": number}
+NAMES = {"labels": "labels", "number": "value"}  # of the prediction in a record

@@ -52,6 +52,9 @@ class PredictionTable:
                 shown = shown if fills_masks else reason
             elif fills_masks:
                 counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
+            elif "value" in record:
+                counted, cells = "predicted", [Text(f"{record['value']:.4g}"), Text("")]
+                shown = _explained(record["words"], room) if "words" in record else shown
             elif "labels" in record:
                 for label in record["labels"]:
                     self.counts[printable(label)] += 1

@@ -90,6 +90,8 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
     elif name == "f1_micro":
         text += f"; {metrics['subset_accuracy']:.1%} have exactly their labels, macro F1 {metrics['f1']:.1%}"
         text += f"; {record['without_labels']:,} have no label"
+    elif name == "pearson":
+        text += f"; Spearman {metrics['spearman']:.3f}, R2 {metrics['r2']:.3f}, {metrics['mae']:.4g} off on average"
     elif name == "top1":
         text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
         text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""
