@@ -152,3 +152,13 @@ def test_the_scale_is_that_of_train_and_the_loss_does_not_depend_on_the_unit():
     total.backward()
     assert logits.grad is not None
     assert logits.grad.squeeze(-1).tolist() == [3.0, 0.0, -1.0]
+
+
+def test_a_pretrained_head_for_other_classes_is_new(trained, cls_run, tmp_path):
+    _, _, _, folder = trained
+    data = ["--data.path", str(folder / "data.jsonl"), "--data.cache_dir", str(folder / "cache")]
+    arguments = ["--config", "quickstart.yaml", *TRAINER, *MONITOR, *data, "--data.max_length", "32"]
+    arguments += ["--model.pretrained", str(cls_run / "export"), "--trainer.max_epochs", "1"]
+    outcome = invoke("fit", *arguments, "--runs_dir", tmp_path)
+    assert outcome.code == 0, outcome.err[-2000:]
+    assert "classifier.bias, classifier.weight: trained from scratch" in outcome.err
