@@ -46,19 +46,15 @@ class Evaluation(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a monitor that only another task logs, now that the data have decided which one this is."""
         task = TASKS.get(getattr(pl_module, "task", ""))
-        others = {name for other in TASKS.values() for name in other.monitors}
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        options = {"BestCheckpoint": "--checkpoint", "EarlyStop": "--early_stopping"}
-        wrong = {
-            options.get(type(callback).__name__, "--trainer.callbacks"): monitor
-            for callback in callbacks
-            if task and (monitor := getattr(callback, "monitor", None)) in others and monitor not in task.monitors
-        }
-        if task and wrong:
+        monitors = {str(getattr(callback, "monitor", None)) for callback in callbacks}
+        if task and (
+            wrong := monitors & {name for other in TASKS.values() for name in other.monitors} - {*task.monitors}
+        ):
+            known = ", ".join(f"{name} (mode {mode})" for name, mode in task.monitors.items())
             raise UserError(
-                f"The task of these data is {task.title}, which logs no {' or '.join({*wrong.values()})}: give "
-                f"{' and '.join(f'{option}.monitor' for option in wrong)} one of "
-                f"{', '.join(f'{name} (mode {mode})' for name, mode in task.monitors.items())}."
+                f"The task of these data is {task.title}, which logs no {' or '.join(sorted(wrong))}: give "
+                f"--checkpoint.monitor and --early_stopping.monitor one of {known}."
             )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

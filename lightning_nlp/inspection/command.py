@@ -50,7 +50,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         "raw": raw,
         "conflicts": conflicts,
         "near_duplicates": near_duplicates([text for split in SPLITS for text in texts.get(split, ())]),
-        "baseline": None if tokens["label_names"] is None else linear_baseline(texts["train"]),
+        "baseline": None if tokens["label_names"] is None or "problem" in tokens else linear_baseline(texts["train"]),
     }
     findings = [*tokens.pop("warnings"), *text_findings(report)]
     report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

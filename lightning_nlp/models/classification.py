@@ -2,12 +2,13 @@
 
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.evaluation import counted
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
+from lightning_nlp.models.losses import mean_metric
 from lightning_nlp.models.module import EncoderModule, Stage
 from lightning_nlp.models.number import Number
 from lightning_nlp.models.problem import OneClass, Problem, SeveralLabels
@@ -121,7 +122,8 @@ class SequenceClassifier(EncoderModule):
 
     def new_metrics(self, stage: Stage) -> Any:
         """The loss, and the problem's scores."""
-        return self.problem.metrics(stage, len(self.label_names or []))
+        scores = self.problem.metrics(stage, len(self.label_names or []))
+        return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
 
     def log_metrics(self, stage: Stage) -> None:
         """Log a split's metrics; they leave rows out, which waits for the device, so only at its end."""
@@ -155,7 +157,7 @@ class SequenceClassifier(EncoderModule):
         facts = getattr(data, "label_facts", {"class_counts": getattr(data, "class_counts", None)})
         problem = PROBLEMS[facts.get("problem", "classes")]
         self._take_problem(problem.task)
-        if (not labels and problem.named) or ours not in (None, labels):
+        if (not labels and problem.problem_type) or ours not in (None, labels):
             raise UserError(
                 f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
                 "give SequenceClassifier both label_names and pretrained, with one leave label_names out."

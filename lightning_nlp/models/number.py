@@ -21,7 +21,6 @@ class Number(Problem):
     """
 
     task = "number"
-    named = False
     mean: Tensor
     std: Tensor
 

@@ -11,27 +11,48 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX, counted
 from lightning_nlp.evaluation.number import number_scores
 from lightning_nlp.evaluation.several import label_scores
-from lightning_nlp.models.losses import mean_metric
 
 Weights = Literal["balanced"] | list[float] | None
 SCORES = {"labels": label_scores, "number": number_scores}  # by task
 
 
 class Problem(nn.Module):
-    """Loss, metrics and predictions; `task` is its row in `tasks.TASKS`.
+    """Loss, metrics and predictions; rows that `counted` leaves out have no loss.
 
-    Logits and labels are those of a batch; rows that `counted` leaves out have no loss.
+    `task` is its row in `tasks.TASKS`; `problem_type` is that of transformers, and None where labels have no names.
     """
 
     task: ClassVar[str]
-    named: ClassVar[bool] = True  # whether the data have names of classes or labels
+    problem_type: ClassVar[str | None] = None
 
     def configuration(self, names: list[str]) -> dict[str, Any]:
-        """What the configuration of its network says of `names`."""
-        raise NotImplementedError
+        """What the configuration of the network says."""
+        label2id = {name: number for number, name in enumerate(names)}
+        return {"id2label": dict(enumerate(names)), "label2id": label2id, "problem_type": self.problem_type}
 
     def class_weights(self, setting: Weights, facts: dict[str, Any], names: list[str]) -> Tensor | None:
         """The weights of the training loss, (names,), or None; `facts` are the data's `label_facts`."""
+        if setting == "balanced":
+            counts = facts.get("class_counts")
+            if counts is None:
+                raise UserError(
+                    "class_weights balanced needs a data module to count: give --model.class_weights a list."
+                )
+            if 0 in counts:
+                raise UserError(
+                    f"No training example has the label {names[counts.index(0)]!r}, so its balanced weight is "
+                    "infinite: give --model.class_weights a list or null."
+                )
+            return torch.tensor(self.balanced(counts, facts))
+        if setting is not None and len(setting) != len(names):
+            raise UserError(
+                f"class_weights has {len(setting)} weights for {len(names)} classes ({', '.join(names)}): "
+                "give --model.class_weights one for each."
+            )
+        return None if setting is None else torch.tensor(setting, dtype=torch.float32)
+
+    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
+        """Balanced weights, from how many training examples each name has."""
         raise NotImplementedError
 
     def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
@@ -59,14 +80,13 @@ class Problem(nn.Module):
         """What `predict_step` gives."""
         return outputs
 
-    def metrics(self, stage: str, number: int) -> nn.ModuleDict:
-        """`loss` and `scores`, which are updated with what is `predicted` and the labels."""
-        return nn.ModuleDict({"loss": mean_metric(), "scores": Collected()})
+    def metrics(self, stage: str, number: int) -> Any:
+        """Metrics with `update` and `reset`, for `number` names."""
+        return Collected()
 
-    def scores(self, scores: Any, stage: str) -> Any:
-        """What of `scores` is logged at the end of a split: metrics, or values by name."""
-        found = SCORES[self.task](*scores.compute())
-        return {f"{stage}/{name}": value for name, value in found.items()}
+    def scores(self, metrics: Any, stage: str) -> Any:
+        """What of `metrics` is logged at the end of a split: they themselves, or values by name."""
+        return {f"{stage}/{name}": value for name, value in SCORES[self.task](*metrics.compute()).items()}
 
 
 class Collected(nn.Module):
@@ -76,7 +96,7 @@ class Collected(nn.Module):
         from torchmetrics import CatMetric
 
         super().__init__()
-        self.parts = nn.ModuleList([CatMetric(nan_strategy="disable"), CatMetric(nan_strategy="disable")])
+        self.parts = nn.ModuleList([CatMetric(nan_strategy="disable") for _ in ("outputs", "labels")])
 
     def reset(self) -> None:
         """Forget them."""
@@ -98,17 +118,11 @@ class OneClass(Problem):
     """Cross-entropy, accuracy, and macro averages over the classes that occur among the labels or the predictions."""
 
     task = "classification"
+    problem_type = "single_label_classification"
 
-    def configuration(self, names: list[str]) -> dict[str, Any]:
-        """The names of the classes."""
-        return named("single_label_classification", names)
-
-    def class_weights(self, setting: Weights, facts: dict[str, Any], names: list[str]) -> Tensor | None:
-        """Balanced ones are n / (k n_c)."""
-        if setting != "balanced":
-            return checked_list(setting, names)
-        counts = class_counts(facts, names)
-        return torch.tensor([sum(counts) / (len(counts) * count) for count in counts])
+    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
+        """They are n / (k n_c)."""
+        return [sum(counts) / (len(counts) * count) for count in counts]
 
     def loss_terms(
         self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
@@ -131,12 +145,12 @@ class OneClass(Problem):
         """The probability of each class, (B, number of classes)."""
         return outputs.softmax(dim=-1)
 
-    def metrics(self, stage: str, number: int) -> nn.ModuleDict:
+    def metrics(self, stage: str, number: int) -> Any:
         """Those of torchmetrics."""
         from torchmetrics import MetricCollection, classification
 
         settings: dict[str, Any] = {"num_classes": number, "ignore_index": IGNORE_INDEX, "validate_args": False}
-        scores = MetricCollection(
+        return MetricCollection(
             {
                 "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
                 "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
@@ -145,28 +159,21 @@ class OneClass(Problem):
             },
             prefix=f"{stage}/",
         )
-        return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
 
-    def scores(self, scores: Any, stage: str) -> Any:
+    def scores(self, metrics: Any, stage: str) -> Any:
         """All of them."""
-        return scores
+        return metrics
 
 
 class SeveralLabels(Problem):
     """Binary cross-entropy, the mean over texts and labels; labels are 0 and 1, (B, number of labels)."""
 
     task = "labels"
+    problem_type = "multi_label_classification"
 
-    def configuration(self, names: list[str]) -> dict[str, Any]:
-        """The names of the labels."""
-        return named("multi_label_classification", names)
-
-    def class_weights(self, setting: Weights, facts: dict[str, Any], names: list[str]) -> Tensor | None:
-        """Weights of the positive examples: balanced ones are (n - n_c) / n_c."""
-        if setting != "balanced":
-            return checked_list(setting, names)
-        counts = class_counts(facts, names)
-        return torch.tensor([(facts["rows"] - count) / count for count in counts])
+    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
+        """They are (n - n_c) / n_c, of the positive examples."""
+        return [(facts["rows"] - count) / count for count in counts]
 
     def loss_terms(
         self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
@@ -184,35 +191,3 @@ class SeveralLabels(Problem):
     def chances(self, outputs: Tensor) -> Tensor:
         """The probability of each label, (B, number of labels)."""
         return outputs.sigmoid()
-
-
-def named(problem_type: str, names: list[str]) -> dict[str, Any]:
-    """The entries of a configuration for classes or labels."""
-    label2id = {name: number for number, name in enumerate(names)}
-    return {"id2label": dict(enumerate(names)), "label2id": label2id, "problem_type": problem_type}
-
-
-def class_counts(facts: dict[str, Any], names: list[str]) -> list[int]:
-    """How many training examples each label has, for balanced weights."""
-    counts: list[int] | None = facts.get("class_counts")
-    if counts is None:
-        raise UserError("class_weights balanced needs a data module to count: give --model.class_weights a list.")
-    empty = [label for label, count in zip(names, counts, strict=True) if count == 0]
-    if empty:
-        raise UserError(
-            f"No training example has the label {empty[0]!r}, so its balanced weight is infinite: "
-            "give --model.class_weights a list or null."
-        )
-    return counts
-
-
-def checked_list(setting: list[float] | None, names: list[str]) -> Tensor | None:
-    """Weights that were given."""
-    if setting is None:
-        return None
-    if len(setting) != len(names):
-        raise UserError(
-            f"class_weights has {len(setting)} weights for {len(names)} classes ({', '.join(names)}): "
-            "give --model.class_weights one for each."
-        )
-    return torch.tensor(setting, dtype=torch.float32)
