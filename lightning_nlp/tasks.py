@@ -114,8 +114,8 @@ NUMBER = replace(
         Metric("mse", "Mean squared error", "min", "{:.4g}", known=True),
         Metric("mae", "Mean absolute error", "min", "{:.4g}", known=True),
         Metric("r2", "R2", form="{:.3f}"),
-        Metric("pearson", "Pearson's correlation", form="{:.3f}"),
-        Metric("spearman", "Spearman's correlation", form="{:.3f}"),
+        Metric("pearson", "Pearson correlation", form="{:.3f}"),
+        Metric("spearman", "Spearman correlation", form="{:.3f}"),
     ),
     headlines=("pearson", "loss"),
     curves=(

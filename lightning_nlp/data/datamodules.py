@@ -41,7 +41,7 @@ class TextClassificationDataModule(TextDataModule):
         self,
         path: str,
         *,
-        label_column: str | list[str] = "label",
+        label_column: list[str] | str = "label",
         problem: Literal["auto", "classes", "labels", "number"] = "auto",
         label_separator: str | None = None,
         truncation: Truncation = "head",

@@ -1,7 +1,12 @@
+import re
+
 import numpy as np
 import pytest
 
+from lightning_nlp.evaluation.drawing import draw
+from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.evaluation.number import number_scores
+from lightning_nlp.evaluation.records import number_record
 
 
 def test_the_scores_are_those_of_scipy_and_scikit_learn():
@@ -27,3 +32,19 @@ def test_what_is_not_defined_is_0():
     assert (found["r2"], found["pearson"], found["spearman"]) == (0, 0, 0)
     assert found["mae"] == pytest.approx(2 / 3)
     assert number_scores(labels[:1], labels[:1]) == {"mse": 0, "mae": 0, "r2": 0, "pearson": 0, "spearman": 0}
+
+
+def test_the_record_has_a_scatter_on_equal_axes():
+    labels = np.linspace(0, 100, 1000)
+    record = number_record((labels + 5)[:, None], labels, np.ones(1000), [])
+    (figure,) = figures_of(record)
+    assert len(figure.dots) == 200
+    assert "label" in figure.text
+    ends = re.search(r'class="mark" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"', draw(figure))
+    dots = re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', draw(figure))
+    left, bottom, right, top = map(float, ends.groups())
+    above = [bottom - (float(x) - left) / (right - left) * (bottom - top) - float(y) for x, y in dots]
+    assert above == pytest.approx([above[0]] * len(dots), abs=0.2), "all are 5 above the line"
+    assert above[0] > 3
+    assert not record["constant"]
+    assert number_record(labels[:2, None], np.ones(2), np.ones(2), [])["constant"]

@@ -92,6 +92,8 @@ def labelled_source(
         written = (as_label(label, "--data.missing_labels") for label in missing_labels)
         missing = tuple(str(label).casefold() for label in written)
     several = tuple(label_column) if isinstance(label_column, list) else ()
+    if label_column == []:
+        raise UserError("--data.label_column is an empty list: give the columns of the labels.")
     form = LabelForm(problem, several, label_separator, missing)
     if path == "demo":
         from lightning_nlp.data.texts import demo

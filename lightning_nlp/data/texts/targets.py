@@ -38,6 +38,8 @@ class LabelForm:
 
     def __post_init__(self) -> None:
         several = "--data.label_column is a list" if self.columns else "--data.label_separator"
+        if self.separator == "":
+            raise UserError("--data.label_separator is empty: give what separates the labels, or leave it out.")
         if self.problem == "auto" and (self.columns or self.separator):
             object.__setattr__(self, "problem", "labels")
             object.__setattr__(self, "why", several)

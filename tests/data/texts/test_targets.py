@@ -95,6 +95,8 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
         ("a.csv", [0, 1], {"label_column": ["x"], "problem": "classes"}, "is a list is for several labels"),
         ("a.csv", [0, 1], {"label_separator": "|", "problem": "number"}, "--data.label_separator is for several"),
         ("a.csv", [0, 1], {"label_separator": "|", "label_column": ["x"]}, "give one"),
+        ("a.csv", [0, 1], {"label_separator": ""}, "--data.label_separator is empty"),
+        ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
         ("a.jsonl", [["a", "b"], None], {}, "20 rows without text or label"),
         ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
         ("a.csv", ["bad", "0.5"], {"problem": "number"}, "The label 'bad' is not a finite number: a.csv, line 2"),
