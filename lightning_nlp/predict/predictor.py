@@ -105,8 +105,8 @@ def make_predictor(
     fills_masks = task.fills_masks
     if explain and fills_masks:
         raise UserError(f"--explain is for a classifier, and {folder} fills masks: leave it out.")
-    if task is LABELS and thresholds is None and getattr(config, "thresholds", None):
-        thresholds = "best_f1"
+    if task is LABELS and getattr(config, "thresholds", None):
+        thresholds = thresholds or "best_f1"
     if task is NUMBER and thresholds is not None:
         raise UserError(f"--thresholds are for classes, and {folder} predicts a number: leave them out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)

@@ -56,7 +56,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "summary": summary(run),
         "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
-        "learning": run_figures.learning(run, monitor),
+        "learning": run_figures.learning(run, monitor, task),
         "curves": figures_of(record),
         "classifier": classifier,
         "thresholds": any(part["best_f1"] or part["wanted"] for part in record.get("by_class", ())),

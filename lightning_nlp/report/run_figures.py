@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.run_files import RunFiles
-from lightning_nlp.tasks import TASKS
+from lightning_nlp.tasks import TASKS, Task
 
 Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and its metrics with their names
 LEARNING: tuple[Shown, ...] = (
@@ -23,9 +23,9 @@ MACHINE: tuple[Shown, ...] = (
 )
 
 
-def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
-    """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
-    shown = list(LEARNING)
+def learning(run: RunFiles, monitor: str | None, task: Task | None = None) -> list[Figure]:
+    """Losses, what the validations of a task measured, and the learning rate; `monitor` chose the checkpoint."""
+    shown = [LEARNING[0], *task.curves, LEARNING[-1]] if task else list(LEARNING)
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
     return measured(run, shown, best_step(run, monitor))
