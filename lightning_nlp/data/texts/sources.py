@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -20,52 +20,16 @@ from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
+from lightning_nlp.data.texts.source import CLASSES, Source, Splits
 from lightning_nlp.data.texts.targets import LabelForm
-from lightning_nlp.errors import UserError, printable
+from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
-Splits = dict[str, Callable[[], Iterator[Row]]]
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
 DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
 DEMOS = {"auto": "demo_reviews", "classes": "demo_reviews", "labels": "demo_labels", "number": "demo_ratings"}
-CLASSES = LabelForm()
 DEMO_SENTENCES = {"train": (20_000, 0)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set, and how to read its splits."""
-
-    description: str  # for the model card, without folders: "reviews.csv"
-    fingerprint: str  # SHA-256 of the contents and of how they are read
-    splits: Splits  # for each split a function that reads it from the start; "train" is always there
-    labelled: bool  # whether each row must have a label
-    label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
-    drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
-    files: Files[Any] | None = None
-    missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
-    form: LabelForm = CLASSES  # what a label is
-    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
-
-    def lines(self) -> list[str]:
-        """Which files are read as which split, what is left out, and what a label is, a printable line each."""
-        what = {"labels": "A text may have several labels", "number": "The label is a number"}.get(self.form.problem)
-        decided = [f"{what} ({self.form.why})."] if what else []
-        return [printable(line) for line in [*(self.files.lines() if self.files else ()), *decided]]
-
-    def label_name(self, row: Row) -> str | None:
-        """The name of a row's class, or its labels or number as a string; None where the label is missing."""
-        if self.form.problem != "classes":
-            return None if row.label is None else str(row.label)
-        if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
-            return None
-        if self.label_names is not None and str(row.label) not in self.label_names:
-            raise UserError(
-                f"The label {str(row.label)!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
-                "give another --data.label_column."
-            )
-        return str(row.label)
 
 
 def labelled_source(
@@ -239,8 +203,7 @@ def _datasets_source(
         rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
         for index, values in enumerate(rows):
             row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)", read_label)
-            label = row.label
-            yield row if isinstance(label, list) else row._replace(label=classes.get(label, label))
+            yield row if isinstance(row.label, list) else row._replace(label=classes.get(row.label, row.label))
 
     if labelled:
         form = form.decided(_read_splits(partial(read, read_label=_as_it_is), parts.splits)["train"])
