@@ -126,9 +126,7 @@ class Evaluation(Callback):
             of_task = RECORDS[str(pl_module.task)]
             record |= of_task(found["logits"], found["labels"], found["lengths"], labels, validated)
             if record.get("constant"):
-                warn_user(
-                    f"All labels of {stage} are the same number: R2 and correlations are not defined, and given as 0."
-                )
+                warn_user(f"All labels of {stage} are equal: R2 and correlations are not defined, and given as 0.")
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier") if name in record}
             if stage == "test" and "confusion" in record:
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)

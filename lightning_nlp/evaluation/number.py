@@ -7,8 +7,8 @@ def number_scores(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]
     """Errors in the labels' unit, and correlations, from (N, 1) or (N,) and (N,).
 
     Returns:
-        `mse`, `mae`, `r2`, and `pearson` and `spearman` (with average ranks of equal numbers). Where all labels or all
-        predictions are the same number, correlations are not defined and given as 0; so is R2 where all labels are.
+        `mse`, `mae`, `r2`, `pearson` and `spearman` (equal numbers share a rank). Where all labels or all
+        predictions are equal, correlations are not defined and given as 0; so is R2 where all labels are.
     """
     predicted, labels = predicted.reshape(-1).astype(np.float64), labels.astype(np.float64)
     errors, spread = predicted - labels, float(((labels - labels.mean()) ** 2).sum())

@@ -11,7 +11,7 @@ def label_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         labels: 0 and 1, (N, labels).
 
     Returns:
-        `f1` (macro; a label without positives has 0, as in scikit-learn), `f1_micro`, `subset_accuracy` (the share of
+        `f1` (macro; a label without positives has 0, as in scikit-learn), `f1_micro`, `subset_accuracy` (of
         texts with exactly their labels) and `average_precision` (macro).
     """
     given, true = logits >= 0, labels > 0

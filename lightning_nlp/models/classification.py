@@ -24,8 +24,8 @@ class SequenceClassifier(EncoderModule):
 
     Labels and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
     `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask` (B, T), or packed (see
-    `packing.forward`), and `labels`: classes (B,), 0 and 1 for each label (B, labels), or numbers (B,), float; rows
-    labelled -100, or NaN among numbers, are ignored.
+    `packing.forward`), and `labels`: classes (B,), 0 and 1 for each label (B, labels), or numbers (B,), float;
+    rows labelled -100, or NaN among numbers, are ignored.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
@@ -46,8 +46,8 @@ class SequenceClassifier(EncoderModule):
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
         label_smoothing: Share of each target spread over all classes, in training only.
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
-            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all alike. Of
-            several labels it is the weight of the examples that have the label, balanced (n - n_c) / n_c.
+            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
+            alike. Of several labels it weighs the examples that have the label, balanced (n - n_c) / n_c.
         label_names: The classes' names in the order of their ids, for your own DataLoader, with `pretrained`;
             null takes the data module's.
     """
@@ -136,7 +136,7 @@ class SequenceClassifier(EncoderModule):
         self.log_dict(self.problem.scores(scores, stage), prog_bar=stage == "val")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class or label, (B, number), or a number (B, 1); in the order of `rows` if there."""
+        """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""
         found = self.problem.chances(self(batch))
         return found[batch["rows"].argsort()] if "rows" in batch else found
 

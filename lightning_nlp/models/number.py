@@ -16,7 +16,7 @@ from lightning_nlp.models.problem import Problem, Weights
 class Number(Problem):
     """The squared error of (number - mean) / std, with mean and standard deviation of train.
 
-    Without this a target like 0..100 would need thousands of steps of a usual learning rate to be reached at all. All
+    Without this a usual learning rate would need thousands of steps to reach a target like 0..100 at all. All
     that leaves the module is in the labels' unit: `outputs`, (B, 1), and by `in_its_unit` the export.
     """
 
@@ -36,11 +36,11 @@ class Number(Problem):
     def class_weights(self, setting: Weights, facts: dict[str, Any], names: list[str]) -> Tensor | None:
         """None; numbers have no classes."""
         if setting is not None:
-            raise UserError("--model.class_weights are for classes, and these labels are numbers: leave them out.")
+            raise UserError("--model.class_weights are for classes, these labels are numbers: leave them out.")
         return None
 
     def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
-        """Take mean and standard deviation of train; a pretrained last layer, which has its own unit, is new."""
+        """Take mean and standard deviation of train; a pretrained last layer, of another unit, is new."""
         for name in ("label_smoothing", "keep_head"):
             if hparams[name]:
                 raise UserError(f"--model.{name} is for classes, and these labels are numbers: leave it out.")
@@ -68,14 +68,14 @@ class Number(Problem):
 
 
 def output_layer(network: Any) -> nn.Linear:
-    """The layer that makes the number: the last one where it is not known; the proof of an export would notice."""
+    """The layer that makes the number; where it is not known the last, and an export's proof would notice."""
     known = last_layer(network)
     return known or [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
 @contextmanager
 def in_its_unit(network: Any, problem: Any) -> Iterator[None]:
-    """Let a network itself give numbers in the labels' unit within this context; nothing changes for other problems."""
+    """Let a network itself give numbers in the labels' unit meanwhile; other problems change nothing."""
     if not isinstance(problem, Number):
         yield
         return

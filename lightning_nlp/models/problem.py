@@ -19,7 +19,7 @@ SCORES = {"labels": label_scores, "number": number_scores}  # by task
 class Problem(nn.Module):
     """Loss, metrics and predictions; rows that `counted` leaves out have no loss.
 
-    `task` is its row in `tasks.TASKS`; `problem_type` is that of transformers, and None where labels have no names.
+    `task` is its row in `tasks.TASKS`; `problem_type` is transformers', and None where labels have no names.
     """
 
     task: ClassVar[str]

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.problem import SeveralLabels
+from lightning_nlp.models.problem import Collected, SeveralLabels
 
 LOGITS = torch.tensor([[0.5, -1.0], [2.0, 0.25], [-3.0, 1.0]])
 LABELS = torch.tensor([[1, 0], [0, 0], [1, 1]])
@@ -32,3 +32,16 @@ def test_balanced_weights_of_labels_are_of_their_positives():
         SeveralLabels().class_weights("balanced", {"class_counts": [25, 0], "rows": 100}, ["a", "b"])
     with pytest.raises(UserError, match="1 weights for 2 classes"):
         SeveralLabels().class_weights([1.0], facts, ["a", "b"])
+
+
+def test_rows_that_do_not_count_are_not_collected():
+    collected = Collected()
+    collected.update(torch.tensor([[1.0], [2.0]]), torch.tensor([-100.0, float("nan")]))  # -100 is a number
+    collected.update(torch.tensor([[3.0]]), torch.tensor([5.0]))
+    outputs, labels = collected.compute()
+    assert (outputs.tolist(), labels.tolist()) == ([[1.0], [3.0]], [-100.0, 5.0])
+    collected.reset()
+    collected.update(LOGITS, torch.tensor([[1, 0], [-100, -100], [0, 0]]))
+    outputs, labels = collected.compute()
+    assert labels.tolist() == [[1, 0], [0, 0]]
+    assert outputs.tolist() == LOGITS[[0, 2]].tolist()

@@ -30,7 +30,7 @@ class Source:
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
-        """Which files are read as which split, what is left out, and what a label is, a printable line each."""
+        """Which files are read as which split, what is left out, what a label is; a printable line each."""
         what = {"labels": "A text may have several labels", "number": "The label is a number"}.get(self.form.problem)
         decided = [f"{what} ({self.form.why})."] if what else []
         return [printable(line) for line in [*(self.files.lines() if self.files else ()), *decided]]

@@ -1,4 +1,4 @@
-"""What a label is: one class, several labels or a number. The first rows decide, then all are read in that form."""
+"""What a label is: one class, several labels or a number. The first rows decide."""
 
 import contextlib
 import json
@@ -23,10 +23,10 @@ _WHOLE = re.compile(r"[+-]?\d+\.?0*", re.ASCII)
 
 @dataclass(frozen=True)
 class LabelForm:
-    """How the cells of the label columns are read: `problem` is "classes", "labels", "number", or "auto" at first.
+    """How label cells are read: `problem` is "classes", "labels", "number", or "auto" at first.
 
-    Several labels and numbers become strings, so that all that follows treats them like the names of classes: a JSON
-    list of names, and a number as Python writes it.
+    Several labels and numbers become strings, so that what follows treats them like classes: a JSON list of
+    names, and a number as Python writes it.
     """
 
     problem: str = "classes"
@@ -39,17 +39,17 @@ class LabelForm:
     def __post_init__(self) -> None:
         several = "--data.label_column is a list" if self.columns else "--data.label_separator"
         if self.separator == "":
-            raise UserError("--data.label_separator is empty: give what separates the labels, or leave it out.")
+            raise UserError("--data.label_separator is empty: give what separates the labels.")
         if self.problem == "auto" and (self.columns or self.separator):
             object.__setattr__(self, "problem", "labels")
             object.__setattr__(self, "why", several)
         if self.problem != "labels" and (self.columns or self.separator):
             raise UserError(f"{several} is for several labels: leave it out, or --data.problem {self.problem}.")
         if self.columns and self.separator:
-            raise UserError("--data.label_separator is for one column, and --data.label_column is a list: give one.")
+            raise UserError("--data.label_separator is for one column, --data.label_column a list: give one.")
 
     def decided(self, rows: Callable[[], Iterator[Row]]) -> "LabelForm":
-        """This form with the problem that the first rows show if none was asked for; rows have their cells as labels.
+        """This form with the problem that the first rows show, if none was asked for; their labels are raw cells.
 
         Whole numbers are classes, as 0.0 is, which pandas writes for 0 where values are missing.
         """
@@ -112,7 +112,7 @@ class LabelForm:
         for name in cell if isinstance(cell, list) else [cell]:
             label = as_label(name, where) if self.names is None else self._class_name(name)
             if label is None:
-                raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or give it a name.")
+                raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or name it.")
             names.append(str(label))
         return _as_json(names)
 
@@ -134,15 +134,15 @@ def _as_json(names: Iterable[str]) -> str:
 
 
 def label_facts(form: LabelForm, targets: list[str], ids: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What the token cache keeps beside the rows' ids: `targets`, each a list of labels' numbers, or a number.
+    """What a token cache keeps beside the rows' ids: `targets`, lists of labels' numbers, or numbers.
 
     Args:
         targets: The distinct labels in the order of their ids, as `LabelForm.read` writes them.
         ids: By split, the id of each row, (rows,).
 
     Returns:
-        `problem`, `targets`, `label_names` (None of numbers), and by split `class_counts`, or of numbers `mean`, `std`,
-        `low` and `high`.
+        `problem`, `targets`, `label_names` (None of numbers), and by split `class_counts`, or of numbers
+        `mean`, `std`, `low` and `high`.
     """
     facts: dict[str, Any] = {"problem": form.problem, "label_names": None}
     if form.problem == "number":
@@ -164,7 +164,7 @@ def label_facts(form: LabelForm, targets: list[str], ids: dict[str, np.ndarray])
 
 
 def target_table(facts: dict[str, Any]) -> np.ndarray:
-    """What the ids of a cache's rows mean: of several labels (ids, labels) of 0 and 1, of numbers (ids,) float32."""
+    """What the ids of rows mean: 0 and 1 for each of several labels, (ids, labels), or numbers (ids,)."""
     if facts["problem"] == "number":
         return np.array(facts["targets"], dtype=np.float32)
     table = np.zeros((len(facts["targets"]), len(facts["label_names"])), dtype=np.int8)
