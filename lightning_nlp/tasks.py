@@ -1,7 +1,7 @@
 """What differs between the tasks: one row of plain data each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Plots = Mapping[str, Sequence[str]]  # W&B's plots: by title their metrics, or "re:" and a pattern of names
 
@@ -35,6 +35,7 @@ class Task:
     compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
     quality: Plots
     mistakes: Plots
+    problem_type: str = ""  # of its networks' configuration, where tasks share a head
     calibrated: bool = False  # whether an export's probabilities can be calibrated
     fills_masks: bool = False  # whether its texts have [MASK]
     tags_words: bool = False  # whether it predicts for each word
@@ -46,6 +47,11 @@ class Task:
         """The metric of this name; one that other tasks or a user's module log has a plain title."""
         found = {metric.name: metric for metric in (*METRICS.values(), *self.metrics)}
         return found.get(name) or Metric(name, name.replace("_", " ").capitalize())
+
+    @property
+    def monitors(self) -> dict[str, str]:
+        """What is logged of a validation, with "min" or "max"; calibration is measured after it."""
+        return {f"val/{metric.name}": metric.better for metric in self.metrics if metric.name not in ("ece", "brier")}
 
 
 LOSS = Metric("loss", "Loss", "min", "{:.4f}")
@@ -81,7 +87,61 @@ CLASSIFICATION = Task(
         "F1 by class": ["re:val/f1/.+"],
         "Precision and recall by class": ["re:val/(precision|recall)/.+"],
     },
+    problem_type="single_label_classification",
     calibrated=True,
+)
+LABELS = replace(
+    CLASSIFICATION,
+    name="labels",
+    title="several labels a text",
+    metrics=(
+        LOSS,
+        Metric("f1", "F1 (macro)", average="macro", known=True),
+        Metric("f1_micro", "F1 (micro)", average="micro"),
+        Metric("average_precision", "Average precision (macro)", average="macro"),
+        Metric("subset_accuracy", "Texts with exactly their labels"),
+    ),
+    headlines=("f1_micro", "loss"),
+    curves=(("F1 on validation", "F1", {"val/f1_micro": "micro", "val/f1": "macro"}),),
+    workspace="lightning_nlp: several labels",
+    compared=("val/f1_micro.max", "val/f1.max", "test/f1_micro", "test/f1"),
+    quality={
+        "F1": ["val/f1_micro", "val/f1"],
+        "Average precision": ["val/average_precision"],
+        "Texts with exactly their labels": ["val/subset_accuracy"],
+        "Loss on train and validation": LOSSES,
+    },
+    problem_type="multi_label_classification",
+    calibrated=False,
+)
+NUMBER = replace(
+    CLASSIFICATION,
+    name="number",
+    title="a number for a text",
+    metrics=(
+        LOSS,
+        Metric("mse", "Mean squared error", "min", "{:.4g}", known=True),
+        Metric("mae", "Mean absolute error", "min", "{:.4g}", known=True),
+        Metric("r2", "R2", form="{:.3f}"),
+        Metric("pearson", "Pearson correlation", form="{:.3f}"),
+        Metric("spearman", "Spearman correlation", form="{:.3f}"),
+    ),
+    headlines=("pearson", "loss"),
+    curves=(
+        ("Correlation on validation", "correlation", {"val/pearson": "Pearson", "val/spearman": "Spearman"}),
+        ("Mean absolute error on validation", "error", {"val/mae": "mean absolute error"}),
+    ),
+    workspace="lightning_nlp: numbers",
+    compared=("val/pearson.max", "val/mae.min", "test/pearson", "test/mae"),
+    quality={
+        "Correlation": ["val/pearson", "val/spearman"],
+        "R2": ["val/r2"],
+        "Mean absolute error": ["val/mae"],
+        "Loss on train and validation": LOSSES,
+    },
+    mistakes={},
+    problem_type="regression",
+    calibrated=False,
 )
 MLM = Task(
     name="mlm",
@@ -152,15 +212,17 @@ TAGS = Task(
     options='aggregation_strategy="first"',
     example="Anna lives in Paris .",
 )
-TASKS = {task.name: task for task in (TAGS, CLASSIFICATION, MLM)}  # of equal metrics the last one's title counts
+# of equal metrics the last one's title counts
+TASKS = {task.name: task for task in (TAGS, CLASSIFICATION, LABELS, NUMBER, MLM)}
 METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
 
 
 def task_of_module(class_path: str) -> Task | None:
-    """The task of a LightningModule's class; None for a user's own."""
+    """The task of a LightningModule's class, the first of several; None for a user's own."""
     return next((task for task in TASKS.values() if task.module == class_path.rsplit(".", 1)[-1]), None)
 
 
-def task_of_network(architecture: str) -> Task:
+def task_of_network(architecture: str, problem_type: str | None = None) -> Task:
     """The task of a network of transformers, e.g. DistilBertForMaskedLM; classification if none fits."""
-    return next((task for task in TASKS.values() if architecture.endswith(task.head)), CLASSIFICATION)
+    found = [task for task in TASKS.values() if architecture.endswith(task.head)]
+    return next((task for task in found if task.problem_type == problem_type), found[0] if found else CLASSIFICATION)

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from lightning_nlp.atomic_files import write_tensors, write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.errors import UserError, warn_user
+from lightning_nlp.evaluation import counted
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.probes import fill
 from lightning_nlp.evaluation.proof import evidence
-from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
+from lightning_nlp.evaluation.records import RECORDS, mlm_record, plain
 from lightning_nlp.evaluation.words import mistakes
+from lightning_nlp.tasks import TASKS
 
 SAMPLED = 64  # the evidence comes from at least this many batches, if there are as many
 
@@ -40,6 +42,20 @@ class Evaluation(Callback):
         self._parts: list[dict[str, Tensor]] = []
         self._samples: list[tuple[Any, dict[str, Tensor]]] = []
         self._tokens: tuple[np.ndarray, np.ndarray] | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a monitor that only another task logs, now that the data have decided which one this is."""
+        task = TASKS.get(getattr(pl_module, "task", ""))
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        monitors = {str(getattr(callback, "monitor", None)) for callback in callbacks}
+        if task and (
+            wrong := monitors & {name for other in TASKS.values() for name in other.monitors} - {*task.monitors}
+        ):
+            known = ", ".join(f"{name} (mode {mode})" for name, mode in task.monitors.items())
+            raise UserError(
+                f"The task of these data is {task.title}, which logs no {' or '.join(sorted(wrong))}: give "
+                f"--checkpoint.monitor and --early_stopping.monitor one of {known}."
+            )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin; a validation that was broken off leaves nothing."""
@@ -100,13 +116,19 @@ class Evaluation(Callback):
         name = f"val-{trainer.global_step:08d}" if stage == "val" else "test"
         found = by_row(found) if "logits" in found else found
         if stage == "test" or self.best.would_take(trainer):
-            self._write_predictions(name, found if "logits" in found else {}, evidence(samples))
+            network: Any = pl_module.network
+            kind = getattr(network.config, "problem_type", None)
+            proof = evidence(samples, kind, float(getattr(getattr(pl_module, "problem", None), "std", 1.0)))
+            self._write_predictions(name, found if "logits" in found else {}, proof)
         if "logits" in found:
             labels = [str(label) for label in data.label_names]
             validated = self._validated(labels, trainer.global_step) if stage == "test" else None
-            record |= classification_record(found["logits"], found["labels"], found["lengths"], labels, validated)
-            record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier")}
-            if stage == "test":
+            of_task = RECORDS[str(pl_module.task)]
+            record |= of_task(found["logits"], found["labels"], found["lengths"], labels, validated)
+            if record.get("constant"):
+                warn_user(f"All labels of {stage} are equal: R2 and correlations are not defined, and given as 0.")
+            record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier") if name in record}
+            if stage == "test" and "confusion" in record:
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         elif "predictions" in found:
             from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
@@ -160,9 +182,9 @@ def by_row(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     Args:
         found: `logits`, `labels`, `rows` and `lengths`.
     """
-    real = (found["labels"] != IGNORE_INDEX) & np.isfinite(found["logits"]).all(axis=1)
+    real = counted(found["labels"]) & np.isfinite(found["logits"]).all(axis=1)
     order = np.argsort(found["rows"][real], kind="stable")
-    kinds = {"logits": np.float32, "labels": np.int64, "rows": np.int64, "lengths": np.int32}
+    kinds = {"logits": np.float32, "labels": found["labels"].dtype, "rows": np.int64, "lengths": np.int32}
     return {name: found[name][real][order].astype(kind) for name, kind in kinds.items()}
 
 

@@ -20,10 +20,10 @@ from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import default_precision
 
 # What the modules log of a validation, and whether less or more is better. Calibration is measured after it.
-VALIDATION_METRICS = {
-    task.module: {f"val/{metric.name}": metric.better for metric in task.metrics if metric.name not in ("ece", "brier")}
-    for task in TASKS.values()
-}
+# Which task a SequenceClassifier has, its data say: `callbacks.evaluation` checks again then.
+VALIDATION_METRICS: dict[str, dict[str, str]] = {}
+for _task in TASKS.values():
+    VALIDATION_METRICS.setdefault(_task.module, {}).update(_task.monitors)
 
 # The least that makes sense, where the Trainer would silently take less, to divide by it or to do nothing.
 LEAST = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -12,6 +12,7 @@ from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate_classification
 from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.texts.sources import Source, labelled_source
+from lightning_nlp.data.texts.targets import target_table
 from lightning_nlp.data.tokens.encoding import Truncation
 
 
@@ -21,7 +22,11 @@ class TextClassificationDataModule(TextDataModule):
     Args:
         path: A CSV, TSV, JSONL or parquet file, a glob, a folder where names of files or folders tell the split or the
             class, a Hub id, or `demo` for the embedded reviews. Parts of train are held out where splits are missing.
-        label_column: The column with the label, numbers or words.
+        label_column: The column with the label: a class, a list of labels, or a number. Of several columns with 0
+            and 1, e.g. '[toxic, insult]', the names are the labels that a text may have.
+        problem: `classes`, one a text, `labels`, any number of them, or `number`. `auto` goes by the label column:
+            lists are labels, fractions numbers, words and whole numbers classes.
+        label_separator: What separates several labels in a column of strings; an empty one has no label.
         truncation: What is kept of a text longer than `max_length`: `head` keeps its beginning, `head_tail` a quarter
             from its beginning and the rest from its end.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
@@ -33,7 +38,9 @@ class TextClassificationDataModule(TextDataModule):
         self,
         path: str,
         *,
-        label_column: str = "label",
+        label_column: list[str] | str = "label",
+        problem: Literal["auto", "classes", "labels", "number"] = "auto",
+        label_separator: str | None = None,
         truncation: Truncation = "head",
         drop_incomplete: bool = False,
         missing_labels: list[str | int] | None = None,
@@ -42,6 +49,9 @@ class TextClassificationDataModule(TextDataModule):
         super().__init__(path, **kwargs)
         self.truncation = truncation
         self.label_column = label_column
+        self.problem = problem
+        self.label_separator = label_separator
+        self._targets: np.ndarray | None = None
         self.drop_incomplete = drop_incomplete
         self.missing_labels = missing_labels
 
@@ -55,24 +65,31 @@ class TextClassificationDataModule(TextDataModule):
             group_column=self.group_column,
             drop_incomplete=self.drop_incomplete,
             missing_labels=self.missing_labels,
+            problem=self.problem,
+            label_separator=self.label_separator,
             dialect=self.dialect,
         )
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide which texts there are, their labels and token ids."""
-        names = ("label_column", "drop_incomplete", "missing_labels", "truncation")
+        names = ("label_column", "problem", "label_separator", "drop_incomplete", "missing_labels", "truncation")
         return super().settings | {name: getattr(self, name) for name in names}
 
     @property
-    def label_names(self) -> list[str]:
-        """The classes' names, in the order of their ids."""
-        return self.facts["label_names"]
+    def label_facts(self) -> dict[str, Any]:
+        """What a classifier knows of its labels: `problem`, and what train has, `class_counts` or `mean` and `std`."""
+        return {"problem": self.facts.get("problem", "classes")} | self.facts["train"]
 
     @property
-    def class_counts(self) -> list[int]:
-        """The number of training examples of each class."""
-        return self.facts["train"]["class_counts"]
+    def label_names(self) -> list[str]:
+        """The names of classes or labels, in the order of their ids; none of numbers."""
+        return self.facts["label_names"] or []
+
+    @property
+    def class_counts(self) -> list[int] | None:
+        """The number of training examples of each class or label; None of numbers."""
+        return self.facts["train"].get("class_counts")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""
@@ -85,8 +102,11 @@ class TextClassificationDataModule(TextDataModule):
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
+        if self._targets is None and "targets" in self.facts:
+            self._targets = target_table(self.facts)
         return partial(
             collate_classification,
+            targets=self._targets,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
             packed=bool(self.packed),

@@ -94,7 +94,14 @@ class PreparedTexts(LightningDataModule):
             (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
         if (names := facts["label_names"]) is not None:
             counts = dict(zip(names, facts["train"]["class_counts"], strict=True))
-            rank_zero_info(f"{len(names)} classes, with their number in train: {numbered(counts)}")
+            what = "labels" if facts.get("problem") == "labels" else "classes"
+            rank_zero_info(f"{len(names)} {what}, with their number in train: {numbered(counts)}")
+
+        if "mean" in (train := facts["train"]):
+            rank_zero_info(
+                f"Numbers in train: {train['low']:.4g} to {train['high']:.4g}, mean {train['mean']:.4g}, standard "
+                f"deviation {train['std']:.4g}"
+            )
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
         return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
@@ -122,7 +129,7 @@ class PreparedTexts(LightningDataModule):
         return {
             "folder": self.fingerprint,
             "settings": paths_with_tilde(self.settings),
-            **{name: self.facts.get(name) for name in ("source", "label_names", "streamed")},
+            **{name: self.facts.get(name) for name in ("source", "label_names", "problem", "streamed")},
             "texts": texts if all(texts.values()) else None,
         }
 

@@ -72,7 +72,7 @@ def changes(then: Record, now: Record) -> str:
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
-    if then["label_names"] is not None and now["label_names"] is not None:
+    if then["label_names"] is not None and now["label_names"] is not None and now.get("problem") is None:
         found += _tag_changes(then, now) if "tags" in now["texts"]["train"] else _label_changes(then, now)
     earlier, later = _column(then, "train"), _column(now, "train")
     if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):

@@ -1,3 +1,12 @@
 """What a network's outputs are worth: pure functions of logits and labels, without a Trainer."""
 
+from typing import Any
+
 IGNORE_INDEX = -100  # the label that neither a loss nor a metric counts: the default of PyTorch's cross_entropy
+
+
+def counted(labels: Any) -> Any:
+    """Which examples count, (N,): labels (N,) or (N, labels) are not -100; numbers are not NaN, any may be a label."""
+    if labels.ndim == 1 and "float" in str(labels.dtype):
+        return labels == labels
+    return (labels if labels.ndim == 1 else labels[:, 0]) != IGNORE_INDEX

@@ -59,7 +59,11 @@ def _plot(figure: Figure) -> list[str]:
     lines = [Line(line.name, _thinned(line.x), _thinned(line.y)) for line in figure.lines[:MOST_LINES]]
     xs = [x for line in lines for x in line.x] + [x for bar in figure.bars for x in (bar.low, bar.high)]
     ys = [y for line in lines for y in line.y] + [y for bar in figure.bars for y in (bar.value, 0.0)]
+    if not lines and figure.dots:
+        xs = ys = [value for dot in figure.dots for value in (dot.x, dot.y)]
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
+    if figure.diagonal:  # from corner to corner it is x = y only on equal axes
+        x_low, x_high = y_low, y_high
     y_ticks = ticks(y_low, y_high)
     left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
     top, right, bottom = (40.0 if len(lines) > 1 else 20.0), WIDTH - 20.0, HEIGHT - 42.0

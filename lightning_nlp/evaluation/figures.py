@@ -73,6 +73,8 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
     found = _class_curves(classes[:most], len(classes)) if classes else []
     if record.get("reliability"):
         found.append(_reliability(record))
+    if record.get("scatter"):
+        found.append(_scatter(record["scatter"]["label"], record["scatter"]["prediction"]))
     for key, (name, heading, across, share, unit) in GROUPS.items():
         groups = record.get(key)
         if not groups:
@@ -84,6 +86,15 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
         text += f"highest where it is {high.name}: {high.note}."
         found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
     return found
+
+
+def _scatter(labels: list[float], predictions: list[float]) -> Figure:
+    dots = [Dot(0, x, y, size=2.2) for x, y in zip(labels, predictions, strict=True)]
+    far = max(dots, key=lambda dot: abs(dot.y - dot.x))
+    text = f"{len(dots):,} texts; on the dashed line the prediction is the label. Farthest off: label {far.x:.4g}, "
+    text += f"prediction {far.y:.4g}."
+    axes = ("label", "prediction")
+    return Figure("scatter", "Predictions and labels", text, *axes, dots=dots, diagonal="prediction = label")
 
 
 def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:

@@ -20,16 +20,28 @@ PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of log
 ROUNDINGS, LEAST = 5, 0.002
 
 
-def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, Tensor]:
+def comparable(logits: Tensor, problem_type: str | None, scale: float = 1.0) -> Tensor:
+    """What is compared: log-probabilities of classes or labels, or numbers in units of their standard deviation."""
+    if problem_type == "regression":
+        return logits / scale
+    return F.logsigmoid(logits) if problem_type == "multi_label_classification" else logits.log_softmax(-1)
+
+
+def evidence(
+    kept: list[tuple[dict[str, Any], dict[str, Tensor]]], problem_type: str | None = None, scale: float = 1.0
+) -> dict[str, Tensor]:
     """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
         kept: Batches, padded or packed, each with the outputs of validation_step: `logits`, or `loss` of the
             masked tokens.
+        problem_type: A classifier's, as in its configuration.
+        scale: The standard deviation of numbers.
 
     Returns:
-        `input_ids` (tokens,) of all texts, `lengths` (texts,), and `log_probabilities`: of the classes
-        (texts, classes), or of the true tokens (masked tokens,), with `targets` (tokens,), -100 where not masked.
+        `input_ids` (tokens,) of all texts, `lengths` (texts,), and `log_probabilities`: what is `comparable` of a
+        classifier (texts, classes), or those of the true tokens (masked tokens,), with `targets` (tokens,), -100 where
+        not masked. `scale` (1,) where it is not 1.
     """
     ids, targets, found = list[Tensor](), list[Tensor](), list[Tensor]()
     for batch, outputs in kept:
@@ -37,7 +49,7 @@ def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, 
         lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
         ids += batch["input_ids"][mask.bool()].split(lengths)
         if "logits" in outputs:
-            found += outputs["logits"].float().log_softmax(-1).split(1)
+            found += comparable(outputs["logits"].float(), problem_type, scale).split(1)
         else:
             masked = batch["labels"][mask.bool()].split(lengths)
             found += (-outputs["loss"]).split([int((labels >= 0).sum()) for labels in masked])
@@ -45,7 +57,8 @@ def evidence(kept: list[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, 
     every = max(-(-len(ids) // TEXTS), -(-sum(map(len, ids)) // TOKENS))
     columns = {"input_ids": ids, "log_probabilities": found} | ({"targets": targets} if targets else {})
     lengths = torch.tensor([len(text) for text in ids[::every]])
-    return {"lengths": lengths} | {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
+    scaled = {} if scale == 1 else {"scale": torch.tensor([scale])}
+    return {"lengths": lengths, **scaled} | {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
 
 
 def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects: Sequence[str] = ()) -> None:
@@ -77,12 +90,14 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
         finite = measured.isfinite()  # all of it, unless a training in 16 bits diverged
         apart, rounding = ((other - ours)[finite].abs().mean() for other in (measured, rounded))
         if finite.any() and not apart <= ROUNDINGS * rounding + LEAST:
-            far = (measured.exp() - ours.exp())[finite].abs()
+            number = network.config.problem_type == "regression"
+            far = (measured - ours if number else measured.exp() - ours.exp())[finite].abs()
             labels = f"{(measured.argmax(-1) != ours.argmax(-1)).sum()} other labels, " if ours.ndim == 2 else ""
+            compared = "numbers, in standard deviations," if number else f"{labels}probabilities"
             raise UserError(
-                f"The export does not give what was measured on {len(kept['lengths'])} texts of the {what}: {labels}"
-                f"probabilities {far.mean():.4f} apart on average and {far.max():.4f} at most. Something has changed "
-                f"the weights in between: {cure}."
+                f"The export does not give what was measured on {len(kept['lengths'])} texts of the {what}: {compared} "
+                f"{far.mean():.4f} apart on average and {far.max():.4f} at most. Something has changed the weights in "
+                f"between: {cure}."
             )
 
 
@@ -91,6 +106,7 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
     lengths, device = kept["lengths"].tolist(), network.device
     temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)
     ids, masked = kept["input_ids"].long(), "targets" in kept
+    scale = float(kept["scale"][0]) if "scale" in kept else 1.0
     targets = kept["targets"].long() if masked else torch.full_like(ids, IGNORE_INDEX)
     columns = [part.split(lengths) for part in (ids, torch.ones_like(ids), targets)]
     size, found = max(1, PLACES // max(lengths)), []
@@ -105,5 +121,5 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
             logits, labels = logits[labels >= 0], labels[labels >= 0]
             found.append(-F.cross_entropy(logits, labels, reduction="none"))
         else:
-            found.append((logits * temperature).log_softmax(-1))
+            found.append(comparable(logits * temperature, network.config.problem_type, scale))
     return torch.cat(found).cpu()

@@ -1,12 +1,13 @@
 """An evaluation as one record of plain lists and numbers, which W&B, the report and the model card show."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from lightning_nlp.evaluation.curves import class_curves
+from lightning_nlp.evaluation.curves import POINTS, class_curves
 from lightning_nlp.evaluation.groups import by_frequency, by_length, by_piece
 from lightning_nlp.evaluation.temperature import (
     calibration,
@@ -15,7 +16,7 @@ from lightning_nlp.evaluation.temperature import (
     probabilities,
     reliability,
 )
-from lightning_nlp.evaluation.thresholds import choose_thresholds, figures, figures_at
+from lightning_nlp.evaluation.thresholds import choose_thresholds, figures, figures_at, positives
 
 DIGITS = 6
 
@@ -71,6 +72,44 @@ def classification_record(
     )
 
 
+def labels_record(
+    logits: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The same for several labels a text: `labels` are 0 and 1, (N, labels).
+
+    Precision, recall and F1 of `by_class` are at the probability 0.5, and `by_length` counts texts with exactly their
+    labels.
+    """
+    chances, true = 1 / (1 + np.exp(-logits.astype(np.float64))), labels > 0
+    chosen = choose_thresholds(chances, true) if validated is None else _tried(validated["by_class"], chances, true)
+    by_class = [
+        {
+            "label": name,
+            **figures_at(chances[:, i], true[:, i], 0.5),
+            "support": int(true[:, i].sum()),
+            **class_curves(chances[:, i], true[:, i]),
+            **chosen[i],
+        }
+        for i, name in enumerate(label_names)
+    ]
+    right = ((chances >= 0.5) == true).all(axis=1)
+    found = {"examples": len(labels), "labels": label_names, "without_labels": int((~true).all(axis=1).sum())}
+    return plain({**found, "by_class": by_class, "by_length": by_length(lengths, right)})
+
+
+def number_record(
+    predicted: ndarray,
+    labels: ndarray,
+    lengths: ndarray,
+    label_names: list[str],
+    validated: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Of numbers, (N, 1) and (N,), what a scatter shows: at most `POINTS` pairs, evenly spread over the rows."""
+    shown = slice(None, None, -(-len(labels) // POINTS) or 1)
+    found = {"examples": len(labels), "constant": bool(len(labels)) and float(np.ptp(labels)) == 0.0}
+    return plain({**found, "scatter": {"label": labels[shown], "prediction": predicted[shown, 0]}})
+
+
 def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, continues: ndarray) -> dict[str, Any]:
     """A masked language model's `top1`, `top5` and `loss`, of each token (n,), by groups."""
     return plain(
@@ -102,5 +141,13 @@ def _tried(thresholds: list[dict[str, Any]], chances: ndarray, labels: ndarray) 
         for name in found:
             if thresholds[i].get(name):
                 limit = thresholds[i][name]["threshold"]
-                found[name] = {"threshold": limit} | figures_at(chances[:, i], labels == i, limit)
+                found[name] = {"threshold": limit} | figures_at(chances[:, i], positives(labels, i), limit)
     return tried
+
+
+# by task
+RECORDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "classification": classification_record,
+    "labels": labels_record,
+    "number": number_record,
+}

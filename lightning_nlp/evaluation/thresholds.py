@@ -11,13 +11,18 @@ def choose_thresholds(
 ) -> list[dict[str, Figures | None]]:
     """For each class the threshold with the best F1, and the one with the most recall at a precision.
 
-    `probabilities` are (N, classes), `labels` (N,); `wanted` is the precision.
+    `probabilities` are (N, classes), `labels` as for `positives`; `wanted` is the precision.
 
     Returns:
         For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the
         `precision`, its `threshold` and `recall`; None if the class does not occur, or never reaches it.
     """
-    return [_choose(probabilities[:, i], labels == i, wanted) for i in range(probabilities.shape[1])]
+    return [_choose(probabilities[:, i], positives(labels, i), wanted) for i in range(probabilities.shape[1])]
+
+
+def positives(labels: np.ndarray, number: int) -> np.ndarray:
+    """Which texts are of a class, (N,): `labels` are classes (N,), or 0 and 1 for each label (N, labels)."""
+    return labels == number if labels.ndim == 1 else labels[:, number] > 0
 
 
 def figures_at(scores: np.ndarray, positive: np.ndarray, threshold: float) -> Figures:

@@ -16,9 +16,10 @@ from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
+from lightning_nlp.models.number import in_its_unit
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
-from lightning_nlp.tasks import task_of_network
+from lightning_nlp.tasks import LABELS, task_of_network
 from lightning_nlp.training.peaks import float32_products
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
@@ -46,8 +47,9 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
     if module.network is None or getattr(datamodule, "tokenizer", None) is None:
         raise UserError("There is nothing to export: fit the module, and give the data module that it was fitted on.")
     try:
-        with atomic_path(folder) as unfinished:
-            _write(module.network.to("cpu").eval(), datamodule, unfinished)
+        network = module.network.to("cpu").eval()
+        with atomic_path(folder) as unfinished, in_its_unit(network, getattr(module, "problem", None)):
+            _write(network, datamodule, unfinished)
     except (OSError, SafetensorError) as error:
         raise UserError(f"The export cannot be written to {folder} ({error}): free some space there.") from error
     return folder
@@ -55,7 +57,7 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
 
 def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     """Write network and tokenizer; returns the network as transformers opens it, compared."""
-    reading, task = datamodule.reading, task_of_network(type(network).__name__)
+    reading, task = datamodule.reading, task_of_network(type(network).__name__, network.config.problem_type)
     setattr(network.config, READING, reading)
     network.save_pretrained(folder)
     write_tokenizer(datamodule.tokenizer, folder, network, clean=reading["clean"], strip=not task.fills_masks)
@@ -92,14 +94,16 @@ def export_run(
 
     disable_progress_bar()
     network, step, reading = module.network.to("cpu").eval(), facts["checkpoint_step"], datamodule.reading
-    task = task_of_network(type(network).__name__)
+    task = task_of_network(type(network).__name__, network.config.problem_type)
     found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
+    found = calibrate(run_dir, step, network) if task is LABELS else found  # for the thresholds
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
     applied = {} if isinstance(found, Calibration) else {"calibration": None}
     figures = figures_of(record | applied) if enough else []
     try:
-        with atomic_path(run_dir / "export") as unfinished, scaled(network, found):
+        unit = in_its_unit(network, getattr(module, "problem", None))
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, found), unit:
             reloaded = _write(network, datamodule, unfinished)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")

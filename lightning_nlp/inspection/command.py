@@ -48,7 +48,7 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         "counts": datamodule.facts["counts"],
         "raw": raw,
         "conflicts": conflicts,
-        "baseline": linear_baseline(texts) if one_label else None,
+        "baseline": linear_baseline(texts) if one_label and "problem" not in tokens else None,
     }
     findings = [*tokens.pop("warnings"), *text_findings(report)]
     report["findings"] = sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

@@ -67,8 +67,7 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
             "lowercase": tokenizer.tokenize("ABC") == tokenizer.tokenize("abc"),
         },
     }
-    if cache.get("streamed"):
-        facts["streamed"] = True
+    facts |= {name: cache[name] for name in ("problem", "streamed") if cache.get(name)}
     facts["warnings"] = list(token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"]))
     return facts
 

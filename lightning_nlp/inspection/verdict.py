@@ -51,7 +51,8 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
             f"{rate:.1%} of the tokens of {split} are unknown to the tokenizer: give another --data.tokenizer, or "
             "train one on these texts (a larger --data.vocab_size).",
         )
-    if facts["label_names"] is not None and "words" not in train:  # most words are outside of names
+    # most words are outside of names, and some of several labels are rare by nature
+    if facts["label_names"] is not None and "words" not in train and "problem" not in facts:
         yield from _class_findings(facts["label_names"], {split: splits[split]["class_counts"] for split in splits})
 
 

@@ -1,25 +1,30 @@
 """Sequence classification: an encoder with a linear head, trained and measured."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError, check_range
-from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.evaluation import counted
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.freezing import Frozen
 from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
+from lightning_nlp.models.number import Number
+from lightning_nlp.models.problem import OneClass, Problem, SeveralLabels
 from lightning_nlp.training.schedules import Schedule
+
+PROBLEMS: dict[str, type[Problem]] = {"classes": OneClass, "labels": SeveralLabels, "number": Number}
 
 
 class SequenceClassifier(EncoderModule):
-    """A text encoder that puts each text into one of several classes.
+    """A text encoder that puts each text into one of several classes, gives it labels, or a number.
+
+    Which of them the data module decides from the labels (`--data.problem`).
 
     Labels and tokenizer come from the data module when the Trainer starts, or from a checkpoint with
     `load_from_checkpoint`. A batch is a dict of `input_ids` and `attention_mask` (B, T), or packed (see
-    `packing.forward`), and `labels` (B,); rows labelled -100 are ignored.
+    `packing.forward`), and `labels`: classes (B,), 0 and 1 for each label (B, labels), or numbers (B,), float;
+    rows labelled -100, or NaN among numbers, are ignored.
 
     Args:
         pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
@@ -40,12 +45,13 @@ class SequenceClassifier(EncoderModule):
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
         label_smoothing: Share of each target spread over all classes, in training only.
         class_weights: Weight of each class in the training loss, in the order of the labels; "balanced" takes
-            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all alike.
+            n / (k n_c) for n training examples, k classes and n_c examples of the class; null weighs all
+            alike. Of several labels it weighs the examples that have the label, balanced (n - n_c) / n_c.
         label_names: The classes' names in the order of their ids, for your own DataLoader, with `pretrained`;
             null takes the data module's.
     """
 
-    task: ClassVar[str] = "classification"
+    task = OneClass.task  # until the data, or a checkpoint, say another one
 
     def __init__(
         self,
@@ -79,83 +85,64 @@ class SequenceClassifier(EncoderModule):
             if not any(class_weights):
                 raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
         self.label_names = label_names  # the data's once they are known
+        self.problem: Problem = OneClass()
         self.class_weights: Tensor | None
         self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def config_overrides(self) -> dict[str, Any]:
-        """The names of the classes."""
-        labels = self.label_names or []
-        return {
-            "id2label": dict(enumerate(labels)),
-            "label2id": {name: i for i, name in enumerate(labels)},
-            "problem_type": "single_label_classification",
-        }
+        """The names of the classes, and the problem."""
+        return self.problem.configuration(self.label_names or [])
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits of each class in float32, (B, number of classes), in the order of the batch."""
-        return packing.forward(self.network, batch).float()
+        """The logits of each class in float32, (B, classes), or a number (B, 1), in the order of the batch."""
+        return self.problem.outputs(packing.forward(self.network, batch).float())
 
     def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Cross-entropy as PyTorch's mean reduction has it."""
+        """The problem's loss."""
         packing.check_batch(batch, "labels")
-        logits, labels, weights = self(batch), batch["labels"], self.class_weights
-        loss_sum = F.cross_entropy(
-            logits, labels, weight=weights, reduction="sum", label_smoothing=self.hparams["label_smoothing"]
+        return self.problem.loss_terms(
+            self(batch), batch["labels"], self.class_weights, self.hparams["label_smoothing"]
         )
-        counted = labels != IGNORE_INDEX
-        # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
-        return loss_sum, counted.sum() if weights is None else (weights[labels.clamp(min=0)] * counted).sum()
 
     def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Keep a batch's results, with the plain loss, without label smoothing or class weights.
 
         Returns:
-            Its `logits` (B, number of classes) and `labels` (B,).
+            Its `logits` (B, number of classes) and `labels` (B, ...).
         """
         packing.check_batch(batch, "labels")
-        logits, labels = self(batch), batch["labels"]
-        losses = F.cross_entropy(logits, labels, reduction="none")
-        self._evaluated.append((losses, logits.argmax(dim=-1), labels))
-        return {"logits": logits, "labels": labels}
+        outputs, labels = self(batch), batch["labels"]
+        self._evaluated.append((self.problem.losses(outputs, labels), self.problem.predicted(outputs), labels))
+        return {"logits": outputs, "labels": labels}
 
     def _reset_metrics(self, stage: Stage) -> None:
         super()._reset_metrics(stage)
         self._evaluated.clear()
 
     def new_metrics(self, stage: Stage) -> Any:
-        """The loss; accuracy, and macro averages over the classes that occur among the labels or the predictions."""
-        from torchmetrics import MetricCollection, classification
-
-        settings: dict[str, Any] = {"num_classes": len(self.label_names or []), "ignore_index": IGNORE_INDEX}
-        settings |= {"validate_args": False}
-        scores = MetricCollection(
-            {
-                "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
-                "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
-                "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
-                "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
-            },
-            prefix=f"{stage}/",
-        )
+        """The loss, and the problem's scores."""
+        scores = self.problem.metrics(stage, len(self.label_names or []))
         return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
 
     def log_metrics(self, stage: Stage) -> None:
         """Log a split's metrics; they leave rows out, which waits for the device, so only at its end."""
         loss, scores = self.metrics[stage]["loss"], self.metrics[stage]["scores"]
         for losses, predictions, labels in self._evaluated:
-            loss.update(losses[labels != IGNORE_INDEX])
+            loss.update(losses[counted(labels)])
             scores.update(predictions, labels)
         self._evaluated.clear()
         self.log(f"{stage}/loss", loss, prog_bar=True)
-        self.log_dict(scores, prog_bar=stage == "val")
+        self.log_dict(self.problem.scores(scores, stage), prog_bar=stage == "val")
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class, (B, number of classes), in the order of `rows` where the batch has them."""
-        probabilities = self(batch).softmax(dim=-1)
-        return probabilities[batch["rows"].argsort()] if "rows" in batch else probabilities
+        """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""
+        found = self.problem.chances(self(batch))
+        return found[batch["rows"].argsort()] if "rows" in batch else found
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Without a Trainer, take the checkpoint's labels too."""
+        """Without a Trainer, take the checkpoint's problem and labels too."""
+        if not encoder.attached(self):
+            self._take_problem(checkpoint.get("lightning_nlp", {}).get("task"))
         super().on_load_checkpoint(checkpoint)
         if not encoder.attached(self):
             self.label_names = self.loaded["label_names"]
@@ -166,36 +153,22 @@ class SequenceClassifier(EncoderModule):
     def _build(self) -> None:
         data = self._data
         labels, ours = list(data.label_names or []), self.hparams["label_names"]
-        if not labels or ours not in (None, labels):
+        facts = getattr(data, "label_facts", {"class_counts": getattr(data, "class_counts", None)})
+        problem = PROBLEMS[facts.get("problem", "classes")]
+        self._take_problem(problem.task)
+        if (not labels and problem.problem_type) or ours not in (None, labels):
             raise UserError(
                 f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
                 "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
             )
         self.label_names = labels
+        weights = self.problem.class_weights(self.hparams["class_weights"], facts, labels)
+        new = self.network is None
         super()._build()
-        weights = _class_weights(self.hparams["class_weights"], getattr(data, "class_counts", None), labels)
+        if new:
+            self.problem.begin(self.network, self.hparams, facts)
         self.register_buffer("class_weights", weights, persistent=False)
 
-
-def _class_weights(
-    setting: Literal["balanced"] | list[float] | None, counts: list[int] | None, labels: list[str]
-) -> Tensor | None:
-    """The weight of each class, (number of classes,), or None for equal ones."""
-    if setting is None:
-        return None
-    if setting == "balanced":
-        if counts is None:
-            raise UserError("class_weights balanced needs a data module to count: give --model.class_weights a list.")
-        empty = [label for label, count in zip(labels, counts, strict=True) if count == 0]
-        if empty:
-            raise UserError(
-                f"No training example has the label {empty[0]!r}, so its balanced weight is infinite: "
-                "give --model.class_weights a list or null."
-            )
-        return torch.tensor([sum(counts) / (len(counts) * count) for count in counts])
-    if len(setting) != len(labels):
-        raise UserError(
-            f"class_weights has {len(setting)} weights for {len(labels)} classes ({', '.join(labels)}): "
-            "give --model.class_weights one for each."
-        )
-    return torch.tensor(setting, dtype=torch.float32)
+    def _take_problem(self, task: str | None) -> None:
+        if task != self.task and (found := [kind for kind in PROBLEMS.values() if kind.task == task]):
+            self.problem, self.task = found[0](), found[0].task

@@ -1,7 +1,7 @@
 """Masked language modelling: an encoder that predicts masked tokens, its head computed on those alone."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class MaskedLanguageModel(EncoderModule):
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
     """
 
-    task: ClassVar[str] = "mlm"
+    task = "mlm"
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """What the LightningModules of all tasks share: network, checkpoint, optimizer and an exact accumulated gradient."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class EncoderModule(LightningModule):
         metrics: What `new_metrics` returned for "val" and "test".
     """
 
-    task: ClassVar[str]
+    task: str
     metrics: Any
 
     def __init__(self) -> None:

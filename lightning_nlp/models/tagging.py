@@ -1,6 +1,6 @@
 """Token classification: an encoder that tags each word, its head computed at the first pieces alone."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class TokenClassifier(EncoderModule):
         warmup_ratio: Share of the optimizer steps in which the learning rate rises.
     """
 
-    task: ClassVar[str] = "tags"
+    task = "tags"
 
     def __init__(
         self,

@@ -33,6 +33,8 @@ class Calibration:
         """Why `fit_temperature` found no temperature; empty if it did."""
         if self.temperature != 1:
             return ""
+        if "loss_before" not in self.validation:
+            return "each of several labels has a probability of its own"
         if self.examples < FEWEST:
             return f"{self.examples} validation examples are fewer than {FEWEST}"
         how = "without a mistake, or nearly, so that the best temperature is 0"
@@ -61,9 +63,9 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
     if last_layer(network) is None:
         return f"where a {network.config.model_type} model makes its logits is not known"
     validation = read_record(run_dir, f"val-{step:08d}")
-    if validation is None or "calibration" not in validation:
+    if validation is None or "by_class" not in validation:
         return "the run has no record of its best checkpoint on the validation split"
-    fitted, test = validation["calibration"], read_record(run_dir, "test") or {}
+    fitted, test = validation.get("calibration", {"temperature": 1.0}), read_record(run_dir, "test") or {}
     thresholds = {part["label"]: {which: part[which] for which in WHICH} for part in validation["by_class"]}
     for part in test.get("by_class", ()):
         thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}

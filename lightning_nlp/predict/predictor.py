@@ -23,7 +23,7 @@ from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.predict.tags import tag_predictor
-from lightning_nlp.tasks import task_of_network
+from lightning_nlp.tasks import LABELS, NUMBER, task_of_network
 from lightning_nlp.training.peaks import float32_products
 
 Record = dict[str, Any]
@@ -103,10 +103,14 @@ def make_predictor(
             f"The export {folder} cannot be used ({one_line(error)[:300]}): the same command and --ckpt_path last "
             "export it again."
         ) from error
-    task = task_of_network(config.architectures[0])
+    task = task_of_network(config.architectures[0], config.problem_type)
     fills_masks = task.fills_masks
     if explain and not task.calibrated:
         raise UserError(f"--explain is for a classifier of texts, and {folder} is a {task.title}: leave it out.")
+    if task is LABELS and getattr(config, "thresholds", None):
+        thresholds = thresholds or "best_f1"
+    if task is NUMBER and thresholds is not None:
+        raise UserError(f"--thresholds are for classes, and {folder} predicts a number: leave them out.")
     limits = None if thresholds is None else stored_thresholds(config, thresholds)
     auto_class = getattr(transformers, f"AutoModel{task.head}")
     network = auto_class.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
@@ -155,14 +159,14 @@ def make_predictor(
                     records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
             else:
                 for i, row_logits in zip(rows, logits, strict=True):
-                    records[i] |= classification(row_logits, config.id2label, limits)
+                    records[i] |= PREDICTIONS[task.name](row_logits, config.id2label, limits)
                 if explain:
                     words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1))
                     for i, row_words in zip(rows, words, strict=True):
                         records[i]["words"] = row_words
         for record, tokens in zip(records, ids, strict=True):
             if not tokens:
-                record |= {"label": None, "reason": "the text has no words"}
+                record |= {NAMES.get(task.name, "label"): None, "reason": "the text has no words"}
         return records
 
     return predictor
@@ -209,3 +213,22 @@ def classification(logits: Tensor, id2label: dict[int, str], limits: dict[str, f
     if limits is not None:
         record["reached"] = [label for label, chance in chances.items() if chance >= limits.get(str(label), math.inf)]
     return record
+
+
+def labels(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
+    """The labels that reach their limit, 0.5 if there is none, and all probabilities; logits are (labels,)."""
+    chances = {id2label[i]: chance for i, chance in enumerate(logits.sigmoid().tolist())}
+    return {
+        "labels": [name for name, chance in chances.items() if chance >= (limits or {}).get(str(name), 0.5)],
+        "probabilities": chances,
+    }
+
+
+def number(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
+    """The number, in the labels' unit; logits are (1,)."""
+    return {"value": logits.item()}
+
+
+# by task
+PREDICTIONS = {"classification": classification, "labels": labels, "number": number}
+NAMES = {"labels": "labels", "number": "value"}  # of the prediction in a record

@@ -47,7 +47,7 @@ class PredictionTable:
                 table.add_column("reached", width=reached_width, overflow="fold")
         for text, record in pairs:
             shown = Text(printable(text[:LONGEST]))
-            if record.get("label", "") is None:
+            if "reason" in record:
                 counted, reason = "none", Text(record["reason"], style="italic")
                 cells = [reason] if fills_masks else [Text("none"), Text("")]
                 shown = shown if fills_masks else reason
@@ -55,6 +55,17 @@ class PredictionTable:
                 counted, cells = "tagged", [_tagged(record)]
             elif fills_masks:
                 counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
+            elif "value" in record:
+                counted, cells = "predicted", [Text(f"{record['value']:.4g}"), Text("")]
+                shown = _explained(record["words"], room) if "words" in record else shown
+            elif "labels" in record:
+                for label in record["labels"]:
+                    self.counts[printable(label)] += 1
+                counted = "" if record["labels"] else "no label"
+                chances = [record["probabilities"][label] for label in record["labels"]]
+                cells = [Text("\n".join(map(printable, record["labels"])) or "no label")]
+                cells.append(Text("\n".join(f"{chance:.3f}" for chance in chances)))
+                shown = _explained(record["words"], room) if "words" in record else shown
             else:
                 counted = printable(record["label"])
                 cells = [Text(counted), Text(f"{record['probabilities'][record['label']]:.3f}")]

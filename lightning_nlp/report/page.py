@@ -15,7 +15,7 @@ from lightning_nlp.report.compare import comparison
 from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.report.run_files import RunFiles, read_run
 from lightning_nlp.report.summary import counted
-from lightning_nlp.tasks import CLASSIFICATION, TASKS, Task, task_of_module
+from lightning_nlp.tasks import CLASSIFICATION, Task
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
@@ -45,8 +45,9 @@ def page(run: RunFiles) -> dict[str, Any]:
     """What the page of one run shows."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
     record = run.test or (run.validations[-1] if run.validations else {})
-    task = TASKS.get(record.get("task", "")) or task_of_module(run.config["model"]["class_path"]) or CLASSIFICATION
-    classifier = record if "confusion" in record else None
+    task = run_figures.task_of(run) or CLASSIFICATION
+    classifier = record if "by_class" in record else None
+    matrix = classifier if "confusion" in record else None
     return {
         "run": run,
         "task": task.title,
@@ -59,8 +60,8 @@ def page(run: RunFiles) -> dict[str, Any]:
         "curves": figures_of(record),
         "classifier": classifier,
         "thresholds": any(part.get("best_f1") or part.get("wanted") for part in record.get("by_class", ())),
-        "confusion": confusion(classifier) if classifier and len(classifier["labels"]) <= MOST_CLASSES else None,
-        "confused": confused(classifier) if classifier else [],
+        "confusion": confusion(matrix) if matrix and len(matrix["labels"]) <= MOST_CLASSES else None,
+        "confused": confused(matrix) if matrix else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "wrong": run.test.get("wrong", []),
         "counted": record.get("counted"),
@@ -91,6 +92,11 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
         low, high = wilson(round(value * examples), examples)
         most = max(sum(row) for row in record["confusion"]) / examples
         text += f"; 95% interval {low:.1%} to {high:.1%}; always the most frequent class: {most:.1%}"
+    elif name == "f1_micro":
+        text += f"; {metrics['subset_accuracy']:.1%} have exactly their labels, macro F1 {metrics['f1']:.1%}"
+        text += f"; {record['without_labels']:,} have no label"
+    elif name == "pearson":
+        text += f"; Spearman {metrics['spearman']:.3f}, R2 {metrics['r2']:.3f}, {metrics['mae']:.4g} off on average"
     elif name == "top1":
         text += f"; loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:,.1f}"
         text += f", {metrics['bits_per_char']:.3f} bits a character" if metrics.get("bits_per_char") else ""

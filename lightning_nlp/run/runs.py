@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.run.checkpoint_io import damage
 from lightning_nlp.run.metrics_csv import last_step
-from lightning_nlp.tasks import task_of_module
+from lightning_nlp.tasks import TASKS, task_of_module
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -169,7 +169,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:
     """Raise a UserError unless a checkpoint is of the task of the LightningModule with this import path."""
     task, ours = checkpoint["lightning_nlp"]["task"], task_of_module(model_class)
-    if ours is not None and task != ours.name:
+    if ours is not None and (task not in TASKS or TASKS[task].module != ours.module):
         raise UserError(
             f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: "
             "give another --ckpt_path or --config. To start a classifier from a pretrained encoder, give "

@@ -35,6 +35,7 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
+    if "by_class" in record:
         made["by_class"] = _by_class(record["by_class"])
     if "mistakes" in record:
         made["mistakes"] = _mistakes(record["mistakes"])
@@ -74,6 +75,8 @@ def _chart(figure: Figure) -> Any:
         data = wandb.Table(axes, [[row.name, row.share] for row in figure.rows])
         return wandb.plot.bar(data, *axes, title=figure.heading)
     rows: list[list[Any]] = [[x, y, line.name] for line in figure.lines for x, y in zip(line.x, line.y, strict=True)]
+    if not figure.lines:
+        return wandb.plot.scatter(wandb.Table(axes, [[dot.x, dot.y] for dot in figure.dots]), *axes, figure.heading)
     rows += [[end, end, figure.diagonal] for end in (0.0, 1.0) if figure.diagonal]
     return wandb.plot.line(wandb.Table([*axes, "series"], rows), *axes, stroke="series", title=figure.heading)
 

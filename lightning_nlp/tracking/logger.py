@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
 from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
-from lightning_nlp.tasks import METRICS, task_of_module
+from lightning_nlp.tasks import METRICS, TASKS
 
 # By default W&B waits 90 s at the start, without limit at the finish, and publishes the command line, user, host,
 # paths and output with the run.
@@ -100,7 +100,7 @@ class RunWandbLogger(loggers.WandbLogger):
         run.config.update(config, allow_val_change=True)
         if config["checkpoint"]["monitor"] is not None:
             self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        task = task_of_module(config["model"]["class_path"])
+        task = TASKS.get(getattr(model, "task", ""))
         if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
             run.tags = (*run.tags, task.name)
 

@@ -20,7 +20,7 @@ def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
 
 
 def test_find_configs_lists_what_there_is():
-    with pytest.raises(UserError, match=r"clz\.yaml.*cls\.yaml, mlm\.yaml"):
+    with pytest.raises(UserError, match=r"clz\.yaml.*cls\.yaml, labels\.yaml, mlm\.yaml"):
         find_configs(["fit", "--config", "clz.yaml"])
 
 

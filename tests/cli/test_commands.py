@@ -56,6 +56,8 @@ LOCAL = {  # each shipped configuration's own data, and whether it needs a pretr
     "mlm.yaml": ("sentences", False),
     "quickstart_mlm.yaml": ("sentences", False),
     "tags.yaml": ("tagged", False),
+    "labels.yaml": (None, False),
+    "number.yaml": (None, False),
 }
 
 
@@ -64,7 +66,8 @@ def test_shipped_configurations_run_to_the_end(config, request, cache_dir, pretr
     assert config in LOCAL, f"configs/{config} has no case here: add it to LOCAL"
     assert invoke("fit", "--config", config, "--print_config").code == 0
     data, needs_pretrained = LOCAL[config]
-    arguments = ["--data.path", str(request.getfixturevalue(data)), "--data.cache_dir", str(cache_dir)]
+    arguments = ["--data.path", str(request.getfixturevalue(data))] if data else ["--data.max_train_samples", "100"]
+    arguments += ["--data.cache_dir", str(cache_dir)] + ([] if data else ["--data.max_test_samples", "50"])
     arguments += ["--data.max_length", "32", "--data.batch_size", "16", "--runs_dir", str(tmp_path)]
     if needs_pretrained:
         arguments += ["--model.pretrained", str(pretrained)]

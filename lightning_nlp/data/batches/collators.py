@@ -58,20 +58,25 @@ def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int
+    examples: dict[str, Any], epoch: int, *, packed: bool = False, targets: np.ndarray | None = None, **padding: int
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
+        targets: What the labels mean if they are no classes: `labels` are its rows, in int64 or float32.
+        padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` gives, `labels` (n,) and `rows` (n,), the row numbers.
+        What `collate` gives, `labels` (n, ...) and `rows` (n,), the row numbers.
     """
     order = sequence_order(examples["input_ids"], packed)
     batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
     for name, column in (("labels", "label"), ("rows", "index")):
         batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
+    if targets is not None:
+        labels = torch.from_numpy(targets[batch["labels"]])
+        batch["labels"] = labels if labels.is_floating_point() else labels.long()
     return batch
 
 

@@ -29,7 +29,8 @@ class Batches(Dataset[Batch]):
         epoch, numbers = key
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
         if not numbers:  # no examples for this process in this step: it computes, but learns nothing
-            batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
+            number = batch["labels"].is_floating_point()  # of which each may be a label
+            batch["labels"] = torch.full_like(batch["labels"], float("nan") if number else IGNORE_INDEX)
             batch |= {name: batch[name][:0] for name in ("masked", "words", "word_rows") if name in batch}
         return batch
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.labels import ask_about_minus_one, label_notes, names_in, numbered
+from lightning_nlp.data.texts.labels import ask_about_minus_one, in_order, label_notes, numbered
 from lightning_nlp.data.texts.normalize import clean_text, text_digest
 from lightning_nlp.data.texts.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
 # cp1252 read as Latin-1: its quotes, dashes and other marks become these
 _LATIN1_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 MANY_REPEATS = 1 / 3  # of the training texts
@@ -138,7 +137,7 @@ class Reading:
             kept += digest
             if label is not None:
                 labels.append(label)
-                for name in names_in(label, self.source.tagged):
+                for name in label.split(" ") if self.source.tagged else [label]:
                     places.setdefault(name, row.where)
             yield text
         if quoted == counts.read > 1:
@@ -170,31 +169,39 @@ class Reading:
         )
 
     def label_names(self) -> list[str] | None:
-        """The labels in the order of their ids; raises a UserError if they cannot be used."""
+        """The labels in the order of their ids; raises a UserError if they cannot be used.
+
+        Several labels of a text are one entry here, and so is a number. They come in the order of their rows, train's
+        first, so that no row of another split moves them.
+        """
         if not self.source.labelled:
             return None
-        known = self.first_places["train"]
+        form, places = self.source.form, self.first_places
+        known = [name for label in places["train"] for name in form.names_in(label)]
         for split in ("validation", "test"):
-            for label, place in self.first_places.get(split, {}).items():
-                if label not in known:
+            for entry, place in places.get(split, {}).items():
+                for label in form.names_in(entry):
+                    if label in known:
+                        continue
                     cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
                     cure += f"correct it, or give another {self.source.label_option}."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
-                        f"{', '.join(sorted(known)) or 'none'}: {cure}"
+                        f"{', '.join(sorted({*known})) or 'none'}: {cure}"
                     )
-        if len(known) == 1:
-            ((label, place),) = known.items()
+        if len(places["train"]) == 1:
+            ((label, place),) = places["train"].items()
             raise UserError(
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
                 f"another {self.source.label_option}."
             )
+        if form.needs_table:
+            return list(dict.fromkeys(chain.from_iterable(places.get(split, ()) for split in SPLITS)))
         if self.source.label_names is not None:
             return list(self.source.label_names)
         if self.source.missing_labels is None:
             ask_about_minus_one(known, [*self.missing])
-        numeric = all(map(_WHOLE_NUMBER.fullmatch, known))
-        return sorted(known, key=lambda label: (int(label) if numeric else 0, label))
+        return in_order(known)
 
     def notes(self) -> list[str]:
         """What the user should look at."""
@@ -209,6 +216,6 @@ class Reading:
         unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
         if unknown:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
-        if self.source.label_names is None and not self.source.tagged:
+        if self.source.label_names is None and self.source.form.problem == "classes":
             notes += label_notes(Counter(chain.from_iterable(self.labels.values())))
         return notes

@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -26,14 +26,15 @@ class Row(NamedTuple):
     """One text of a data set."""
 
     text: str  # not cleaned yet; empty if missing
-    label: str | int | None  # the class; None if missing
+    label: str | int | None  # the class, or what a `LabelForm` makes of the cells; None if missing
     where: str  # for error messages: "reviews.csv, line 7"
     group: str | None = None  # whose text it is, for example its author's; None if not asked for or missing
 
 
-def name_columns(text: str, label: str | None = None, group: str | None = None) -> dict[str, str]:
-    """The columns to read, by kind, in this order."""
-    columns = {"text": text, "label": label, "group": group}
+def name_columns(text: str, label: str | list[str] | None = None, group: str | None = None) -> dict[str, str]:
+    """The columns to read, by kind, in this order; several label columns are `label.0`, `label.1` and so on."""
+    labels = {f"label.{i}": name for i, name in enumerate(label)} if isinstance(label, list) else {"label": label}
+    columns = {"text": text, **labels, "group": group}
     return {kind: name for kind, name in columns.items() if name is not None}
 
 
@@ -41,6 +42,7 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
     """Raise a UserError unless the columns of `name_columns` differ and each is there once."""
     available, seen = list(available), dict[str, str]()
     for kind, column in columns.items():
+        kind = kind.partition(".")[0]
         number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
             error = NoLabelColumn if kind == "label" else UserError
@@ -53,15 +55,18 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
         seen[column] = kind
 
 
-def as_row(columns: dict[str, str], values: Iterable[Any], where: str) -> Row:
-    """A row out of its cells, in the order of the columns."""
+def as_row(
+    columns: dict[str, str], values: Iterable[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
+) -> Row:
+    """A row out of its cells, in the order of the columns; `read_label`, by default `as_label`, reads the label's."""
     cells = dict(zip(columns, values, strict=True))
     group = cells.get("group")
     if isinstance(group, float):  # pandas writes whole numbers as floats if some are missing
         group = None if math.isnan(group) else int(group) if group.is_integer() else group
     name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
-    text, label = as_text(_single(cells["text"]), where), as_label(_single(cells.get("label")), where)
-    return Row(text, label, where, name or None)
+    several = [_single(cell) for kind, cell in cells.items() if kind.startswith("label.")]
+    text, label = as_text(_single(cells["text"]), where), several or _single(cells.get("label"))
+    return Row(text, (read_label or as_label)(label, where), where, name or None)
 
 
 def _single(value: Any) -> Any:
@@ -112,7 +117,7 @@ def as_label(value: Any, where: str) -> str | int | None:
         return int(number[1] or 0)
     if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
         raise UserError(
-            f"The label {label[:40]} is a score, not a class: {where}; round scores to whole numbers or join them "
-            f"under names like low and high, write a word before it if it is a name, or {other}."
+            f"The label {label[:40]} is a score, not a class: {where}; give --data.problem number to predict scores, "
+            f"round them to whole numbers, write a word before it if it is a name, or {other}."
         )
     return label or None

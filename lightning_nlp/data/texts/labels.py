@@ -11,6 +11,7 @@ from lightning_nlp.errors import UserError
 # labels that count as missing, in any case, unless `missing_labels` names others
 MISSING = tuple("nan none null na n/a n.a. <na> #n/a #na ? - -- \u2013 \u2014 \u2212".split())
 SHOWN = 10
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
@@ -19,9 +20,11 @@ def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
     return label is None or str(label).casefold() in (MISSING if words is None else words)
 
 
-def names_in(label: str, tagged: bool) -> list[str]:
-    """The names of classes in a label; a tagged sentence has one for each word."""
-    return label.split(" ") if tagged else [label]
+def in_order(labels: Iterable[str]) -> list[str]:
+    """The distinct labels in the order of their ids: by number if all are numbers."""
+    distinct = {*labels}
+    numeric = all(map(_WHOLE_NUMBER.fullmatch, distinct))
+    return sorted(distinct, key=lambda label: (int(label) if numeric else 0, label))
 
 
 def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
@@ -48,8 +51,8 @@ def label_notes(counts: Counter[str]) -> list[str]:
         joined = {name: n for name, n in counts.items() if mark in name and min(parts[p] for p in name.split(mark)) > 1}
         if joined:
             notes.append(
-                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: as a text has one "
-                "label, each is a class."
+                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: each is a class, and "
+                f"--data.label_separator '{mark}' takes them apart."
             )
     return notes
 

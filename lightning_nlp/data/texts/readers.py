@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -35,9 +35,10 @@ def leipzig_sentence(line: str) -> str:
 def read_table(
     path: Path,
     text_column: str,
-    label_column: str | None = None,
+    label_column: str | list[str] | None = None,
     group_column: str | None = None,
     dialect: Dialect = UTF8,
+    read_label: Callable[[Any, str], Any] | None = None,
 ) -> Iterator[Row]:
     """Read a CSV, TSV, JSON or parquet file row by row; all but parquet may be compressed (`.gz`, `.zst`).
 
@@ -46,7 +47,7 @@ def read_table(
     """
     columns = name_columns(text_column, label_column, group_column)
     for place, values in table_cells(path, columns, dialect):
-        yield as_row(columns, values, f"{path.name}, {place}")
+        yield as_row(columns, values, f"{path.name}, {place}", read_label)
 
 
 def table_cells(path: Path, columns: dict[str, str], dialect: Dialect) -> Cells:
@@ -189,8 +190,8 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict
     """The names of the classes by number, as `datasets` writes them into a parquet file."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]
-        return class_labels(feature.get("feature", feature)["names"])
-    except (KeyError, TypeError, ValueError):
+        return class_labels(feature.get("feature", feature)["names"])  # of a list's members
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {}
 
 

@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -16,64 +16,35 @@ from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
-from lightning_nlp.data.texts.labels import is_missing, names_in
+from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
-from lightning_nlp.errors import UserError, printable
+from lightning_nlp.data.texts.source import CLASSES, Source, Splits
+from lightning_nlp.data.texts.targets import LabelForm
+from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
-Splits = dict[str, Callable[[], Iterator[Row]]]
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
 DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
+DEMOS = {"auto": "demo_reviews", "classes": "demo_reviews", "labels": "demo_labels", "number": "demo_ratings"}
 DEMO_SENTENCES = {"train": (20_000, 0)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set, and how to read its splits."""
-
-    description: str  # for the model card, without folders: "reviews.csv"
-    fingerprint: str  # SHA-256 of the contents and of how they are read
-    splits: Splits  # for each split a function that reads it from the start; "train" is always there
-    labelled: bool  # whether each row must have a label
-    label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
-    drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
-    files: Files[Any] | None = None
-    missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
-    tagged: bool = False  # whether a label is a tag for each word, with spaces between them
-    label_option: str = "--data.label_column"  # for messages
-    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
-
-    def lines(self) -> list[str]:
-        """Which files are read as which split, and what is left out, a printable line each."""
-        return [printable(line) for line in self.files.lines()] if self.files else []
-
-    def label_name(self, row: Row) -> str | None:
-        """The name of a row's class; None where the label is missing."""
-        if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
-            return None
-        for name in names_in(str(row.label), self.tagged):
-            if self.label_names is not None and name not in self.label_names:
-                raise UserError(
-                    f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
-                    f"give another {self.label_option}."
-                )
-        return str(row.label)
 
 
 def labelled_source(
     path: str,
     *,
     text_column: str = "text",
-    label_column: str = "label",
+    label_column: str | list[str] = "label",
     group_column: str | None = None,
     drop_incomplete: bool = False,
     missing_labels: list[str | int] | None = None,
+    problem: str = "auto",
+    label_separator: str | None = None,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; no row is read yet.
+    """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; only the first rows are read.
 
     What exists locally wins over the Hub. A folder may also be one that `save_to_disk` of `datasets` wrote.
 
@@ -84,20 +55,29 @@ def labelled_source(
     if missing_labels is not None:  # written as labels are
         written = (as_label(label, "--data.missing_labels") for label in missing_labels)
         missing = tuple(str(label).casefold() for label in written)
+    several = tuple(label_column) if isinstance(label_column, list) else ()
+    if label_column == []:
+        raise UserError("--data.label_column is an empty list: give the columns of the labels.")
+    form = LabelForm(problem, several, label_separator, missing)
     if path == "demo":
-        from lightning_nlp.data.texts.demo import demo_reviews
+        from lightning_nlp.data.texts import demo
 
-        return _demo(demo_reviews, DEMO_REVIEWS, group_column)
+        form = replace(form, problem="classes" if problem == "auto" else problem)
+        return _demo(getattr(demo, DEMOS[problem]), DEMO_REVIEWS, group_column, form)
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
-        return _datasets_source(path, columns, drop_incomplete, missing)
-    reader: Callable[[Path], Iterator[Row]] = partial(
-        read_table, text_column=text_column, label_column=label_column, group_column=group_column, dialect=dialect
-    )
+        return _datasets_source(path, columns, drop_incomplete, form)
     if files.classes:
         _refuse_groups(group_column, path)
-        columns, reader = {}, partial(_read_text_of_class, encoding=dialect.encoding)
-    splits = _read_splits(reader, files.splits)
+        if form.problem not in ("auto", "classes"):
+            raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
+        columns, form = {}, LabelForm(missing=missing)
+        splits = _read_splits(partial(_read_text_of_class, encoding=dialect.encoding), files.splits)
+    else:
+        table = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
+        table = partial(table, dialect=dialect)
+        form = form.decided(_read_splits(partial(table, read_label=_as_it_is), files.splits)["train"])
+        splits = _read_splits(partial(table, read_label=form.read), files.splits)
     _leave_unlabelled(splits, files, missing)
     contents = [
         (f"{split}/{file.parent.name}" if files.classes else split, file)
@@ -105,6 +85,7 @@ def labelled_source(
         for file in files.splits[split]
     ]
     how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
+    how |= _how(form)
     return Source(
         description=describe(path, files),
         fingerprint=hash_files(contents, how),
@@ -113,6 +94,7 @@ def labelled_source(
         drop_incomplete=drop_incomplete,
         files=files,
         missing_labels=missing,
+        form=form,
     )
 
 
@@ -160,6 +142,15 @@ def text_source(
     )
 
 
+def _as_it_is(label: Any, where: str) -> Any:
+    return label
+
+
+def _how(form: LabelForm) -> dict[str, Any]:
+    """What makes the token cache of another problem another one; nothing for classes."""
+    return {} if form.problem == "classes" else {"problem": form.problem, "label_separator": form.separator}
+
+
 def _refuse_groups(group_column: str | None, what: str) -> None:
     if group_column is not None:
         raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
@@ -188,7 +179,7 @@ def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...
 
 
 def _datasets_source(
-    path: str, columns: dict[str, str], drop_incomplete: bool = False, missing: tuple[str, ...] | None = None
+    path: str, columns: dict[str, str], drop_incomplete: bool = False, form: LabelForm | None = None
 ) -> Source:
     """What `datasets` loads: from the Hub, or from a folder that it saved."""
     from datasets import ClassLabel, load_dataset
@@ -200,36 +191,46 @@ def _datasets_source(
         raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
     for part in train:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
+    form, labelled = form or CLASSES, any(kind.startswith("label") for kind in columns)
     feature = loaded[train[0]].features[columns["label"]] if "label" in columns else None
+    feature = getattr(feature, "feature", feature)  # of a list's members
     names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
-    classes = {} if names is None else class_labels(names)
+    classes, missing = {} if names is None else class_labels(names), form.missing
 
-    def read(part: str) -> Iterator[Row]:
+    def read(part: str, read_label: Callable[[Any, str], Any]) -> Iterator[Row]:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
         batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
         rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
         for index, values in enumerate(rows):
-            row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)")
-            yield row._replace(label=classes.get(row.label, row.label))
+            row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)", read_label)
+            yield row if isinstance(row.label, list) else row._replace(label=classes.get(row.label, row.label))
 
-    splits = _read_splits(read, parts.splits)
-    if "label" in columns:
+    if labelled:
+        form = form.decided(_read_splits(partial(read, read_label=_as_it_is), parts.splits)["train"])
+        form = replace(form, names=names if form.problem == "labels" else None)
+    splits = _read_splits(partial(read, read_label=form.read), parts.splits)
+    if labelled:
         _leave_unlabelled(splits, parts, missing if names is None else ())
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
+    key = [columns, drop_incomplete, missing, used, *([how] if (how := _how(form)) else ())]
     return Source(
         description=name,
-        fingerprint=hashlib.sha256(json.dumps([columns, drop_incomplete, missing, used]).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(json.dumps(key).encode()).hexdigest(),
         splits=splits,
         label_names=names,
-        labelled="label" in columns,
+        labelled=labelled,
         drop_incomplete=drop_incomplete,
         files=parts,
         missing_labels=missing,
+        form=form,
     )
 
 
 def _demo(
-    generate: Callable[[int, int], Iterable[Any]], sizes: dict[str, tuple[int, int]], group: str | None
+    generate: Callable[[int, int], Iterable[Any]],
+    sizes: dict[str, tuple[int, int]],
+    group: str | None,
+    form: LabelForm = CLASSES,
 ) -> Source:
     _refuse_groups(group, "the demo")
     labelled = sizes is DEMO_REVIEWS
@@ -237,11 +238,13 @@ def _demo(
     def read(split: str) -> Iterator[Row]:
         for index, row in enumerate(generate(*sizes[split])):
             text, label = row if labelled else (row, None)
-            yield Row(text, label, f"demo, {split}, row {index} (from 0)")
+            where = f"demo, {split}, row {index} (from 0)"
+            yield Row(text, form.read(label, where), where)
 
     return Source(
         description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
-        fingerprint=hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": sizes}),
+        fingerprint=hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": sizes, **_how(form)}),
         splits={split: partial(read, split) for split in sizes},
         labelled=labelled,
+        form=form,
     )

@@ -22,7 +22,8 @@ from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
 from lightning_nlp.data.texts.layout import name_splits
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import BATCH_ROWS, class_labels, file_format, table_cells
-from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.source import Source
+from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 
 COLUMNS = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes", ".tsv", ".txt")
@@ -50,7 +51,7 @@ def tagged_source(
     columns = {"text": text_column, "tag": str(TAG_COLUMN if tag_column is None else tag_column)}
     columns |= {} if group_column is None else {"group": group_column}
     how = {**columns, "tag_column": tag_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
-    settings: dict[str, Any] = {"labelled": True, "tagged": True, "label_option": "--data.tag_column"}
+    settings: dict[str, Any] = {"labelled": True, "form": LabelForm("tags"), "label_option": "--data.tag_column"}
     settings |= {"missing_labels": (), "drop_incomplete": drop_incomplete}
     if path == "demo":
         from lightning_nlp.data.texts import demo_tags

@@ -120,7 +120,7 @@ def test_several_labels_in_one(tmp_path):
 def test_a_list_of_one_and_a_decimal_are_the_value_that_they_are(tmp_path):
     assert classes(tmp_path, [["neg"], ["pos"]], "a.jsonl")[0] == ["neg", "pos"]
     with pytest.raises(UserError, match=r"The label is a list \(\['neg', 'pos'\]\)"):
-        classes(tmp_path, [["neg", "pos"], ["pos"]], "a.jsonl")
+        classes(tmp_path, [["neg", "pos"], ["pos"]], "a.jsonl", problem="classes")
     write_parquet(
         tmp_path / "a.parquet", text=[f"text {i}" for i in range(40)], label=[Decimal("1"), Decimal("2")] * 20
     )

@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+
+from lightning_nlp.data.datamodules import TextClassificationDataModule
+from lightning_nlp.data.texts.sources import labelled_source
+from lightning_nlp.errors import UserError
+from tests.data.texts.test_readers import write_parquet
+
+TEXTS = [f"text number {i}" for i in range(40)]
+
+
+def write(tmp_path, name, cells):
+    """Forty texts with these cells in turn: a list of them, or of a dict by column."""
+    columns = cells if isinstance(cells, dict) else {"label": cells}
+    rows = [{"text": text} | {c: v[i % len(v)] for c, v in columns.items()} for i, text in enumerate(TEXTS)]
+    path = tmp_path / name
+    if name.endswith(".csv"):
+        lines = [",".join("" if v is None else str(v) for v in row.values()) for row in rows]
+        path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
+    elif name.endswith(".parquet"):
+        write_parquet(path, **{column: [row[column] for row in rows] for column in rows[0]})
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "options", "problem"),
+    [
+        ("a.csv", [0, 1], {}, "classes"),
+        ("a.csv", [1, 2, 3, 4, 5], {}, "classes"),
+        ("a.csv", ["0.0", "1.0", ""], {}, "classes"),  # as pandas writes whole numbers beside missing ones
+        ("a.jsonl", [0.0, 1.0, None], {}, "classes"),
+        ("a.jsonl", [True, False], {}, "classes"),
+        ("a.jsonl", [["a"], ["b"]], {}, "classes"),
+        ("a.csv", ["a", "0.5"], {}, "classes"),
+        ("a.csv", ["1.5", "", "2"], {}, "number"),
+        ("a.csv", ["1e3", "-.5", "nan"], {}, "number"),
+        ("a.parquet", [0.5, 1.0, None], {}, "number"),
+        ("a.csv", [1, 5], {"problem": "number"}, "number"),
+        ("a.csv", ["1.5", "2.5"], {"problem": "classes"}, "classes"),
+        ("a.jsonl", [["a", "b"], ["a"], []], {}, "labels"),
+        ("a.parquet", [["a", "b"], ["a"]], {}, "labels"),
+        ("a.csv", ["a|b", "b", ""], {"label_separator": "|"}, "labels"),
+        ("a.csv", ["a", "b"], {"problem": "labels"}, "labels"),
+        ("a.csv", {"x": [0, 1], "y": [1, 1]}, {"label_column": ["x", "y"]}, "labels"),
+    ],
+)
+def test_the_column_decides_or_the_user(name, cells, options, problem, tmp_path):
+    source = labelled_source(write(tmp_path, name, cells), **options)
+    assert source.form.problem == problem
+    assert any("label" in line for line in source.lines()) == (problem != "classes")
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "options"),
+    [
+        ("a.jsonl", [["b", "a", "a"], [], ["a"]], {}),
+        ("a.parquet", [["a", "b"], [], ["a"]], {}),
+        ("a.csv", ["a|b", "", "a"], {"label_separator": "|"}),
+        ("a.csv", {"a": [1, "0.0", 1], "b": [1, 0, "0"]}, {"label_column": ["a", "b"]}),
+        ("a.jsonl", {"a": [True, 0, 1.0], "b": [1, False, 0]}, {"label_column": ["a", "b"]}),
+    ],
+)
+def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, options, tmp_path):
+    data = TextClassificationDataModule(
+        write(tmp_path, name, cells), **options, max_length=16, vocab_size=300, cache_dir=str(tmp_path / "cache")
+    )
+    data.setup()
+    assert data.label_names == ["a", "b"]
+    expected = {0: [1, 1], 1: [0, 0], 2: [1, 0]}
+    rows, number = data.token_rows["train"], range(len(data.token_rows["train"].lengths))
+    batch = data.collate_function(0)(rows[np.array(number)] | {"index": number}, 0)
+    for ids, labels in zip(batch["input_ids"], batch["labels"].tolist(), strict=True):
+        number = int(data.tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "").removeprefix("textnumber"))
+        assert labels == expected[number % 3]
+    assert data.class_counts == batch["labels"].sum(0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "options", "message"),
+    [
+        ("a.jsonl", [["a", ""], ["b"]], {}, r"A label of \['a', ''\] is empty: a.jsonl, line 1; take it out"),
+        ("a.jsonl", [["a", None], ["b"]], {}, "is empty: a.jsonl, line 1"),
+        ("a.jsonl", [["a", {}], ["b"]], {}, "The label is a dict"),
+        ("a.csv", ["a||b", "c"], {"label_separator": "|"}, "is empty: a.csv, line 2"),
+        ("a.jsonl", [["a", "b"], ["b"]], {"label_separator": "|"}, "--data.label_separator is for strings"),
+        ("a.jsonl", [["a", "b"], ["b"]], {"problem": "classes"}, "--data.problem labels if a text may have several"),
+        ("a.csv", {"x": [0, 2], "y": [1, 1]}, {"label_column": ["x", "y"]}, "The column 'x' has '2', not 0 or 1"),
+        ("a.csv", {"x": [0, None], "y": [1, 1]}, {"label_column": ["x", "y"]}, "20 rows without text or label"),
+        ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "y"]}, "no column 'y'"),
+        ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "x"]}, "--data.label_column"),
+        ("a.csv", [0, 1], {"label_column": ["x"], "problem": "classes"}, "is a list is for several labels"),
+        ("a.csv", [0, 1], {"label_separator": "|", "problem": "number"}, "--data.label_separator is for several"),
+        ("a.csv", [0, 1], {"label_separator": "|", "label_column": ["x"]}, "give one"),
+        ("a.csv", [0, 1], {"label_separator": ""}, "--data.label_separator is empty"),
+        ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
+        ("a.jsonl", [["a", "b"], None], {}, "20 rows without text or label"),
+        ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
+        ("a.csv", ["bad", "0.5"], {"problem": "number"}, "The label 'bad' is not a finite number: a.csv, line 2"),
+        ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a point before its fraction"),
+        ("a.csv", ["1e999", "0.5"], {}, "is not a finite number"),
+        ("a.csv", ["1.5", "nan"], {}, "20 rows without text or label"),
+        ("a.csv", ["1.5"], {}, "train has one label only"),
+        ("a.csv", ["a", "0.5"], {}, "--data.problem number"),
+    ],
+)
+def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
+    path = write(tmp_path, name, cells)
+    with pytest.raises(UserError, match=message):
+        TextClassificationDataModule(path, **options, max_length=16, cache_dir=str(tmp_path / "cache")).setup()
