@@ -39,7 +39,7 @@ def test_the_shipped_files_are_written_once(tmp_path, monkeypatch):
     (tmp_path / "mlm.yaml").unlink()
     outcome = invoke("configs")
     assert outcome.code == 2
-    assert "Nothing is written, because cls.yaml, own_data.yaml" in outcome.err
+    assert "Nothing is written, because cls.yaml, labels.yaml, " in outcome.err
     assert (tmp_path / "cls.yaml").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "mlm.yaml").exists()
 
