@@ -6,7 +6,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.gradients import Gradients
 from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
 
@@ -60,9 +62,13 @@ class EncoderModule(LightningModule):
         """Build the network and its metrics once the data module knows its data; decide on packing."""
         if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        data, fills_masks = self._data, TASKS[self.task].fills_masks
+        if getattr(data, "fills_masks", fills_masks) is not fills_masks:
+            given = type(data).__name__
+            raise UserError(f"A {given} is not for a {type(self).__name__}: give another --data or --model.")
         if not hasattr(self, "metrics"):
             self._build()
-        packing.choose(self.network, self._data, self.trainer)
+        packing.choose(self.network, data, self.trainer)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The mean loss over all batches accumulated for a step."""
