@@ -31,9 +31,7 @@ class UserError(ValueError):
         self.can_go_on = can_go_on
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the message is all that helps, unless `fit` was given `debug`."""
-        if getattr(self, "debug", False):
-            return traceback.format_exception(self)
+        """What IPython shows: the message is all that helps."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -84,13 +82,9 @@ def lightning_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         operation, cannot, _ = str(error).partition(" does not have a deterministic implementation")
-        _, other, differences = str(error).partition("in loading state_dict for ")
-        if other:
-            first = one_line(RuntimeError(differences.partition("\n")[2].partition(".\n")[0]))
-            raise UserError(
-                f"The checkpoint's network has other sizes or layers ({first}): give the --model settings that it was "
-                "trained with, or start without --ckpt_path."
-            ) from error
+        if "in loading state_dict for" in str(error):
+            first = one_line(error).partition(". ")[0]
+            raise UserError(f"{first}: give the --model settings of its training, or no --ckpt_path.") from error
         if not cannot:
             raise
         raise UserError(

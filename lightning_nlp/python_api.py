@@ -6,6 +6,7 @@ import importlib.util
 import json
 import signal
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def fit(config: str | Path, **settings: Any) -> "Run":
         raise KeyboardInterrupt from None  # before the first step, or for the second time
     except (Interrupted, UserError) as error:
         if settings.get("debug"):
-            error.debug = True  # type: ignore[union-attr]
+            error._render_traceback_ = lambda error=error: traceback.format_exception(error)  # type: ignore
             raise
         raise error.with_traceback(None) from None
     finally:

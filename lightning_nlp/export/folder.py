@@ -44,13 +44,9 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
     """
     folder = Path(folder)
     if folder.exists() and not (overwrite and (folder / "config.json").is_file()):
-        cure = ", or overwrite=True to replace all of it" if (folder / "config.json").is_file() else ""
-        raise UserError(f"{folder} exists already: give another folder{cure}.")
+        raise UserError(f"{folder} exists already: give another; overwrite=True replaces only an earlier export.")
     if module.network is None or getattr(datamodule, "tokenizer", None) is None:
-        raise UserError(
-            "There is nothing to export: fit the module, and give the data module that it was fitted on; a new one "
-            "needs its prepare_data() and setup('fit') first."
-        )
+        raise UserError("Nothing to export: fit the module first; new data need prepare_data() and setup('fit').")
     if module.tokenizer is not None and tokenizer_hash(module.tokenizer) != tokenizer_hash(datamodule.tokenizer):
         raise UserError("The data module has another tokenizer than the module: give the one that it was fitted on.")
     try:

@@ -64,8 +64,7 @@ class EncoderModule(LightningModule):
             return
         data, fills_masks = self._data, TASKS[self.task].fills_masks
         if getattr(data, "fills_masks", fills_masks) is not fills_masks:
-            given = type(data).__name__
-            raise UserError(f"A {given} is not for a {type(self).__name__}: give another --data or --model.")
+            raise UserError(f"{type(data).__name__} is not for {type(self).__name__}: give another --data or --model.")
         if not hasattr(self, "metrics"):
             self._build()
         packing.choose(self.network, data, self.trainer)
