@@ -82,6 +82,9 @@ def lightning_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         operation, cannot, _ = str(error).partition(" does not have a deterministic implementation")
+        if "in loading state_dict for" in str(error):
+            first = one_line(error).partition(". ")[0]
+            raise UserError(f"{first}: give the --model settings of its training, or no --ckpt_path.") from error
         if not cannot:
             raise
         raise UserError(

@@ -3,7 +3,7 @@
 import os
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,6 +107,7 @@ class Training:
     started: float
     _since_step: int = 0
     _epochs: float | None = None
+    _measured: dict[str, Any] = field(default_factory=dict)  # counts without an export too
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
         """Do it all.
@@ -168,13 +169,13 @@ class Training:
         step = int(runs.load_checkpoint(best)["global_step"])
         log_at_last_step(trainer)
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
-        facts = {
-            **self._facts(seconds),
+        self._measured = {
             "checkpoint": str(best.relative_to(run_dir.resolve())),
             "checkpoint_step": step,
             "validation": self._best_score(step),
             "test": metrics,
         }
+        facts = self._facts(seconds)
         if trainer.is_global_zero:
             others = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
             suspects = [other.__name__ for other in others if not other.__module__.startswith("lightning_nlp.")]
@@ -201,6 +202,7 @@ class Training:
             "precision": str(trainer.precision),
             "parts": parts_read(trainer.datamodule),  # type: ignore[attr-defined]
             "ema_decay": self.config.ema_decay,
+            **self._measured,
         }
 
     def _report_end(self, state: str) -> None:

@@ -5,6 +5,8 @@ import html
 import importlib.util
 import json
 import signal
+import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lightning_nlp.callbacks.last_checkpoint import Interrupted, exit_on_signals
@@ -21,8 +24,9 @@ from lightning_nlp.predict.command import exported, prediction_precision, read_c
 from lightning_nlp.predict.predictor import load_predictor
 from lightning_nlp.report.page import write_report
 from lightning_nlp.report.run_files import read_run
-from lightning_nlp.run.metrics_csv import read_rows
-from lightning_nlp.run.runs import existing_run, newest_checkpoint
+from lightning_nlp.run.runs import LAST, existing_run
+
+ONE_AT_A_TIME = threading.Lock()
 
 
 def fit(config: str | Path, **settings: Any) -> "Run":
@@ -38,19 +42,27 @@ def fit(config: str | Path, **settings: Any) -> "Run":
         UserError: For a mistake that you can cure.
         Interrupted: If Ctrl-C or `trainer.max_time` ended the training; it is saved, and the message says how to go on.
     """
+    # the parser changes the current folder while it reads a file, and random numbers are the process's
+    if not ONE_AT_A_TIME.acquire(blocking=False):
+        raise UserError("Another fit runs in this process: wait for its end, or give each a process of its own.")
     try:
         arguments = [f"--{name}={_word(value)}" for name, value in settings.items()]
         # exit_on_signals, since Lightning answers a KeyboardInterrupt by ignoring all later ones and leaving Python
         with warnings.catch_warnings(), _torch_as_before(), exit_on_signals():
             run_dir = run(["fit", f"--config={config}", *arguments], in_python=True)
     except SystemExit as stop:
+        if not stop.code:
+            raise UserError("fit trains: for what only prints, e.g. print_config, use the command line.") from None
         if stop.code != 128 + signal.SIGINT:
             raise
         raise KeyboardInterrupt from None  # before the first step, or for the second time
     except (Interrupted, UserError) as error:
         if settings.get("debug"):
+            error._render_traceback_ = lambda error=error: traceback.format_exception(error)  # type: ignore
             raise
         raise error.with_traceback(None) from None
+    finally:
+        ONE_AT_A_TIME.release()
     assert run_dir is not None, "`fit` returns one"
     return Run(run_dir)
 
@@ -67,10 +79,13 @@ class Run:
     What needs a training that has ended (`metrics`, `predict`, `fill`) raises a UserError for one that has not.
 
     Attributes:
-        dir: The run's directory.
+        dir: The run's directory, absolute, so that another current folder does not matter.
     """
 
     dir: Path
+
+    def __post_init__(self) -> None:
+        self.dir = self.dir.absolute()
 
     @property
     def state(self) -> str:
@@ -89,8 +104,7 @@ class Run:
     def history(self) -> Any:
         """metrics.csv, a row for each step that logged: a pandas DataFrame, or without pandas a list of dicts."""
         kinds = {"epoch": int, "step": int}
-        rows = read_rows(self.dir / "metrics.csv")
-        rows = [{name: kinds.get(name, float)(value) for name, value in row.items()} for row in rows]
+        rows = [{name: kinds.get(name, float)(value) for name, value in row.items()} for row in read_run(self.dir).rows]
         if importlib.util.find_spec("pandas") is None:
             return rows
         import pandas
@@ -117,15 +131,15 @@ class Run:
 
         As `fit` does with a configuration, it imports the classes that the run's config.yaml names.
         """
-        checkpoint = newest_checkpoint(self.dir)
-        if checkpoint is None:
+        checkpoints = existing_run(str(self.dir)) / "checkpoints"
+        if not any(checkpoints.glob("*.ckpt")):
             raise UserError(f"The run {self.dir} has no checkpoint to go on from: call `fit` again.")
-        return fit(self.dir / "config.yaml", **{"ckpt_path": str(checkpoint), **settings})
+        return fit(self.dir / "config.yaml", **{"ckpt_path": checkpoints / LAST, **settings})
 
     @cached_property
     def _predictor(self) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
-        trained = read_config(self.dir)["trainer"]["precision"]
-        return load_predictor(exported(self.dir), precision=prediction_precision(None, trained))
+        folder, trained = exported(existing_run(str(self.dir))), read_config(self.dir).get("trainer", {})
+        return load_predictor(folder, precision=prediction_precision(None, trained.get("precision")))
 
 
 @dataclass
@@ -141,12 +155,20 @@ class Report:
 
 def _word(value: Any) -> str:
     """A setting as the command line takes it, so that the command in config.yaml does the same."""
+    if not (value is None or isinstance(value, str | bool | int | float | list | tuple | dict)):
+        value = _plain(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, type):
+        if "<locals>" in value.__qualname__:
+            raise UserError(f"{value.__qualname__} cannot be imported: define the class outside any function.")
         return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, str | Path):
+    if isinstance(value, Path):
         return str(value)
-    if value is None or isinstance(value, bool | int | float | list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=_word)
+    if isinstance(value, np.generic):  # from an np.arange of learning rates or sizes
+        return value.item()
     raise UserError(
         f"{value!r} is an object, and a configuration holds plain values: give its class, or as a dict its class_path "
         "and init_args."

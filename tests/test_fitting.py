@@ -4,6 +4,7 @@ import pytest
 import torch
 from lightning import seed_everything
 
+import lightning_nlp
 from lightning_nlp import SequenceClassifier, TextClassificationDataModule, default_callbacks
 from lightning_nlp.callbacks.throughput import Throughput
 from tests.bad_input.check import check, fails
@@ -139,6 +140,7 @@ def test_another_head_is_tested_and_not_exported(tiny_cls, tmp_path):
     (run,) = (tmp_path / "quickstart").iterdir()
     assert {"checkpoints/best.ckpt", "evaluation/test.json"} <= files_below(run)
     assert not any("export" in name for name in files_below(run))
+    assert lightning_nlp.open_run(run).metrics["test/accuracy"] >= 0
     cure = re.search(r"`test` (--config .*)\.$", line)[1].split()
     assert "test/accuracy" in invoke("test", *cure).out
 

@@ -1,11 +1,13 @@
 """`lightning_nlp.fit`, `open_run` and what they return."""
 
 import json
+import shutil
 import signal
 import sys
 import threading
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -49,6 +51,9 @@ def test_fit_does_what_the_command_does_and_leaves_python_as_it_was(cls, cls_run
     assert not torch.are_deterministic_algorithms_enabled()
     assert again.dir == tmp_path / "quickstart" / "1"
     assert again.metrics == run.metrics
+    tried = lightning_nlp.fit(config, **settings, **{"trainer.fast_dev_run": True}, runs_dir=tmp_path)
+    with pytest.raises(lightning_nlp.UserError, match="no such directory"):
+        tried.history  # noqa: B018
 
 
 def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeypatch):
@@ -75,6 +80,31 @@ def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeyp
     assert "<script" not in report._repr_html_()
     with pytest.raises(lightning_nlp.UserError, match=r"fills nothing in 'a \[MASK\]'"):
         run.fill("a [MASK]")
+
+
+def test_a_run_may_be_opened_by_a_relative_path_and_be_gone_later(cls_run, tmp_path, monkeypatch):
+    copy = shutil.copytree(cls_run, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run, same = lightning_nlp.open_run("copy"), lightning_nlp.open_run("~/copy")
+    monkeypatch.chdir("/")
+    assert run.metrics == same.metrics
+    assert run.predict(["a good film"]) == same.predict(["a good film"])
+    run = lightning_nlp.open_run(copy)
+    shutil.rmtree(copy)
+    for gone in (lambda: run.state, lambda: run.history, lambda: run.predict(["a"]), run.report, run.resume):
+        with pytest.raises(lightning_nlp.UserError, match="there is no such directory"):
+            gone()
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_its_best_in_the_same_directory(cls, tmp_path, capsys):
+    config, settings = cls
+    run = lightning_nlp.fit(config, **settings | {"trainer.max_epochs": 1}, runs_dir=tmp_path)
+    last = run.dir / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-100])
+    assert run.resume(**{"trainer.max_epochs": 2}).dir == run.dir
+    assert capsys.readouterr().err.count("last.ckpt is damaged") == 1
+    assert max(row["step"] for row in run.history.to_dict("records")) == 14
 
 
 def test_history_is_a_table_of_pandas(cls_run):
@@ -121,6 +151,15 @@ def test_settings_may_be_dicts_lists_null_paths_and_classes(cls, tmp_path, revie
     assert Counts.seen == 22
     with pytest.raises(lightning_nlp.UserError, match=r"<.*Counts.*> is an object, .*give its class"):
         lightning_nlp.fit(config, **settings, **{"trainer.callbacks": [Counts()]})
+    numbers = {"data.batch_size": np.int64(0), "model.class_weights": [np.float32(1), 2]}
+    with pytest.raises(lightning_nlp.UserError, match=r"batch_size must be at least 1 .*, not 0"):
+        lightning_nlp.fit(config, **settings | numbers)
+
+    class Local(Own):
+        pass
+
+    with pytest.raises(lightning_nlp.UserError, match=r"<locals>\.Local cannot be imported: define the class outside"):
+        lightning_nlp.fit(config, **settings, model=Local)
 
 
 def test_an_error_is_one_line_and_debug_keeps_its_traceback(cls):
@@ -133,6 +172,9 @@ def test_an_error_is_one_line_and_debug_keeps_its_traceback(cls):
     with pytest.raises(lightning_nlp.UserError) as caught:
         lightning_nlp.fit(config, **settings, **{"model.lrr": 1}, debug=True)
     assert len(caught.traceback) > 2
+    assert "in run\n" in "".join(caught.value._render_traceback_()), "in a notebook too"
+    with pytest.raises(lightning_nlp.UserError, match="use the command line"):
+        lightning_nlp.fit(config, print_config="")
     with pytest.raises(lightning_nlp.UserError, match="trains on one device, and these settings start 2"):
         lightning_nlp.fit(config, **settings, **{"trainer.devices": 2})
     with pytest.raises(lightning_nlp.UserError, match="no such directory"):
@@ -178,8 +220,17 @@ def test_an_interrupt_before_the_first_step_is_a_keyboard_interrupt(cls, tmp_pat
         lightning_nlp.open_run(tmp_path).resume()
 
 
-def test_a_thread_can_train(cls, tmp_path):
+class FitsWithin(Callback):
+    """Tries to train while it trains."""
+
+    def on_train_start(self, trainer, pl_module):
+        lightning_nlp.fit("quickstart.yaml")
+
+
+def test_a_thread_can_train_but_not_two_at_once(cls, tmp_path):
     config, settings = cls
+    with pytest.raises(lightning_nlp.UserError, match="Another fit runs in this process"):
+        lightning_nlp.fit(config, **settings, **{"trainer.callbacks": [FitsWithin], "runs_dir": tmp_path})
     runs = []
     arguments = settings | {"runs_dir": tmp_path, "trainer.max_epochs": 1}
     thread = threading.Thread(target=lambda: runs.append(lightning_nlp.fit(config, **arguments)))

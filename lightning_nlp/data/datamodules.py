@@ -34,6 +34,8 @@ class TextClassificationDataModule(TextDataModule):
             nan, None, NULL, N/A, ?, - and the like, and asks about -1 among 0, 1, ...
     """
 
+    fills_masks = False
+
     def __init__(
         self,
         path: str,

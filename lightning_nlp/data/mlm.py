@@ -38,6 +38,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
 
     # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
     packed_window_batches = 8
+    fills_masks = True  # asked by the modules, as by `tasks.Task`
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts as done."""
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
+from lightning_nlp.hub.pretrained import tokenizer_hash
 from lightning_nlp.models.number import in_its_unit
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
@@ -36,27 +38,33 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
         module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.
         datamodule: That it was fitted on, after `setup`.
         folder: Written whole or not at all.
-        overwrite: Replace the folder, and all that is in it.
+        overwrite: Replace an earlier export, and all that is in its folder.
 
     Raises:
         UserError: If the folder exists or cannot be written, or if transformers could not open it.
     """
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise UserError(f"{folder} exists already: give another folder, or overwrite=True to replace all of it.")
+    if folder.exists() and not (overwrite and (folder / "config.json").is_file()):
+        raise UserError(f"{folder} exists already: give another; overwrite=True replaces only an earlier export.")
     if module.network is None or getattr(datamodule, "tokenizer", None) is None:
-        raise UserError("There is nothing to export: fit the module, and give the data module that it was fitted on.")
+        raise UserError("Nothing to export: fit the module first; new data need prepare_data() and setup('fit').")
+    if module.tokenizer is not None and tokenizer_hash(module.tokenizer) != tokenizer_hash(datamodule.tokenizer):
+        raise UserError("The data module has another tokenizer than the module: give the one that it was fitted on.")
     try:
         network = module.network.to("cpu").eval()
-        with atomic_path(folder) as unfinished, in_its_unit(network, getattr(module, "problem", None)):
+        unit = in_its_unit(network, getattr(module, "problem", None))
+        with atomic_path(Path(os.path.realpath(folder))) as unfinished, unit:
             _write(network, datamodule, unfinished)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"The export cannot be written to {folder} ({error}): free some space there.") from error
+        raise UserError(f"{folder} cannot be written ({error}): free some space, or give another folder.") from error
     return folder
 
 
 def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     """Write network and tokenizer; returns the network as transformers opens it, compared."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     reading, task = datamodule.reading, task_of_network(type(network).__name__, network.config.problem_type)
     setattr(network.config, READING, reading)
     network.save_pretrained(folder)
@@ -87,12 +95,9 @@ def export_run(
         RuntimeError: If the files do not give back the same weights and tokens.
         UserError: If they cannot be written, or predict differently from what was measured.
     """
-    from transformers.utils.logging import disable_progress_bar
-
     from lightning_nlp.evaluation.drawing import draw
     from lightning_nlp.evaluation.figures import figures_of
 
-    disable_progress_bar()
     network, step, reading = module.network.to("cpu").eval(), facts["checkpoint_step"], datamodule.reading
     task = task_of_network(type(network).__name__, network.config.problem_type)
     found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""

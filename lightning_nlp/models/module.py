@@ -62,9 +62,12 @@ class EncoderModule(LightningModule):
         """Build the network and its metrics once the data module knows its data; decide on packing."""
         if not encoder.attached(self):  # in `load_from_checkpoint`
             return
+        data, fills_masks = self._data, TASKS[self.task].fills_masks
+        if getattr(data, "fills_masks", fills_masks) is not fills_masks:
+            raise UserError(f"{type(data).__name__} is not for {type(self).__name__}: give another --data or --model.")
         if not hasattr(self, "metrics"):
             self._build()
-        packing.choose(self.network, self._data, self.trainer)
+        packing.choose(self.network, data, self.trainer)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The mean loss over all batches accumulated for a step."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ READING = "lightning_nlp"  # in an export's config.json: how texts are read
 
 def load_predictor(
     folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
-) -> Callable[[Sequence[str]], list[Record]]:
+) -> Callable[[Iterable[str]], list[Record]]:
     """Open an export anywhere; it predicts as `predict` does, texts cleaned and cut as in its training.
 
     Args:
@@ -59,10 +59,14 @@ def load_predictor(
         ) from error
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
 
-    def predict(texts: Sequence[str]) -> list[Record]:
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UserError("A predictor takes a list of texts: give [text], and only strings.")
-        return predictor(list(enumerate(texts)))
+    def predict(texts: Iterable[str]) -> list[Record]:
+        # a dict or a table would give its keys or its columns' names
+        some = isinstance(texts, Iterable) and not isinstance(texts, str | dict) and getattr(texts, "ndim", 1) == 1
+        given = list(texts) if some else []
+        if wrong := [text for text in given if not isinstance(text, str)] if some else [texts]:
+            kind = type(wrong[0]).__name__
+            raise UserError(f"A predictor takes a list of texts, not {kind}: give [text], and only strings.")
+        return predictor(list(enumerate(given)))
 
     return predict
 
@@ -91,6 +95,8 @@ def make_predictor(
     import transformers
     from transformers.utils.logging import disable_progress_bar
 
+    if precision not in ("bf16-mixed", "32-true"):
+        raise UserError(f"--precision must be bf16-mixed or 32-true, not {precision}.")
     disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

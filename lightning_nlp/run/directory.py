@@ -82,6 +82,7 @@ def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
 
 def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
     runs_dir, run, found = Path(config.runs_dir), None, None
+    in_run = config.ckpt_path in (None, "last")
     if config.resume == "auto":
         if config.ckpt_path is not None:
             raise UserError(
@@ -95,6 +96,9 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
         found = runs.latest_run(runs_dir, config.name, runs.BEST) / "checkpoints" / runs.BEST
     elif config.ckpt_path is not None:
         found = Path(config.ckpt_path)
+        in_run = found.name == runs.LAST and (found.parent.parent / "config.yaml").is_file()  # not a copy elsewhere
+        if in_run:
+            found = runs.newest_checkpoint(found.parent.parent) or found
     step = record = None
     if found is not None:
         checkpoint = runs.load_checkpoint(found)
@@ -108,7 +112,7 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
             raise UserError(
                 f"{found} has an average of the weights, which must be continued: give its --ema_decay too."
             )
-        if config.resume == "auto" or config.ckpt_path == "last" or found.name == runs.LAST:
+        if in_run:
             run, step = found.parent.parent, int(checkpoint["global_step"])
         record = trained_on(found)
         config.ckpt_path = str(found)

@@ -140,7 +140,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 def existing_run(path: str) -> Path:
     """The directory that the user gave as `--run`; a UserError if it is not a run's."""
-    run = Path(path)
+    run = Path(os.path.expanduser(path))
     if not os.path.isdir(run):
         raise UserError(f"--run {path}: there is no such directory; give a run, e.g. runs/cls/0.")
     if not (run / "config.yaml").is_file():

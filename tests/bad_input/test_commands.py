@@ -56,7 +56,8 @@ def test_a_run_without_a_checkpoint(tmp_path, work):
 
 
 @pytest.mark.parametrize(
-    ("case", "command"), [("truncated", "fit"), ("foreign", "test"), ("other_task", "fit"), ("other_labels", "test")]
+    ("case", "command"),
+    [("truncated", "fit"), ("foreign", "test"), ("other_task", "fit"), ("other_labels", "test"), ("narrower", "fit")],
 )
 def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, work):
     path, words, more = tmp_path / "bad.ckpt", ["bad.ckpt", "--ckpt_path"], []
@@ -68,6 +69,10 @@ def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, wo
     elif case == "other_task":
         shutil.copy(mlm_run / "checkpoints" / "best.ckpt", path)
         words = ["bad.ckpt", "'mlm'", "'classification'", "--model.pretrained"]
+    elif case == "narrower":
+        path.write_bytes(good)
+        words = ["size mismatch for network.", "give the --model settings of its training"]
+        more = ["--model.dim", "32"]
     else:
         path.write_bytes(good)
         data = write_reviews(tmp_path / "reviews.csv")

@@ -35,6 +35,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--ckpt_path", "last"], ["No run under", "last"]),
     (CLS, ["--ckpt_path", "nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
     (CLS, ["--seed_everything", "x"], ["--seed_everything cannot be 'x'"]),
+    (MLM, ["--model", "SequenceClassifier", "--probes", "null"], ["not for SequenceClassifier", "--data or --model"]),
     (MLM, ["--model.lr", "-1"], ["--model.lr", "greater than 0, not -1"]),
     (MLM, ["--data.path", ""], ["--data.path"]),
     (MLM, ["--data.max_length", "64"], ["max_length is 64", "32 positions", "--data.max_length"]),

@@ -290,7 +290,7 @@ def fitted(tmp_path, data, module_class=SequenceClassifier):
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's, which the command line silences
 @pytest.mark.parametrize("task", ["classification", "mlm"])
-def test_a_module_that_a_plain_trainer_fitted_is_saved(task, request, tmp_path):
+def test_a_module_that_a_plain_trainer_fitted_is_saved(task, request, tmp_path, capsys):
     data = request.getfixturevalue(f"{task}_data")
     module = fitted(tmp_path, data, {"classification": SequenceClassifier, "mlm": MaskedLanguageModel}[task])
     folder = lightning_nlp.save_pretrained(module, data, tmp_path / "mine")
@@ -308,18 +308,26 @@ def test_a_module_that_a_plain_trainer_fitted_is_saved(task, request, tmp_path):
     with pytest.raises(UserError, match="exists already"):
         lightning_nlp.save_pretrained(module, data, folder)
     (folder / "stale.txt").touch()
-    lightning_nlp.save_pretrained(module, data, folder, overwrite=True)
+    (tmp_path / "link").symlink_to(folder)
+    lightning_nlp.save_pretrained(module, data, tmp_path / "link", overwrite=True)
     assert not (folder / "stale.txt").exists()
+    assert (tmp_path / "link").is_symlink()
+    assert "weights:" not in capsys.readouterr().err, "transformers' bars"
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_cannot_be_saved_is_one_sentence(tmp_path, classification_data):
-    with pytest.raises(UserError, match="nothing to export: fit the module"):
+def test_what_cannot_be_saved_is_one_sentence(tmp_path, classification_data, mlm_data):
+    with pytest.raises(UserError, match="Nothing to export: fit the module"):
         lightning_nlp.save_pretrained(SequenceClassifier(), classification_data, tmp_path / "mine")
     module = fitted(tmp_path, classification_data)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot be written to .*file"):
+    with pytest.raises(UserError, match=r"file/mine cannot be written .*: free some space, or give another folder"):
         lightning_nlp.save_pretrained(module, classification_data, tmp_path / "file" / "mine")
+    for precious in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UserError, match=r"exists already: give another; overwrite=True replaces only"):
+            lightning_nlp.save_pretrained(module, classification_data, precious, overwrite=True)
+    with pytest.raises(UserError, match="has another tokenizer than the module"):
+        lightning_nlp.save_pretrained(module, mlm_data, tmp_path / "mine")
     module.network.classifier = torch.nn.Sequential(module.network.classifier)
     with pytest.raises(UserError, match=r"no classifier\.0\.weight.*: keep its checkpoint"):
         lightning_nlp.save_pretrained(module, classification_data, tmp_path / "mine")

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,9 +37,13 @@ def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls
     found = load_predictor(moved)(TEXTS)
     assert found == expected
     assert [record["label"] is None for record in found] == [False, True, True, False, False]
-    for wrong in ("one text", [None]):  # a string is a list of letters
-        with pytest.raises(UserError, match=r"takes a list of texts: give \[text\]"):
-            load_predictor(moved)(wrong)
+    predict = load_predictor(moved)
+    assert predict(iter(TEXTS)) == expected
+    for wrong in ("one text", [None], None, {"text": "one"}, np.array([["one"]])):  # a string is a list of letters
+        with pytest.raises(UserError, match=r"takes a list of texts, not \w+: give \[text\]"):
+            predict(wrong)
+    with pytest.raises(UserError, match="must be bf16-mixed or 32-true, not bf16"):
+        load_predictor(moved, precision="bf16")
 
 
 def test_a_training_may_use_tf32_but_neither_the_proof_nor_a_prediction(tiny_cls, tmp_path, monkeypatch):
