@@ -22,7 +22,7 @@ class TokenClassificationDataModule(TextDataModule):
         path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
             of files tell the split, a Hub id, or `demo` for embedded sentences with names.
         text_column: The column of a table with the lists of words.
-        tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
+        label_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
             CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
         drop_incomplete: Drop sentences without words instead of stopping at them.
         lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
@@ -35,14 +35,14 @@ class TokenClassificationDataModule(TextDataModule):
         path: str,
         *,
         text_column: str = "tokens",
-        tag_column: str | int | None = None,
+        label_column: str | int | None = None,
         drop_incomplete: bool = False,
         lowercase: bool = False,
         **kwargs: Any,
     ) -> None:
         given = kwargs.get("tokenizer") is not None  # which decides for itself
         super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
-        self.tag_column = tag_column
+        self.label_column = label_column
         self.drop_incomplete = drop_incomplete
 
     def source(self) -> Source:
@@ -51,7 +51,7 @@ class TokenClassificationDataModule(TextDataModule):
         return tagged_source(
             self.path,
             text_column=self.text_column,
-            tag_column=self.tag_column,
+            label_column=self.label_column,
             group_column=self.group_column,
             drop_incomplete=self.drop_incomplete,
             dialect=self.dialect,
@@ -60,7 +60,7 @@ class TokenClassificationDataModule(TextDataModule):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide which sentences there are, their tags and token ids."""
-        return super().settings | {name: getattr(self, name) for name in ("tag_column", "drop_incomplete")}
+        return super().settings | {name: getattr(self, name) for name in ("label_column", "drop_incomplete")}
 
     @property
     def label_names(self) -> list[str]:
