@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
-from lightning_nlp.data.batches.collators import collate_tags
+from lightning_nlp.data.tagging import collate_tags
 from lightning_nlp.data.texts.tagged import words_of
 from lightning_nlp.data.tokens.encoding import special_frame
 from lightning_nlp.data.tokens.tagging import framed_words, word_pieces

@@ -135,10 +135,10 @@ def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monk
     other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
     words = [
         "TokenClassifier cannot learn from a TextClassificationDataModule",
-        "--data lightning_nlp.TokenClassificationDataModule",
+        "give --data TokenClassificationDataModule.",
     ]
     fails(["fit", "--config", "quickstart.yaml", *other], *words)
     fails(
         ["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"],
-        "--data lightning_nlp.TextClassificationDataModule",
+        "give --data TextClassificationDataModule.",
     )
