@@ -8,6 +8,7 @@ import torch
 from transformers import pipeline
 
 from lightning_nlp import load_predictor
+from lightning_nlp.errors import UserError
 from lightning_nlp.models.tagging import TokenClassifier
 from tests import fitting
 from tests.bad_input.check import fails
@@ -97,6 +98,25 @@ def test_the_export_gives_a_pipeline_the_same_entities(run, tmp_path):
         assert theirs == [(found["type"], found["start"], found["end"]) for found in record["entities"]]
         scores = [found["score"] for found in record["entities"]]
         assert [float(found["score"]) for found in model(text)] == pytest.approx(scores, abs=1e-4)
+
+
+def test_words_are_predicted_as_they_are(run, tmp_path):
+    words = ["the", "man", "Kar 7", "saw", "Bel3."]
+    (record, empty, text) = load_predictor(run / "export")([words, [], "the man"])
+    assert record["words"] == ["the", "man", "Kar\u00a07", "saw", "Bel3."]
+    assert (empty["words"], text["words"]) == ([], ["the", "man"])
+    files = {
+        "one.jsonl": json.dumps({"tokens": words}),
+        "a.conll": "".join(f"{word}\tX\n" for word in words),
+        "b.jsonl": '{"tokens": "the man"}',
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        invoke("predict", "--run", run, "--input", tmp_path / name, "--output", tmp_path / f"{name}.out")
+        (found,) = map(json.loads, (tmp_path / f"{name}.out").read_text().splitlines())
+        assert found == ({**text, "index": 0} if name == "b.jsonl" else record)
+    with pytest.raises(UserError, match="only strings"):
+        load_predictor(run / "export")([5])
 
 
 def test_report_and_card_show_entities(run):

@@ -89,7 +89,9 @@ def tagged_source(
     )
 
 
-def read_conll(path: Path, label_column: str | int | None = None, encoding: str = "utf-8") -> Iterator[Row]:
+def read_conll(
+    path: Path, label_column: str | int | None = None, encoding: str = "utf-8", *, tagged: bool = True
+) -> Iterator[Row]:
     """Read columns, separated by tabs or spaces: a word a line, its tag last, a blank line between sentences.
 
     If the first column numbers the words of the first sentence, the second has the words; ranges (1-2) and
@@ -98,6 +100,7 @@ def read_conll(path: Path, label_column: str | int | None = None, encoding: str 
 
     Args:
         label_column: The number of the tags' column, from 1; None takes 4 in CoNLL-U, else the last.
+        tagged: Whether there are tags; else words alone are read.
 
     Raises:
         UserError: If a line has other columns than the first, or there is no sentence.
@@ -114,7 +117,7 @@ def read_conll(path: Path, label_column: str | int | None = None, encoding: str 
             counted = [cells[0] for cells in table if cells[0].isdecimal()]
             numbered = width > 2 and all(_NUMBER.fullmatch(cells[0]) for cells in table)
             numbered = numbered and counted == [str(i + 1) for i in range(len(counted))]
-            tag_at = _tag_place(label_column, width, int(numbered), path) if width else 0
+            tag_at = _tag_place(label_column, width, int(numbered), path) if width and tagged else 0
         rows = [(number, line, line.split(separator)) for number, line in sentence]
         while rows and _COMMENT.match(rows[0][1]) and not (len(rows[0][2]) == width and (separator or width == 2)):
             del rows[0]
@@ -126,7 +129,7 @@ def read_conll(path: Path, label_column: str | int | None = None, encoding: str 
                 )
         words = [cells for _, _, cells in rows if not numbered or cells[0].isdecimal()]
         if words:
-            values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words]
+            values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
             yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
     if not width:
         raise UserError(f"{path} holds no sentences: give --data.path a file with a word and its tag in each line.")
@@ -152,7 +155,7 @@ def _columns(number: int) -> str:
 def as_tagged(
     columns: dict[str, str], values: Sequence[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
 ) -> Row:
-    """A row out of its cells, in the order of the columns `text`, `label` and `group`, of which the first is needed.
+    """A row out of its cells, in the order of the columns `text`, `label` and `group`, the last if there are groups.
 
     Raises:
         UserError: If there is not one tag for each word, or what is there is no tag.
@@ -164,14 +167,18 @@ def as_tagged(
             f"The words are {words!r:.60}, not a list of strings: {where}; correct them, or give another "
             "--data.text_column."
         )
-    label = read_label(cells.pop("label"), where) if read_label else None
-    if label is not None and (number := len(label.split(" "))) != len(words):
+    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)  # type: ignore[assignment]
+    if label is not None and (number := label.count(" ") + 1) != len(words):
         raise UserError(
             f"There are {len(words)} words and {number} tags: {where}; correct it, or give another --data.label_column."
         )
-    # a space within a word becomes one that does not break, which tokenizers read as a space
-    cells["text"] = " ".join(_SPACE.sub("\u00a0", word) for word in words)
+    cells["text"] = join_words(words)
     return as_row(cells, cells.values(), where)._replace(label=label)
+
+
+def join_words(words: list[str]) -> str:
+    """Words with one space between two; one within a word becomes one that does not break."""
+    return " ".join(_SPACE.sub("\u00a0", word) for word in words)
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
