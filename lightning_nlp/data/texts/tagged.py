@@ -32,9 +32,9 @@ DEMO_SENTENCES = {"train": (6_000, 0), "test": (1_000, 1)}  # number and seed
 _SPACE = re.compile(r"[ \t\r\n]+")
 _COMMENT = re.compile(r"#[ \t]")
 _NUMBER = re.compile(r"\d+(?:[-.]\d+)?", re.ASCII)  # of a word, a range or an empty node
-# initials, which keep their last mark; what begins and ends without a mark; a mark
-_WORD = r"(?:\w\.){2,}(?=[\p{P}\p{S}]*(?:\s|\z))|[^\s\p{P}\p{S}](?:\S*[^\s\p{P}\p{S}])?|[\p{P}\p{S}]"
-_WORDS = Split(Regex(_WORD), "removed", invert=True)
+_MARK, _INNER = r"[\p{P}\p{S}]", r"[^\s\p{P}\p{S}\p{Cc}\p{Cf}]"  # neither white space, marks nor invisible
+_INITIALS = rf"(?:\w\.){{2,}}(?={_MARK}*(?:\s|\z))"  # keep their last mark
+_WORDS = Split(Regex(rf"{_INITIALS}|{_INNER}(?:\S*{_INNER})?|{_MARK}"), "removed", invert=True)
 
 
 def tagged_source(

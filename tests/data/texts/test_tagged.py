@@ -172,4 +172,5 @@ def test_the_words_of_a_text():
     assert [text[start:end] for start, end in words_of(text)] == (
         ['"', "Don't", ",", '"', "(", "U.S.", ")", "she", "said", ".", ".", ".", "3,000", "km/h", "–", "नमस्ते", "!"]
     )
-    assert words_of(" \n") == []
+    assert words_of(" \n \u200b \x07") == []  # what tokenizers drop is no word
+    assert words_of("\ufeff😀𝕏 क्\u200dष") == [(1, 2), (2, 3), (4, 8)]
