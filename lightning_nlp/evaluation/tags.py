@@ -108,25 +108,21 @@ def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
 
 
 def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
-    """At most `NUMBER` different sentences with wrong words, those with the most of them first.
+    """At most `NUMBER` sentences with wrong words, those with the most of them first.
 
     Args:
         rows: The split: `rows[numbers]` has `input_ids` and `label` of each token.
         found: As for `tags_record`.
     """
     wrong = found["targets"] != found["predictions"]
-    worst = sorted(Counter(found["rows"][wrong].tolist()).items(), key=lambda pair: (-pair[1], pair[0]))
     sentences = list[dict[str, Any]]()
-    for row, number in worst:
-        if len(sentences) == NUMBER:
-            break
+    for row, number in Counter(sorted(found["rows"][wrong].tolist())).most_common(NUMBER):
         here = found["rows"] == row
         columns = rows[[row]]
         words = joined_pieces(tokenizer, columns["input_ids"][0], columns["label"][0])
         tags = zip(words, found["targets"][here], found["predictions"][here], strict=True)
         marked = [[word, names[label], names[prediction]] for word, label, prediction in tags]
-        if all(marked != other["words"] for other in sentences):  # a test keeps its repeats
-            sentences.append({"row": row, "wrong": number, "words": marked})
+        sentences.append({"row": row, "wrong": number, "words": marked})
     return sentences
 
 
