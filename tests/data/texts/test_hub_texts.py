@@ -184,9 +184,7 @@ def test_tagged_sentences_of_the_hub(monkeypatch):
     assert source.label_names == tuple(names)
     assert rows(source) == [("Anna left", "B-PER O")]
     assert rows(source, "validation") == [("Anna left", "O B-PER")]
-    with pytest.raises(
-        UserError, match="no column 'pos' in org/names, train, only tokens, ner_tags: give --data.label_column"
-    ):
+    with pytest.raises(UserError, match=r"no column .pos. in .*train, only tokens, ner_tags: give --data.label_column"):
         tagged_source("org/names", label_column="pos")
     loaded["train"] = loaded["train"].cast_column("ner_tags", List(Value("int64")))
     with pytest.raises(UserError, match="numbers without names"):
