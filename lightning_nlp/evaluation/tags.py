@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from lightning_nlp.evaluation.records import plain
 from lightning_nlp.evaluation.thresholds import figures
 
 NUMBER = 50  # of sentences with wrong words
@@ -95,16 +94,14 @@ def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
         {"label": kind, **figures(*row), "support": row[2], "predicted": row[1]}
         for kind, row in zip(types_of(names), count(targets, predictions, rows, names).tolist(), strict=True)
     ]
-    return plain(
-        {
-            "words": len(targets),
-            "examples": len(np.unique(rows)),
-            "counted": "entities" if are_entities(names) else "words",
-            "labels": names,
-            "confusion": confusion.reshape(len(names), len(names)),
-            "by_class": by_class,
-        }
-    )
+    return {
+        "words": len(targets),
+        "examples": len(np.unique(rows)),
+        "counted": "entities" if are_entities(names) else "words",
+        "labels": names,
+        "confusion": confusion.reshape(len(names), len(names)).tolist(),
+        "by_class": by_class,
+    }
 
 
 def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
