@@ -62,8 +62,9 @@ def load_predictor(
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
 
     def predict(texts: Sequence[Any]) -> list[Record]:
-        known = [text for text in texts if not (isinstance(text, list) and task_of_network(architecture).tags_words)]
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in known):
+        tags = task_of_network(architecture).tags_words
+        strings = [part for text in texts for part in (text if tags and isinstance(text, list) else [text])]
+        if isinstance(texts, str) or not all(isinstance(part, str) for part in strings):
             raise UserError("A predictor takes a list of texts: give [text], and only strings.")
         return predictor(list(enumerate(texts)))
 

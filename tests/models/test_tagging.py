@@ -115,8 +115,9 @@ def test_words_are_predicted_as_they_are(run, tmp_path):
         invoke("predict", "--run", run, "--input", tmp_path / name, "--output", tmp_path / f"{name}.out")
         (found,) = map(json.loads, (tmp_path / f"{name}.out").read_text().splitlines())
         assert found == ({**text, "index": 0} if name == "b.jsonl" else record)
-    with pytest.raises(UserError, match="only strings"):
-        load_predictor(run / "export")([5])
+    for bad in ([5], [["a", 5]]):
+        with pytest.raises(UserError, match="only strings"):
+            load_predictor(run / "export")(bad)
 
 
 def test_report_and_card_show_entities(run):
