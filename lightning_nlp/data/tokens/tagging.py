@@ -48,7 +48,8 @@ def word_pieces(
         begins = [next((i for i in range(a, b) if not text[i].isspace()), b) for a, b in encoding.offsets]
         owners = np.searchsorted([start for start, _ in spans], begins, side="right") - 1
         for token, owner in zip(encoding.ids, owners.tolist(), strict=True):
-            pieces[max(owner, 0)].append(token)
+            if owner >= 0:  # not white space before the first word
+                pieces[owner].append(token)
         for number, piece in enumerate(pieces):
             if not piece:
                 if tokenizer.unk_token_id is None:
