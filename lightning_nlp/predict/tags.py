@@ -30,8 +30,10 @@ def input_words(path: Path, text_column: str, dialect: Dialect) -> Iterator[Text
         UserError: If the file cannot be read.
     """
     if file_format(path) in LISTS:
-        cells = table_cells(path, {"text": text_column}, dialect, lists=True)
-        return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, (cell,) in cells)
+        cells = (
+            (f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect, lists=True)
+        )
+        return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, cell in cells)
     if file_format(path) in COLUMNS and file_format(path) not in (".txt", ".tsv"):
         return map(_words, read_conll(path, None, dialect.encoding, tagged=False))
     return None

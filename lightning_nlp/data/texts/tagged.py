@@ -31,6 +31,7 @@ CONLLU = 10  # columns: ID, FORM, LEMMA, UPOS, ...
 DEMO_SENTENCES = {"train": (6_000, 0), "test": (1_000, 1)}  # number and seed
 _SPACE = re.compile(r"[ \t\r\n]+")
 _COMMENT = re.compile(r"#[ \t]")
+_TAB, _GAP = re.compile("\t"), re.compile("[ \t]+")  # between columns; words may hold other white space
 _NUMBER = re.compile(r"\d+(?:[-.]\d+)?", re.ASCII)  # of a word, a range or an empty node
 _MARK, _INNER = r"[\p{P}\p{S}]", r"[^\s\p{P}\p{S}\p{Cc}\p{Cf}]"  # neither white space, marks nor invisible
 _INITIALS = rf"(?:\w\.){{2,}}(?={_MARK}*(?:\s|\z))"  # keep their last mark
@@ -105,21 +106,22 @@ def read_conll(
     Raises:
         UserError: If a line has other columns than the first, or there is no sentence.
     """
-    width, separator, numbered = 0, None, False
-    lines = ((number, line.rstrip()) for number, line in read_lines(path, encoding))
+    width, separator, numbered = 0, _GAP, False
+    lines = ((number, line.rstrip().lstrip(" ")) for number, line in read_lines(path, encoding))
     for filled, group in groupby(lines, lambda pair: pair[1] != "" and not pair[1].startswith("-DOCSTART-")):
         sentence = [*group] if filled else []
         if not width:
             head = [line for _, line in sentence if not _COMMENT.match(line)]
-            separator = "\t" if "\t" in "".join(head[:1]) else None
-            table = [line.split(separator) for line in head]
+            separator = _TAB if "\t" in "".join(head[:1]) else _GAP
+            table = [separator.split(line) for line in head]
             width = len(table[0]) if table else 0
             counted = [cells[0] for cells in table if cells[0].isdecimal()]
             numbered = width > 2 and all(_NUMBER.fullmatch(cells[0]) for cells in table)
             numbered = numbered and counted == [str(i + 1) for i in range(len(counted))]
             tag_at = _tag_place(label_column, width, int(numbered), path) if width and tagged else 0
-        rows = [(number, line, line.split(separator)) for number, line in sentence]
-        while rows and _COMMENT.match(rows[0][1]) and not (len(rows[0][2]) == width and (separator or width == 2)):
+        rows = [(number, line, separator.split(line)) for number, line in sentence]
+        sure = separator is _TAB or width == 2
+        while rows and _COMMENT.match(rows[0][1]) and not (sure and len(rows[0][2]) == width):
             del rows[0]
         for number, line, cells in rows:
             if len(cells) != width:

@@ -34,6 +34,12 @@ def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp
     assert rows(conll(tmp_path / "b.txt", ["a x O", "", "# id 7", "b x B-X"])) == [("a", "O"), ("b", "B-X")]
 
 
+def test_other_white_space_is_within_words(tmp_path):
+    assert rows(conll(tmp_path / "a.conll", [" 10\u00a0000  CD  O", "\u3000 x B-X"])) == [
+        ("10\u00a0000 \u3000", "O B-X")
+    ]
+
+
 def test_conllu(tmp_path):
     rest = "_\t_\t_\t_\t_\t_"
     lines = ["# sent_id = 1", f"1-2\tim\t_\t_\t{rest}", f"1\tin\tin\tADP\t{rest}", f"2\tdem\tder\tDET\t{rest}"]
