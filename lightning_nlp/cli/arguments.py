@@ -22,16 +22,25 @@ from lightning_nlp.run import runs
 set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
+CLASSES = ("--model", "--data", "--model.class_path", "--data.class_path")
+
+
 def find_configs(arguments: list[str]) -> list[str]:
-    """Let `--config cls.yaml` find `configs/cls.yaml`, here or as shipped; a UserError if there is none."""
+    """Let `--config cls.yaml` find `configs/cls.yaml`, here or as shipped, and `--data NAME` our class of this name.
+
+    Raises:
+        UserError: If there is no such file.
+    """
     found: list[str] = []
     for argument in arguments:
         option, separator, value = argument.partition("=")
-        if separator and option in ("--config", "-c"):
-            argument = f"{option}={_find_config(value)}"
-        elif found and found[-1] in ("--config", "-c"):
-            argument = _find_config(argument)
-        found.append(argument)
+        if not separator or not option.startswith("-"):
+            option, separator, value = (found or [""])[-1], "", argument
+        if option in ("--config", "-c"):
+            value = _find_config(value)
+        elif option in CLASSES and value in lightning_nlp.PUBLIC:  # the parser knows only those that are imported
+            value = f"lightning_nlp.{value}"
+        found.append(f"{option}={value}" if separator else value)
     return found
 
 

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
+
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.collators import collate_tags
+from lightning_nlp.data.batches.collators import collate, sequence_order
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.tagged import tagged_source
 from lightning_nlp.errors import PROGRAM, UserError
+from lightning_nlp.evaluation import IGNORE_INDEX
 
 
 class TokenClassificationDataModule(TextDataModule):
@@ -22,7 +26,7 @@ class TokenClassificationDataModule(TextDataModule):
         path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
             of files tell the split, a Hub id, or `demo` for embedded sentences with names.
         text_column: The column of a table with the lists of words.
-        tag_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
+        label_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
             CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
         drop_incomplete: Drop sentences without words instead of stopping at them.
         lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
@@ -35,14 +39,14 @@ class TokenClassificationDataModule(TextDataModule):
         path: str,
         *,
         text_column: str = "tokens",
-        tag_column: str | int | None = None,
+        label_column: str | int | None = None,
         drop_incomplete: bool = False,
         lowercase: bool = False,
         **kwargs: Any,
     ) -> None:
         given = kwargs.get("tokenizer") is not None  # which decides for itself
         super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
-        self.tag_column = tag_column
+        self.label_column = label_column
         self.drop_incomplete = drop_incomplete
 
     def source(self) -> Source:
@@ -51,7 +55,7 @@ class TokenClassificationDataModule(TextDataModule):
         return tagged_source(
             self.path,
             text_column=self.text_column,
-            tag_column=self.tag_column,
+            label_column=self.label_column,
             group_column=self.group_column,
             drop_incomplete=self.drop_incomplete,
             dialect=self.dialect,
@@ -60,7 +64,7 @@ class TokenClassificationDataModule(TextDataModule):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide which sentences there are, their tags and token ids."""
-        return super().settings | {name: getattr(self, name) for name in ("tag_column", "drop_incomplete")}
+        return super().settings | {name: getattr(self, name) for name in ("label_column", "drop_incomplete")}
 
     @property
     def label_names(self) -> list[str]:
@@ -82,3 +86,28 @@ class TokenClassificationDataModule(TextDataModule):
             max_length=self.max_length,
             packed=bool(self.packed),
         )
+
+
+def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int) -> dict[str, Any]:
+    """Pad or pack tagged sentences to one batch, the same in each epoch.
+
+    Args:
+        examples: Columns `input_ids` and `label` (n arrays each, -100 where a token has no tag) and `index` (n).
+        padding: `pad_token_id` and `max_length`.
+
+    Returns:
+        What `collate` gives, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
+        batch, and `word_rows`, the row number of each.
+    """
+    order = sequence_order(examples["input_ids"], packed)
+    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
+    tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
+    if packed:
+        batch["labels"] = torch.from_numpy(np.concatenate(tags))[None]
+    else:
+        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
+        batch["labels"][batch["attention_mask"].bool()] = torch.from_numpy(np.concatenate(tags))
+    numbers = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
+    batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
+    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], numbers))
+    return batch

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from lightning_nlp.evaluation.records import plain
 from lightning_nlp.evaluation.thresholds import figures
 
 NUMBER = 50  # of sentences with wrong words
@@ -95,38 +94,32 @@ def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
         {"label": kind, **figures(*row), "support": row[2], "predicted": row[1]}
         for kind, row in zip(types_of(names), count(targets, predictions, rows, names).tolist(), strict=True)
     ]
-    return plain(
-        {
-            "words": len(targets),
-            "examples": len(np.unique(rows)),
-            "counted": "entities" if are_entities(names) else "words",
-            "labels": names,
-            "confusion": confusion.reshape(len(names), len(names)),
-            "by_class": by_class,
-        }
-    )
+    return {
+        "words": len(targets),
+        "examples": len(np.unique(rows)),
+        "counted": "entities" if are_entities(names) else "words",
+        "labels": names,
+        "confusion": confusion.reshape(len(names), len(names)).tolist(),
+        "by_class": by_class,
+    }
 
 
 def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
-    """At most `NUMBER` different sentences with wrong words, those with the most of them first.
+    """At most `NUMBER` sentences with wrong words, those with the most of them first.
 
     Args:
         rows: The split: `rows[numbers]` has `input_ids` and `label` of each token.
         found: As for `tags_record`.
     """
     wrong = found["targets"] != found["predictions"]
-    worst = sorted(Counter(found["rows"][wrong].tolist()).items(), key=lambda pair: (-pair[1], pair[0]))
     sentences = list[dict[str, Any]]()
-    for row, number in worst:
-        if len(sentences) == NUMBER:
-            break
+    for row, number in Counter(sorted(found["rows"][wrong].tolist())).most_common(NUMBER):
         here = found["rows"] == row
         columns = rows[[row]]
         words = joined_pieces(tokenizer, columns["input_ids"][0], columns["label"][0])
         tags = zip(words, found["targets"][here], found["predictions"][here], strict=True)
         marked = [[word, names[label], names[prediction]] for word, label, prediction in tags]
-        if all(marked != other["words"] for other in sentences):  # a test keeps its repeats
-            sentences.append({"row": row, "wrong": number, "words": marked})
+        sentences.append({"row": row, "wrong": number, "words": marked})
     return sentences
 
 

@@ -36,7 +36,8 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
             warn, cure = LEAKED, "they differ only in what the tokenizer or the cut drops, e.g. capitals"
         text = f"{part['copies_of_train']:,} of {part['rows']:,} {split} rows ({share:.2%}) are in train too: {cure}."
         yield from _graded(share, (warn, LEAKED), text, below="note" if share else None)
-    share = train["cut"] / max(train["texts"], 1)
+    tagged = "words" in train
+    share = 0.0 if tagged else train["cut"] / max(train["texts"], 1)  # sentences are split
     yield from _graded(
         share,
         CUT,
@@ -51,8 +52,15 @@ def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, 
             f"{rate:.1%} of the tokens of {split} are unknown to the tokenizer: give another --data.tokenizer, or "
             "train one on these texts (a larger --data.vocab_size).",
         )
+    for split, part in splits.items() if tagged else ():
+        absent = [
+            repr(name) for name, number in zip(facts["label_names"], part["class_counts"], strict=True) if not number
+        ]
+        text = f"No word of {split} has the tag {_these(absent)}: it cannot be "
+        text += "learned, find some." if split == "train" else "measured."
+        yield from _graded(len(absent), (0 if split == "train" else inf, inf), text, below="note" if absent else None)
     # most words are outside of names, and some of several labels are rare by nature
-    if facts["label_names"] is not None and "words" not in train and "problem" not in facts:
+    if facts["label_names"] is not None and not tagged and "problem" not in facts:
         yield from _class_findings(facts["label_names"], {split: splits[split]["class_counts"] for split in splits})
 
 

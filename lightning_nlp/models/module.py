@@ -8,7 +8,6 @@ from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
-from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.gradients import Gradients
 from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
 
@@ -134,13 +133,9 @@ class EncoderModule(LightningModule):
 
     def _build(self) -> None:
         data, device = self._data, self.trainer.strategy.root_device
-        tags = TASKS[self.task].tags_words
-        if getattr(data, "tagged", tags) != tags:
-            right = f"lightning_nlp.{'Token' if tags else 'Text'}ClassificationDataModule"
-            raise UserError(
-                f"A {type(self).__name__} cannot learn from a {type(data).__name__}, whose labels belong to "
-                f"{'texts' if tags else 'words'}: give --data {right}, or another --model."
-            )
+        if getattr(data, "tagged", tags := self.task == "tags") != tags:
+            what = f"A {type(self).__name__} cannot learn from a {type(data).__name__}"
+            raise UserError(f"{what}: give --data {'Token' if tags else 'Text'}ClassificationDataModule.")
         if self.network is None:
             auto_class, overrides = encoder.auto_class(self.task), self.config_overrides()
             self.network = encoder.build(auto_class, self.hparams, data, device, **overrides)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from lightning_nlp.errors import UserError
 from lightning_nlp.models.architectures import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.models.attention import attention, layout_of
-from lightning_nlp.tasks import CLASSIFICATION
 
 # tests/models/test_packing.py shows that packed and padded batches give these the same logits and gradients.
 # Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
@@ -25,6 +24,7 @@ PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra"
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
+FIRST_TOKENS = "ForSequenceClassification"  # heads that read the first token of a sequence
 
 # On a CPU a packed batch is rounded up to a multiple of this many tokens, so that batches filled to a budget
 # have one size, and reuse the memory of the last (benchmarks/README.md).
@@ -64,7 +64,7 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     config = network.config
     if config.model_type not in PROVEN:
         return f"packing is not proven for a {config.model_type} model ({', '.join(PROVEN)} can)"
-    if reads_first_tokens(network) and getattr(config, "classifier_pooling", "cls") != "cls":
+    if FIRST_TOKENS in type(network).__name__ and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
     if device.type == "cuda":
         if (capability := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
@@ -108,11 +108,6 @@ def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: 
         bare = isinstance(pooler, nn.Linear)  # ALBERT's; others take the first token, and activate, themselves
         output.pooler_output = encoder.pooler_activation(pooler(hidden[:, 0])) if bare else pooler(hidden)
     return output
-
-
-def reads_first_tokens(network: Any) -> bool:
-    """Whether a network's head has one output a text."""
-    return type(network).__name__.endswith(CLASSIFICATION.head)
 
 
 def is_enabled(network: Any) -> bool:
@@ -167,7 +162,7 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         outside = -tokens.shape[1] % ROUND
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
     layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
-    starts = cu_seqlens[:-1] if reads_first_tokens(network) else None
+    starts = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
     ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
     inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready}
     return {**inputs, "layout": layout, "head_rows": starts}

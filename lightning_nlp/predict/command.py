@@ -20,7 +20,9 @@ from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, re
 from lightning_nlp.errors import UserError, memory_errors, one_line
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
+from lightning_nlp.predict.tags import input_words
 from lightning_nlp.run import runs
+from lightning_nlp.tasks import TAGS, task_of_module
 from lightning_nlp.training.hardware import default_precision
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
@@ -51,7 +53,7 @@ def predict(
 
     Args:
         run: A run's directory, e.g. runs/cls/0, whose export is used.
-        input: Lines, CSV, TSV, JSONL or parquet; - for lines from stdin.
+        input: Lines, CSV, TSV, JSONL or parquet; - for lines from stdin. For tags also CoNLL columns or lists of words.
         output: The JSONL file, written whole or not at all; - for stdout; null prints a table on a terminal, and JSONL
             elsewhere.
         overwrite: Replace the output if it exists.
@@ -86,7 +88,8 @@ def predict(
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
     how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
-    texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
+    task = task_of_module(str((config.get("model") or {}).get("class_path")))
+    texts = input_texts(input, tagged=task is TAGS, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
     predictor = make_predictor(
         folder,
@@ -122,8 +125,13 @@ def exported(run: Path) -> Path:
     return run / "export"
 
 
-def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
+def input_texts(
+    input: str, text_column: str | None = None, *, tagged: bool = False, **dialect: Any
+) -> Iterator[tuple[int, Any]]:
     """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
+
+    Args:
+        tagged: Whether JSONL, parquet and CoNLL columns may hold lists of words.
 
     Raises:
         UserError: If the file is not there or cannot be read.
@@ -137,8 +145,10 @@ def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterat
             raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
         elif not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
+        elif tagged and (found := input_words(Path(input), text_column or "tokens", how)):
+            yield from enumerate(found)
         elif file_format(Path(input)) in TABLES:
-            yield from enumerate(row.text for row in read_table(Path(input), text_column, dialect=how))
+            yield from enumerate(row.text for row in read_table(Path(input), text_column or "text", dialect=how))
         else:
             refuse_format(Path(input))
             yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))

@@ -40,15 +40,17 @@ def load_predictor(
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts to their records: `index`, and `label` with `probabilities`, `fillings`, or `words` with
-        `tags` and `entities`. A text without words has `label` None and a `reason`, or no `words`.
+        A function from texts, or for tags lists of words too, to their records: `index`, and `label` with
+        `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without words has `label` None and a
+        `reason`, or no `words`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
     """
     folder = Path(folder)
     try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))[READING]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings, architecture = config[READING], config["architectures"][0]
     except (OSError, ValueError, KeyError, TypeError) as error:
         of_run = folder / "export"
         cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export"
@@ -59,11 +61,14 @@ def load_predictor(
         ) from error
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
 
-    def predict(texts: Iterable[str]) -> list[Record]:
+    tags = task_of_network(architecture).tags_words
+
+    def predict(texts: Iterable[Any]) -> list[Record]:
         # a dict or a table would give its keys or its columns' names
         some = isinstance(texts, Iterable) and not isinstance(texts, str | dict) and getattr(texts, "ndim", 1) == 1
         given = list(texts) if some else []
-        if wrong := [text for text in given if not isinstance(text, str)] if some else [texts]:
+        parts = [part for text in given for part in (text if tags and isinstance(text, list) else [text])]
+        if wrong := [part for part in parts if not isinstance(part, str)] if some else [texts]:
             kind = type(wrong[0]).__name__
             raise UserError(f"A predictor takes a list of texts, not {kind}: give [text], and only strings.")
         return predictor(list(enumerate(given)))
@@ -130,9 +135,8 @@ def make_predictor(
     if packs:
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
-    clean = settings.get("clean", not task.tags_words)
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
-    prepare = clean_text if clean else lambda text: text.encode("utf-8", "replace").decode()
+    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def logits_of(batch: dict[str, Any], positions: Tensor | None) -> Tensor:
         """(sequences, classes), or of a head for each token (positions, classes)."""
@@ -145,7 +149,7 @@ def make_predictor(
         names = [config.id2label[i] for i in sorted(config.id2label)]
         sizes = {"max_length": max_length, "tokens_per_batch": tokens_per_batch}
         tagger = tag_predictor(tokenizer, logits_of, names, packed=packs, **sizes)
-        return float32_products("highest")(lambda texts: list(tagger([(i, prepare(text)) for i, text in texts])))
+        return float32_products("highest")(lambda texts: list(tagger(texts)))
 
     @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:

@@ -23,10 +23,13 @@ class PredictionTable:
         self.counts: Counter[str] = Counter()
         self.label_width: int | None = None
 
-    def add(self, texts: Iterable[tuple[int, str]], records: Iterable[dict[str, Any]]) -> None:
+    def add(self, texts: Iterable[tuple[int, Any]], records: Iterable[dict[str, Any]]) -> None:
         """Print a window's rows."""
         first = not self.counts
-        pairs = [(text, record) for (_, text), record in zip(texts, records, strict=True)]
+        pairs = [
+            (text if isinstance(text, str) else " ".join(text), record)
+            for (_, text), record in zip(texts, records, strict=True)
+        ]
         if self.label_width is None:  # from the first window on
             labels = [name for _, record in pairs for name in record.get("probabilities", ())]
             self.label_width = min(max((len(printable(name)) for name in [*labels, "label"]), default=0), 24)

@@ -1,6 +1,7 @@
 """Untagged texts to words, tags and entities."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,38 @@ import torch
 from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
-from lightning_nlp.data.batches.collators import collate_tags
-from lightning_nlp.data.texts.tagged import words_of
+from lightning_nlp.data.tagging import collate_tags
+from lightning_nlp.data.texts.columns import Row
+from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.texts.readers import file_format, table_cells
+from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, join_words, read_conll, words_of
 from lightning_nlp.data.tokens.encoding import special_frame
-from lightning_nlp.data.tokens.tagging import framed_words, word_pieces
+from lightning_nlp.data.tokens.tagging import framed_words, joined_words, word_pieces
 from lightning_nlp.evaluation.tags import are_entities, entities
 
 Record = dict[str, Any]
+Text = str | list[str]  # or its words
+ROW = {"text": "", "label": ""}
+
+
+def input_words(path: Path, text_column: str, dialect: Dialect) -> Iterator[Text] | None:
+    """The sentences of JSONL, parquet or CoNLL columns, whose tags are not read; None if it is another format.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    if file_format(path) in LISTS:
+        cells = (
+            (f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect, lists=True)
+        )
+        return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, cell in cells)
+    if file_format(path) in COLUMNS and file_format(path) not in (".txt", ".tsv"):
+        return map(_words, read_conll(path, None, dialect.encoding, tagged=False))
+    return None
+
+
+def _words(row: Row) -> list[str]:
+    return row.text.split(" ") if row.text else []
 
 
 def tag_predictor(
@@ -25,11 +51,12 @@ def tag_predictor(
     max_length: int,
     tokens_per_batch: int,
     packed: bool,
-) -> Callable[[list[tuple[int, str]]], Iterator[Record]]:
+) -> Callable[[list[tuple[int, Text]]], Iterator[Record]]:
     """A function from (index, text) pairs to records: `words`, `tags`, `entities` if the tags are of those.
 
-    An entity has its `type`, its `text`, where that starts and ends (in characters), and its `score`, the mean
-    probability of its words' tags. Long texts are split between two words, as in the training.
+    A text may be given as its words; else `words_of` finds them. An entity has its `type`, its `text`, where that
+    starts and ends (in characters), and its `score`, the mean probability of its words' tags. Long texts are split
+    between two words, as in the training.
 
     Args:
         logits_of: (words, tags) for a batch and the places of the words' first pieces.
@@ -37,9 +64,14 @@ def tag_predictor(
     """
     frame, counted = special_frame(tokenizer), are_entities(names)
 
-    def predictor(texts: list[tuple[int, str]]) -> Iterator[Record]:
-        spans = [words_of(text) for _, text in texts]
-        pieces, _ = word_pieces([text for _, text in texts], spans, tokenizer)
+    def predictor(given: list[tuple[int, Text]]) -> Iterator[Record]:
+        texts = [text if isinstance(text, str) else join_words(text) for _, text in given]
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]  # a tokenizer has no lone surrogates
+        spans = [
+            words_of(text) if isinstance(words, str) else joined_words(text)[: len(words)]
+            for text, (_, words) in zip(texts, given, strict=True)
+        ]
+        pieces, _ = word_pieces(texts, spans, tokenizer)
         ids, first_pieces, owners = list[np.ndarray](), list[np.ndarray](), list[int]()
         for owner, words in enumerate(pieces):
             for row, numbers in framed_words(words, range(len(words)), frame, max_length) if words else ():
@@ -57,7 +89,7 @@ def tag_predictor(
             columns_of_words = torch.stack([batch["word_rows"], numbers, likeliest]).T.tolist()
             for (row, number, best), chance in zip(columns_of_words, chances.tolist(), strict=True):
                 found[owners[row]][number] = best, chance
-        for (index, text), places, tagged in zip(texts, spans, found, strict=True):
+        for (index, _), text, places, tagged in zip(given, texts, spans, found, strict=True):
             tags = [names[tag] for tag, _ in tagged]
             record: Record = {"index": index, "words": [text[a:b] for a, b in places], "tags": tags}
             if counted:

@@ -19,6 +19,12 @@ def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
     assert find_configs(["fit", "--config"]) == ["fit", "--config"]  # the parser says what is missing
 
 
+def test_our_classes_have_short_names():
+    full = ["fit", "--data", "lightning_nlp.TokenClassificationDataModule", "--model=lightning_nlp.TokenClassifier"]
+    assert find_configs([part.replace("lightning_nlp.", "") for part in full]) == full
+    assert find_configs(["--data", "my.Data", "--name", "fit"]) == ["--data", "my.Data", "--name", "fit"]
+
+
 def test_find_configs_lists_what_there_is():
     with pytest.raises(UserError, match=r"clz\.yaml.*cls\.yaml, labels\.yaml, mlm\.yaml"):
         find_configs(["fit", "--config", "clz.yaml"])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_nlp.data.batches.collators import collate_tags
-from lightning_nlp.data.tagging import TokenClassificationDataModule
+from lightning_nlp.data.tagging import TokenClassificationDataModule, collate_tags
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.tags import joined_pieces
 from tests.conftest import write_tagged

@@ -37,6 +37,8 @@ def severities(facts, deduplicate=True):
         ({"train": {"class_counts": [10, 990]}}, True, ["warning"]),
         ({"train": {"class_counts": [91, 909]}}, True, []),
         ({"test": {"class_counts": [0, 1000]}}, True, ["severe"]),
+        ({"train": {"words": 9, "cut": 900, "class_counts": [9, 991]}}, True, []),
+        ({"train": {"words": 9, "class_counts": [0, 9]}, "test": {"class_counts": [9, 0]}}, True, ["warning", "note"]),
     ],
 )
 def test_token_findings(changes, deduplicate, expected):

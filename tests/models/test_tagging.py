@@ -8,6 +8,7 @@ import torch
 from transformers import pipeline
 
 from lightning_nlp import load_predictor
+from lightning_nlp.errors import UserError
 from lightning_nlp.models.tagging import TokenClassifier
 from tests import fitting
 from tests.bad_input.check import fails
@@ -99,6 +100,26 @@ def test_the_export_gives_a_pipeline_the_same_entities(run, tmp_path):
         assert [float(found["score"]) for found in model(text)] == pytest.approx(scores, abs=1e-4)
 
 
+def test_words_are_predicted_as_they_are(run, tmp_path):
+    words = ["the", "man", "Kar 7", "saw", "Bel3."]
+    (record, empty, text) = load_predictor(run / "export")([words, [], "the man"])
+    assert record["words"] == ["the", "man", "Kar\u00a07", "saw", "Bel3."]
+    assert (empty["words"], text["words"]) == ([], ["the", "man"])
+    files = {
+        "one.jsonl": json.dumps({"tokens": words}),
+        "a.conll": "".join(f"{word}\tX\n" for word in words),
+        "b.jsonl": '{"tokens": "the man"}',
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        invoke("predict", "--run", run, "--input", tmp_path / name, "--output", tmp_path / f"{name}.out")
+        (found,) = map(json.loads, (tmp_path / f"{name}.out").read_text().splitlines())
+        assert found == ({**text, "index": 0} if name == "b.jsonl" else record)
+    for bad in ([5], [["a", 5]]):
+        with pytest.raises(UserError, match="only strings"):
+            load_predictor(run / "export")(bad)
+
+
 def test_report_and_card_show_entities(run):
     page, card = (run / "report.html").read_text(), (run / "export" / "README.md").read_text()
     assert "100.0%" in page
@@ -135,10 +156,10 @@ def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monk
     other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
     words = [
         "TokenClassifier cannot learn from a TextClassificationDataModule",
-        "--data lightning_nlp.TokenClassificationDataModule",
+        "give --data TokenClassificationDataModule.",
     ]
     fails(["fit", "--config", "quickstart.yaml", *other], *words)
     fails(
         ["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"],
-        "--data lightning_nlp.TextClassificationDataModule",
+        "give --data TextClassificationDataModule.",
     )

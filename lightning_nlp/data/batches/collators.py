@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_nlp.evaluation import IGNORE_INDEX
-
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
 
@@ -77,29 +75,4 @@ def collate_classification(
     if targets is not None:
         labels = torch.from_numpy(targets[batch["labels"]])
         batch["labels"] = labels if labels.is_floating_point() else labels.long()
-    return batch
-
-
-def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int) -> dict[str, Any]:
-    """Pad or pack tagged sentences to one batch, the same in each epoch.
-
-    Args:
-        examples: Columns `input_ids` and `label` (n arrays each, -100 where a token has no tag) and `index` (n).
-        padding: `pad_token_id` and `max_length`.
-
-    Returns:
-        What `collate` gives, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
-        batch, and `word_rows`, the row number of each.
-    """
-    order = sequence_order(examples["input_ids"], packed)
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
-    tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
-    if packed:
-        batch["labels"] = torch.from_numpy(np.concatenate(tags))[None]
-    else:
-        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
-        batch["labels"][batch["attention_mask"].bool()] = torch.from_numpy(np.concatenate(tags))
-    numbers = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
-    batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], numbers))
     return batch

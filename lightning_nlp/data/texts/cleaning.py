@@ -184,7 +184,7 @@ class Reading:
                     if label in known:
                         continue
                     cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
-                    cure += f"correct it, or give another {self.source.label_option}."
+                    cure += "correct it, or give another --data.label_column."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
                         f"{', '.join(sorted({*known})) or 'none'}: {cure}"
@@ -193,7 +193,7 @@ class Reading:
             ((label, place),) = places["train"].items()
             raise UserError(
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
-                f"another {self.source.label_option}."
+                f"another --data.label_column."
             )
         if form.needs_table:
             return list(dict.fromkeys(chain.from_iterable(places.get(split, ()) for split in SPLITS)))

@@ -7,11 +7,7 @@ name may be that of a place or a company. What stands around a name does.
 import random
 from collections.abc import Iterator
 
-from lightning_nlp.errors import check_range
-
-DEMO_TAG_NOISE = 0.02
-"""Share of sentences in which one entity has another type by default."""
-
+NOISE = 0.02  # share of sentences in which one name has another type
 _FIRST = "Anna Maria Peter Paul Jonas Lena Karl Ida Otto Nora Emil Clara Hugo Ella Max Frieda".split()
 _BEGIN = "Bar Kal Mor Lin Ves Tor Hal Wen Dor Sil Gran Brem Ost Fel Nor Kar Lem Rud Sol Tam".split()
 _MIDDLE = ["", "", "an", "er", "il", "o", "u"]
@@ -27,43 +23,29 @@ _TEMPLATES = (
     "Nobody had expected the price to rise to {N} euros .|The lawyers of {O} sued {O} in {L} .|"
     "Mrs {P} paid {N} euros and went home ."
 ).split("|")
-_TYPES = {"P": "PER", "L": "LOC", "O": "ORG"}
+_TYPES = {"{P}": "PER", "{L}": "LOC", "{O}": "ORG"}
 
 
-def demo_tags(n: int, seed: int = 0, noise: float = DEMO_TAG_NOISE) -> Iterator[tuple[list[str], list[str]]]:
-    """Generate sentences with IOB2 tags of persons, places and organisations.
-
-    Args:
-        n: Number of sentences.
-        seed: Equal seeds give equal sentences on every platform; use another one for unseen sentences.
-        noise: The probability that one entity of a sentence has a wrong type.
-
-    Yields:
-        `(words, tags)`, as many of the one as of the other.
-    """
-    assert n >= 0, n
-    check_range("noise", noise, 0, 1)
+def demo_tags(n: int, seed: int = 0) -> Iterator[tuple[str, list[str]]]:
+    """Generate `n` sentences, words and marks between spaces, with the IOB2 tags of each."""
     rng = random.Random(f"tags-{seed}")
     for _ in range(n):
         words, tags = list[str](), list[str]()
-        wrong = rng.random() < noise
+        wrong = rng.random() < NOISE
         for word in rng.choice(_TEMPLATES).replace("{N}", str(rng.randint(11, 99_999))).split():
-            if word.startswith("{"):
-                name, kind = _name(rng, word[1]), _TYPES[word[1]]
-                if wrong:
-                    kind, wrong = rng.choice([other for other in _TYPES.values() if other != kind]), False
-                words += name
-                tags += [f"B-{kind}"] + [f"I-{kind}"] * (len(name) - 1)
-            else:
-                words.append(word)
-                tags.append("O")
-        yield words, tags
+            kind = _TYPES.get(word)
+            name = _name(rng, kind) if kind else [word]
+            if kind and wrong:
+                kind, wrong = rng.choice([other for other in _TYPES.values() if other != kind]), False
+            words += name
+            tags += [f"B-{kind}"] + [f"I-{kind}"] * (len(name) - 1) if kind else ["O"]
+        yield " ".join(words), tags
 
 
 def _name(rng: random.Random, kind: str) -> list[str]:
     name = [rng.choice(_BEGIN) + rng.choice(_MIDDLE) + rng.choice(_END)]
-    if kind == "P":
+    if kind == "PER":
         return [rng.choice(_FIRST), *name] if rng.random() < 0.7 else name
-    if kind == "L":
+    if kind == "LOC":
         return ["New", *name] if rng.random() < 0.15 else name
     return [*name, rng.choice(["Motors", "Bank", "AG"])] if rng.random() < 0.5 else name

@@ -50,12 +50,16 @@ def read_table(
         yield as_row(columns, values, f"{path.name}, {place}", read_label)
 
 
-def table_cells(path: Path, columns: dict[str, str], dialect: Dialect) -> Cells:
-    """The cells of a table's columns, by kind, with the place of each row; as `read_table` raises."""
+def table_cells(path: Path, columns: dict[str, str], dialect: Dialect, *, lists: bool = False) -> Cells:
+    """The cells of a table's columns, by kind, with the place of each row; as `read_table` raises.
+
+    Args:
+        lists: Whether a text is a list of words.
+    """
     suffix, found = file_format(path), False
     assert suffix in TABLES, f"{path} is no table"
     if suffix == ".jsonl":
-        cells = _json_cells(path, columns, dialect.encoding)
+        cells = _json_cells(path, columns, dialect.encoding, lists)
     elif suffix == ".parquet":
         cells = _parquet_cells(path, columns)
     else:
@@ -93,8 +97,8 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
         raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
 
 
-def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
-    records = _json_records(path, columns["text"], encoding)
+def _json_cells(path: Path, columns: dict[str, str], encoding: str, lists: bool) -> Cells:
+    records = _json_records(path, columns["text"], encoding, lists)
     head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
     if head:
         keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
@@ -103,7 +107,7 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
         yield place, [record.get(column) for column in columns.values()]
 
 
-def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_records(path: Path, text: str, encoding: str, lists: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of a file with one value a line, or one value over several lines."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
     head = list(islice(lines, 2))
@@ -114,7 +118,7 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
     for place, content in chain(head, lines):
         try:
             value = json.loads(content, object_pairs_hook=_unique)
-            values = _json_table(value, text) if whole else [value]
+            values = _json_table(value, text, lists) if whole else [value]
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{'The file is not one table of' if whole else 'The line is not'} JSON ({error}): {path}, {place}; "
@@ -130,15 +134,17 @@ def _json_records(path: Path, text: str, encoding: str) -> Iterator[tuple[str, d
             yield where, record
 
 
-def _json_table(value: Any, text: str) -> list[Any]:
+def _json_table(value: Any, text: str, lists: bool) -> list[Any]:
     """The records of an array, of columns (pandas' default) or of a table under a key (`{"data": [...]}`)."""
     if not isinstance(value, dict):
         return value if isinstance(value, list) else [value]
-    if isinstance(value.get(text), (list, dict)):  # columns, by number or by the rows' names
+    cell = value.get(text)
+    one_row = lists and isinstance(cell, list) and not any(isinstance(part, list) for part in cell)
+    if isinstance(cell, (list, dict)) and not one_row:  # columns, by number or by the rows' names
         columns = {
             name: dict(enumerate(cells)) if isinstance(cells, list) else cells
             for name, cells in value.items()
-            if isinstance(cells, type(value[text]))
+            if isinstance(cells, type(cell))
         }
         rows = columns[text].keys()
         if any(cells.keys() != rows for cells in columns.values()):
@@ -169,12 +175,11 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
     try:
         with pq.ParquetFile(path) as file:
             check_columns(columns, file.schema_arrow.names, str(path))
-            kind = "tag" if "tag" in columns else "label"
-            classes = _class_names(file.schema_arrow.metadata, columns.get(kind))
+            classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
             for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
                 cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
-                    cells[kind] = [_named(cell, classes) for cell in cells[kind]]
+                    cells["label"] = [_named(cell, classes) for cell in cells["label"]]
                 for values in zip(*cells.values(), strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1

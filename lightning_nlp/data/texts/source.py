@@ -27,7 +27,6 @@ class Source:
     files: Files[Any] | None = None
     missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
     form: LabelForm = CLASSES  # what a label is
-    label_option: str = "--data.label_column"  # for messages
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:
@@ -46,7 +45,7 @@ class Source:
             if self.label_names is not None and name not in self.label_names:
                 raise UserError(
                     f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
-                    f"give another {self.label_option}."
+                    f"give another --data.label_column."
                 )
         return str(row.label)
 

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain, islice
@@ -63,22 +63,22 @@ def labelled_source(
         from lightning_nlp.data.texts import demo
 
         form = replace(form, problem="classes" if problem == "auto" else problem)
-        return _demo(getattr(demo, DEMOS[problem]), DEMO_REVIEWS, group_column, form)
+        return demo_source(getattr(demo, DEMOS[problem]), DEMO_REVIEWS, "reviews", group_column, form)
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
-        return _datasets_source(path, columns, drop_incomplete, form)
+        return datasets_source(path, columns, drop_incomplete, form)
     if files.classes:
         _refuse_groups(group_column, path)
         if form.problem not in ("auto", "classes"):
             raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
         columns, form = {}, LabelForm(missing=missing)
-        splits = _read_splits(partial(_read_text_of_class, encoding=dialect.encoding), files.splits)
+        splits = read_splits(partial(_read_text_of_class, encoding=dialect.encoding), files.splits)
     else:
         table = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
         table = partial(table, dialect=dialect)
-        form = form.decided(_read_splits(partial(table, read_label=_as_it_is), files.splits)["train"])
-        splits = _read_splits(partial(table, read_label=form.read), files.splits)
-    _leave_unlabelled(splits, files, missing)
+        form = form.decided(read_splits(partial(table, read_label=_as_it_is), files.splits)["train"])
+        splits = read_splits(partial(table, read_label=form.read), files.splits)
+    leave_unlabelled(splits, files, missing)
     contents = [
         (f"{split}/{file.parent.name}" if files.classes else split, file)
         for split in splits
@@ -114,7 +114,7 @@ def text_source(
     if path == "demo":
         from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
 
-        return _demo(demo_esperanto, DEMO_SENTENCES, group_column)
+        return demo_source(demo_esperanto, DEMO_SENTENCES, "Esperanto", group_column)
     if path is None or path.startswith(("http://", "https://")):
         if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
             refuse_address(path)
@@ -124,7 +124,7 @@ def text_source(
     else:
         files = None if is_saved(path) else find_files(path, labelled=False)
     if files is None:
-        return _datasets_source(path, name_columns(text_column, group=group_column))
+        return datasets_source(path, name_columns(text_column, group=group_column))
 
     def reader(file: Path) -> Iterator[Row]:
         if file_format(file) in TABLES:
@@ -136,7 +136,7 @@ def text_source(
     return Source(
         description=describe(path, files),
         fingerprint=hash_files(((split, file) for split, part in files.splits.items() for file in part), how),
-        splits=_read_splits(reader, files.splits),
+        splits=read_splits(reader, files.splits),
         labelled=False,
         files=files,
     )
@@ -156,7 +156,7 @@ def _refuse_groups(group_column: str | None, what: str) -> None:
         raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
 
 
-def _read_splits(reader: Callable[[T], Iterator[Row]], parts: dict[str, list[T]]) -> Splits:
+def read_splits(reader: Callable[[T], Iterator[Row]], parts: dict[str, list[T]]) -> Splits:
     """For each split a function that reads its files one after the other, from the start."""
     return {split: partial(lambda part: chain.from_iterable(map(reader, part)), part) for split, part in parts.items()}
 
@@ -166,7 +166,7 @@ def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
     yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
 
 
-def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
+def leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
     """Take out validation and test if they have no labels to compare with, as in benchmarks."""
     for split in [split for split in SPLITS[1:] if split in splits]:
         try:
@@ -178,8 +178,8 @@ def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...
             files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
 
 
-def _datasets_source(
-    path: str, columns: dict[str, str], drop_incomplete: bool = False, form: LabelForm | None = None
+def datasets_source(
+    path: str, columns: dict[str, str], drop_incomplete: bool = False, form: LabelForm = CLASSES, read_row: Any = as_row
 ) -> Source:
     """What `datasets` loads: from the Hub, or from a folder that it saved."""
     from datasets import ClassLabel, load_dataset
@@ -191,7 +191,7 @@ def _datasets_source(
         raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
     for part in train:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-    form, labelled = form or CLASSES, any(kind.startswith("label") for kind in columns)
+    labelled = any(kind.startswith("label") for kind in columns)
     feature = loaded[train[0]].features[columns["label"]] if "label" in columns else None
     feature = getattr(feature, "feature", feature)  # of a list's members
     names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
@@ -202,15 +202,15 @@ def _datasets_source(
         batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
         rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
         for index, values in enumerate(rows):
-            row = as_row(columns, values, f"{name}, {part}, row {index} (from 0)", read_label)
+            row = read_row(columns, values, f"{name}, {part}, row {index} (from 0)", read_label)
             yield row if isinstance(row.label, list) else row._replace(label=classes.get(row.label, row.label))
 
     if labelled:
-        form = form.decided(_read_splits(partial(read, read_label=_as_it_is), parts.splits)["train"])
-        form = replace(form, names=names if form.problem == "labels" else None)
-    splits = _read_splits(partial(read, read_label=form.read), parts.splits)
+        form = form.decided(read_splits(partial(read, read_label=_as_it_is), parts.splits)["train"])
+        form = replace(form, names=names if form.problem in ("labels", "tags") else None)
+    splits = read_splits(partial(read, read_label=form.read), parts.splits)
     if labelled:
-        _leave_unlabelled(splits, parts, missing if names is None else ())
+        leave_unlabelled(splits, parts, missing if names is None else ())
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
     key = [columns, drop_incomplete, missing, used, *([how] if (how := _how(form)) else ())]
     return Source(
@@ -226,14 +226,12 @@ def _datasets_source(
     )
 
 
-def _demo(
-    generate: Callable[[int, int], Iterable[Any]],
-    sizes: dict[str, tuple[int, int]],
-    group: str | None,
-    form: LabelForm = CLASSES,
+def demo_source(
+    generate: Callable[[int, int], Any], sizes: dict[str, tuple[int, int]], what: str, group: Any, form: Any = CLASSES
 ) -> Source:
+    """Embedded texts, generated from a seed; only Esperanto has no labels."""
     _refuse_groups(group, "the demo")
-    labelled = sizes is DEMO_REVIEWS
+    labelled = what != "Esperanto"
 
     def read(split: str) -> Iterator[Row]:
         for index, row in enumerate(generate(*sizes[split])):
@@ -242,7 +240,7 @@ def _demo(
             yield Row(text, form.read(label, where), where)
 
     return Source(
-        description=f"demo (generated {'reviews' if labelled else 'Esperanto'})",
+        description=f"demo (generated {what})",
         fingerprint=hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": sizes, **_how(form)}),
         splits={split: partial(read, split) for split in sizes},
         labelled=labelled,

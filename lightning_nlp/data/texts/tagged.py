@@ -4,182 +4,183 @@ A row's text is its words with one space between two, and its label is its tags 
 parts, repeats and leaks are those of texts.
 """
 
-import hashlib
-import json
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
-from itertools import chain
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.data.texts.columns import Row, as_row, check_columns
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import Split
+
+from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_row, name_columns
 from lightning_nlp.data.texts.dialect import UTF8, Dialect
-from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path
-from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
-from lightning_nlp.data.texts.layout import name_splits
+from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved
 from lightning_nlp.data.texts.lines import read_lines
-from lightning_nlp.data.texts.readers import BATCH_ROWS, class_labels, file_format, table_cells
+from lightning_nlp.data.texts.readers import file_format, table_cells
 from lightning_nlp.data.texts.source import Source
+from lightning_nlp.data.texts.sources import datasets_source, demo_source, leave_unlabelled, read_splits
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 
 COLUMNS = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes", ".tsv", ".txt")
-TAG_COLUMN = "ner_tags"  # of a table
+LISTS = (".jsonl", ".parquet")
+TAGS = LabelForm("tags", missing=())
 CONLLU = 10  # columns: ID, FORM, LEMMA, UPOS, ...
 DEMO_SENTENCES = {"train": (6_000, 0), "test": (1_000, 1)}  # number and seed
 _SPACE = re.compile(r"[ \t\r\n]+")
-_INITIALS = re.compile(r"(?:\w\.){2,}")  # "U.S." keeps its last mark
+_COMMENT = re.compile(r"#[ \t]")
+_TAB, _GAP = re.compile("\t"), re.compile("[ \t]+")  # between columns; words may hold other white space
+_NUMBER = re.compile(r"\d+(?:[-.]\d+)?", re.ASCII)  # of a word, a range or an empty node
+_MARK, _INNER = r"[\p{P}\p{S}]", r"[^\s\p{P}\p{S}\p{Cc}\p{Cf}]"  # neither white space, marks nor invisible
+_INITIALS = rf"(?:\w\.){{2,}}(?={_MARK}*(?:\s|\z))"  # keep their last mark
+_WORDS = Split(Regex(rf"{_INITIALS}|{_INNER}(?:\S*{_INNER})?|{_MARK}"), "removed", invert=True)
 
 
 def tagged_source(
     path: str,
     *,
     text_column: str = "tokens",
-    tag_column: str | int | None = None,
+    label_column: str | int | None = None,
     group_column: str | None = None,
     drop_incomplete: bool = False,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash the sentences of a `TokenClassificationDataModule`, by its arguments; no row is read yet.
+    """Find and hash the sentences of a `TokenClassificationDataModule`, by its arguments; only first rows are read.
 
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
-    columns = {"text": text_column, "tag": str(TAG_COLUMN if tag_column is None else tag_column)}
-    columns |= {} if group_column is None else {"group": group_column}
-    how = {**columns, "tag_column": tag_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
-    settings: dict[str, Any] = {"labelled": True, "form": LabelForm("tags"), "label_option": "--data.tag_column"}
-    settings |= {"missing_labels": (), "drop_incomplete": drop_incomplete}
     if path == "demo":
-        from lightning_nlp.data.texts import demo_tags
+        from lightning_nlp.data.texts.demo_tags import demo_tags
 
-        return Source(
-            description="demo (generated sentences with names)",
-            fingerprint=hash_files([("demo", Path(demo_tags.__file__))], {"sizes": DEMO_SENTENCES}),
-            splits={split: partial(_read_demo, demo_tags.demo_tags, split) for split in DEMO_SENTENCES},
-            **settings,
-        )
-    files = None if is_saved(path) else find_files(path, labelled=False, suffixes=(*COLUMNS, ".jsonl", ".parquet"))
+        return demo_source(demo_tags, DEMO_SENTENCES, "sentences with names", group_column, TAGS)
+    columns = name_columns(text_column, str(label_column or "ner_tags"), group_column)
+    files = None if is_saved(path) else find_files(path, labelled=False, suffixes=(*COLUMNS, *LISTS))
     if files is None:
-        return _datasets_source(path, columns, how, settings)
+        return datasets_source(path, columns, drop_incomplete, TAGS, as_tagged)
 
     def reader(file: Path) -> Iterator[Row]:
-        if file_format(file) in (".jsonl", ".parquet"):
-            for place, values in table_cells(file, columns, dialect):
-                yield as_tagged(columns, values, f"{file.name}, {place}")
+        if file_format(file) in LISTS:
+            for place, values in table_cells(file, columns, dialect, lists=True):
+                yield as_tagged(columns, values, f"{file.name}, {place}", TAGS.read)
         elif file_format(file) == ".csv":
             raise UserError(
                 f"{file} is CSV, which has no lists: save the sentences as CoNLL columns, or as JSONL with "
-                f"{text_column} and {columns['tag']}, and give that as --data.path."
+                f"{text_column} and {columns['label']}, and give that as --data.path."
             )
         elif group_column is not None:
             raise UserError(f"{file} has no column {group_column!r}: leave out --data.group_column.")
         else:
-            yield from read_conll(file, tag_column, dialect.encoding)
+            yield from read_conll(file, label_column, dialect.encoding)
 
+    splits = read_splits(reader, files.splits)
+    leave_unlabelled(splits, files, ())
+    how = {**columns, "label_column": label_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
     return Source(
         description=describe(path, files),
-        fingerprint=hash_files(((split, file) for split, part in files.splits.items() for file in part), how),
-        splits={split: partial(_read_files, reader, part) for split, part in files.splits.items()},
+        fingerprint=hash_files(((split, file) for split in splits for file in files.splits[split]), how),
+        splits=splits,
+        labelled=True,
+        drop_incomplete=drop_incomplete,
         files=files,
-        **settings,
+        missing_labels=TAGS.missing,
+        form=TAGS,
     )
 
 
-def read_conll(path: Path, tag_column: str | int | None = None, encoding: str = "utf-8") -> Iterator[Row]:
+def read_conll(
+    path: Path, label_column: str | int | None = None, encoding: str = "utf-8", *, tagged: bool = True
+) -> Iterator[Row]:
     """Read columns, separated by tabs or spaces: a word a line, its tag last, a blank line between sentences.
 
-    With 10 columns and a number in the first word's it is CoNLL-U: words in column 2, parts of speech in 4;
-    ranges (1-2) and empty nodes (1.1) are no words. Lines `-DOCSTART-` end a sentence; lines that begin with
-    "# " before its first word are comments, except `# TAG` in a file of two columns.
+    If the first column numbers the words of the first sentence, the second has the words; ranges (1-2) and
+    empty nodes (1.1) are none. Lines `-DOCSTART-` end a sentence; lines that begin with "# " before its first
+    word are comments, except those with all columns, if these are two or separated by tabs.
 
     Args:
-        tag_column: The number of the tags' column, from 1; None takes 4 in CoNLL-U, else the last.
+        label_column: The number of the tags' column, from 1; None takes 4 in CoNLL-U, else the last.
+        tagged: Whether there are tags; else words alone are read.
 
     Raises:
         UserError: If a line has other columns than the first, or there is no sentence.
     """
-    words, tags = list[str](), list[str]()
-    width = word_at = tag_at = first = 0
-    tabs = found = False
-    for number, line in chain(read_lines(path, encoding), [(0, "")]):
-        line = line.rstrip()
-        if not line or line.startswith("-DOCSTART-"):
-            if words:
-                found = True
-                yield as_tagged({"text": "", "tag": ""}, (words, tags), f"{path.name}, line {first}")
-                words, tags = [], []
-            continue
-        tabs = tabs if width else "\t" in line
-        cells = line.split("\t") if tabs else line.split()
-        if line.startswith("# ") and not words and not len(cells) == width == 2:
-            continue
+    width, separator, numbered = 0, _GAP, False
+    lines = ((number, line.rstrip().lstrip(" ")) for number, line in read_lines(path, encoding))
+    for filled, group in groupby(lines, lambda pair: pair[1] != "" and not pair[1].startswith("-DOCSTART-")):
+        sentence = [*group] if filled else []
         if not width:
-            width = len(cells)
-            word_at, tag_at = (1, 3) if width == CONLLU and cells[0][:1].isdigit() else (0, width - 1)
-            if width > 1 and tag_column is not None:
-                tag_at = int(tag_column) - 1 if str(tag_column).isdecimal() else -1
-                if not 0 <= tag_at < width or tag_at == word_at:
-                    raise UserError(
-                        f"--data.tag_column is {tag_column!r}, and {path} has {width} columns without names, the words "
-                        f"in {word_at + 1}: give the number of the column with the tags, from 1, or null."
-                    )
-        if width < 2 or len(cells) != width:
-            expected = "a word and its tag" if width < 2 else f"{width} columns, as in the lines before it"
-            raise UserError(
-                f"The line {line[:60]!r} has {len(cells)} column{'' if len(cells) == 1 else 's'}, not {expected}: "
-                f"{path}, line {number}; correct it, or give another --data.path."
-            )
-        if word_at and not cells[0].isdecimal():
-            continue
-        first = first if words else number
-        words.append(cells[word_at])
-        tags.append(cells[tag_at])
-    if not found:
+            head = [line for _, line in sentence if not _COMMENT.match(line)]
+            separator = _TAB if "\t" in "".join(head[:1]) else _GAP
+            table = [separator.split(line) for line in head]
+            width = len(table[0]) if table else 0
+            counted = [cells[0] for cells in table if cells[0].isdecimal()]
+            numbered = width > 2 and all(_NUMBER.fullmatch(cells[0]) for cells in table)
+            numbered = numbered and counted == [str(i + 1) for i in range(len(counted))]
+            tag_at = _tag_place(label_column, width, int(numbered), path) if width and tagged else 0
+        rows = [(number, line, separator.split(line)) for number, line in sentence]
+        sure = separator is _TAB or width == 2
+        while rows and _COMMENT.match(rows[0][1]) and not (sure and len(rows[0][2]) == width):
+            del rows[0]
+        for number, line, cells in rows:
+            if len(cells) != width:
+                raise UserError(
+                    f"The line {line[:60]!r} has {_columns(len(cells))}, not {_columns(width)}, as the lines before "
+                    f"it: {path}, line {number}; correct it, or give another --data.path."
+                )
+        words = [cells for _, _, cells in rows if not numbered or cells[0].isdecimal()]
+        if words:
+            values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
+            yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
+    if not width:
         raise UserError(f"{path} holds no sentences: give --data.path a file with a word and its tag in each line.")
 
 
-def as_tagged(
-    columns: dict[str, str], values: Sequence[Any], where: str, names: dict[Any, str | None] | None = None
-) -> Row:
-    """A row out of its cells, in the order of the columns `text`, `tag` and maybe `group`.
+def _tag_place(label_column: str | int | None, width: int, word_at: int, path: Path) -> int:
+    """Where the tag is in a line."""
+    last = 3 if word_at and width == CONLLU else width - 1
+    place = last if label_column is None else int(label_column) - 1 if str(label_column).isdecimal() else -1
+    if not 0 <= place < width or place == word_at:
+        asked = "" if label_column is None else f"--data.label_column is {label_column!r}, and "
+        raise NoLabelColumn(
+            f"{asked}{path} has {_columns(width)} without names, the words in {word_at + 1}, and the tags need another:"
+            " give its number, from 1, as --data.label_column, or another --data.path."
+        )
+    return place
 
-    Args:
-        names: The tags' names by their numbers, if numbers were written.
+
+def _columns(number: int) -> str:
+    return f"{number} column{'' if number == 1 else 's'}"
+
+
+def as_tagged(
+    columns: dict[str, str], values: Sequence[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
+) -> Row:
+    """A row out of its cells, in the order of the columns `text`, `label` and `group`, the last if there are groups.
 
     Raises:
         UserError: If there is not one tag for each word, or what is there is no tag.
     """
     cells = dict(zip(columns, values, strict=True))
-    lists = {kind: [] if cells[kind] is None else cells[kind] for kind in ("text", "tag")}
-    for kind, cell in lists.items():
-        if not isinstance(cell, list) or (kind == "text" and not all(isinstance(word, str) for word in cell)):
-            what = "words" if kind == "text" else "tags"
-            raise UserError(
-                f"The {what} are {cell!r:.60}, not a list of strings: {where}; give another --data.{kind}_column."
-            )
-    words, tags = lists["text"], [(names or {}).get(tag, tag) for tag in lists["tag"]]
-    if len(words) != len(tags):
+    words = cells["text"] or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise UserError(
-            f"There are {len(words)} words and {len(tags)} tags: {where}; correct it, or give another "
-            "--data.tag_column."
+            f"The words are {words!r:.60}, not a list of strings: {where}; correct them, or give another "
+            "--data.text_column."
         )
-    for word, tag in zip(words, tags, strict=True):
-        if isinstance(tag, int):
-            raise UserError(
-                f"The tags are numbers without names, {tag} for {word!r}: {where}; write names, or give parquet or "
-                "a folder written by `datasets` whose features have them."
-            )
-        if not isinstance(tag, str) or not tag or _SPACE.search(tag):
-            raise UserError(f"The tag of {word!r} is {tag!r}, not a word: {where}; give it a name without spaces.")
-    # a space within a word becomes one that does not break, which tokenizers read as a space
-    text = " ".join(_SPACE.sub("\u00a0", word) for word in words)
-    group = {"group": cells["group"]} if "group" in cells else {}
-    row = as_row({"text": "", **dict.fromkeys(group, "")}, [text, *group.values()], where)
-    return row._replace(label=" ".join(tags) or None)
+    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)  # type: ignore[assignment]
+    if label is not None and (number := label.count(" ") + 1) != len(words):
+        raise UserError(
+            f"There are {len(words)} words and {number} tags: {where}; correct it, or give another --data.label_column."
+        )
+    cells["text"] = join_words(words)
+    return as_row(cells, cells.values(), where)._replace(label=label)
+
+
+def join_words(words: list[str]) -> str:
+    """Words with one space between two; one within a word becomes one that does not break."""
+    return " ".join(_SPACE.sub("\u00a0", word) for word in words)
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
@@ -187,60 +188,4 @@ def words_of(text: str) -> list[tuple[int, int]]:
 
     Corpora separate "(", "," and the last "." of a sentence, but neither "don't" nor "U.S.".
     """
-    spans = list[tuple[int, int]]()
-    for match in re.finditer(r"\S+", text):
-        start, end = match.span()
-        while start < end and _is_mark(text[start]):
-            spans.append((start, start + 1))
-            start += 1
-        last = end
-        while last > start and _is_mark(text[last - 1]) and not _INITIALS.fullmatch(text, start, last):
-            last -= 1
-        spans += [(start, last)] if last > start else []
-        spans += [(at, at + 1) for at in range(last, end)]
-    return spans
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
-
-
-def _read_files(reader: Callable[[Path], Iterator[Row]], files: Iterable[Path]) -> Iterator[Row]:
-    return chain.from_iterable(map(reader, files))
-
-
-def _read_demo(generate: Callable[[int, int], Iterable[Any]], split: str) -> Iterator[Row]:
-    for index, pair in enumerate(generate(*DEMO_SENTENCES[split])):
-        yield as_tagged({"text": "", "tag": ""}, pair, f"demo, {split}, row {index} (from 0)")
-
-
-def _datasets_source(path: str, columns: dict[str, str], how: dict[str, Any], settings: dict[str, Any]) -> Source:
-    """What `datasets` loads: from the Hub, or from a folder that it saved."""
-    from datasets import ClassLabel, load_dataset
-
-    loaded = load_saved(local_path(path)) if is_saved(path) else from_hub(path, load_dataset)
-    name, parts = describe(path, None), name_splits(loaded)
-    if not parts.splits.get("train"):
-        raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
-    for part in chain.from_iterable(parts.splits.values()):
-        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-    feature = getattr(loaded[parts.splits["train"][0]].features[columns["tag"]], "feature", None)
-    names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
-
-    def read(part: str) -> Iterator[Row]:
-        batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
-        rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
-        for index, values in enumerate(rows):
-            yield as_tagged(columns, values, f"{name}, {part}, row {index} (from 0)", class_labels(names or ()))
-
-    used = {part: loaded[part]._fingerprint for split in parts.splits.values() for part in split}
-    return Source(
-        description=name,
-        fingerprint=hashlib.sha256(json.dumps([how, used]).encode()).hexdigest(),
-        splits={
-            split: partial(lambda part: chain.from_iterable(map(read, part)), p) for split, p in parts.splits.items()
-        },
-        label_names=names,
-        files=parts,
-        **settings,
-    )
+    return [place for _, place in _WORDS.pre_tokenize_str(text)]

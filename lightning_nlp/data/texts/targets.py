@@ -73,6 +73,8 @@ class LabelForm:
                 cure = "give --data.problem labels if a text may have several"
                 raise UserError(f"The label is a list ({str(cell)[:40]}), not a class: {where}; {cure}.")
             return as_label(cell, where)
+        if self.problem == "tags":
+            return self._tags(cell, where)
         if self.columns:
             return self._of_columns(cell, where)
         if self._is_missing(cell) and not (cell == "" and self.separator):
@@ -122,6 +124,22 @@ class LabelForm:
                 raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or name it.")
             names.append(str(label))
         return _as_json(names)
+
+    def _tags(self, cell: Any, where: str) -> str | None:
+        if not isinstance(cell, list | None):
+            what = f"The tags are {cell!r:.60}, not a list of strings"
+            raise UserError(f"{what}: {where}; give another --data.label_column.")
+        tags = list[str]()
+        for tag in cell or []:
+            tag = tag if self.names is None else self._class_name(tag)
+            if isinstance(tag, int | float):
+                what = f"The tags are numbers without names ({str(cell)[:40]})"
+                cure = "write names, or give parquet or a folder written by `datasets` whose features have them"
+                raise UserError(f"{what}: {where}; {cure}.")
+            if not isinstance(tag, str) or tag.split() != [tag]:
+                raise UserError(f"The tag {tag!r} of {str(cell)[:60]} is no name: {where}; write one without spaces.")
+            tags.append(tag)
+        return " ".join(tags) or None
 
     def _class_name(self, number: Any) -> str | None:
         known = self.names or ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def word_pieces(
         begins = [next((i for i in range(a, b) if not text[i].isspace()), b) for a, b in encoding.offsets]
         owners = np.searchsorted([start for start, _ in spans], begins, side="right") - 1
         for token, owner in zip(encoding.ids, owners.tolist(), strict=True):
-            pieces[max(owner, 0)].append(token)
+            if owner >= 0:  # not white space before the first word
+                pieces[owner].append(token)
         for number, piece in enumerate(pieces):
             if not piece:
                 if tokenizer.unk_token_id is None:
@@ -113,22 +115,19 @@ def write_tagged(
 
 def tag_notes(facts: dict[str, Any], splits: Sequence[str]) -> list[str]:
     """What was done to words and sentences, a line for each split and kind."""
-    lines = []
-    for split in splits:
-        found = facts[split]
-        notes = {
-            "rows more, of sentences split between two words to fit --data.max_length": found["rows"] - found["texts"],
-            "words longer than --data.max_length, whose ends are left out": found["cut"],
-            "words of which the tokenizer leaves nothing, read as its unknown token": found["without_pieces"],
-        }
-        lines += [f"{split}: {number:,} {what}" for what, number in notes.items() if number]
-    return lines
+    notes = {
+        "split": "rows more, of sentences split between two words to fit --data.max_length",
+        "cut": "words longer than --data.max_length, whose ends are left out",
+        "without_pieces": "words of which the tokenizer leaves nothing, read as its unknown token",
+    }
+    found = {split: facts[split] | {"split": facts[split]["rows"] - facts[split]["texts"]} for split in splits}
+    return [
+        f"{split}: {found[split][key]:,} {what}" for split in splits for key, what in notes.items() if found[split][key]
+    ]
 
 
 def joined_words(text: str) -> list[tuple[int, int]]:
     """Where words begin and end in a text that has one space between two."""
-    spans, start = list[tuple[int, int]](), 0
-    for word in text.split(" "):
-        spans.append((start, start + len(word)))
-        start += len(word) + 1
-    return spans
+    words = text.split(" ")
+    ends = accumulate(len(word) + 1 for word in words)
+    return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]

@@ -1,12 +1,13 @@
 import datasets
 import httpx2
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub.errors import HfHubHTTPError
 
 from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
+from lightning_nlp.data.texts.tagged import tagged_source
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
@@ -167,3 +168,24 @@ def test_a_data_set_that_cannot_be_had(monkeypatch, tmp_path, error, message):
     with pytest.raises(UserError, match=message) as caught:
         labelled_source("org/films")
     assert caught.value.__cause__ is error
+
+
+def test_tagged_sentences_of_the_hub(monkeypatch):
+    names = ["O", "B-PER"]
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=names))})
+    rows_of = {"train": [[1, 0]], "validation": [[0, 1]], "test": [[], None]}
+    loaded = DatasetDict({
+        split: Dataset.from_dict({"tokens": [["Anna", "left"]] * len(tags), "ner_tags": tags}, features)
+        for split, tags in rows_of.items()
+    })  # fmt: skip
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: loaded)
+    source = tagged_source("org/names")
+    assert [*source.splits] == ["train", "validation"]  # test has no tags
+    assert source.label_names == tuple(names)
+    assert rows(source) == [("Anna left", "B-PER O")]
+    assert rows(source, "validation") == [("Anna left", "O B-PER")]
+    with pytest.raises(UserError, match=r"no column .pos. in .*train, only tokens, ner_tags: give --data.label_column"):
+        tagged_source("org/names", label_column="pos")
+    loaded["train"] = loaded["train"].cast_column("ner_tags", List(Value("int64")))
+    with pytest.raises(UserError, match="numbers without names"):
+        rows(tagged_source("org/names"))

@@ -5,11 +5,11 @@ import json
 import datasets
 import pytest
 
-from lightning_nlp.data.texts.tagged import as_tagged, read_conll, tagged_source, words_of
+from lightning_nlp.data.texts.tagged import TAGS, as_tagged, read_conll, tagged_source, words_of
 from lightning_nlp.errors import UserError
 
-WORDS, TAGS = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
-ROW = (" ".join(WORDS), " ".join(TAGS))
+WORDS, TAGGED = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
+ROW = (" ".join(WORDS), " ".join(TAGGED))
 
 
 def rows(path, split="train", **settings):
@@ -23,10 +23,10 @@ def conll(path, lines):
 
 @pytest.mark.parametrize("separator", [" ", "\t", "  "])
 def test_columns(separator, tmp_path):
-    lines = [f"{word}{separator}NN{separator}{tag}" for word, tag in zip(WORDS, TAGS, strict=True)]
+    lines = [f"{word}{separator}NN{separator}{tag}" for word, tag in zip(WORDS, TAGGED, strict=True)]
     path = conll(tmp_path / "a.conll", ["-DOCSTART- -X- O", "", *lines, "", "", "# a comment", "#\tNN\tO", *lines])
     assert rows(path) == [ROW, ("# " + ROW[0], "O " + ROW[1])] if separator == "\t" else rows(path)[0] == ROW
-    assert rows(path, tag_column=2)[0] == (ROW[0], "NN NN NN NN NN")
+    assert rows(path, label_column=2)[0] == (ROW[0], "NN NN NN NN NN")
 
 
 def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp_path):
@@ -34,24 +34,57 @@ def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp
     assert rows(conll(tmp_path / "b.txt", ["a x O", "", "# id 7", "b x B-X"])) == [("a", "O"), ("b", "B-X")]
 
 
+def test_other_white_space_is_within_words(tmp_path):
+    assert rows(conll(tmp_path / "a.conll", [" 10\u00a0000  CD  O", "\u3000 x B-X"])) == [
+        ("10\u00a0000 \u3000", "O B-X")
+    ]
+
+
 def test_conllu(tmp_path):
     rest = "_\t_\t_\t_\t_\t_"
     lines = ["# sent_id = 1", f"1-2\tim\t_\t_\t{rest}", f"1\tin\tin\tADP\t{rest}", f"2\tdem\tder\tDET\t{rest}"]
     path = conll(tmp_path / "a.conllu", [*lines, f"2.1\tx\tx\tNOUN\t{rest}", f"3\t10 000\t10\tNUM\t{rest}"])
     assert rows(path) == [("in dem 10\u00a0000", "ADP DET NUM")]
-    assert rows(path, tag_column=3) == [("in dem 10\u00a0000", "in der 10")]
+    assert rows(path, label_column=3) == [("in dem 10\u00a0000", "in der 10")]
+
+
+def test_germeval_numbers_its_words_and_has_comments_with_tabs(tmp_path):
+    lines = ["#\thttp://example.org [2009]", "1\tAnna\tB-PER\tO", "2\tleft\tO\tB-X", "", "#\tb", "1\t#\tO\tO"]
+    path = conll(tmp_path / "a.tsv", lines)
+    assert rows(path) == [("Anna left", "O B-X"), ("#", "O")]
+    assert rows(path, label_column=3) == [("Anna left", "B-PER O"), ("#", "O")]
+    assert rows(conll(tmp_path / "b.conll", ["1 CD O", "000 CD B-X"])) == [("1 000", "O B-X")]
+
+
+def test_one_record_is_a_sentence_and_lists_of_lists_are_columns(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": WORDS, "ner_tags": TAGGED}))
+    assert rows(path) == [ROW]
+    path.write_text(json.dumps({"tokens": [WORDS, WORDS], "ner_tags": [TAGGED, TAGGED]}))
+    assert rows(path) == [ROW, ROW]
+
+
+@pytest.mark.parametrize("test", ['{"tokens": ["a"]}', '{"tokens": ["a"], "ner_tags": []}', None])
+def test_a_test_split_without_tags_is_left_to_predict(test, tmp_path):
+    suffix = ".conll" if test is None else ".jsonl"
+    (tmp_path / f"test{suffix}").write_text("a\nb\n" if test is None else f"{test}\n{test}\n")
+    record = {"tokens": WORDS, "ner_tags": TAGGED}
+    (tmp_path / f"train{suffix}").write_text("a O\nb B-X\n" if test is None else 2 * f"{json.dumps(record)}\n")
+    source = tagged_source(str(tmp_path))
+    assert [*source.splits] == ["train"]
+    assert any(line.startswith(f"not used: test{suffix}") for line in source.lines())
 
 
 def test_jsonl_parquet_and_datasets(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_text((json.dumps({"tokens": WORDS, "ner_tags": TAGS, "pos": WORDS}) + "\n") * 2)
+    path.write_text((json.dumps({"tokens": WORDS, "ner_tags": TAGGED, "pos": WORDS}) + "\n") * 2)
     assert rows(path) == [ROW, ROW]
-    assert rows(path, tag_column="pos") == [(ROW[0], ROW[0])] * 2
-    names = sorted({*TAGS})
+    assert rows(path, label_column="pos") == [(ROW[0], ROW[0])] * 2
+    names = sorted({*TAGGED})
     features = datasets.Features(
         {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(datasets.ClassLabel(names=names))}
     )
-    columns = {"tokens": [WORDS], "ner_tags": [[names.index(tag) for tag in TAGS]]}
+    columns = {"tokens": [WORDS], "ner_tags": [[names.index(tag) for tag in TAGGED]]}
     data = datasets.Dataset.from_dict(columns, features=features)
     data.to_parquet(tmp_path / "a.parquet")
     assert rows(tmp_path / "a.parquet") == [ROW]
@@ -73,17 +106,17 @@ def test_a_folder_of_splits_and_the_demo(tmp_path):
 
 def test_a_change_of_the_tags_column_is_another_source(tmp_path):
     path = conll(tmp_path / "a.conll", ["a X O"])
-    assert tagged_source(str(path)).fingerprint != tagged_source(str(path), tag_column=2).fingerprint
+    assert tagged_source(str(path)).fingerprint != tagged_source(str(path), label_column=2).fingerprint
 
 
 @pytest.mark.parametrize(
     ("lines", "settings", "words"),
     [
         (["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
-        (["a", "b"], {}, ["has 1 column, not a word and its tag", "line 1"]),
+        (["a", "b"], {}, ["has 1 column without names", "the tags need another"]),
         (["", "-DOCSTART- O"], {}, ["holds no sentences"]),
-        (["a O"], {"tag_column": "ner"}, ["--data.tag_column is 'ner'", "2 columns without names", "number"]),
-        (["a O"], {"tag_column": 1}, ["--data.tag_column is 1"]),
+        (["a O"], {"label_column": "ner"}, ["--data.label_column is 'ner'", "2 columns without names", "number"]),
+        (["a O"], {"label_column": 1}, ["--data.label_column is 1"]),
         (["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
     ],
 )
@@ -96,20 +129,23 @@ def test_bad_columns(lines, settings, words, tmp_path):
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ({"tokens": WORDS, "ner_tags": TAGS[1:]}, ["There are 5 words and 4 tags", "line 2"]),
+        ({"tokens": WORDS, "ner_tags": TAGGED[1:]}, ["There are 5 words and 4 tags", "line 2"]),
         (
             {"tokens": WORDS, "ner_tags": [0, 1, 2, 3, 0]},
-            ["numbers without names, 0 for 'Anna'", "line 2", "write names"],
+            ["numbers without names ([0, 1, 2, 3, 0])", "line 2", "write names"],
         ),
-        ({"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]}, ["The tag of 'New' is ''"]),
+        (
+            {"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]},
+            ["The tag '' of ['O', 'O', '', 'O', 'O'] is no name", "line 2"],
+        ),
         ({"tokens": WORDS, "ner_tags": ["O", "O", "B PER", "O", "O"]}, ["'B PER'", "without spaces"]),
-        ({"tokens": "Anna left", "ner_tags": TAGS}, ["The words are 'Anna left', not a list", "--data.text_column"]),
-        ({"tokens": WORDS, "ner_tags": "O"}, ["The tags are 'O', not a list", "--data.tag_column"]),
+        ({"tokens": "Anna left", "ner_tags": TAGGED}, ["The words are 'Anna left', not a list", "--data.text_column"]),
+        ({"tokens": WORDS, "ner_tags": "O"}, ["The tags are 'O', not a list", "--data.label_column"]),
     ],
 )
 def test_bad_records(record, words, tmp_path):
     path = tmp_path / "a.jsonl"
-    good = {"tokens": WORDS, "ner_tags": TAGS}
+    good = {"tokens": WORDS, "ner_tags": TAGGED}
     path.write_text("".join(json.dumps(part) + "\n" for part in (good, record, good)))
     with pytest.raises(UserError) as error:
         rows(path)
@@ -121,12 +157,12 @@ def test_a_csv_and_a_missing_column_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"CSV, which has no lists: save .* JSONL with tokens and ner_tags"):
         rows(tmp_path / "a.csv")
     (tmp_path / "a.jsonl").write_text('{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["b"], "tags": ["O"]}\n')
-    with pytest.raises(UserError, match=r"no column 'ner_tags' in .*, only tokens, tags: give --data.tag_column"):
+    with pytest.raises(UserError, match=r"no column 'ner_tags' in .*, only tokens, tags: give --data.label_column"):
         rows(tmp_path / "a.jsonl")
 
 
 def test_spaces_within_words_do_not_break_them():
-    row = as_tagged({"text": "", "tag": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here")
+    row = as_tagged({"text": "", "label": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here", TAGS.read)
     assert row.text.split(" ") == ["a\u00a0b", "", "c\u00a0"]
     assert row.label == "X Y Z"
 
@@ -142,4 +178,5 @@ def test_the_words_of_a_text():
     assert [text[start:end] for start, end in words_of(text)] == (
         ['"', "Don't", ",", '"', "(", "U.S.", ")", "she", "said", ".", ".", ".", "3,000", "km/h", "–", "नमस्ते", "!"]
     )
-    assert words_of(" \n") == []
+    assert words_of(" \n \u200b \x07") == []  # what tokenizers drop is no word
+    assert words_of("\ufeff😀𝕏 क्\u200dष") == [(1, 2), (2, 3), (4, 8)]

@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from lightning_nlp.data.texts.tagged import words_of
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.tokens.tagging import framed_words, joined_words, tag_notes, word_pieces, write_tagged
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
@@ -39,6 +40,13 @@ def test_a_word_of_nothing_is_the_unknown_token(tokenizer):
     if tokenizer.convert_ids_to_tokens(space) == ["[UNK]"]:  # bytes have pieces for spaces too
         assert (empty, lost) == ([tokenizer.unk_token_id], 2)
     assert len(empty) == 1
+
+
+def test_what_is_before_the_first_word_is_left_out(tokenizer):
+    text = "  \n\u200b Anna  lives"  # bytes have pieces for all of it
+    ((anna, lives), nothing), lost = word_pieces([text, " \u200b"], [words_of(text), []], tokenizer)
+    assert tokenizer.decode(anna).strip() == "Anna"
+    assert (tokenizer.decode(lives).strip(), nothing, lost) == ("lives", [], 0)
 
 
 def test_without_an_unknown_token_such_a_word_is_refused():
