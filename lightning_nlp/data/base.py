@@ -63,7 +63,6 @@ class TextDataModule(PreparedTexts):
     # Packed batches filled to a number of tokens: examples for this many batches are sorted by length among
     # themselves. With 0 all batches hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
-    tagged = False  # whether labels belong to words
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class TextClassificationDataModule(TextDataModule):
             nan, None, NULL, N/A, ?, - and the like, and asks about -1 among 0, 1, ...
     """
 
-    fills_masks = False
+    head = "ForSequenceClassification"
 
     def __init__(
         self,

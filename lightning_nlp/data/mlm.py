@@ -38,7 +38,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
 
     # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
     packed_window_batches = 8
-    fills_masks = True  # asked by the modules, as by `tasks.Task`
+    head = "ForMaskedLM"  # of the modules that learn from it, as in `tasks.Task`
 
     def __init__(
         self,

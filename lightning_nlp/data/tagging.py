@@ -32,7 +32,7 @@ class TokenClassificationDataModule(TextDataModule):
         lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
     """
 
-    tagged = True
+    head = "ForTokenClassification"
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, metadata, packing
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.gradients import Gradients
 from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint
 
@@ -61,8 +62,8 @@ class EncoderModule(LightningModule):
         """Build the network and its metrics once the data module knows its data; decide on packing."""
         if not encoder.attached(self):  # in `load_from_checkpoint`
             return
-        data, fills_masks = self._data, TASKS[self.task].fills_masks
-        if getattr(data, "fills_masks", fills_masks) is not fills_masks:
+        data, head = self._data, TASKS[self.task].head
+        if getattr(data, "head", head) != head:
             raise UserError(f"{type(data).__name__} is not for {type(self).__name__}: give another --data or --model.")
         if not hasattr(self, "metrics"):
             self._build()
@@ -133,9 +134,6 @@ class EncoderModule(LightningModule):
 
     def _build(self) -> None:
         data, device = self._data, self.trainer.strategy.root_device
-        if getattr(data, "tagged", tags := self.task == "tags") != tags:
-            what = f"A {type(self).__name__} cannot learn from a {type(data).__name__}"
-            raise UserError(f"{what}: give --data {'Token' if tags else 'Text'}ClassificationDataModule.")
         if self.network is None:
             auto_class, overrides = encoder.auto_class(self.task), self.config_overrides()
             self.network = encoder.build(auto_class, self.hparams, data, device, **overrides)

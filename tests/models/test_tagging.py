@@ -155,7 +155,7 @@ def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monk
     other = ["--model.class_path", "lightning_nlp.TokenClassifier"]
     other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
     words = [
-        "TokenClassifier cannot learn from a TextClassificationDataModule",
+        "TextClassificationDataModule is not for TokenClassifier",
         "give --data TokenClassificationDataModule.",
     ]
     fails(["fit", "--config", "quickstart.yaml", *other], *words)
