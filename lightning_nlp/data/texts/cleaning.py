@@ -169,11 +169,7 @@ class Reading:
         )
 
     def label_names(self) -> list[str] | None:
-        """The labels in the order of their ids; raises a UserError if they cannot be used.
-
-        Several labels of a text are one entry here, and so is a number. They come in the order of their rows, train's
-        first, so that no row of another split moves them.
-        """
+        """The labels in the order of their ids, None of numbers; raises a UserError if they cannot be used."""
         if not self.source.labelled:
             return None
         form, places = self.source.form, self.first_places
@@ -195,11 +191,11 @@ class Reading:
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
                 f"another {self.source.label_option}."
             )
-        if form.needs_table:
-            return list(dict.fromkeys(chain.from_iterable(places.get(split, ()) for split in SPLITS)))
+        if form.problem == "number":
+            return None
         if self.source.label_names is not None:
             return list(self.source.label_names)
-        if self.source.missing_labels is None:
+        if self.source.missing_labels is None and form.problem == "classes":
             ask_about_minus_one(known, [*self.missing])
         return in_order(known)
 

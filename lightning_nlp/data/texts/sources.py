@@ -92,6 +92,7 @@ def labelled_source(
         splits=splits,
         labelled=True,
         drop_incomplete=drop_incomplete,
+        label_names=form.columns or None,
         files=files,
         missing_labels=missing,
         form=form,
@@ -148,7 +149,7 @@ def _as_it_is(label: Any, where: str) -> Any:
 
 def _how(form: LabelForm) -> dict[str, Any]:
     """What makes the token cache of another problem another one; nothing for classes."""
-    return {} if form.problem == "classes" else {"problem": form.problem, "label_separator": form.separator}
+    return {} if form.problem == "classes" else {"problem": form.problem, "separator": form.separator}
 
 
 def _refuse_groups(group_column: str | None, what: str) -> None:

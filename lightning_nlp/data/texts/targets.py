@@ -1,10 +1,11 @@
 """What a label is: one class, several labels or a number. The first rows decide."""
 
 import contextlib
+import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lightning_nlp.data.texts.columns import Row, as_label
-from lightning_nlp.data.texts.labels import in_order, is_missing
+from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.normalize import fold
 from lightning_nlp.errors import UserError
 
@@ -87,10 +88,21 @@ class LabelForm:
             return label.split(" ")
         return [label] if self.problem == "classes" else []
 
-    @property
-    def needs_table(self) -> bool:
-        """Whether the id of a row stands for several labels or a number, which `target_table` has."""
-        return self.problem in ("labels", "number")
+    def columns_of(self, labels: list[str], names: list[str] | None) -> dict[str, np.ndarray]:
+        """What `read` returned for a split, as columns of numbers.
+
+        Returns:
+            `label`: the class's number, int64; the number, float64; or the numbers of the labels or tags, arrays of
+            int32, with a hash of them as `tags`, int64.
+        """
+        if names is None:
+            return {"label": np.array(labels, dtype=np.float64)}
+        ids = {name: number for number, name in enumerate(names)}
+        if self.problem == "classes":
+            return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
+        digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
+        lists = (np.array([ids[name] for name in self.names_in(label)], dtype=np.int32) for label in labels)
+        return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
 
     def _is_missing(self, cell: Any) -> bool:
         if isinstance(cell, str):
@@ -140,41 +152,10 @@ def _as_json(names: Iterable[str]) -> str:
     return json.dumps(sorted({*names}), ensure_ascii=False)
 
 
-def label_facts(form: LabelForm, targets: list[str], ids: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What a token cache keeps beside the rows' ids: `targets`, lists of labels' numbers, or numbers.
-
-    Args:
-        targets: The distinct labels in the order of their ids, as `LabelForm.read` writes them.
-        ids: By split, the id of each row, (rows,).
-
-    Returns:
-        `problem`, `targets`, `label_names` (None of numbers), and by split `class_counts`, or of numbers
-        `mean`, `std`, `low` and `high`.
-    """
-    facts: dict[str, Any] = {"problem": form.problem, "label_names": None}
-    if form.problem == "number":
-        facts["targets"] = [float(target) for target in targets]
-        table = np.array(facts["targets"])
-        for split, rows in ids.items():
-            own = table[rows]
-            facts[split] = {"mean": own.mean(), "std": own.std(), "low": own.min(), "high": own.max()}
-            facts[split] = {name: float(value) for name, value in facts[split].items()}
-        return facts
-    found = [form.names_in(target) for target in targets]
-    names = list(form.columns or form.names or in_order(chain.from_iterable(found)))
-    numbers = {name: number for number, name in enumerate(names)}
-    facts |= {"label_names": names, "targets": [[numbers[name] for name in labels] for labels in found]}
-    table = target_table(facts)
-    for split, rows in ids.items():
-        facts[split] = {"class_counts": table[rows].sum(axis=0, dtype=np.int64).tolist()}
-    return facts
-
-
-def target_table(facts: dict[str, Any]) -> np.ndarray:
-    """What the ids of rows mean: 0 and 1 for each of several labels, (ids, labels), or numbers (ids,)."""
-    if facts["problem"] == "number":
-        return np.array(facts["targets"], dtype=np.float32)
-    table = np.zeros((len(facts["targets"]), len(facts["label_names"])), dtype=np.int8)
-    for row, labels in zip(table, facts["targets"], strict=True):
-        row[labels] = 1
-    return table
+def label_counts(labels: Sequence[Any], names: list[str] | None) -> dict[str, Any]:
+    """Of a split's column `label`: `class_counts`, or of numbers `mean`, `std`, `low` and `high`."""
+    if names is not None:
+        numbers = chain.from_iterable(labels) if isinstance(labels[0], list) else labels
+        return {"class_counts": np.bincount([*numbers], minlength=len(names)).tolist()}
+    own = np.array(labels)
+    return {"mean": own.mean().item(), "std": own.std().item(), "low": own.min().item(), "high": own.max().item()}
