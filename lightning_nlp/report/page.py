@@ -61,7 +61,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "classifier": classifier,
         "thresholds": any(part.get("best_f1") or part.get("wanted") for part in record.get("by_class", ())),
         "confusion": confusion(matrix) if matrix and len(matrix["labels"]) <= MOST_CLASSES else None,
-        "confused": confused(matrix) if matrix else [],
+        "confused": confused(matrix) if matrix else None,
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
         "wrong": run.test.get("wrong", []),
         "counted": record.get("counted"),
