@@ -130,7 +130,7 @@ def test_validate_measures_again_and_the_pages_say_what_it_is(trained, tmp_path)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model.class_weights", "balanced"], ["--model.class_weights are for classes", "leave them out"]),
+        (["--model.class_weights", "balanced"], ["--model.class_weights is for classes", "leave it out"]),
         (["--model.label_smoothing", "0.1"], ["--model.label_smoothing is for classes"]),
         (["--checkpoint.monitor", "val/accuracy", "--checkpoint.mode", "max"], ["logs no val/accuracy", "val/pearson"]),
         (["--data.problem", "labels", "--data.label_separator", "|"], ["--data.label_separator is for strings"]),
