@@ -121,8 +121,8 @@ class OneClass(Problem):
         """Cross-entropy as PyTorch's mean reduction has it."""
         if labels.ndim != 1 or labels.is_floating_point():
             raise UserError(
-                f"The labels of a batch are {labels.dtype} of shape {tuple(labels.shape)}, and classes are torch.int64 of "
-                "shape (B,): for several labels or numbers give a data module with `label_facts` (see docs/python.md)."
+                f"The labels of a batch are {labels.dtype} of shape {tuple(labels.shape)}, and classes are torch.int64 "
+                "of shape (B,): for several labels or numbers give a data module with `label_facts` (docs/python.md)."
             )
         loss_sum = F.cross_entropy(outputs, labels, weight=weights, reduction="sum", label_smoothing=smoothing)
         kept = labels != IGNORE_INDEX

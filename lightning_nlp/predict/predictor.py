@@ -106,7 +106,7 @@ def make_predictor(
     task = task_of_network(config.architectures[0], config.problem_type)
     fills_masks = task.fills_masks
     if explain and not task.calibrated:
-        raise UserError(f"--explain is for a classifier of texts, and {folder} is a {task.title}: leave it out.")
+        raise UserError(f"--explain is for a classifier of texts, and {folder} is for {task.title}: leave it out.")
     if task is LABELS and getattr(config, "thresholds", None):
         thresholds = thresholds or "best_f1"
     if task is NUMBER and thresholds is not None:
