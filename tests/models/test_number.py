@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 import torch
@@ -68,6 +69,23 @@ def test_the_pipeline_opens_the_export_and_gives_what_predict_gives(trained, tmp
         else:
             assert record["value"] == pytest.approx(found[0]["score"], abs=1e-3)
             assert 0 < record["value"] < 100
+
+
+def test_a_label_that_never_reached_the_wanted_precision_is_not_given(trained, tmp_path):
+    task, _, outcome, _ = trained
+    if task == "number":
+        return
+    run = shutil.copytree(outcome.run, tmp_path / "run")
+    path = run / "export" / "config.json"
+    config = json.loads(path.read_text())
+    for thresholds in config["thresholds"].values():
+        thresholds.pop("wanted", None)
+    config["thresholds"]["good"]["wanted"] = {"threshold": 0.0}
+    path.write_text(json.dumps(config))
+    (tmp_path / "in.txt").write_text("the film was good and fine\n")
+    output = tmp_path / "out.jsonl"
+    invoke("predict", "--run", run, "--input", tmp_path / "in.txt", "--output", output, "--thresholds", "wanted")
+    assert json.loads(output.read_text())["labels"] == ["good"]
 
 
 def test_the_checkpoint_loads_without_a_trainer_and_gives_the_same(trained):

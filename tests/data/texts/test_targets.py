@@ -122,3 +122,35 @@ def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
     path = write(tmp_path, name, cells)
     with pytest.raises(UserError, match=message):
         TextClassificationDataModule(path, **options, max_length=16, cache_dir=str(tmp_path / "cache")).setup()
+
+
+def saved(tmp_path, feature, cells):
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    columns = {"text": TEXTS, "label": [cells[i % len(cells)] for i in range(len(TEXTS))]}
+    data = Dataset.from_dict(columns, features=Features({"text": Value("string"), "label": feature}))
+    DatasetDict({"train": data}).save_to_disk(tmp_path / "saved")
+    return str(tmp_path / "saved")
+
+
+def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
+    from datasets import ClassLabel, Sequence
+
+    feature = Sequence(ClassLabel(names=["zebra", "ape", "never"]))
+    path, cache = saved(tmp_path, feature, [[0, 1], [], [1]]), str(tmp_path / "cache")
+    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
+    data.setup()
+    assert data.label_names == ["zebra", "ape", "never"]
+    assert data.facts["problem"] == "labels"
+    assert data.class_counts[2] == 0
+    assert 0 < data.class_counts[0] < data.class_counts[1]
+
+
+def test_floats_of_datasets_are_numbers(tmp_path):
+    from datasets import Value
+
+    path, cache = saved(tmp_path, Value("float64"), [0.1, 2.0, -3.5]), str(tmp_path / "cache")
+    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
+    data.setup()
+    assert (data.label_facts["problem"], data.label_facts["low"], data.label_facts["high"]) == ("number", -3.5, 2.0)
+    assert data.label_names == []
