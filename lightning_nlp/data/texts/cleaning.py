@@ -173,7 +173,7 @@ class Reading:
         if not self.source.labelled:
             return None
         form, places = self.source.form, self.first_places
-        known = [name for label in places["train"] for name in form.names_in(label)]
+        known = {name for label in places["train"] for name in form.names_in(label)}
         for split in ("validation", "test"):
             for entry, place in places.get(split, {}).items():
                 for label in form.names_in(entry):
@@ -183,7 +183,7 @@ class Reading:
                     cure += f"correct it, or give another {self.source.label_option}."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
-                        f"{', '.join(sorted({*known})) or 'none'}: {cure}"
+                        f"{', '.join(sorted(known)) or 'none'}: {cure}"
                     )
         if len(places["train"]) == 1:
             ((label, place),) = places["train"].items()
