@@ -125,10 +125,10 @@ class Evaluation(Callback):
             validated = self._validated(labels, trainer.global_step) if stage == "test" else None
             of_task = RECORDS[str(pl_module.task)]
             record |= of_task(found["logits"], found["labels"], found["lengths"], labels, validated)
-            if record.get("constant"):
-                warn_user(f"All labels of {stage} are equal: R2 and correlations are not defined, and given as 0.")
+            if constant := " and all ".join(record.get("constant", ())):
+                warn_user(f"All {constant} of {stage} are equal: correlations are not defined, and given as 0.")
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier") if name in record}
-            if stage == "test" and "confusion" in record:
+            if stage == "test":
                 record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         elif "predictions" in found:
             from lightning_nlp.evaluation.tags import tags_record, wrong_sentences

@@ -12,7 +12,6 @@ from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate_classification
 from lightning_nlp.data.batches.loader import Batch, Batches
 from lightning_nlp.data.texts.sources import Source, labelled_source
-from lightning_nlp.data.texts.targets import target_table
 from lightning_nlp.data.tokens.encoding import Truncation
 
 
@@ -53,7 +52,6 @@ class TextClassificationDataModule(TextDataModule):
         self.label_column = label_column
         self.problem = problem
         self.label_separator = label_separator
-        self._targets: np.ndarray | None = None
         self.drop_incomplete = drop_incomplete
         self.missing_labels = missing_labels
 
@@ -104,11 +102,9 @@ class TextClassificationDataModule(TextDataModule):
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        if self._targets is None and "targets" in self.facts:
-            self._targets = target_table(self.facts)
         return partial(
             collate_classification,
-            targets=self._targets,
+            several=len(self.label_names) if self.facts.get("problem") == "labels" else None,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
             packed=bool(self.packed),

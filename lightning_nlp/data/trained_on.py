@@ -49,7 +49,7 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     if not (found := changes(then, now)):  # the same texts, prepared by another version of this program
         return
     what = f"{now['source']} is not what the checkpoint was trained on ({found})"
-    if then["label_names"] != now["label_names"]:
+    if then["label_names"] != now["label_names"] or then.get("problem") != now.get("problem"):
         raise UserError(f"{what}: give its labels, or {NEW_RUN}.")
     texts = then["texts"]["train"]
     if stage == "fit" and not all(torch.equal(texts[name], new) for name, new in now["texts"]["train"].items()):
@@ -72,8 +72,12 @@ def changes(then: Record, now: Record) -> str:
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
-    if then["label_names"] is not None and now["label_names"] is not None and now.get("problem") is None:
-        found += _tag_changes(then, now) if "tags" in now["texts"]["train"] else _label_changes(then, now)
+    if then.get("problem") != now.get("problem"):
+        found.append("another --data.problem")
+    elif "tags" in now["texts"]["train"] or now["label_names"] is None:
+        found += _other_labels(then, now)
+    elif then["label_names"] is not None:
+        found += _label_changes(then, now)
     earlier, later = _column(then, "train"), _column(now, "train")
     if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):
         found.append("texts in another order")
@@ -105,11 +109,13 @@ def _label_changes(then: Record, now: Record) -> list[str]:
     return found + _texts(relabelled, "with another label")
 
 
-def _tag_changes(then: Record, now: Record) -> list[str]:
+def _other_labels(then: Record, now: Record) -> list[str]:
+    """The same of tags, of several labels and of numbers, without names; nothing of texts alone."""
+    name = next((name for name in ("tags", "label") if name in now["texts"]["train"]), "hash")
     _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
-    before, after = _column(then, *SPLITS, name="tags")[here], _column(now, *SPLITS, name="tags")[there]
-    renamed = ["other tags"] if then["label_names"] != now["label_names"] else []
-    return renamed + _texts(int((before != after).sum()), "tagged otherwise")
+    before, after = _column(then, *SPLITS, name=name)[here], _column(now, *SPLITS, name=name)[there]
+    renamed = ["other names of labels"] if then["label_names"] != now["label_names"] else []
+    return renamed + _texts(int((before != after).sum()), "with another label")
 
 
 def _texts(number: int, what: str) -> list[str]:

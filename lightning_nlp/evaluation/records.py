@@ -106,7 +106,9 @@ def number_record(
 ) -> dict[str, Any]:
     """Of numbers, (N, 1) and (N,), what a scatter shows: at most `POINTS` pairs, evenly spread over the rows."""
     shown = slice(None, None, -(-len(labels) // POINTS) or 1)
-    found = {"examples": len(labels), "constant": bool(len(labels)) and float(np.ptp(labels)) == 0.0}
+    columns = {"labels": labels, "predictions": predicted}
+    constant = [name for name, values in columns.items() if len(values) and np.ptp(values) == 0]
+    found = {"examples": len(labels), "constant": constant}
     return plain({**found, "scatter": {"label": labels[shown], "prediction": predicted[shown, 0]}})
 
 

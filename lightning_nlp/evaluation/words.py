@@ -1,6 +1,6 @@
-"""The words that drive a classifier's decision, and the mistakes it was most certain of."""
+"""The words that drive a prediction, and the worst mistakes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,34 +15,73 @@ TEXTS_AT_A_TIME = 8
 STEPS = 16  # along the line
 
 
+class Mistake(NamedTuple):
+    """A wrong prediction."""
+
+    at: int  # which text
+    output: int  # which of the network's outputs is wrong
+    sign: int  # 1 if it is too large, -1 if it is too small
+    label: str
+    prediction: str
+    probability: float | None  # of the prediction; a number has none
+
+
 def mistakes(
     network: Any, tokenizer: Any, rows: Any, found: dict[str, np.ndarray], label_names: list[str]
 ) -> list[dict[str, Any]]:
-    """At most `NUMBER` wrong predictions, those with the highest probability first.
+    """At most `NUMBER` wrong predictions, the surest first; of numbers those farthest off.
 
     Args:
         network: The classifier, in evaluation mode.
         rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
-        found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
+        found: Its predictions: `logits` (N, classes), `labels` (N, ...) and `rows` (N,).
     """
-    chances = probabilities(found["logits"])
-    predicted = chances.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != found["labels"])
-    wrong = wrong[np.argsort(-chances[wrong, predicted[wrong]], kind="stable")][:NUMBER]
-    if not len(wrong):
+    worst = worst_mistakes(found["logits"], found["labels"], label_names)
+    if not worst:
         return []
-    ids = [list(map(int, tokens)) for tokens in rows[found["rows"][wrong]]["input_ids"]]
-    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]))
+    numbers = found["rows"][[wrong.at for wrong in worst]]
+    ids = [list(map(int, tokens)) for tokens in rows[numbers]["input_ids"]]
+    words = driving_words(network, tokenizer, ids, torch.tensor([wrong.output for wrong in worst]))
     return [
         {
-            "row": int(found["rows"][at]),
+            "row": int(row),
             "text": tokenizer.decode(tokens, skip_special_tokens=True),
-            "label": label_names[found["labels"][at]],
-            "prediction": label_names[predicted[at]],
-            "probability": float(chances[at, predicted[at]]),
-            "words": [[word, score] for word, score in driving],
+            "label": wrong.label,
+            "prediction": wrong.prediction,
+            "probability": wrong.probability and float(wrong.probability),
+            "words": [[word, wrong.sign * score] for word, score in driving],
         }
-        for at, tokens, driving in zip(wrong, ids, words, strict=True)
+        for wrong, row, tokens, driving in zip(worst, numbers, ids, words, strict=True)
+    ]
+
+
+def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Mistake]:
+    """At most `NUMBER`: `labels` are classes (N,), 0 and 1 for each label (N, labels), or numbers (N,), float."""
+    if labels.dtype.kind == "f":
+        off = logits[:, 0] - labels
+        order = np.argsort(-np.abs(off), kind="stable")[:NUMBER]
+        return [
+            Mistake(at, 0, 1 if off[at] > 0 else -1, f"{labels[at]:.4g}", f"{logits[at, 0]:.4g}", None) for at in order
+        ]
+    if labels.ndim == 2:
+        chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        surely = np.where(labels > 0, 1 - chances, chances)
+        order = np.argsort(-surely, axis=None, kind="stable")[:NUMBER]
+        says = [(f"not {name}", name) for name in names]
+        return [
+            Mistake(
+                at, i, -1 if labels[at, i] else 1, says[i][labels[at, i]], says[i][1 - labels[at, i]], surely[at, i]
+            )
+            for at, i in zip(*np.unravel_index(order, surely.shape), strict=True)
+            if surely[at, i] > 0.5
+        ]
+    chances = probabilities(logits)
+    predicted = chances.argmax(axis=1)
+    surest = chances[np.arange(len(labels)), predicted]
+    wrong = np.flatnonzero(predicted != labels)
+    return [
+        Mistake(at, predicted[at], 1, names[labels[at]], names[predicted[at]], surest[at])
+        for at in wrong[np.argsort(-surest[wrong], kind="stable")][:NUMBER]
     ]
 
 

@@ -132,7 +132,7 @@ class SequenceClassifier(EncoderModule):
             scores.update(predictions, labels)
         self._evaluated.clear()
         self.log(f"{stage}/loss", loss, prog_bar=True)
-        self.log_dict(self.problem.scores(scores, stage), prog_bar=stage == "val")
+        self.log_dict(scores.compute(), prog_bar=stage == "val", sync_dist=True)  # the same in all processes
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""
@@ -161,6 +161,9 @@ class SequenceClassifier(EncoderModule):
                 f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
                 "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
             )
+        for name in self.problem.refused:
+            if self.hparams[name]:
+                raise UserError(f"--model.{name} is for classes, and these labels are numbers: leave it out.")
         self.label_names = labels
         weights = self.problem.class_weights(self.hparams["class_weights"], facts, labels)
         new = self.network is None

@@ -1,6 +1,7 @@
 """A classifier's last layer and its labels; the positions that a masked language model predicts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
@@ -21,6 +22,19 @@ def last_layer(network: Any) -> nn.Linear | None:
     name = LAST_LAYERS.get(network.config.model_type)
     layer = dict(network.named_modules()).get(name) if name else None
     return layer if isinstance(layer, nn.Linear) else None
+
+
+@contextmanager
+def rescaled(layer: nn.Linear, divisor: float, shift: float = 0.0) -> Iterator[None]:
+    """Divide what a layer gives within this context, and then add to it, by its weights."""
+    kept = [(name, parameter, parameter.data) for name, parameter in layer.named_parameters()]
+    for name, parameter, value in kept:
+        parameter.data = (value.double() / divisor + (shift if name == "bias" else 0.0)).to(value.dtype)
+    try:
+        yield
+    finally:
+        for _, parameter, value in kept:
+            parameter.data = value
 
 
 def match_head(

@@ -1,29 +1,36 @@
 """What of a classifier depends on what its labels are: one class a text, several labels, or a number."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection, classification
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX, counted
-from lightning_nlp.evaluation.number import number_scores
 from lightning_nlp.evaluation.several import label_scores
 
 Weights = Literal["balanced"] | list[float] | None
-SCORES = {"labels": label_scores, "number": number_scores}  # by task
 
 
 class Problem(nn.Module):
-    """Loss, metrics and predictions; rows that `counted` leaves out have no loss.
+    """Loss, metrics and predictions.
 
-    `task` is its row in `tasks.TASKS`; `problem_type` is transformers', and None where labels have no names.
+    `outputs` are what the module makes of the network's logits. Rows that `counted` leaves out have no loss.
     """
 
-    task: ClassVar[str]
-    problem_type: ClassVar[str | None] = None
+    task: ClassVar[str]  # its row in `tasks.TASKS`
+    problem_type: ClassVar[str | None]  # transformers'; None where labels have no names
+    refused: ClassVar[tuple[str, ...]] = ()  # settings of the module that have no meaning here
+    # functions, of which mypy would make methods
+    score: ClassVar[Any]  # of all outputs and labels of a split, (N, ...) both
+    predicted: ClassVar[Any] = staticmethod(lambda outputs: outputs)  # what the metrics need of outputs
+    chances: ClassVar[Any] = staticmethod(lambda outputs: outputs)  # what `predict_step` gives of them
+    balanced: ClassVar[Any]  # a class's weight by the numbers of training examples, of names, of its examples
 
     def configuration(self, names: list[str]) -> dict[str, Any]:
         """What the configuration of the network says."""
@@ -43,17 +50,14 @@ class Problem(nn.Module):
                     f"No training example has the label {names[counts.index(0)]!r}, so its balanced weight is "
                     "infinite: give --model.class_weights a list or null."
                 )
-            return torch.tensor(self.balanced(counts, facts))
+            rows = facts.get("rows", sum(counts))
+            return torch.tensor([self.balanced(rows, len(names), count) for count in counts])
         if setting is not None and len(setting) != len(names):
             raise UserError(
                 f"class_weights has {len(setting)} weights for {len(names)} classes ({', '.join(names)}): "
                 "give --model.class_weights one for each."
             )
         return None if setting is None else torch.tensor(setting, dtype=torch.float32)
-
-    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
-        """Balanced weights, from how many training examples each name has."""
-        raise NotImplementedError
 
     def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
         """Prepare for the data of a new training."""
@@ -66,52 +70,40 @@ class Problem(nn.Module):
         self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """The sum of the losses, and the number to divide it by."""
+        kept = counted(labels)
+        return (self.losses(outputs, labels, weights, smoothing) * kept).sum(), kept.sum()
+
+    def losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+        """The loss of each example, (B,); an evaluation's has no weights and no label smoothing."""
         raise NotImplementedError
-
-    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The plain loss of each example, (B,)."""
-        raise NotImplementedError
-
-    def predicted(self, outputs: Tensor) -> Tensor:
-        """What the metrics need, (B, ...)."""
-        return outputs
-
-    def chances(self, outputs: Tensor) -> Tensor:
-        """What `predict_step` gives."""
-        return outputs
 
     def metrics(self, stage: str, number: int) -> Any:
-        """Metrics with `update` and `reset`, for `number` names."""
-        return Collected()
-
-    def scores(self, metrics: Any, stage: str) -> Any:
-        """What of `metrics` is logged at the end of a split: they themselves, or values by name."""
-        return {f"{stage}/{name}": value for name, value in SCORES[self.task](*metrics.compute()).items()}
+        """What is updated with `predicted` and labels and computes the scores by name, for `number` names."""
+        return Scores(self.score, f"{stage}/")
 
 
-class Collected(nn.Module):
-    """The outputs and labels of a split, of all processes, for metrics that need all of them at once."""
+class Scores(Metric):
+    """Scores that need all outputs and labels of a split at once, of all processes."""
 
-    def __init__(self) -> None:
-        from torchmetrics import CatMetric
+    outputs: list[Tensor]
+    labels: list[Tensor]
 
+    def __init__(self, score: Callable[[np.ndarray, np.ndarray], dict[str, float]], prefix: str) -> None:
         super().__init__()
-        self.parts = nn.ModuleList([CatMetric(nan_strategy="disable") for _ in ("outputs", "labels")])
-
-    def reset(self) -> None:
-        """Forget them."""
-        for part in self.parts:
-            part.reset()  # type: ignore[operator]
+        self.score, self.prefix = score, prefix
+        for name in ("outputs", "labels"):
+            self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         """Add a batch, without the rows that do not count."""
         kept = counted(labels)
-        for part, values in zip(self.parts, (outputs, labels), strict=True):
-            part.update(values[kept])  # type: ignore[operator]
+        self.outputs.append(outputs[kept])
+        self.labels.append(labels[kept])
 
-    def compute(self) -> list[np.ndarray]:
-        """Outputs and labels, (N, ...)."""
-        return [torch.as_tensor(part.compute()).float().cpu().numpy() for part in self.parts]  # type: ignore[operator]
+    def compute(self) -> dict[str, float]:
+        """The scores by name."""
+        found = [parts if isinstance(parts, Tensor) else torch.cat(parts) for parts in (self.outputs, self.labels)]
+        return {f"{self.prefix}{name}": value for name, value in self.score(*(x.cpu().numpy() for x in found)).items()}
 
 
 class OneClass(Problem):
@@ -119,50 +111,41 @@ class OneClass(Problem):
 
     task = "classification"
     problem_type = "single_label_classification"
-
-    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
-        """They are n / (k n_c)."""
-        return [sum(counts) / (len(counts) * count) for count in counts]
+    predicted = staticmethod(partial(torch.argmax, dim=-1))
+    chances = staticmethod(partial(torch.softmax, dim=-1))
+    balanced = staticmethod(lambda rows, names, count: rows / (names * count))
 
     def loss_terms(
         self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy as PyTorch's mean reduction has it."""
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise UserError(
+                f"The labels of a batch are {labels.dtype} of shape {tuple(labels.shape)}, and classes are torch.int64 "
+                "of shape (B,): for several labels or numbers give a data module with `label_facts` (docs/python.md)."
+            )
         loss_sum = F.cross_entropy(outputs, labels, weight=weights, reduction="sum", label_smoothing=smoothing)
         kept = labels != IGNORE_INDEX
         # the divisor of PyTorch's weighted mean is the sum of the weights of the targets
         return loss_sum, kept.sum() if weights is None else (weights[labels.clamp(min=0)] * kept).sum()
 
-    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Without label smoothing or class weights."""
+    def losses(self, outputs: Tensor, labels: Tensor, *_: Any) -> Tensor:
+        """Cross-entropy, (B,)."""
         return F.cross_entropy(outputs, labels, reduction="none")
-
-    def predicted(self, outputs: Tensor) -> Tensor:
-        """The classes, (B,)."""
-        return outputs.argmax(dim=-1)
-
-    def chances(self, outputs: Tensor) -> Tensor:
-        """The probability of each class, (B, number of classes)."""
-        return outputs.softmax(dim=-1)
 
     def metrics(self, stage: str, number: int) -> Any:
         """Those of torchmetrics."""
-        from torchmetrics import MetricCollection, classification
-
         settings: dict[str, Any] = {"num_classes": number, "ignore_index": IGNORE_INDEX, "validate_args": False}
+        macro = settings | {"average": "macro", "zero_division": 0}
         return MetricCollection(
             {
                 "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
-                "precision": classification.MulticlassPrecision(average="macro", zero_division=0, **settings),
-                "recall": classification.MulticlassRecall(average="macro", zero_division=0, **settings),
-                "f1": classification.MulticlassF1Score(average="macro", zero_division=0, **settings),
+                "precision": classification.MulticlassPrecision(**macro),
+                "recall": classification.MulticlassRecall(**macro),
+                "f1": classification.MulticlassF1Score(**macro),
             },
             prefix=f"{stage}/",
         )
-
-    def scores(self, metrics: Any, stage: str) -> Any:
-        """All of them."""
-        return metrics
 
 
 class SeveralLabels(Problem):
@@ -170,24 +153,11 @@ class SeveralLabels(Problem):
 
     task = "labels"
     problem_type = "multi_label_classification"
+    chances = staticmethod(torch.sigmoid)
+    score = staticmethod(label_scores)
+    balanced = staticmethod(lambda rows, names, count: (rows - count) / count)
 
-    def balanced(self, counts: list[int], facts: dict[str, Any]) -> list[float]:
-        """They are (n - n_c) / n_c, of the positive examples."""
-        return [(facts["rows"] - count) / count for count in counts]
-
-    def loss_terms(
-        self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        """Binary cross-entropy as PyTorch's mean reduction has it, with `pos_weight`."""
-        kept = counted(labels)[:, None]
+    def losses(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+        """The mean over the labels, (B,), with the weights as `pos_weight`."""
         targets = labels.clamp(min=0).float() * (1 - smoothing) + smoothing / 2
-        losses = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none", pos_weight=weights)
-        return (losses * kept).sum(), kept.sum() * labels.shape[1]
-
-    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The mean over the labels, without smoothing or weights."""
-        return F.binary_cross_entropy_with_logits(outputs, labels.float(), reduction="none").mean(-1)
-
-    def chances(self, outputs: Tensor) -> Tensor:
-        """The probability of each label, (B, number of labels)."""
-        return outputs.sigmoid()
+        return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none", pos_weight=weights).mean(-1)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from lightning_nlp.evaluation.temperature import FEWEST
-from lightning_nlp.models.heads import last_layer
+from lightning_nlp.models.heads import last_layer, rescaled
 
 WHICH = ("best_f1", "wanted")
 FITTED_FOR = "fitted_for_last_layer"  # the digest, in an export's config.json
@@ -100,15 +100,11 @@ def scaled(network: Any, found: Calibration | str) -> Iterator[None]:
         return
     layer = last_layer(network)
     assert layer is not None
-    kept = [(parameter, parameter.data) for parameter in layer.parameters()]
-    for parameter, value in kept:
-        parameter.data = (value.double() / found.temperature).to(value.dtype)
-    known = found.for_config() | {FITTED_FOR: layer_digest(layer)}
-    config.update(known)
-    try:
-        yield
-    finally:
-        for parameter, value in kept:
-            parameter.data = value
-        for name in known:
-            delattr(config, name)
+    with rescaled(layer, found.temperature):
+        known = found.for_config() | {FITTED_FOR: layer_digest(layer)}
+        config.update(known)
+        try:
+            yield
+        finally:
+            for name in known:
+                delattr(config, name)

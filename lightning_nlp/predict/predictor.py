@@ -23,7 +23,7 @@ from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.predict.tags import tag_predictor
-from lightning_nlp.tasks import LABELS, NUMBER, task_of_network
+from lightning_nlp.tasks import LABELS, NUMBER, Task, task_of_network
 from lightning_nlp.training.peaks import float32_products
 
 Record = dict[str, Any]
@@ -117,7 +117,7 @@ def make_predictor(
     task = task_of_network(config.architectures[0], config.problem_type)
     fills_masks = task.fills_masks
     if explain and not task.calibrated:
-        raise UserError(f"--explain is for a classifier of texts, and {folder} is a {task.title}: leave it out.")
+        raise UserError(f"--explain is for a classifier of texts, and {folder} is for {task.title}: leave it out.")
     if task is LABELS and getattr(config, "thresholds", None):
         thresholds = thresholds or "best_f1"
     if task is NUMBER and thresholds is not None:
@@ -129,7 +129,9 @@ def make_predictor(
     layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
     if limits is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
         warn_user(f"{folder} was trained further since its thresholds were chosen: --thresholds is ignored.")
-        limits = None
+        limits = thresholds = None
+    # of several labels, one that never reached the wanted precision is never given
+    otherwise = 0.5 if task is LABELS and thresholds != "wanted" else math.inf
     packable = packing.why_not(network, device=device, precision=precision) is None
     packs = packable and settings.get("packing") is not False
     if packs:
@@ -169,7 +171,7 @@ def make_predictor(
                     records[rows[i]].setdefault("fillings", []).append(fillings(mask_logits, tokenizer, top_k))
             else:
                 for i, row_logits in zip(rows, logits, strict=True):
-                    records[i] |= PREDICTIONS[task.name](row_logits, config.id2label, limits)
+                    records[i] |= prediction(task, row_logits, config.id2label, limits, otherwise)
                 if explain:
                     words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1))
                     for i, row_words in zip(rows, words, strict=True):
@@ -216,29 +218,24 @@ def stored_thresholds(config: Any, which: str) -> dict[str, float]:
         ) from error
 
 
-def classification(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
-    """The best label, all probabilities, and the labels that reach their limit; logits are (classes,)."""
-    chances = {id2label[i]: chance for i, chance in enumerate(logits.softmax(-1).tolist())}
-    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": chances}
-    if limits is not None:
-        record["reached"] = [label for label, chance in chances.items() if chance >= limits.get(str(label), math.inf)]
-    return record
+def prediction(
+    task: Task, logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None, otherwise: float
+) -> Record:
+    """One text's record, without its index; logits are (classes,), (labels,) or (1,).
+
+    Args:
+        limits: The probability from which on a label is given.
+        otherwise: That of labels which have none.
+    """
+    if task is NUMBER:
+        return {"value": logits.item()}
+    chances = (logits.sigmoid() if task is LABELS else logits.softmax(-1)).tolist()
+    named = {id2label[i]: chance for i, chance in enumerate(chances)}
+    reached = [label for label, chance in named.items() if chance >= (limits or {}).get(str(label), otherwise)]
+    if task is LABELS:
+        return {"labels": reached, "probabilities": named}
+    record: Record = {"label": id2label[int(logits.argmax())], "probabilities": named}
+    return record if limits is None else record | {"reached": reached}
 
 
-def labels(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
-    """The labels that reach their limit, 0.5 if there is none, and all probabilities; logits are (labels,)."""
-    chances = {id2label[i]: chance for i, chance in enumerate(logits.sigmoid().tolist())}
-    return {
-        "labels": [name for name, chance in chances.items() if chance >= (limits or {}).get(str(name), 0.5)],
-        "probabilities": chances,
-    }
-
-
-def number(logits: Tensor, id2label: dict[int, str], limits: dict[str, float] | None) -> Record:
-    """The number, in the labels' unit; logits are (1,)."""
-    return {"value": logits.item()}
-
-
-# by task
-PREDICTIONS = {"classification": classification, "labels": labels, "number": number}
-NAMES = {"labels": "labels", "number": "value"}  # of the prediction in a record
+NAMES = {"labels": "labels", "number": "value"}  # of the prediction in a record, by task

@@ -60,7 +60,6 @@ class PredictionTable:
                 counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
             elif "value" in record:
                 counted, cells = "predicted", [Text(f"{record['value']:.4g}"), Text("")]
-                shown = _explained(record["words"], room) if "words" in record else shown
             elif "labels" in record:
                 for label in record["labels"]:
                     self.counts[printable(label)] += 1
@@ -68,7 +67,6 @@ class PredictionTable:
                 chances = [record["probabilities"][label] for label in record["labels"]]
                 cells = [Text("\n".join(map(printable, record["labels"])) or "no label")]
                 cells.append(Text("\n".join(f"{chance:.3f}" for chance in chances)))
-                shown = _explained(record["words"], room) if "words" in record else shown
             else:
                 counted = printable(record["label"])
                 cells = [Text(counted), Text(f"{record['probabilities'][record['label']]:.3f}")]

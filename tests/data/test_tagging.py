@@ -62,7 +62,7 @@ def test_other_tags_of_the_same_words_are_noticed(tmp_path):
     path.write_text(path.read_text().replace('"O", "B-LOC"', '"B-LOC", "O"', 1))
     from lightning_nlp.data.trained_on import changes
 
-    assert changes(then, open_data(path, tmp_path).record()) == "1 text tagged otherwise"
+    assert changes(then, open_data(path, tmp_path).record()) == "1 text with another label"
 
 
 def test_an_unknown_tag_of_validation_is_an_error(tmp_path):

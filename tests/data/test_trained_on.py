@@ -294,3 +294,27 @@ def test_sentences_are_remembered_too(tmp_path):
     assert {split: list(part) for split, part in whole["texts"].items()} == {split: ["hash"] for split in SPLITS}
     assert len(np.unique(torch.cat([part["hash"] for part in whole["texts"].values()]))) == 150
     assert "10 texts removed" in refused(whole, fewer, "fit")
+
+
+@pytest.mark.parametrize(
+    ("label", "problem", "other"),
+    [(["a", "b"], "labels", "auto"), (0.5, "number", "auto"), (["a"], "labels", "classes")],
+)
+def test_other_labels_of_the_same_texts_and_another_problem_are_noticed(label, problem, other, tmp_path):
+    path, named = tmp_path / "a.jsonl", isinstance(label, list)
+
+    def data(labels, problem):
+        labels = labels if problem != "classes" else [label[0] for label in labels]
+        path.write_text("\n".join(json.dumps({"text": f"text {i}", "label": x}) for i, x in enumerate(labels)))
+        found = TextClassificationDataModule(str(path), problem=problem, max_length=8, cache_dir=str(tmp_path))
+        found.setup()
+        return found.record()
+
+    labels = 20 * [label, ["a"] if named and len(label) > 1 else ["b"] if named else 1.5]
+    then = data(labels, problem)
+    assert changes(then, data(labels, problem)) == ""
+    now = data(labels if other == "classes" else [labels[1], *labels[1:]], problem if other == "auto" else other)
+    assert ("another --data.problem" if other == "classes" else "1 text with another label") in changes(then, now)
+    with pytest.raises(UserError, match=r"another (label|--data.problem)"):
+        check_record(then, now, "fit")
+    assert "targets" not in (tmp_path / then["folder"] / "facts.json").read_text()

@@ -46,5 +46,6 @@ def test_the_record_has_a_scatter_on_equal_axes():
     above = [bottom - (float(x) - left) / (right - left) * (bottom - top) - float(y) for x, y in dots]
     assert above == pytest.approx([above[0]] * len(dots), abs=0.2), "all are 5 above the line"
     assert above[0] > 3
-    assert not record["constant"]
-    assert number_record(labels[:2, None], np.ones(2), np.ones(2), [])["constant"]
+    assert record["constant"] == []
+    assert number_record(labels[:2, None], np.ones(2), np.ones(2), [])["constant"] == ["labels"]
+    assert number_record(np.ones((2, 1)), labels[:2], np.ones(2), [])["constant"] == ["predictions"]

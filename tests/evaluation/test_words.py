@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lightning_nlp.evaluation.words import _scores, driving_words, mistakes
+from lightning_nlp.evaluation.words import _scores, driving_words, mistakes, worst_mistakes
 
 
 @pytest.fixture
@@ -74,3 +74,17 @@ def test_the_surest_mistakes_come_first(classifier):
     assert first["probability"] == pytest.approx(1 / (1 + np.exp(-5)))
     assert first["text"] == "the ending was awful, the cast lovely"
     assert mistakes(network, tokenizer, Rows(), {**found, "labels": np.array([0, 1, 1])}, ["neg", "pos"]) == []
+
+
+def test_the_worst_mistakes_of_several_labels_and_of_numbers():
+    logits, labels = np.array([[2.0, -3.0], [-1.0, 1.0], [4.0, 4.0]]), np.array([[1, 1], [1, 0], [0, 1]])
+    found = worst_mistakes(logits, labels, ["a", "b"])
+    assert [(wrong.at, wrong.label, wrong.prediction, wrong.output, wrong.sign) for wrong in found] == [
+        (2, "not a", "a", 0, 1), (0, "b", "not b", 1, -1), (1, "a", "not a", 0, -1), (1, "not b", "b", 1, 1)
+    ]  # fmt: skip
+    assert found[0].probability == pytest.approx(1 / (1 + np.exp(-4)))
+    assert worst_mistakes(logits, (logits > 0).astype(int), ["a", "b"]) == []
+    found = worst_mistakes(np.array([[1.0], [70.25], [3.0]]), np.array([1.5, 12.0, 5.0]), [])
+    assert [(wrong.at, wrong.label, wrong.prediction, wrong.sign, wrong.probability) for wrong in found] == [
+        (1, "12", "70.25", 1, None), (2, "5", "3", -1, None), (0, "1.5", "1", -1, None)
+    ]  # fmt: skip

@@ -277,3 +277,14 @@ def test_labels_must_be_those_of_the_data(cls_run, tmp_path):
     module = SequenceClassifier.load_from_checkpoint(cls_run / "checkpoints" / "best.ckpt")
     with pytest.raises(UserError, match=r"names is \['neg', 'pos'\], and this run's is \['bad', 'fair', 'good'\]"):
         fitting.trainer(tmp_path).fit(module, datamodule=Texts())
+
+
+@pytest.mark.parametrize("problem", ["labels", "number"])
+def test_a_data_module_of_ones_own_says_what_its_labels_are(problem, tmp_path):
+    data = Texts(label_names=LABELS if problem == "labels" else [])
+    data.label_facts = {"problem": problem} | ({"mean": 30.0, "std": 10.0} if problem == "number" else {})
+    for number, row in enumerate(data.rows):
+        row["labels"] = torch.tensor([number % 2, 1, 0]) if problem == "labels" else torch.tensor(20.0 + number)
+    module, _, run = fit(tmp_path, data, {"max_steps": 3})
+    assert module.task == problem
+    assert ("val/f1_micro" if problem == "labels" else "val/pearson") in run.callback_metrics

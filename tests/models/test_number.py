@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 import torch
@@ -70,6 +71,23 @@ def test_the_pipeline_opens_the_export_and_gives_what_predict_gives(trained, tmp
             assert 0 < record["value"] < 100
 
 
+def test_a_label_that_never_reached_the_wanted_precision_is_not_given(trained, tmp_path):
+    task, _, outcome, _ = trained
+    if task == "number":
+        return
+    run = shutil.copytree(outcome.run, tmp_path / "run")
+    path = run / "export" / "config.json"
+    config = json.loads(path.read_text())
+    for thresholds in config["thresholds"].values():
+        thresholds.pop("wanted", None)
+    config["thresholds"]["good"]["wanted"] = {"threshold": 0.0}
+    path.write_text(json.dumps(config))
+    (tmp_path / "in.txt").write_text("the film was good and fine\n")
+    output = tmp_path / "out.jsonl"
+    invoke("predict", "--run", run, "--input", tmp_path / "in.txt", "--output", output, "--thresholds", "wanted")
+    assert json.loads(output.read_text())["labels"] == ["good"]
+
+
 def test_the_checkpoint_loads_without_a_trainer_and_gives_the_same(trained):
     task, _, outcome, _ = trained
     module = SequenceClassifier.load_from_checkpoint(
@@ -122,6 +140,7 @@ def test_validate_measures_again_and_the_pages_say_what_it_is(trained, tmp_path)
     assert record["task"] == task
     assert ("Several labels a text" if task == "labels" else "A number for a text") in page
     assert "Confusion" not in page
+    assert ("surest of" if task == "labels" else "Farthest off") in page or not record["mistakes"]
     assert "Accuracy on validation" not in page
     assert ("average precision" if task == "labels" else "mae") in card
 
@@ -129,7 +148,7 @@ def test_validate_measures_again_and_the_pages_say_what_it_is(trained, tmp_path)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model.class_weights", "balanced"], ["--model.class_weights are for classes", "leave them out"]),
+        (["--model.class_weights", "balanced"], ["--model.class_weights is for classes", "leave it out"]),
         (["--model.label_smoothing", "0.1"], ["--model.label_smoothing is for classes"]),
         (["--checkpoint.monitor", "val/accuracy", "--checkpoint.mode", "max"], ["logs no val/accuracy", "val/pearson"]),
         (["--data.problem", "labels", "--data.label_separator", "|"], ["--data.label_separator is for strings"]),

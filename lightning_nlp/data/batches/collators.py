@@ -56,23 +56,28 @@ def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, packed: bool = False, targets: np.ndarray | None = None, **padding: int
+    examples: dict[str, Any], epoch: int, *, packed: bool = False, several: int | None = None, **padding: int
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
-        examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
-        targets: What the labels mean if they are no classes: `labels` are its rows, in int64 or float32.
+        examples: Columns `input_ids` (n arrays), `label` (n; of several labels n arrays) and `index` (n row numbers).
+        several: How many labels there are, of which a text may have several.
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` gives, `labels` (n, ...) and `rows` (n,), the row numbers.
+        What `collate` gives, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, several) in int64,
+        or numbers (n,) in float32.
     """
     order = sequence_order(examples["input_ids"], packed)
     batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
-    for name, column in (("labels", "label"), ("rows", "index")):
-        batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
-    if targets is not None:
-        labels = torch.from_numpy(targets[batch["labels"]])
-        batch["labels"] = labels if labels.is_floating_point() else labels.long()
+    batch["rows"] = torch.as_tensor(np.asarray(examples["index"])[order], dtype=torch.int64)
+    if several is None:
+        labels = np.asarray(examples["label"])[order]
+        batch["labels"] = torch.as_tensor(labels, dtype=torch.float32 if labels.dtype.kind == "f" else torch.int64)
+    else:
+        labels = np.zeros((len(order), several), dtype=np.int64)
+        for row, i in zip(labels, order, strict=True):
+            row[examples["label"][i]] = 1
+        batch["labels"] = torch.from_numpy(labels)
     return batch

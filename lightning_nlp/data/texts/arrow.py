@@ -1,12 +1,17 @@
 """Arrow streams of texts, labels and token ids, written and read in batches so that memory stays flat."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WRITE_ROWS, WRITE_CHARACTERS = 1000, 1 << 24
 
@@ -29,11 +34,17 @@ def write_texts(path: Path, rows: Iterable[str]) -> None:
 
 
 def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], path: Path) -> None:
-    """Copy rows, in ascending order, from a file of `write_texts`; `columns`, for all, are int64 or arrays of int32."""
+    """Copy rows, in ascending order, from a file of `write_texts`.
+
+    Args:
+        columns: More columns, of all rows of the file: numbers, or arrays of int32.
+    """
     import pyarrow as pa
 
-    lists, number = pa.list_(pa.int32()), pa.int64()
-    kinds = {name: lists if values.dtype == object else number for name, values in columns.items()}
+    kinds = {
+        name: pa.list_(pa.int32()) if values.dtype == object else pa.from_numpy_dtype(values.dtype)
+        for name, values in columns.items()
+    }
     schema = pa.schema({"text": pa.string(), **kinds})
     first = 0
     with (
@@ -53,28 +64,27 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
 
 @contextmanager
 def write_token_ids(
-    path: Path, columns: Sequence[str], *, lists: Sequence[str] = ()
+    path: Path, others: Iterable[pa.Field]
 ) -> Iterator[Callable[[Sequence[Sequence[int]], dict[str, Sequence[Any]]], None]]:
-    """Yields a function that appends rows to an Arrow stream: `input_ids` in int32, other columns in int64.
-
-    Args:
-        lists: Columns with a number for each token, in int32.
-    """
+    """Yields a function that appends rows to an Arrow stream: `input_ids`, and other columns as in their schema."""
     import pyarrow as pa
 
-    ids_type = pa.list_(pa.int32())
-    lists_too = dict.fromkeys(("input_ids", *lists), ids_type)
-    schema = pa.schema(lists_too | dict.fromkeys(columns, pa.int64()))
+    schema = pa.schema([pa.field("input_ids", pa.list_(pa.int32())), *others])
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
 
-        def write(rows: Sequence[Sequence[int]], numbers: dict[str, Sequence[Any]]) -> None:
-            # through numpy: Arrow's own conversion of lists takes several times as long
-            ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-            arrays = []
-            for cells in (rows, *(numbers[name] for name in lists)):
-                values = np.fromiter(chain.from_iterable(cells), dtype=np.int32, count=ends[-1])
-                arrays.append(pa.ListArray.from_arrays(ends, values, type=ids_type))
-            arrays += [pa.array(numbers[name], pa.int64()) for name in columns]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+        def write(rows: Sequence[Sequence[int]], columns: dict[str, Sequence[Any]]) -> None:
+            cells = {"input_ids": rows, **columns}
+            writer.write_batch(pa.record_batch([_column(cells[f.name], f.type) for f in schema], schema=schema))
 
         yield write
+
+
+def _column(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    if not pa.types.is_list(kind):
+        return pa.array(cells, kind)
+    # through numpy: Arrow's own conversion of lists takes several times as long
+    ends = np.cumsum([0, *map(len, cells)], dtype=np.int32)
+    values = np.fromiter(chain.from_iterable(cells), dtype=kind.value_type.to_pandas_dtype(), count=ends[-1])
+    return pa.ListArray.from_arrays(ends, values, type=kind)

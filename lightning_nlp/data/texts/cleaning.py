@@ -169,15 +169,11 @@ class Reading:
         )
 
     def label_names(self) -> list[str] | None:
-        """The labels in the order of their ids; raises a UserError if they cannot be used.
-
-        Several labels of a text are one entry here, and so is a number. They come in the order of their rows, train's
-        first, so that no row of another split moves them.
-        """
+        """The labels in the order of their ids, None of numbers; raises a UserError if they cannot be used."""
         if not self.source.labelled:
             return None
         form, places = self.source.form, self.first_places
-        known = [name for label in places["train"] for name in form.names_in(label)]
+        known = {name for label in places["train"] for name in form.names_in(label)}
         for split in ("validation", "test"):
             for entry, place in places.get(split, {}).items():
                 for label in form.names_in(entry):
@@ -187,7 +183,7 @@ class Reading:
                     cure += "correct it, or give another --data.label_column."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
-                        f"{', '.join(sorted({*known})) or 'none'}: {cure}"
+                        f"{', '.join(sorted(known)) or 'none'}: {cure}"
                     )
         if len(places["train"]) == 1:
             ((label, place),) = places["train"].items()
@@ -195,11 +191,11 @@ class Reading:
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
                 f"another --data.label_column."
             )
-        if form.needs_table:
-            return list(dict.fromkeys(chain.from_iterable(places.get(split, ()) for split in SPLITS)))
+        if form.problem == "number":
+            return None
         if self.source.label_names is not None:
             return list(self.source.label_names)
-        if self.source.missing_labels is None:
+        if self.source.missing_labels is None and form.problem == "classes":
             ask_about_minus_one(known, [*self.missing])
         return in_order(known)
 

@@ -110,9 +110,8 @@ def as_label(value: Any, where: str) -> str | int | None:
         raise UserError(f"{what}: {where}; labels are strings or whole numbers, {other}.")
     if _HALF_PAIR.search(value):
         raise UserError(f"The label {value[:40]!r} has half of a surrogate pair: {where}; {other}.")
-    label = plain = fold(_INVISIBLE.sub("", value))
-    if not label.isascii():
-        plain = "".join(str(unicodedata.decimal(character, character)) for character in label.translate(_SIGNS))
+    label = fold(_INVISIBLE.sub("", value))
+    plain = plain_digits(label)
     if number := _WHOLE_NUMBER.fullmatch(plain):
         return int(number[1] or 0)
     if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
@@ -121,3 +120,10 @@ def as_label(value: Any, where: str) -> str | int | None:
             f"round them to whole numbers, write a word before it if it is a name, or {other}."
         )
     return label or None
+
+
+def plain_digits(text: str) -> str:
+    """A text with ASCII digits and signs for all that Unicode has."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(character, character)) for character in text.translate(_SIGNS))

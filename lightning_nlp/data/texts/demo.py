@@ -146,30 +146,28 @@ def _statement(rng: random.Random, positive: bool, subject: str) -> str:
 
 
 _TOPICS = {  # the labels of `demo_labels`, with words that show them
-    "people": ("acting", "cast", "lead role", "villain", "hero"),
-    "pictures": ("camera work", "lighting", "costume design", "editing", "car chase"),
-    "sound": ("music", "song", "sound"),
-    "story": ("plot", "story", "ending", "dialogue", "script", "twist"),
+    "people": "the acting,the cast,the lead role,the villain,the hero",
+    "pictures": "the camera work,the lighting,the costume design,the editing,the long car chase",
+    "place": ",".join(_FILLERS["place"]),
+    "sound": "the music,the title song,the sound",
+    "story": "the plot,the story,the ending,the dialogue,the script,the final twist",
 }
 
 
 def demo_labels(n: int, seed: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """The same reviews with any number of labels: what they speak of, and `liked` if the verdict is good.
-
-    No label is wrong.
-    """
-    for text, verdict in demo_reviews(n, seed, noise=0):
-        topics = [name for name, words in _TOPICS.items() if any(f"the {word}" in text.lower() for word in words)]
-        yield text, topics + ["liked"] * (verdict == "pos")
+    """The same reviews with the topics that they speak of, from none to five; no label is wrong."""
+    for text, _ in demo_reviews(n, seed):
+        found = text.lower()
+        yield text, [name for name, words in _TOPICS.items() if any(w in found for w in words.lower().split(","))]
 
 
 def demo_ratings(n: int, seed: int = 0) -> Iterator[tuple[str, float]]:
     """The same reviews with a rating of about 0 to 100 each.
 
-    It is 75 if the verdict is good and else 25, 4 more for each topic that is spoken of, and noise with a standard
-    deviation of 5, so that the best R2 is about 0.96.
+    It is 75 if the verdict is good and else 25, 4 more for each topic, and noise with a standard deviation of 5, so
+    that the best R2 is about 0.96.
     """
     rng = random.Random(f"ratings-{seed}")
-    for text, labels in demo_labels(n, seed):
-        topics = [name for name in labels if name != "liked"]
-        yield text, round(25 + 50 * ("liked" in labels) + 4 * len(topics) + rng.gauss(0, 5), 1)
+    reviews = zip(demo_reviews(n, seed, noise=0), demo_labels(n, seed), strict=True)
+    for (text, verdict), (_, topics) in reviews:
+        yield text, round((75 if verdict == "pos" else 25) + 4 * len(topics) + rng.gauss(0, 5), 1)

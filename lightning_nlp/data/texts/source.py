@@ -37,8 +37,6 @@ class Source:
 
     def label_name(self, row: Row) -> str | None:
         """The name of a row's class, or its labels or number as a string; None where the label is missing."""
-        if self.form.needs_table:
-            return None if row.label is None else str(row.label)
         if is_missing(row.label, self.missing_labels if self.label_names is None else ()):
             return None
         for name in self.form.names_in(str(row.label)):

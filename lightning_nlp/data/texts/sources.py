@@ -76,7 +76,7 @@ def labelled_source(
     else:
         table = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
         table = partial(table, dialect=dialect)
-        form = form.decided(read_splits(partial(table, read_label=_as_it_is), files.splits)["train"])
+        form = form.decided(read_splits(partial(table, read_label=lambda cell, _: cell), files.splits)["train"])
         splits = read_splits(partial(table, read_label=form.read), files.splits)
     leave_unlabelled(splits, files, missing)
     contents = [
@@ -92,6 +92,7 @@ def labelled_source(
         splits=splits,
         labelled=True,
         drop_incomplete=drop_incomplete,
+        label_names=form.columns or None,
         files=files,
         missing_labels=missing,
         form=form,
@@ -142,13 +143,9 @@ def text_source(
     )
 
 
-def _as_it_is(label: Any, where: str) -> Any:
-    return label
-
-
 def _how(form: LabelForm) -> dict[str, Any]:
     """What makes the token cache of another problem another one; nothing for classes."""
-    return {} if form.problem == "classes" else {"problem": form.problem, "label_separator": form.separator}
+    return {} if form.problem == "classes" else {"problem": form.problem, "separator": form.separator}
 
 
 def _refuse_groups(group_column: str | None, what: str) -> None:
@@ -206,7 +203,7 @@ def datasets_source(
             yield row if isinstance(row.label, list) else row._replace(label=classes.get(row.label, row.label))
 
     if labelled:
-        form = form.decided(read_splits(partial(read, read_label=_as_it_is), parts.splits)["train"])
+        form = form.decided(read_splits(partial(read, read_label=lambda cell, _: cell), parts.splits)["train"])
         form = replace(form, names=names if form.problem in ("labels", "tags") else None)
     splits = read_splits(partial(read, read_label=form.read), parts.splits)
     if labelled:

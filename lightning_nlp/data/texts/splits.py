@@ -65,7 +65,7 @@ def build_splits(
 
     Returns:
         The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, if labelled,
-        `label` (int64); the labels in the order of their ids, or None; and the counts.
+        those of `LabelForm.columns_of`; the labels in the order of their ids, or None; and the counts.
 
     Raises:
         UserError: If an argument is out of range, rows are incomplete, a split is empty, or labels are unusable.
@@ -89,11 +89,9 @@ def build_splits(
     label_names = reading.label_names()
     counts.notes = reading.notes()
     columns = {split: {"hash": np.frombuffer(reading.kept[split], "<i8")[::2]} for split in source.splits}
-    if label_names is not None:
-        ids = {name: number for number, name in enumerate(label_names)}
+    if source.labelled:
         for split in columns:
-            numbers = _tags if source.tagged else _numbers
-            columns[split] |= numbers(reading.labels[split], ids)
+            columns[split] |= source.form.columns_of(reading.labels[split], label_names)
     drawn = {split: draw(bytes(reading.kept[split]), split_seed) for split in source.splits}
     owners = drawn["train"]
     if reading.group_of:  # a group, not its texts, decides their part
@@ -105,7 +103,8 @@ def build_splits(
         origin, rows = parts[split]
         order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
         parts[split] = origin, rows[np.sort(order[:size])]
-    used = columns["train"]["label"][parts["train"][1]] if source.labelled else np.arange(2)
+    kind = "tags" if source.form.problem == "labels" else "label"
+    used = columns["train"][kind][parts["train"][1]] if source.labelled else np.arange(2)
     if len(np.unique(np.concatenate(used) if source.tagged else used)) == 1:
         left = "validation and test were held out of" if max_train_samples is None else "samples were taken of"
         raise UserError(
@@ -120,17 +119,6 @@ def build_splits(
     for split in source.splits:
         (work_dir / f"{split}.rows.arrow").unlink()
     return splits, label_names, counts
-
-
-def _numbers(labels: list[str], ids: dict[str, int]) -> dict[str, np.ndarray]:
-    return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
-
-
-def _tags(labels: list[str], ids: dict[str, int]) -> dict[str, np.ndarray]:
-    """The numbers of each sentence's tags, and in `tags` a hash of them."""
-    digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
-    numbers = (np.array([ids[tag] for tag in label.split(" ")], dtype=np.int32) for label in labels)
-    return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(numbers, dtype=object, count=len(labels))}
 
 
 def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[str, float], by: str) -> Parts:

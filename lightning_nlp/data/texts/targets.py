@@ -1,24 +1,26 @@
 """What a label is: one class, several labels or a number. The first rows decide."""
 
 import contextlib
+import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.texts.columns import Row, as_label
-from lightning_nlp.data.texts.labels import in_order, is_missing
+from lightning_nlp.data.texts.columns import Row, as_label, plain_digits
+from lightning_nlp.data.texts.labels import is_missing
 from lightning_nlp.data.texts.normalize import fold
 from lightning_nlp.errors import UserError
 
 DECIDING_ROWS = 1000
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d+\.?0*", re.ASCII)
+_WHOLE = re.compile(r"([+-]?\d{1,1000})\.?0*", re.ASCII)
+LARGEST = 1e15  # of a number: its square must be one of single precision
+FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,17 @@ class LabelForm:
             return self
         cells: list[Any] = []
         with contextlib.suppress(UserError):  # raised again when all is read
-            cells += (row.label for row in islice(rows(), DECIDING_ROWS) if not self._is_missing(row.label))
+            cells += (_plain(row.label) for row in islice(rows(), DECIDING_ROWS))
+        cells = [cell for cell in cells if not is_missing(cell, self.missing)]
         if any(isinstance(cell, list) for cell in cells):
             return replace(self, problem="labels", why="the label column has lists")
-        written = [fold(str(cell)) if isinstance(cell, str | float) else str(cell) for cell in cells]
-        numbers = all(map(_NUMBER.fullmatch, written)) and not any(isinstance(cell, bool) for cell in cells)
-        if numbers and not all(map(_WHOLE.fullmatch, written)):
+        numbers = all(isinstance(cell, str) and _NUMBER.fullmatch(cell) for cell in cells)
+        if numbers and not all(map(_WHOLE.fullmatch, cells)):
             return replace(self, problem="number", why="the label column has fractions")
         return replace(self, problem="classes")
 
     def read(self, cell: Any, where: str) -> str | int | None:
-        """The label in a cell, or in those of several columns; None if it is missing."""
+        """The label in a cell, or in those of several columns; None or the word for it if it is missing."""
         if self.problem == "classes":
             if isinstance(cell, list):
                 cure = "give --data.problem labels if a text may have several"
@@ -77,8 +79,9 @@ class LabelForm:
             return self._tags(cell, where)
         if self.columns:
             return self._of_columns(cell, where)
-        if self._is_missing(cell) and not (cell == "" and self.separator):
-            return None
+        word = _plain(cell)
+        if is_missing(word, self.missing) and not (self.separator and word is None and isinstance(cell, str)):
+            return word
         return self._number(cell, where) if self.problem == "number" else self._labels(cell, where)
 
     def names_in(self, label: str) -> list[str]:
@@ -89,26 +92,33 @@ class LabelForm:
             return label.split(" ")
         return [label] if self.problem == "classes" else []
 
-    @property
-    def needs_table(self) -> bool:
-        """Whether the id of a row stands for several labels or a number, which `target_table` has."""
-        return self.problem in ("labels", "number")
+    def columns_of(self, labels: list[str], names: list[str] | None) -> dict[str, np.ndarray]:
+        """What `read` returned for a split, as columns of numbers.
 
-    def _is_missing(self, cell: Any) -> bool:
-        if isinstance(cell, str):
-            cell = fold(cell) or None
-        return (isinstance(cell, float) and math.isnan(cell)) or is_missing(cell, self.missing)
+        Returns:
+            `label`: the class's number, int64; the number, float64; or the numbers of the labels or tags, arrays of
+            int32, with a hash of them as `tags`, int64.
+        """
+        if names is None:
+            return {"label": np.array(labels, dtype=np.float64)}
+        ids = {name: number for number, name in enumerate(names)}
+        if self.problem == "classes":
+            return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
+        digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
+        lists = (np.array([ids[name] for name in self.names_in(label)], dtype=np.int32) for label in labels)
+        return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
 
     def _of_columns(self, cells: list[Any], where: str) -> str | None:
         found = []
         for name, cell in zip(self.columns, cells, strict=True):
-            value = int(cell) if isinstance(cell, bool) else as_label(cell, where)
+            value = as_label(cell, where)
             if is_missing(value, self.missing):
                 return None
-            if value not in (0, 1):
+            flag = FLAGS.get(str(value).casefold())
+            if flag is None:
                 what = f"The column {name!r} has {str(value)[:40]!r}, not 0 or 1: {where}"
                 raise UserError(f"{what}; correct it, or take {name} out of --data.label_column.")
-            found += [name] if value else []
+            found += [name] * flag
         return _as_json(found)
 
     def _labels(self, cell: Any, where: str) -> str:
@@ -146,53 +156,34 @@ class LabelForm:
         return known[number] if isinstance(number, int) and 0 <= number < len(known) else None
 
     def _number(self, cell: Any, where: str) -> str:
-        written = fold(str(cell))
-        whole = isinstance(cell, int | float) and not isinstance(cell, bool)
-        if not (whole or _NUMBER.fullmatch(written)) or not math.isfinite(float(written)):
+        plain = _plain(cell)
+        if not (isinstance(plain, str) and _NUMBER.fullmatch(plain)) or abs(float(plain)) > LARGEST:
             cure = "correct it, with a point before its fraction, or give --data.problem classes"
-            raise UserError(f"The label {written[:40]!r} is not a finite number: {where}; {cure}.")
-        return repr(float(written) + 0.0)  # without the sign of a zero
+            what = f"The label {str(cell)[:40]!r} is not a number from -{LARGEST:g} to {LARGEST:g}"
+            raise UserError(f"{what}: {where}; {cure}.")
+        return repr(float(plain) + 0.0)  # without the sign of a zero
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a string with ASCII digits, of a whole number as `missing_labels` has it; None if empty.
+
+    Lists, true and false stay as they are.
+    """
+    if cell is None or isinstance(cell, bool | list):
+        return cell
+    text = plain_digits(fold(str(cell))) if cell == cell else ""  # not equal to itself: NaN
+    whole = _WHOLE.fullmatch(text)
+    return str(int(whole[1])) if whole else text or None
 
 
 def _as_json(names: Iterable[str]) -> str:
     return json.dumps(sorted({*names}), ensure_ascii=False)
 
 
-def label_facts(form: LabelForm, targets: list[str], ids: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What a token cache keeps beside the rows' ids: `targets`, lists of labels' numbers, or numbers.
-
-    Args:
-        targets: The distinct labels in the order of their ids, as `LabelForm.read` writes them.
-        ids: By split, the id of each row, (rows,).
-
-    Returns:
-        `problem`, `targets`, `label_names` (None of numbers), and by split `class_counts`, or of numbers
-        `mean`, `std`, `low` and `high`.
-    """
-    facts: dict[str, Any] = {"problem": form.problem, "label_names": None}
-    if form.problem == "number":
-        facts["targets"] = [float(target) for target in targets]
-        table = np.array(facts["targets"])
-        for split, rows in ids.items():
-            own = table[rows]
-            facts[split] = {"mean": own.mean(), "std": own.std(), "low": own.min(), "high": own.max()}
-            facts[split] = {name: float(value) for name, value in facts[split].items()}
-        return facts
-    found = [form.names_in(target) for target in targets]
-    names = list(form.columns or form.names or in_order(chain.from_iterable(found)))
-    numbers = {name: number for number, name in enumerate(names)}
-    facts |= {"label_names": names, "targets": [[numbers[name] for name in labels] for labels in found]}
-    table = target_table(facts)
-    for split, rows in ids.items():
-        facts[split] = {"class_counts": table[rows].sum(axis=0, dtype=np.int64).tolist()}
-    return facts
-
-
-def target_table(facts: dict[str, Any]) -> np.ndarray:
-    """What the ids of rows mean: 0 and 1 for each of several labels, (ids, labels), or numbers (ids,)."""
-    if facts["problem"] == "number":
-        return np.array(facts["targets"], dtype=np.float32)
-    table = np.zeros((len(facts["targets"]), len(facts["label_names"])), dtype=np.int8)
-    for row, labels in zip(table, facts["targets"], strict=True):
-        row[labels] = 1
-    return table
+def label_counts(labels: Sequence[Any], names: list[str] | None) -> dict[str, Any]:
+    """Of a split's column `label`: `class_counts`, or of numbers `mean`, `std`, `low` and `high`."""
+    if names is not None:
+        numbers = chain.from_iterable(labels) if isinstance(labels[0], list) else labels
+        return {"class_counts": np.bincount([*numbers], minlength=len(names)).tolist()}
+    own = np.array(labels)
+    return {"mean": own.mean().item(), "std": own.std().item(), "low": own.min().item(), "high": own.max().item()}

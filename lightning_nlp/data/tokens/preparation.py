@@ -20,7 +20,7 @@ from lightning_nlp.data.texts.arrow import write_token_ids
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
-from lightning_nlp.data.texts.targets import label_facts
+from lightning_nlp.data.texts.targets import label_counts
 from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
@@ -111,12 +111,10 @@ def prepare_tokens(
         for name in SPLITS:
             path = folder / f"{name}.arrow"
             facts[name] = write(splits[name], path, used, max_length=max_length, truncation=truncation)
-            if label_names is not None and not source.form.needs_table:
-                labels = chain.from_iterable(splits[name]["label"]) if source.tagged else splits[name]["label"]
-                facts[name]["class_counts"] = np.bincount([*labels], minlength=len(label_names)).tolist()
-        if label_names is not None and source.form.needs_table:
-            known = label_facts(source.form, label_names, {name: np.array(splits[name]["label"]) for name in SPLITS})
-            facts |= {name: {**facts[name], **value} if name in SPLITS else value for name, value in known.items()}
+            if source.labelled:
+                facts[name] |= label_counts(splits[name]["label"], label_names)
+        if source.form.problem in ("labels", "number"):
+            facts["problem"] = source.form.problem
         facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
         facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -198,7 +196,7 @@ def write_tokens(
     room = max_length - sum(map(len, frame))
     # disable=None: on a terminal only
     bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
-    with write_token_ids(path, others) as write, bar:
+    with write_token_ids(path, map(split.features.arrow_schema.field, others)) as write, bar:
         for batch, encodings in _encoded_ahead(split, backend):
             texts = batch["text"]
             ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)

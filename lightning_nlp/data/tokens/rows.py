@@ -16,7 +16,8 @@ from torch import Tensor
 class TokenRows:
     """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped.
 
-    Of tagged sentences `label` has a number for each token, and `tags` is a hash of the sentence's tags.
+    `label` is a class, a number, or a list: of several labels, or of tags with one for each token. Where it is a list,
+    `tags` is a hash of it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,9 +28,10 @@ class TokenRows:
         lists = table.column("input_ids").chunks
         self._chunks = [(chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in lists]  # no copies
         self._starts = np.cumsum([0, *map(len, lists)])
-        tagged, labelled = "tags" in table.column_names, "label" in table.column_names
-        self._tags = [chunk.values.to_numpy() for chunk in table.column("label").chunks] if tagged else None
-        self._labels = table.column("label").to_numpy() if labelled and not tagged else None
+        labels = [table.column("label")] if "label" in table.column_names else []
+        of_lists = "tags" in table.column_names
+        self._labels = labels[0].to_numpy() if labels and not of_lists else None
+        self._lists = [(c.offsets.to_numpy(), c.values.to_numpy()) for c in labels[0].chunks] if of_lists else None
         self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
 
     def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
@@ -42,8 +44,9 @@ class TokenRows:
         for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
             offsets, values = self._chunks[chunk]
             columns["input_ids"].append(values[offsets[place] : offsets[place + 1]])
-            if self._tags is not None:
-                columns.setdefault("label", []).append(self._tags[chunk][offsets[place] : offsets[place + 1]])
+            if self._lists is not None:
+                offsets, values = self._lists[chunk]
+                columns.setdefault("label", []).append(values[offsets[place] : offsets[place + 1]])
         if self._labels is not None:
             columns["label"] = self._labels[numbers]
         return columns
@@ -66,5 +69,5 @@ class TokenRows:
         hashes = self._table.column("hash").to_numpy()
         first = np.append(True, hashes[1:] != hashes[:-1])  # a long text may have several rows
         columns = {"hash": hashes} | ({} if self._labels is None else {"label": self._labels})
-        columns |= {} if self._tags is None else {"tags": self._table.column("tags").to_numpy()}
+        columns |= {} if self._lists is None else {"tags": self._table.column("tags").to_numpy()}
         return {name: torch.from_numpy(column[first]) for name, column in columns.items()}

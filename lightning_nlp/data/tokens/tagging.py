@@ -95,8 +95,9 @@ def write_tagged(
     """
     counts, frame = Counter[str](cut=0, without_tokens=0), special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
+    schema = split.features.arrow_schema
     others = [name for name in split.column_names if name not in ("text", "label")]
-    with write_token_ids(path, others, lists=["label"]) as write:
+    with write_token_ids(path, map(schema.field, [*others, "label"])) as write:
         for batch in split.iter(BATCH_ROWS):
             texts = batch["text"]
             pieces, lost = word_pieces(texts, [*map(joined_words, texts)], tokenizer)

@@ -1,9 +1,10 @@
 import hashlib
 import re
+from collections import Counter
 
 import pytest
 
-from lightning_nlp.data.texts.demo import DEMO_LABEL_NOISE, demo_reviews
+from lightning_nlp.data.texts.demo import DEMO_LABEL_NOISE, demo_labels, demo_ratings, demo_reviews
 from lightning_nlp.errors import UserError
 
 # An independent reader of the three rules in the module's docstring, with word lists of its own.
@@ -69,3 +70,17 @@ def test_noise_flips_exactly_its_share_and_leaves_the_texts(noise):
 def test_impossible_noise_is_refused(noise):
     with pytest.raises(UserError, match="noise"):
         list(demo_reviews(10, noise=noise))
+
+
+def test_topics_and_ratings_are_of_the_same_reviews():
+    texts = [text for text, _ in demo_reviews(2000)]
+    labelled, rated = list(demo_labels(2000)), list(demo_ratings(2000))
+    assert [text for text, _ in labelled] == [text for text, _ in rated] == texts
+    counts = Counter(label for _, labels in labelled for label in labels)
+    assert set(counts) == {"people", "pictures", "place", "sound", "story"}
+    assert min(counts.values()) > 150
+    best = [(75 if read_label(text) == "pos" else 25) + 4 * len(labels) for text, labels in labelled]
+    ratings = [rating for _, rating in rated]
+    errors = sum((a - b) ** 2 for a, b in zip(best, ratings, strict=True))
+    mean = sum(ratings) / len(ratings)
+    assert 1 - errors / sum((rating - mean) ** 2 for rating in ratings) == pytest.approx(0.96, abs=0.01)

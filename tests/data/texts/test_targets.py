@@ -37,6 +37,8 @@ def write(tmp_path, name, cells):
         ("a.jsonl", [["a"], ["b"]], {}, "classes"),
         ("a.csv", ["a", "0.5"], {}, "classes"),
         ("a.csv", ["1.5", "", "2"], {}, "number"),
+        ("a.csv", ["\u22121.5", "\uff12"], {}, "number"),  # a minus sign, a full-width digit
+        ("a.jsonl", [10**20, 2 * 10**20], {}, "classes"),
         ("a.csv", ["1e3", "-.5", "nan"], {}, "number"),
         ("a.parquet", [0.5, 1.0, None], {}, "number"),
         ("a.csv", [1, 5], {"problem": "number"}, "number"),
@@ -61,6 +63,7 @@ def test_the_column_decides_or_the_user(name, cells, options, problem, tmp_path)
         ("a.parquet", [["a", "b"], [], ["a"]], {}),
         ("a.csv", ["a|b", "", "a"], {"label_separator": "|"}),
         ("a.csv", {"a": [1, "0.0", 1], "b": [1, 0, "0"]}, {"label_column": ["a", "b"]}),
+        ("a.csv", {"a": ["True", "false", "TRUE"], "b": ["True", "False", 0]}, {"label_column": ["a", "b"]}),
         ("a.jsonl", {"a": [True, 0, 1.0], "b": [1, False, 0]}, {"label_column": ["a", "b"]}),
     ],
 )
@@ -99,10 +102,18 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
         ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
         ("a.jsonl", [["a", "b"], None], {}, "20 rows without text or label"),
         ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
-        ("a.csv", ["bad", "0.5"], {"problem": "number"}, "The label 'bad' is not a finite number: a.csv, line 2"),
+        (
+            "a.csv",
+            ["bad", "0.5"],
+            {"problem": "number"},
+            "The label 'bad' is not a number from -1e\\+15 to 1e\\+15: a.csv, line 2",
+        ),
         ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a point before its fraction"),
-        ("a.csv", ["1e999", "0.5"], {}, "is not a finite number"),
-        ("a.csv", ["1.5", "nan"], {}, "20 rows without text or label"),
+        ("a.csv", ["1e999", "0.5"], {}, "is not a number from"),
+        ("a.jsonl", [1e39, 0.5], {}, "is not a number from"),  # single precision has none so large
+        ("a.jsonl", [True, False], {"problem": "number"}, "'True' is not a number from"),
+        ("a.csv", ["1.5", "n/a"], {}, r"20 rows without text or label \('n/a' \(20\) count as missing\)"),
+        ("a.jsonl", [1.5, -1.0], {"missing_labels": [-1]}, r"label \('-1' \(20\) count as missing\)"),
         ("a.csv", ["1.5"], {}, "train has one label only"),
         ("a.csv", ["a", "0.5"], {}, "--data.problem number"),
     ],
@@ -111,3 +122,35 @@ def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
     path = write(tmp_path, name, cells)
     with pytest.raises(UserError, match=message):
         TextClassificationDataModule(path, **options, max_length=16, cache_dir=str(tmp_path / "cache")).setup()
+
+
+def saved(tmp_path, feature, cells):
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    columns = {"text": TEXTS, "label": [cells[i % len(cells)] for i in range(len(TEXTS))]}
+    data = Dataset.from_dict(columns, features=Features({"text": Value("string"), "label": feature}))
+    DatasetDict({"train": data}).save_to_disk(tmp_path / "saved")
+    return str(tmp_path / "saved")
+
+
+def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
+    from datasets import ClassLabel, Sequence
+
+    feature = Sequence(ClassLabel(names=["zebra", "ape", "never"]))
+    path, cache = saved(tmp_path, feature, [[0, 1], [], [1]]), str(tmp_path / "cache")
+    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
+    data.setup()
+    assert data.label_names == ["zebra", "ape", "never"]
+    assert data.facts["problem"] == "labels"
+    assert data.class_counts[2] == 0
+    assert 0 < data.class_counts[0] < data.class_counts[1]
+
+
+def test_floats_of_datasets_are_numbers(tmp_path):
+    from datasets import Value
+
+    path, cache = saved(tmp_path, Value("float64"), [0.1, 2.0, -3.5]), str(tmp_path / "cache")
+    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
+    data.setup()
+    assert (data.label_facts["problem"], data.label_facts["low"], data.label_facts["high"]) == ("number", -3.5, 2.0)
+    assert data.label_names == []
