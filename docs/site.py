@@ -33,7 +33,7 @@ def on_config(config):
     notebooks = [f"notebooks/{path.name}" for path in sorted((HOUSE / "docs" / "notebooks").glob("*.ipynb"))]
     config.nav = [
         {"Start": "index.md"},
-        {"Guide": [f"{name}.md" for name in ("train", "data", "use", "report-and-wandb", "python")]},
+        {"Guide": [f"{name}.md" for name in ("train", "data", "tasks", "use", "report-and-wandb", "python")]},
         *([{"Notebooks": notebooks}] if notebooks else []),
         {"API reference": "reference.md"},
         {"Background": ["promises.md", "design.md", "benchmarks.md"]},

@@ -168,6 +168,7 @@ class Training:
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
         log_at_last_step(trainer)
+        rank_zero_info("Testing the best checkpoint; then come the export and the report.")
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         self._measured = {
             "checkpoint": str(best.relative_to(run_dir.resolve())),

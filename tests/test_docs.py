@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import lightning_nlp
-from tests.conftest import SIZES, invoke, write_reviews, write_sentences
+from tests.conftest import SIZES, invoke, write_reviews, write_sentences, write_tagged
 
 HOUSE = Path(__file__).parent.parent
 DOCS = sorted((HOUSE / "docs").glob("*.md"))
@@ -89,7 +89,7 @@ def test_files_rooms_and_tests_that_are_named_exist(page):
 
 def test_options_that_are_named_exist():
     shown = "".join(invoke(command, "--help").out for command in ("fit", "inspect", "validate", "test", "predict"))
-    known = {*re.findall(r"--[\w.]+", shown), "--cpu", "--private"}  # pytest's and the Hub's
+    known = {*re.findall(r"--[\w.]+", shown), "--cpu", "--private", "--local"}  # pytest's and the Hub's
     for page in PAGES:
         if page.name != "CHANGELOG.md":
             text = re.sub(r"^```.*?^```$", "", read(page), flags=re.MULTILINE | re.DOTALL)
@@ -189,13 +189,21 @@ ELSEWHERE = {
 }  # or another test
 
 
+DATA = {
+    "mlm": "sentences.txt",
+    "quickstart_mlm": "sentences.txt",
+    "number": "numbers.csv",
+    "tags": "corpus",
+}
+
+
 def small(words):
     """The arguments of a training or inspection, with what makes it small and keeps it off the Hub."""
     config = words[words.index("--config") + 1]
-    pretrained = config in ("configs/cls.yaml", "configs/own_data.yaml")
+    pretrained = config in ("configs/cls.yaml", "configs/own_data.yaml") or "--model.pretrained" in words
     more = ["--model.pretrained", "pretrained"] if pretrained else [*SIZES, "--data.vocab_size", "300"]
     if "--data.path" not in words:
-        more += ["--data.path", "sentences.txt" if "mlm" in config else "imdb.csv"]
+        more += ["--data.path", DATA.get(Path(config).stem, "imdb.csv")]
     return [*words, *TRAINER, *more, "--data.cache_dir", "cache"]
 
 
@@ -209,6 +217,14 @@ def folder(tmp_path_factory):
     (folder / "raw.tsv").write_text(table.replace(", the", ' "the').replace(",", "\t").replace('"', ""), "utf-8")
     for name in ("reviews.txt", "new_reviews.txt"):
         (folder / name).write_text("the film was good\nthe plot was dull\n", encoding="utf-8")
+    numbers = re.sub(r"\b(?:pos|neg)$", lambda found: str(found.start() % 7 / 2), table, flags=re.MULTILINE)
+    (folder / "numbers.csv").write_text(numbers, encoding="utf-8")
+    (folder / "ratings.csv").write_text(numbers.replace("text,label", "review,stars"), encoding="utf-8")
+    topics = table.replace("text,label", "review,topics").replace("pos\n", "pos;good\n")
+    (folder / "topics.csv").write_text(topics, encoding="utf-8")
+    (folder / "letters.txt").write_text("The man Kara saw Bela.\n", encoding="utf-8")
+    (folder / "corpus").mkdir()
+    write_tagged(folder / "corpus" / "train.jsonl")
     write_sentences(folder / "sentences.txt")
     shutil.copytree(HOUSE / "configs", folder / "configs")
     own_data = folder / "configs" / "own_data.yaml"  # which Python takes as it is
@@ -216,7 +232,7 @@ def folder(tmp_path_factory):
     _pretrained(folder / "pretrained", table.splitlines())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for config in ("cls", "cls", "own_data"):
+        for config in ("cls", "cls", "own_data", "tags"):
             columns = ["--data.path", "reviews.csv", "--data.text_column", "review", "--data.label_column", "stars"]
             more = columns if config == "own_data" else []
             outcome = invoke("fit", *small(["--config", f"configs/{config}.yaml", *more]))

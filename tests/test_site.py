@@ -26,6 +26,7 @@ def test_the_site_builds_and_needs_no_network(tmp_path):
     ours = {f"{path.stem}.html" for path in (HOUSE / "docs").glob("*.md")}
     ours |= {f"notebooks/{path.stem}.html" for path in (HOUSE / "docs" / "notebooks").glob("*.ipynb")}
     assert ours | {"index.html", "reference.html", "benchmarks.html"} <= set(pages)
+    assert ours - set(re.findall(r'<a href="([^"]+)" class="md-nav__link"', pages["index.html"])) == set()
     assert {name: found for name, page in pages.items() if (found := LOADED.findall(page))} == {}
     named = set(re.findall(r'<h2 id="lightning_nlp\.(?:\w+\.)*(\w+)"', pages["reference.html"]))
     assert named == set(lightning_nlp.__all__)

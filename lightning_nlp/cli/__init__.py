@@ -10,7 +10,7 @@ OVERVIEW = f"""\
 usage: {PROGRAM} COMMAND [arguments]
 
 commands:
-  fit       train, test the best checkpoint and export it: --config cls.yaml, and what it should not say
+  fit       train, test the best checkpoint and export it: --config cls.yaml, and settings to change
   inspect   look at the data before the training, as a report: --config, like fit; exit code 1 for severe findings
   validate  measure a checkpoint on the validation part: --run runs/cls/0
   test      measure it on the test split: --run runs/cls/0

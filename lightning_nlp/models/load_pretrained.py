@@ -86,7 +86,7 @@ def from_pretrained(
             f"{lost[0]} among them: it does not fit its config.json; give another --model.pretrained."
         )
     if new:
-        rank_zero_info(f"{name} brings no fitting {', '.join(new)}: trained from scratch.")
+        rank_zero_info(f"No fitting weights in {name}, so trained from scratch: {', '.join(new)}.")
     if "id2label" in overrides:
         match_head(network, name, labels, list(overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)

@@ -181,4 +181,4 @@ def test_a_pretrained_head_for_other_classes_is_new(trained, cls_run, tmp_path):
     arguments += ["--model.pretrained", str(cls_run / "export"), "--trainer.max_epochs", "1"]
     outcome = invoke("fit", *arguments, "--runs_dir", tmp_path)
     assert outcome.code == 0, outcome.err[-2000:]
-    assert "classifier.bias, classifier.weight: trained from scratch" in outcome.err
+    assert "so trained from scratch: classifier.bias, classifier.weight" in outcome.err

@@ -115,9 +115,10 @@ def as_label(value: Any, where: str) -> str | int | None:
     if number := _WHOLE_NUMBER.fullmatch(plain):
         return int(number[1] or 0)
     if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
+        point = "write a point for its comma and " if "," in label else ""
         raise UserError(
-            f"The label {label[:40]} is a score, not a class: {where}; give --data.problem number to predict scores, "
-            f"round them to whole numbers, write a word before it if it is a name, or {other}."
+            f"The label {label[:40]} is a score, not a class: {where}; {point}give --data.problem number to predict "
+            f"scores, round them to whole numbers, write a word before it if it is a name, or {other}."
         )
     return label or None
 

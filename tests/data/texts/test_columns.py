@@ -44,5 +44,5 @@ def test_groups_have_one_name_in_each_format(cell, group):
 
 
 def test_scores_with_a_decimal_comma_are_no_classes():
-    with pytest.raises(UserError, match=r"The label 0,53 is a score, not a class: a.csv, line 3"):
+    with pytest.raises(UserError, match=r"score, not a class: a.csv, line 3; write a point for its comma and give"):
         as_label("0,53", "a.csv, line 3")
