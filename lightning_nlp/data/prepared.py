@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.labels import numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.tokens.encoding import Truncation
+from lightning_nlp.data.tokens.encoding import Truncation, pair_frame
 from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining, prepare_tokens
 from lightning_nlp.data.tokens.rows import TokenRows
@@ -31,7 +32,7 @@ class PreparedTexts(LightningDataModule):
     """Texts as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
 
     path: str | None
-    text_column: str
+    text_column: Any  # a name; of pairs a list of two
     group_column: str | None
     dialect: Dialect
     cleaning: Cleaning
@@ -152,9 +153,20 @@ class PreparedTexts(LightningDataModule):
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     @property
+    def paired(self) -> bool:
+        """Whether each example is a pair of texts."""
+        return isinstance(self.text_column, list)
+
+    @cached_property
+    def typed(self) -> bool:
+        """Whether the tokenizer tells the texts of a pair apart by `token_type_ids`."""
+        return self.paired and pair_frame(self.tokenizer).typed
+
+    @property
     def reading(self) -> dict[str, Any]:
         """How a text becomes token ids, for predictions with the trained network."""
         reading = {"max_length": self.max_length, "clean": self.cleaning.clean, "truncation": self.truncation}
+        reading["text_column"] = self.text_column if self.paired else None  # the order of two texts
         return {name: value for name, value in reading.items() if value is not None}
 
     @property

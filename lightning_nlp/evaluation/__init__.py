@@ -10,3 +10,8 @@ def counted(labels: Any) -> Any:
     if labels.ndim == 1 and "float" in str(labels.dtype):
         return labels == labels
     return (labels if labels.ndim == 1 else labels[:, 0]) != IGNORE_INDEX
+
+
+def takes_token_types(network: Any) -> bool:
+    """Whether a network tells two texts apart by `token_type_ids`, as BERT, ELECTRA and ALBERT do."""
+    return (getattr(network.config, "type_vocab_size", None) or 0) > 1

@@ -7,23 +7,32 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from lightning_nlp.evaluation import takes_token_types
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
 
 NUMBER = 50  # of mistakes
 TEXTS_AT_A_TIME = 8
+BETWEEN = " | "  # the texts of a pair, where both are shown
 STEPS = 16  # along the line
 
 
 def mistakes(
-    network: Any, tokenizer: Any, rows: Any, found: dict[str, np.ndarray], label_names: list[str]
+    network: Any,
+    tokenizer: Any,
+    rows: Any,
+    found: dict[str, np.ndarray],
+    label_names: list[str],
+    *,
+    typed: bool = False,
 ) -> list[dict[str, Any]]:
     """At most `NUMBER` wrong predictions, those with the highest probability first.
 
     Args:
         network: The classifier, in evaluation mode.
-        rows: The split: `rows[numbers]["input_ids"]` is a list of token ids.
+        rows: The split: `rows[numbers]["input_ids"]` is a list of token ids; of pairs there is `second` too.
         found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
+        typed: As for `driving_words`.
     """
     chances = probabilities(found["logits"])
     predicted = chances.argmax(axis=1)
@@ -31,22 +40,36 @@ def mistakes(
     wrong = wrong[np.argsort(-chances[wrong, predicted[wrong]], kind="stable")][:NUMBER]
     if not len(wrong):
         return []
-    ids = [list(map(int, tokens)) for tokens in rows[found["rows"][wrong]]["input_ids"]]
-    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]))
+    columns = rows[found["rows"][wrong]]
+    ids = [list(map(int, tokens)) for tokens in columns["input_ids"]]
+    seconds = columns["second"].tolist() if "second" in columns else None
+    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]), seconds, typed=typed)
     return [
         {
             "row": int(found["rows"][at]),
-            "text": tokenizer.decode(tokens, skip_special_tokens=True),
+            "text": BETWEEN.join(tokenizer.decode(part, skip_special_tokens=True) for part in parts),
             "label": label_names[found["labels"][at]],
             "prediction": label_names[predicted[at]],
             "probability": float(chances[at, predicted[at]]),
             "words": [[word, score] for word, score in driving],
         }
-        for at, tokens, driving in zip(wrong, ids, words, strict=True)
+        for at, parts, driving in zip(wrong, map(_parts, ids, seconds or [0] * len(ids)), words, strict=True)
     ]
 
 
-def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[tuple[str, float]]]:
+def _parts(tokens: list[int], second: int) -> list[list[int]]:
+    return [tokens[:second], tokens[second:]] if second else [tokens]
+
+
+def driving_words(
+    network: Any,
+    tokenizer: Any,
+    ids: list[list[int]],
+    targets: Tensor,
+    seconds: list[int] | None = None,
+    *,
+    typed: bool = False,
+) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
     The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied
@@ -57,20 +80,28 @@ def driving_words(network: Any, tokenizer: Any, ids: list[list[int]], targets: T
         network: The classifier, in evaluation mode, in float32.
         ids: The token ids of each text, with special tokens.
         targets: A class for each text, (texts,).
+        seconds: Of pairs where the second text begins.
+        typed: Whether the tokenizer tells the texts of a pair apart by `token_type_ids`.
 
     Returns:
-        The words of each text in order, without special tokens, with signed scores of magnitude 1 at most.
+        The words of each text in order, without special tokens, with signed scores of magnitude 1 at most; of a pair
+        there is a mark between the texts.
     """
+    seconds = seconds or [0] * len(ids)  # 0: a single text
+    typed = typed and takes_token_types(network)
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     words: dict[int, list[tuple[str, float]]] = {}
     for start in range(0, len(order), TEXTS_AT_A_TIME):
         chosen = order[start : start + TEXTS_AT_A_TIME]
-        found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen])
-        words |= {i: _words(tokenizer, ids[i], row) for i, row in zip(chosen, found, strict=True)}
+        types = [[int(place >= seconds[i]) for place in range(len(ids[i]))] for i in chosen] if typed else None
+        found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen], types)
+        words |= {i: _words(tokenizer, ids[i], row, seconds[i]) for i, row in zip(chosen, found, strict=True)}
     return [words[i] for i in range(len(ids))]
 
 
-def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor) -> list[list[float]]:
+def _scores(
+    network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor, types: list[list[int]] | None
+) -> list[list[float]]:
     """Integrated gradients of each token; special tokens are not masked, and score 0."""
     words = network.get_input_embeddings().weight.detach()
     device, mask_id = words.device, tokenizer.mask_token_id
@@ -78,26 +109,30 @@ def _scores(network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor)
         texts = [torch.tensor(row, device=device) for row in ids]
         tokens = pad_sequence(texts, batch_first=True, padding_value=tokenizer.pad_token_id)
         attention_mask = pad_sequence([torch.ones_like(row) for row in texts], batch_first=True)
+        given = {"attention_mask": attention_mask}
+        if types is not None:
+            given["token_type_ids"] = pad_sequence([torch.tensor(row, device=device) for row in types], True)
         special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids, device=device))
         ends = words[tokens]
         starts = torch.where(special[..., None], ends, 0 if mask_id is None else words[mask_id])
         total = torch.zeros_like(ends)
         for step in range(STEPS):
             place = torch.lerp(starts, ends, (step + 0.5) / STEPS).requires_grad_()
-            logits = network(inputs_embeds=place, attention_mask=attention_mask).logits
+            logits = network(inputs_embeds=place, **given).logits
             chosen = logits.gather(1, targets.to(device).clone()[:, None]).sum()
             total = total + torch.autograd.grad(chosen, [place])[0]
     products = (total / STEPS * (ends - starts)).sum(-1).float().cpu()
     return [row[: len(text)].tolist() for row, text in zip(products, ids, strict=True)]
 
 
-def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[str, float]]:
+def _words(tokenizer: Any, ids: list[int], scores: list[float], second: int) -> list[tuple[str, float]]:
     special = set(tokenizer.all_special_ids)
     pieces = tokenizer.convert_ids_to_tokens(ids)
     continues = continues_a_word(pieces, set(tokenizer.all_special_tokens))
     groups: list[tuple[list[int], float]] = []
-    inside = False
-    for token, score, goes_on in zip(ids, scores, continues, strict=True):
+    inside, mark = False, 0
+    for place, (token, score, goes_on) in enumerate(zip(ids, scores, continues, strict=True)):
+        mark = len(groups) if place == second else mark
         if token in special:
             inside = False
             continue
@@ -108,4 +143,5 @@ def _words(tokenizer: Any, ids: list[int], scores: list[float]) -> list[tuple[st
             groups.append(([token], score))
         inside = True
     largest = max((abs(score) for _, score in groups), default=0.0) or 1.0
-    return [(tokenizer.decode(tokens).strip(), round(score / largest, 4)) for tokens, score in groups]
+    words = [(tokenizer.decode(tokens).strip(), round(score / largest, 4)) for tokens, score in groups]
+    return [*words[:mark], (BETWEEN.strip(), 0.0), *words[mark:]] if second else words

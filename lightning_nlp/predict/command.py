@@ -18,7 +18,7 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
-from lightning_nlp.predict.predictor import make_predictor
+from lightning_nlp.predict.predictor import make_predictor, paired
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
 from lightning_nlp.training.hardware import default_precision
@@ -32,7 +32,7 @@ def predict(
     input: str,
     output: str | None = None,
     overwrite: bool = False,
-    text_column: str | None = None,
+    text_column: list[str] | str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
     quoting: bool | None = None,
@@ -86,6 +86,7 @@ def predict(
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
     how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
+    check_texts(input, how["text_column"], paired(settings))
     texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
     predictor = make_predictor(
@@ -112,6 +113,18 @@ def predict(
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
+def check_texts(input: str, given: str | list[str] | None, pair: list[str]) -> None:
+    """Raise a UserError unless the texts are pairs where the model reads pairs (by `paired`), and only there."""
+    if isinstance(given, list) and not pair:
+        raise UserError(f"--text_column is [{', '.join(given)}], and this run reads single texts: give one column.")
+    if pair and (not isinstance(given, list) or file_format(Path(input)) not in TABLES):
+        found = f"--text_column is {given}" if isinstance(given, str) else f"--input {input} has a text a line"
+        raise UserError(
+            f"This run reads pairs of texts, and {found}: give a file of {', '.join(TABLES)} and the two columns as "
+            f"--text_column '[{', '.join(pair)}]'."
+        )
+
+
 def exported(run: Path) -> Path:
     """A run's export; a UserError if it has none."""
     if not (run / "export").is_dir():
@@ -122,7 +135,7 @@ def exported(run: Path) -> Path:
     return run / "export"
 
 
-def input_texts(input: str, text_column: str = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
+def input_texts(input: str, text_column: str | list[str] = "text", **dialect: Any) -> Iterator[tuple[int, str]]:
     """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
 
     Raises:

@@ -31,15 +31,32 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
 
 
 def collate(
-    sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int = 0, max_length: int | None = None
+    sequences: Sequence[np.ndarray],
+    *,
+    packed: bool,
+    pad_token_id: int = 0,
+    max_length: int | None = None,
+    seconds: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
 
+    Args:
+        seconds: Where the second text of each pair begins, if the tokenizer tells them apart.
+
     Returns:
-        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64.
+        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
+        also `token_type_ids` like `input_ids`, 1 from the second text on.
     """
-    if packed:
-        return packed_batch(sequences)
+    batch = packed_batch(sequences) if packed else _padded_batch(sequences, pad_token_id, max_length)
+    if seconds is not None:
+        types = [np.arange(len(ids)) >= second for ids, second in zip(sequences, seconds, strict=True)]
+        real = torch.ones_like(batch["input_ids"]) if packed else batch["attention_mask"]
+        batch["token_type_ids"] = torch.zeros_like(real)
+        batch["token_type_ids"][real.bool()] = torch.from_numpy(np.concatenate(types).astype(np.int64))
+    return batch
+
+
+def _padded_batch(sequences: Sequence[np.ndarray], pad_token_id: int, max_length: int | None) -> dict[str, Any]:
     lengths = np.array([len(sequence) for sequence in sequences])
     longest = int(lengths.max())
     width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
@@ -58,20 +75,28 @@ def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, packed: bool = False, targets: np.ndarray | None = None, **padding: int
+    examples: dict[str, Any],
+    epoch: int,
+    *,
+    packed: bool = False,
+    targets: np.ndarray | None = None,
+    typed: bool = False,
+    **padding: Any,
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
-        examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers).
+        examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers); of pairs `second` (n).
         targets: What the labels mean if they are no classes: `labels` are its rows, in int64 or float32.
+        typed: Whether the tokenizer has `token_type_ids` for pairs.
         padding: `pad_token_id` and `max_length`.
 
     Returns:
         What `collate` gives, `labels` (n, ...) and `rows` (n,), the row numbers.
     """
     order = sequence_order(examples["input_ids"], packed)
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
+    seconds = examples["second"][order] if typed else None
+    batch = collate([examples["input_ids"][i] for i in order], packed=packed, seconds=seconds, **padding)
     for name, column in (("labels", "label"), ("rows", "index")):
         batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)
     if targets is not None:
@@ -80,7 +105,7 @@ def collate_classification(
     return batch
 
 
-def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int) -> dict[str, Any]:
+def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: Any) -> dict[str, Any]:
     """Pad or pack tagged sentences to one batch, the same in each epoch.
 
     Args:

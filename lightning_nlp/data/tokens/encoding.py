@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from lightning_nlp.data.texts.normalize import PAIR
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,10 +29,54 @@ def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]
     return ids[:head] + ids[len(ids) - (room - head) :]
 
 
+class PairFrame(NamedTuple):
+    """The special tokens around two texts, e.g. [101], [102], [102]."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    typed: bool  # whether `token_type_ids` are 1 from the second text on
+
+    def room(self, max_length: int) -> int:
+        """How many tokens are left for both texts; raises a UserError for less than two."""
+        room = max_length - len(self.before) - len(self.between) - len(self.after)
+        if room < 2:
+            raise UserError(f"max_length {max_length} has no room for two texts: raise --data.max_length.")
+        return room
+
+
+def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of two texts are kept, by the rule `longest_first` of `tokenizers`."""
+    short = min(first, second, room // 2)
+    long = min(max(first, second), room - short)
+    return (short, long) if first <= second else (long, short)
+
+
+def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
+    """What the tokenizer puts around a pair of texts; raises a UserError if it puts nothing between them."""
+    backend = plain_backend(tokenizer)
+    encodings = (backend.encode(text, text) for text in _short_texts(backend))
+    found = next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None)
+    if found is not None:
+        owners, types = found.sequence_ids, found.type_ids  # special tokens have the owner None
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = (len(owners) - owners[::-1].index(text) for text in (0, 1))
+        typed = types == [0] * second + [1] * (len(types) - second)
+        if first_end < second and (typed or not any(types)):
+            return PairFrame(found.ids[:first], found.ids[first_end:second], found.ids[second_end:], typed)
+    raise UserError("The tokenizer has no form for pairs of texts that is read here: give another --data.tokenizer.")
+
+
+def _short_texts(backend: Tokenizer) -> Iterator[str]:
+    """Texts one of which, unless the tokenizer is broken, it can read."""
+    yield "a"
+    yield from (backend.decode([number]) for number in range(backend.get_vocab_size()))
+
+
 def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
     """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
     backend = tokenizer.backend_tokenizer
-    for text in chain("a", (backend.decode([number]) for number in range(backend.get_vocab_size()))):
+    for text in _short_texts(backend):
         probe = backend.encode(text, add_special_tokens=False).ids
         framed = backend.encode(text, add_special_tokens=True).ids
         start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
@@ -81,3 +126,38 @@ def framed_pieces(
         results += [before + piece + after for piece in pieces]
         origins += [number] * len(pieces)
     return results, origins, [len(ids) for ids in texts]
+
+
+def encode_pairs(
+    texts: list[str], tokenizer: PreTrainedTokenizerFast, *, max_length: int, truncation: Truncation
+) -> tuple[list[list[int]], list[int], list[int]]:
+    """What `framed_pairs` returns, from pairs as `join_pair` puts them together."""
+    encodings = plain_backend(tokenizer).encode_batch_fast(parts_of(texts), add_special_tokens=False)
+    return framed_pairs(encodings, pair_frame(tokenizer), max_length, truncation)
+
+
+def parts_of(texts: list[str]) -> list[str]:
+    """First and second texts of pairs in turn; two empty ones of a pair of which cleaning left nothing."""
+    return [part for text in texts for part in text.partition(PAIR)[::2]]
+
+
+def framed_pairs(
+    encodings: list[Encoding], frame: PairFrame, max_length: int, truncation: Truncation
+) -> tuple[list[list[int]], list[int], list[int]]:
+    """Token ids of pairs, the longer text cut first, from the encodings of first and second texts in turn.
+
+    Returns:
+        The ids, where in them the second text begins, and each pair's length in tokens before truncation and without
+        special tokens.
+    """
+    results, seconds, lengths = list[list[int]](), list[int](), list[int]()
+    room = frame.room(max_length)
+    texts = [encoding.ids for encoding in encodings]
+    for pair in zip(texts[::2], texts[1::2], strict=True):
+        kept = kept_of_pair(len(pair[0]), len(pair[1]), room)
+        first, second = (truncate_ids(ids, number, truncation) for ids, number in zip(pair, kept, strict=True))
+        begin = frame.before + first + frame.between
+        results.append(begin + second + frame.after)
+        seconds.append(len(begin))
+        lengths.append(len(pair[0]) + len(pair[1]))
+    return results, seconds, lengths

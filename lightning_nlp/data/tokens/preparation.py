@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,15 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.texts.targets import label_facts
-from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
+from lightning_nlp.data.tokens.encoding import (
+    Truncation,
+    framed_pairs,
+    framed_pieces,
+    pair_frame,
+    parts_of,
+    plain_backend,
+    special_frame,
+)
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
@@ -99,10 +108,10 @@ def prepare_tokens(
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **dataclasses.asdict(cleaning))
         options = dataclasses.asdict(training) | {"max_length": max_length}
-        used = tokenizer or train_tokenizer(TextColumn(splits["train"]), **options)
+        used = tokenizer or train_tokenizer(TextColumn(splits["train"], source.paired), **options)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
-        write: Any = write_tokens
+        write: Any = partial(write_tokens, paired=source.paired)
         if source.tagged:
             from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
 
@@ -118,7 +127,7 @@ def prepare_tokens(
             known = label_facts(source.form, label_names, {name: np.array(splits[name]["label"]) for name in SPLITS})
             facts |= {name: {**facts[name], **value} if name in SPLITS else value for name, value in known.items()}
         facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
-        facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
+        facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None, paired=source.paired)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
@@ -126,7 +135,7 @@ def prepare_tokens(
     return cached_folder(cache_dir, key, build, own)
 
 
-def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
+def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool, paired: bool = False) -> list[str]:
     """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what is odd.
 
     Raises:
@@ -134,7 +143,7 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
     """
     unknown, lines = tokenizer.unk_token_id, list[str]()
     special = sorted({*tokenizer.all_special_ids} - {unknown})
-    framing = Counter(chain(*special_frame(tokenizer)))
+    framing = Counter(chain(*(pair_frame(tokenizer)[:3] if paired else special_frame(tokenizer))))
     total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
         found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
@@ -163,12 +172,15 @@ def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
     return None if unknown is None else round(int(words[unknown]) / max(int(words.sum()), 1), 6)
 
 
-def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
+def _encoded_ahead(
+    split: Dataset, backend: Tokenizer, paired: bool
+) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
     """Batches of a split with their encodings; the next one is tokenized meanwhile, without Python's lock."""
     with ThreadPoolExecutor(1) as pool:
         batches = (
-            (batch, pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False))
+            (batch, pool.submit(backend.encode_batch_fast, texts, add_special_tokens=False))
             for batch in split.iter(BATCH_ROWS)
+            for texts in [parts_of(batch["text"]) if paired else batch["text"]]
         )
         waiting = next(batches, None)
         while waiting:
@@ -183,8 +195,11 @@ def write_tokens(
     *,
     max_length: int,
     truncation: Truncation | None,
+    paired: bool = False,
 ) -> dict[str, int]:
     """Tokenize a split as `encode` does: its `text` becomes `input_ids` in an Arrow stream, other columns are kept.
+
+    Of pairs there is also `second`, where in `input_ids` the second text begins.
 
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
@@ -194,15 +209,21 @@ def write_tokens(
 
     counts: Counter[str] = Counter()
     others = [name for name in split.column_names if name != "text"]
-    backend, frame = plain_backend(tokenizer), special_frame(tokenizer)
-    room = max_length - sum(map(len, frame))
+    backend, pair = plain_backend(tokenizer), pair_frame(tokenizer) if paired else None
+    frame = special_frame(tokenizer)
+    room = pair.room(max_length) if pair else max_length - sum(map(len, frame))
     # disable=None: on a terminal only
     bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
-    with write_token_ids(path, others) as write, bar:
-        for batch, encodings in _encoded_ahead(split, backend):
+    with write_token_ids(path, [*others, "second"] if pair else others) as write, bar:
+        for batch, encodings in _encoded_ahead(split, backend, paired):
             texts = batch["text"]
-            ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
-            write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
+            if pair:
+                assert truncation is not None
+                ids, seconds, lengths = framed_pairs(encodings, pair, max_length, truncation)
+                write(ids, {**batch, "second": seconds})
+            else:
+                ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
+                write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
             counts.update(
                 texts=len(texts),
                 rows=len(ids),
@@ -218,12 +239,13 @@ def write_tokens(
 class TextColumn:
     """A split's texts, readable more than once and never all in memory."""
 
-    def __init__(self, split: Dataset) -> None:
+    def __init__(self, split: Dataset, paired: bool = False) -> None:
         self.split = split
+        self.paired = paired
 
     def __iter__(self) -> Iterator[str]:
         for batch in self.split.select_columns("text").iter(BATCH_ROWS):
-            yield from batch["text"]
+            yield from parts_of(batch["text"]) if self.paired else batch["text"]
 
 
 @contextlib.contextmanager

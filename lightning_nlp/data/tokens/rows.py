@@ -14,8 +14,9 @@ from torch import Tensor
 
 
 class TokenRows:
-    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped.
+    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label` and `second`, memory-mapped.
 
+    Of pairs `second` is where in the ids the second text begins.
     Of tagged sentences `label` has a number for each token, and `tags` is a hash of the sentence's tags.
     """
 
@@ -30,13 +31,17 @@ class TokenRows:
         tagged, labelled = "tags" in table.column_names, "label" in table.column_names
         self._tags = [chunk.values.to_numpy() for chunk in table.column("label").chunks] if tagged else None
         self._labels = table.column("label").to_numpy() if labelled and not tagged else None
+        self._second = table.column("second").to_numpy() if "second" in table.column_names else None
         self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
 
     def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
         return TokenRows, (self.path,)
 
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """The columns of some rows: `input_ids`, an array each, and `label`, as in the file, where there are labels."""
+        """The columns of some rows: `input_ids`, an array each, and `label`, as in the file, if there are any.
+
+        Of pairs there is `second` too.
+        """
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
         columns: dict[str, Any] = {"input_ids": []}
         for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
@@ -46,6 +51,8 @@ class TokenRows:
                 columns.setdefault("label", []).append(self._tags[chunk][offsets[place] : offsets[place + 1]])
         if self._labels is not None:
             columns["label"] = self._labels[numbers]
+        if self._second is not None:
+            columns["second"] = self._second[numbers]
         return columns
 
     def id_counts(self, size: int) -> np.ndarray:
