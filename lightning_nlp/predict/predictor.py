@@ -41,8 +41,8 @@ def load_predictor(
 
     Returns:
         A function from texts, or tuples of two for a model of pairs, to their records: `index`, and `label` with
-        `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without words, or a pair with one, has `label` None and a `reason`, or no
-        `words`.
+        `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without words, or a pair with one,
+        has `label` None and a `reason`, or no `words`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
