@@ -129,8 +129,7 @@ class Evaluation(Callback):
                 warn_user(f"All labels of {stage} are equal: R2 and correlations are not defined, and given as 0.")
             record["metrics"] |= {name: record.pop(name) for name in ("ece", "brier") if name in record}
             if stage == "test" and "confusion" in record:
-                what = pl_module.network, data.tokenizer, data.token_rows["test"]
-                record["mistakes"] = mistakes(*what, found, labels, typed=getattr(data, "typed", False))
+                record["mistakes"] = mistakes(pl_module.network, data.tokenizer, data.token_rows["test"], found, labels)
         elif "predictions" in found:
             from lightning_nlp.evaluation.tags import tags_record, wrong_sentences
 

@@ -111,7 +111,6 @@ class TextClassificationDataModule(TextDataModule):
         return partial(
             collate_classification,
             targets=self._targets,
-            typed=self.typed,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
             packed=bool(self.packed),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.labels import numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.tokens.encoding import Truncation, pair_frame
+from lightning_nlp.data.tokens.encoding import Truncation
 from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining, prepare_tokens
 from lightning_nlp.data.tokens.rows import TokenRows
@@ -156,11 +155,6 @@ class PreparedTexts(LightningDataModule):
     def paired(self) -> bool:
         """Whether each example is a pair of texts."""
         return isinstance(self.text_column, list)
-
-    @cached_property
-    def typed(self) -> bool:
-        """Whether the tokenizer tells the texts of a pair apart by `token_type_ids`."""
-        return self.paired and pair_frame(self.tokenizer).typed
 
     @property
     def reading(self) -> dict[str, Any]:

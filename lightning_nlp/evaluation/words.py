@@ -1,5 +1,6 @@
 """The words that drive a classifier's decision, and the mistakes it was most certain of."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lightning_nlp.evaluation import takes_token_types
+from lightning_nlp.evaluation import takes_token_types, token_types
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
 
@@ -18,13 +19,7 @@ STEPS = 16  # along the line
 
 
 def mistakes(
-    network: Any,
-    tokenizer: Any,
-    rows: Any,
-    found: dict[str, np.ndarray],
-    label_names: list[str],
-    *,
-    typed: bool = False,
+    network: Any, tokenizer: Any, rows: Any, found: dict[str, np.ndarray], label_names: list[str]
 ) -> list[dict[str, Any]]:
     """At most `NUMBER` wrong predictions, those with the highest probability first.
 
@@ -32,7 +27,6 @@ def mistakes(
         network: The classifier, in evaluation mode.
         rows: The split: `rows[numbers]["input_ids"]` is a list of token ids; of pairs there is `second` too.
         found: Its predictions: `logits` (N, classes), `labels` and `rows` (N,).
-        typed: As for `driving_words`.
     """
     chances = probabilities(found["logits"])
     predicted = chances.argmax(axis=1)
@@ -42,33 +36,28 @@ def mistakes(
         return []
     columns = rows[found["rows"][wrong]]
     ids = [list(map(int, tokens)) for tokens in columns["input_ids"]]
-    seconds = columns["second"].tolist() if "second" in columns else None
-    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]), seconds, typed=typed)
+    seconds = columns["second"].tolist() if "second" in columns else [0] * len(ids)
+    words = driving_words(network, tokenizer, ids, torch.from_numpy(predicted[wrong]), seconds)
     return [
         {
             "row": int(found["rows"][at]),
-            "text": BETWEEN.join(tokenizer.decode(part, skip_special_tokens=True) for part in parts),
+            "text": _shown(tokenizer, tokens, abs(second)),
             "label": label_names[found["labels"][at]],
             "prediction": label_names[predicted[at]],
             "probability": float(chances[at, predicted[at]]),
             "words": [[word, score] for word, score in driving],
         }
-        for at, parts, driving in zip(wrong, map(_parts, ids, seconds or [0] * len(ids)), words, strict=True)
+        for at, tokens, second, driving in zip(wrong, ids, seconds, words, strict=True)
     ]
 
 
-def _parts(tokens: list[int], second: int) -> list[list[int]]:
-    return [tokens[:second], tokens[second:]] if second else [tokens]
+def _shown(tokenizer: Any, tokens: list[int], second: int) -> str:
+    parts = [tokens[:second], tokens[second:]] if second else [tokens]
+    return BETWEEN.join(tokenizer.decode(part, skip_special_tokens=True) for part in parts)
 
 
 def driving_words(
-    network: Any,
-    tokenizer: Any,
-    ids: list[list[int]],
-    targets: Tensor,
-    seconds: list[int] | None = None,
-    *,
-    typed: bool = False,
+    network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor, seconds: Sequence[int] | None = None
 ) -> list[list[tuple[str, float]]]:
     """How much each word speaks for a class: integrated gradients (Sundararajan et al. 2017).
 
@@ -80,27 +69,24 @@ def driving_words(
         network: The classifier, in evaluation mode, in float32.
         ids: The token ids of each text, with special tokens.
         targets: A class for each text, (texts,).
-        seconds: Of pairs where the second text begins.
-        typed: Whether the tokenizer tells the texts of a pair apart by `token_type_ids`.
+        seconds: Of pairs, as in `encode`.
 
     Returns:
         The words of each text in order, without special tokens, with signed scores of magnitude 1 at most; of a pair
         there is a mark between the texts.
     """
-    seconds = seconds or [0] * len(ids)  # 0: a single text
-    typed = typed and takes_token_types(network)
+    seconds = [0] * len(ids) if seconds is None else seconds  # 0: a single text
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     words: dict[int, list[tuple[str, float]]] = {}
     for start in range(0, len(order), TEXTS_AT_A_TIME):
         chosen = order[start : start + TEXTS_AT_A_TIME]
-        types = [[int(place >= seconds[i]) for place in range(len(ids[i]))] for i in chosen] if typed else None
-        found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen], types)
-        words |= {i: _words(tokenizer, ids[i], row, seconds[i]) for i, row in zip(chosen, found, strict=True)}
+        found = _scores(network, tokenizer, [ids[i] for i in chosen], targets[chosen], [seconds[i] for i in chosen])
+        words |= {i: _words(tokenizer, ids[i], row, abs(seconds[i])) for i, row in zip(chosen, found, strict=True)}
     return [words[i] for i in range(len(ids))]
 
 
 def _scores(
-    network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor, types: list[list[int]] | None
+    network: Any, tokenizer: Any, ids: list[list[int]], targets: Tensor, seconds: Sequence[int] = ()
 ) -> list[list[float]]:
     """Integrated gradients of each token; special tokens are not masked, and score 0."""
     words = network.get_input_embeddings().weight.detach()
@@ -110,8 +96,9 @@ def _scores(
         tokens = pad_sequence(texts, batch_first=True, padding_value=tokenizer.pad_token_id)
         attention_mask = pad_sequence([torch.ones_like(row) for row in texts], batch_first=True)
         given = {"attention_mask": attention_mask}
-        if types is not None:
-            given["token_type_ids"] = pad_sequence([torch.tensor(row, device=device) for row in types], True)
+        if takes_token_types(network) and any(seconds):
+            types = [torch.from_numpy(token_types(len(row), at)) for row, at in zip(ids, seconds, strict=True)]
+            given["token_type_ids"] = pad_sequence(types, batch_first=True).to(device)
         special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids, device=device))
         ends = words[tokens]
         starts = torch.where(special[..., None], ends, 0 if mask_id is None else words[mask_id])

@@ -61,9 +61,9 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     reading, task = datamodule.reading, task_of_network(type(network).__name__, network.config.problem_type)
     setattr(network.config, READING, reading)
     network.save_pretrained(folder)
-    typed = datamodule.typed and takes_token_types(network) if "text_column" in reading else None
-    how = {"clean": reading["clean"], "strip": not task.fills_masks, "typed": typed}
-    write_tokenizer(datamodule.tokenizer, folder, network, **how)
+    how = {"clean": reading["clean"], "strip": not task.fills_masks}
+    typed = takes_token_types(network) if "text_column" in reading else None
+    write_tokenizer(datamodule.tokenizer, folder, network, **how, typed=typed)
     for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
         shutil.copymode(folder / "config.json", weights)
     return compare_reloaded(folder, network, datamodule.tokenizer, reading)

@@ -18,7 +18,8 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
-from lightning_nlp.predict.predictor import make_predictor, paired
+from lightning_nlp.predict.pairs import check_input
+from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
 from lightning_nlp.training.hardware import default_precision
@@ -86,7 +87,7 @@ def predict(
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
     how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
-    check_texts(input, how["text_column"], paired(settings))
+    check_input(input, how["text_column"], settings)
     texts = input_texts(input, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
     predictor = make_predictor(
@@ -111,18 +112,6 @@ def predict(
             for window in windows:
                 for record in predictor(window):
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def check_texts(input: str, given: str | list[str] | None, pair: list[str]) -> None:
-    """Raise a UserError unless the texts are pairs where the model reads pairs (by `paired`), and only there."""
-    if isinstance(given, list) and not pair:
-        raise UserError(f"--text_column is [{', '.join(given)}], and this run reads single texts: give one column.")
-    if pair and (not isinstance(given, list) or file_format(Path(input)) not in TABLES):
-        found = f"--text_column is {given}" if isinstance(given, str) else f"--input {input} has a text a line"
-        raise UserError(
-            f"This run reads pairs of texts, and {found}: give a file of {', '.join(TABLES)} and the two columns as "
-            f"--text_column '[{', '.join(pair)}]'."
-        )
 
 
 def exported(run: Path) -> Path:

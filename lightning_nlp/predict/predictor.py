@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate
-from lightning_nlp.data.texts.normalize import clean_pair, clean_text, join_pair
-from lightning_nlp.data.tokens.encoding import Truncation, encode, encode_pairs, pair_frame
+from lightning_nlp.data.texts.normalize import clean_pair, clean_text
+from lightning_nlp.data.tokens.encoding import Truncation, encode
 from lightning_nlp.errors import PROGRAM, UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
@@ -22,6 +22,7 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+from lightning_nlp.predict.pairs import joined, paired
 from lightning_nlp.predict.tags import tag_predictor
 from lightning_nlp.tasks import LABELS, NUMBER, task_of_network
 from lightning_nlp.training.peaks import float32_products
@@ -60,29 +61,10 @@ def load_predictor(
         ) from error
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
 
-    pair = paired(settings)
-
     def predict(texts: Sequence[Any]) -> list[Record]:
-        if pair:
-            if isinstance(texts, str) or not all(map(is_pair, texts)):
-                raise UserError(f"This model reads pairs of texts: give a list of tuples ({', '.join(pair)}).")
-            texts = [*map(join_pair, texts)]
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UserError("A predictor takes a list of texts: give [text], and only strings.")
-        return predictor(list(enumerate(texts)))
+        return predictor([*enumerate(joined(texts, settings))])
 
     return predict
-
-
-def paired(settings: dict[str, Any]) -> list[str]:
-    """The columns of the pairs that a model reads, in their order; none if it reads single texts."""
-    column = settings.get("text_column")
-    return column if isinstance(column, list) else []
-
-
-def is_pair(texts: Any) -> bool:
-    """Whether this is a tuple or a list of two strings."""
-    return isinstance(texts, tuple | list) and len(texts) == 2 and all(isinstance(text, str) for text in texts)
 
 
 def make_predictor(
@@ -145,9 +127,9 @@ def make_predictor(
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
     clean = settings.get("clean", not task.tags_words)
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
-    cleaning = clean_pair if paired(settings) else clean_text
+    pair = bool(paired(settings))
+    cleaning = clean_pair if pair else clean_text
     prepare = cleaning if clean else lambda text: text.encode("utf-8", "replace").decode()
-    typed = bool(paired(settings)) and pair_frame(tokenizer).typed
 
     def logits_of(batch: dict[str, Any], positions: Tensor | None) -> Tensor:
         """(sequences, classes), or of a head for each token (positions, classes)."""
@@ -165,16 +147,15 @@ def make_predictor(
     @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:
         texts = [(index, prepare(text)) for index, text in texts]
-        cut_to: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
-        ids, seconds = token_ids(texts, tokenizer, needs_mask=fills_masks, paired=bool(paired(settings)), **cut_to)
+        ids, seconds = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks, paired=pair)
         records: list[Record] = [{"index": index} for index, _ in texts]
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
         lengths = np.array([len(tokens) for tokens in ids])
         for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
             sequences = [np.array(ids[i]) for i in rows]
-            padding = {"pad_token_id": tokenizer.pad_token_id, "max_length": max_length}
-            begins = [seconds[i] for i in rows] if seconds else None
-            batch = collate(sequences, packed=packs, seconds=begins if typed else None, **padding)
+            at = [seconds[i] for i in rows] if pair else None
+            padding: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "max_length": max_length}
+            batch = collate(sequences, packed=packs, seconds=at, **padding)
             masked = batch["input_ids"].flatten() == (tokenizer.mask_token_id if fills_masks else -1)
             positions = masked.nonzero().squeeze(1)
             logits = logits_of(batch, positions if fills_masks else None)
@@ -185,8 +166,7 @@ def make_predictor(
                 for i, row_logits in zip(rows, logits, strict=True):
                     records[i] |= PREDICTIONS[task.name](row_logits, config.id2label, limits)
                 if explain:
-                    which = [ids[i] for i in rows], logits.argmax(-1), begins
-                    words = driving_words(network, tokenizer, *which, typed=typed)
+                    words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1), at)
                     for i, row_words in zip(rows, words, strict=True):
                         records[i]["words"] = row_words
         for record, tokens in zip(records, ids, strict=True):
@@ -217,8 +197,8 @@ def token_ids(
 
     Of pairs also where the second text begins.
     """
-    encoder = encode_pairs if paired else encode
-    ids, places, lengths = encoder([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
+    how: dict[str, Any] = {"max_length": max_length, "truncation": truncation, "paired": paired}
+    ids, places, lengths = encode([text for _, text in texts], tokenizer, **how)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
         if not needs_mask or not length:
             continue
@@ -227,7 +207,7 @@ def token_ids(
             raise UserError(f"{which}has no {mask}: write {mask} where a word is to be filled in.")
         if tokens.count(tokenizer.mask_token_id) < text.count(mask):
             raise UserError(f"{which}is cut off before its last {mask}, after {max_length} tokens: shorten it.")
-    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)], places if paired else []
+    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)], places
 
 
 def stored_thresholds(config: Any, which: str) -> dict[str, float]:

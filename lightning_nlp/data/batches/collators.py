@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.evaluation import IGNORE_INDEX, token_types
 
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
@@ -41,18 +42,18 @@ def collate(
     """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
 
     Args:
-        seconds: Where the second text of each pair begins, if the tokenizer tells them apart.
+        seconds: Of pairs, as in `encode`.
 
     Returns:
         What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
-        also `token_type_ids` like `input_ids`, 1 from the second text on.
+        also `token_type_ids` like `input_ids`.
     """
     batch = packed_batch(sequences) if packed else _padded_batch(sequences, pad_token_id, max_length)
     if seconds is not None:
-        types = [np.arange(len(ids)) >= second for ids, second in zip(sequences, seconds, strict=True)]
-        real = torch.ones_like(batch["input_ids"]) if packed else batch["attention_mask"]
-        batch["token_type_ids"] = torch.zeros_like(real)
-        batch["token_type_ids"][real.bool()] = torch.from_numpy(np.concatenate(types).astype(np.int64))
+        types = [torch.from_numpy(token_types(len(ids), at)) for ids, at in zip(sequences, seconds, strict=True)]
+        types = [torch.cat(types)] if packed else types
+        width = batch["input_ids"].shape[1]
+        batch["token_type_ids"] = torch.stack([F.pad(part, (0, width - len(part))) for part in types])
     return batch
 
 
@@ -80,7 +81,6 @@ def collate_classification(
     *,
     packed: bool = False,
     targets: np.ndarray | None = None,
-    typed: bool = False,
     **padding: Any,
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
@@ -88,14 +88,13 @@ def collate_classification(
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n) and `index` (n row numbers); of pairs `second` (n).
         targets: What the labels mean if they are no classes: `labels` are its rows, in int64 or float32.
-        typed: Whether the tokenizer has `token_type_ids` for pairs.
         padding: `pad_token_id` and `max_length`.
 
     Returns:
         What `collate` gives, `labels` (n, ...) and `rows` (n,), the row numbers.
     """
     order = sequence_order(examples["input_ids"], packed)
-    seconds = examples["second"][order] if typed else None
+    seconds = examples["second"][order] if "second" in examples else None
     batch = collate([examples["input_ids"][i] for i in order], packed=packed, seconds=seconds, **padding)
     for name, column in (("labels", "label"), ("rows", "index")):
         batch[name] = torch.as_tensor(np.asarray(examples[column])[order], dtype=torch.int64)

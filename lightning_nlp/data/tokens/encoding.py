@@ -30,19 +30,12 @@ def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]
 
 
 class PairFrame(NamedTuple):
-    """The special tokens around two texts, e.g. [101], [102], [102]."""
+    """The special tokens that a tokenizer puts around two texts, e.g. [101], [102], [102]."""
 
     before: list[int]
     between: list[int]
     after: list[int]
-    typed: bool  # whether `token_type_ids` are 1 from the second text on
-
-    def room(self, max_length: int) -> int:
-        """How many tokens are left for both texts; raises a UserError for less than two."""
-        room = max_length - len(self.before) - len(self.between) - len(self.after)
-        if room < 2:
-            raise UserError(f"max_length {max_length} has no room for two texts: raise --data.max_length.")
-        return room
+    typed: bool  # whether `token_type_ids` are 1 from the second text on, and not 0 everywhere
 
 
 def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
@@ -85,21 +78,33 @@ def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
     raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
 
 
+def frame_of(tokenizer: PreTrainedTokenizerFast, paired: bool) -> tuple[list[int], list[int]] | PairFrame:
+    """What the tokenizer puts around a text, or around a pair."""
+    return pair_frame(tokenizer) if paired else special_frame(tokenizer)
+
+
 def encode(
-    texts: list[str], tokenizer: PreTrainedTokenizerFast, *, max_length: int, truncation: Truncation | None
+    texts: list[str],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int,
+    truncation: Truncation | None,
+    paired: bool = False,
 ) -> tuple[list[list[int]], list[int], list[int]]:
     """Token ids with special tokens; long texts are cut or, without `truncation`, split so that nothing is lost.
 
     Args:
         max_length: The most tokens of a result, special tokens included.
+        paired: Whether texts are pairs, as `join_pair` puts them together; the longer text is cut first.
 
     Returns:
         The ids, the number of the text that each comes from, and each text's length in tokens before truncation
-        and without special tokens.
+        and without special tokens. Of pairs the second is where in the ids the second text begins, and negative if
+        its `token_type_ids` are 0 as well.
     """
     backend = plain_backend(tokenizer)
-    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
-    return framed_pieces(encodings, special_frame(tokenizer), max_length, truncation)
+    encodings = backend.encode_batch_fast(parts_of(texts) if paired else texts, add_special_tokens=False)
+    return framed_pieces(encodings, frame_of(tokenizer, paired), max_length, truncation)
 
 
 def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
@@ -111,9 +116,14 @@ def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 def framed_pieces(
-    encodings: list[Encoding], frame: tuple[list[int], list[int]], max_length: int, truncation: Truncation | None
+    encodings: list[Encoding],
+    frame: tuple[list[int], list[int]] | PairFrame,
+    max_length: int,
+    truncation: Truncation | None,
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """What `encode` returns, from the encodings of the texts without special tokens."""
+    """What `encode` returns, from the encodings of the texts, or of `parts_of` pairs, without special tokens."""
+    if isinstance(frame, PairFrame):
+        return _framed_pairs([encoding.ids for encoding in encodings], frame, max_length, truncation or "head")
     before, after = frame
     room = max_length - len(before) - len(after)
     results, origins = list[list[int]](), list[int]()
@@ -128,36 +138,21 @@ def framed_pieces(
     return results, origins, [len(ids) for ids in texts]
 
 
-def encode_pairs(
-    texts: list[str], tokenizer: PreTrainedTokenizerFast, *, max_length: int, truncation: Truncation
-) -> tuple[list[list[int]], list[int], list[int]]:
-    """What `framed_pairs` returns, from pairs as `join_pair` puts them together."""
-    encodings = plain_backend(tokenizer).encode_batch_fast(parts_of(texts), add_special_tokens=False)
-    return framed_pairs(encodings, pair_frame(tokenizer), max_length, truncation)
-
-
 def parts_of(texts: list[str]) -> list[str]:
     """First and second texts of pairs in turn; two empty ones of a pair of which cleaning left nothing."""
     return [part for text in texts for part in text.partition(PAIR)[::2]]
 
 
-def framed_pairs(
-    encodings: list[Encoding], frame: PairFrame, max_length: int, truncation: Truncation
+def _framed_pairs(
+    texts: list[list[int]], frame: PairFrame, max_length: int, truncation: Truncation
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """Token ids of pairs, the longer text cut first, from the encodings of first and second texts in turn.
-
-    Returns:
-        The ids, where in them the second text begins, and each pair's length in tokens before truncation and without
-        special tokens.
-    """
     results, seconds, lengths = list[list[int]](), list[int](), list[int]()
-    room = frame.room(max_length)
-    texts = [encoding.ids for encoding in encodings]
-    for pair in zip(texts[::2], texts[1::2], strict=True):
-        kept = kept_of_pair(len(pair[0]), len(pair[1]), room)
-        first, second = (truncate_ids(ids, number, truncation) for ids, number in zip(pair, kept, strict=True))
-        begin = frame.before + first + frame.between
-        results.append(begin + second + frame.after)
-        seconds.append(len(begin))
-        lengths.append(len(pair[0]) + len(pair[1]))
+    if (room := max_length - sum(map(len, frame[:3]))) < 2:
+        raise UserError(f"max_length {max_length} has no room for two texts: raise --data.max_length.")
+    for first, second in zip(texts[::2], texts[1::2], strict=True):
+        kept = kept_of_pair(len(first), len(second), room)
+        begin = frame.before + truncate_ids(first, kept[0], truncation) + frame.between
+        results.append(begin + truncate_ids(second, kept[1], truncation) + frame.after)
+        seconds.append(len(begin) if frame.typed else -len(begin))
+        lengths.append(len(first) + len(second))
     return results, seconds, lengths

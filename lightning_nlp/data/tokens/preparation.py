@@ -22,15 +22,7 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.texts.targets import label_facts
-from lightning_nlp.data.tokens.encoding import (
-    Truncation,
-    framed_pairs,
-    framed_pieces,
-    pair_frame,
-    parts_of,
-    plain_backend,
-    special_frame,
-)
+from lightning_nlp.data.tokens.encoding import Truncation, frame_of, framed_pieces, parts_of, plain_backend
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
@@ -143,7 +135,7 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
     """
     unknown, lines = tokenizer.unk_token_id, list[str]()
     special = sorted({*tokenizer.all_special_ids} - {unknown})
-    framing = Counter(chain(*(pair_frame(tokenizer)[:3] if paired else special_frame(tokenizer))))
+    framing = Counter(chain(*frame_of(tokenizer, paired)[:3]))
     total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
         found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
@@ -176,11 +168,11 @@ def _encoded_ahead(
     split: Dataset, backend: Tokenizer, paired: bool
 ) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
     """Batches of a split with their encodings; the next one is tokenized meanwhile, without Python's lock."""
+    texts_of = parts_of if paired else list
     with ThreadPoolExecutor(1) as pool:
         batches = (
-            (batch, pool.submit(backend.encode_batch_fast, texts, add_special_tokens=False))
+            (batch, pool.submit(backend.encode_batch_fast, texts_of(batch["text"]), add_special_tokens=False))
             for batch in split.iter(BATCH_ROWS)
-            for texts in [parts_of(batch["text"]) if paired else batch["text"]]
         )
         waiting = next(batches, None)
         while waiting:
@@ -199,7 +191,7 @@ def write_tokens(
 ) -> dict[str, int]:
     """Tokenize a split as `encode` does: its `text` becomes `input_ids` in an Arrow stream, other columns are kept.
 
-    Of pairs there is also `second`, where in `input_ids` the second text begins.
+    Of pairs there is also `second`, as in `encode`.
 
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
@@ -209,20 +201,17 @@ def write_tokens(
 
     counts: Counter[str] = Counter()
     others = [name for name in split.column_names if name != "text"]
-    backend, pair = plain_backend(tokenizer), pair_frame(tokenizer) if paired else None
-    frame = special_frame(tokenizer)
-    room = pair.room(max_length) if pair else max_length - sum(map(len, frame))
+    backend, frame = plain_backend(tokenizer), frame_of(tokenizer, paired)
+    room = max_length - sum(map(len, frame[:3]))
     # disable=None: on a terminal only
     bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
-    with write_token_ids(path, [*others, "second"] if pair else others) as write, bar:
+    with write_token_ids(path, [*others, "second"] if paired else others) as write, bar:
         for batch, encodings in _encoded_ahead(split, backend, paired):
             texts = batch["text"]
-            if pair:
-                assert truncation is not None
-                ids, seconds, lengths = framed_pairs(encodings, pair, max_length, truncation)
-                write(ids, {**batch, "second": seconds})
+            ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
+            if paired:
+                write(ids, {**batch, "second": origins})
             else:
-                ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
                 write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
             counts.update(
                 texts=len(texts),
@@ -240,8 +229,7 @@ class TextColumn:
     """A split's texts, readable more than once and never all in memory."""
 
     def __init__(self, split: Dataset, paired: bool = False) -> None:
-        self.split = split
-        self.paired = paired
+        self.split, self.paired = split, paired
 
     def __iter__(self) -> Iterator[str]:
         for batch in self.split.select_columns("text").iter(BATCH_ROWS):

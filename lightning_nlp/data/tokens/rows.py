@@ -16,7 +16,7 @@ from torch import Tensor
 class TokenRows:
     """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label` and `second`, memory-mapped.
 
-    Of pairs `second` is where in the ids the second text begins.
+    Of pairs `second` is as in `encode`.
     Of tagged sentences `label` has a number for each token, and `tags` is a hash of the sentence's tags.
     """
 

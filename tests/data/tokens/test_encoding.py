@@ -11,8 +11,9 @@ from transformers import (
 )
 
 from lightning_nlp.data.texts.normalize import PAIR, join_pair
-from lightning_nlp.data.tokens.encoding import encode, encode_pairs, pair_frame, special_frame, truncate_ids
+from lightning_nlp.data.tokens.encoding import encode, pair_frame, special_frame, truncate_ids
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import token_types
 from tests.data.tokens.test_preparation import TEXTS, WORDS, bert_like, roberta_like
 
 
@@ -126,18 +127,21 @@ def test_pairs_are_those_of_transformers(name):
     lengths = [(a, b) for a in (1, 2, 5, 9) for b in (1, 4, 5, 6, 14)]
     texts = [[" ".join(rng.choices(LETTERS, k=number)) for number in pair] for pair in lengths]
     for max_length in (6, 7, 9, 12, 100):
-        ids, seconds, _ = encode_pairs([*map(PAIR.join, texts)], tokenizer, max_length=max_length, truncation="head")
+        ids, seconds, _ = encode(
+            [*map(PAIR.join, texts)], tokenizer, max_length=max_length, truncation="head", paired=True
+        )
         for (first, second), row, begin in zip(texts, ids, seconds, strict=True):
             how = {"truncation": True, "max_length": max_length, "return_token_type_ids": True}
             expected = tokenizer(first, second, **how)
             assert row == expected["input_ids"]
-            assert [int(typed and i >= begin) for i in range(len(row))] == expected["token_type_ids"]
+            assert (begin > 0) == typed
+            assert token_types(len(row), begin).tolist() == expected["token_type_ids"]
 
 
 def test_head_tail_cuts_each_text_of_a_pair():
     tokenizer = bert_like()
     text = join_pair([" ".join(WORDS[:3]), " ".join(WORDS * 3)])
-    (ids,), (second,), (length,) = encode_pairs([text], tokenizer, max_length=23, truncation="head_tail")
+    (ids,), (second,), (length,) = encode([text], tokenizer, max_length=23, truncation="head_tail", paired=True)
     first, all_of_second = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in text.split(PAIR))
     room = 20 - len(first)
     assert 0 < room < len(all_of_second)
@@ -149,4 +153,4 @@ def test_no_form_for_pairs_and_no_room():
     with pytest.raises(UserError, match=r"no form for pairs of texts .* give another --data.tokenizer"):
         pair_frame(unframed())
     with pytest.raises(UserError, match=r"max_length 4 has no room for two texts: raise --data.max_length"):
-        encode_pairs(["a\x1fb"], bert_like(), max_length=4, truncation="head")
+        encode(["a\x1fb"], bert_like(), max_length=4, truncation="head", paired=True)
