@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib
 import io
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 import lightning_nlp
+from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.normalize import PAIR
 from tests.conftest import SIZES, invoke, write_reviews, write_sentences
 
 HOUSE = Path(__file__).parent.parent
@@ -194,7 +197,9 @@ def small(words):
     config = words[words.index("--config") + 1]
     pretrained = config in ("configs/cls.yaml", "configs/own_data.yaml")
     more = ["--model.pretrained", "pretrained"] if pretrained else [*SIZES, "--data.vocab_size", "300"]
-    if "--data.path" not in words:
+    if any(f"configs/{name}.yaml" == config for name in ("labels", "number", "pairs", "tags")):
+        more += ["--data.max_train_samples", "100"]  # of the demo
+    elif "--data.path" not in words:
         more += ["--data.path", "sentences.txt" if "mlm" in config else "imdb.csv"]
     return [*words, *TRAINER, *more, "--data.cache_dir", "cache"]
 
@@ -210,6 +215,9 @@ def folder(tmp_path_factory):
     for name in ("reviews.txt", "new_reviews.txt"):
         (folder / name).write_text("the film was good\nthe plot was dull\n", encoding="utf-8")
     write_sentences(folder / "sentences.txt")
+    pairs = [(*text.split(PAIR), label) for text, label in demo_pairs(150)]
+    lines = [json.dumps({"premise": first, "hypothesis": second, "label": label}) for first, second, label in pairs]
+    (folder / "nli.jsonl").write_text("\n".join(lines), encoding="utf-8")
     shutil.copytree(HOUSE / "configs", folder / "configs")
     own_data = folder / "configs" / "own_data.yaml"  # which Python takes as it is
     own_data.write_text(read(own_data).replace(HUB_ID, "pretrained"), encoding="utf-8")
