@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib
 import io
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 import lightning_nlp
+from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.normalize import PAIR
 from tests.conftest import SIZES, invoke, write_reviews, write_sentences, write_tagged
 
 HOUSE = Path(__file__).parent.parent
@@ -202,7 +205,9 @@ def small(words):
     config = words[words.index("--config") + 1]
     pretrained = config in ("configs/cls.yaml", "configs/own_data.yaml") or "--model.pretrained" in words
     more = ["--model.pretrained", "pretrained"] if pretrained else [*SIZES, "--data.vocab_size", "300"]
-    if "--data.path" not in words:
+    if config == "configs/pairs.yaml" and "--data.path" not in words:
+        more += ["--data.max_train_samples", "100"]  # of the demo
+    elif "--data.path" not in words:
         more += ["--data.path", DATA.get(Path(config).stem, "imdb.csv")]
     return [*words, *TRAINER, *more, "--data.cache_dir", "cache"]
 
@@ -226,6 +231,9 @@ def folder(tmp_path_factory):
     (folder / "corpus").mkdir()
     write_tagged(folder / "corpus" / "train.jsonl")
     write_sentences(folder / "sentences.txt")
+    pairs = [(*text.split(PAIR), label) for text, label in demo_pairs(150)]
+    lines = [json.dumps({"premise": first, "hypothesis": second, "label": label}) for first, second, label in pairs]
+    (folder / "nli.jsonl").write_text("\n".join(lines), encoding="utf-8")
     shutil.copytree(HOUSE / "configs", folder / "configs")
     own_data = folder / "configs" / "own_data.yaml"  # which Python takes as it is
     own_data.write_text(read(own_data).replace(HUB_ID, "pretrained"), encoding="utf-8")

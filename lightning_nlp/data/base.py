@@ -63,12 +63,13 @@ class TextDataModule(PreparedTexts):
     # Packed batches filled to a number of tokens: examples for this many batches are sorted by length among
     # themselves. With 0 all batches hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
+    takes_pairs = False
 
     def __init__(
         self,
         path: str | None,
         *,
-        text_column: str = "text",
+        text_column: list[str] | str = "text",
         group_column: str | None = None,
         encoding: str = "utf-8",
         delimiter: str | None = None,
@@ -103,6 +104,11 @@ class TextDataModule(PreparedTexts):
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
         for name, size in (sizes | {"vocab_size": vocab_size, "limit_alphabet": limit_alphabet}).items():
             check_range(f"--data.{name}", size, 1, MOST)
+        if not self.takes_pairs and (isinstance(text_column, list) or text_column.startswith("[")):
+            raise UserError(
+                f"--data.text_column is {text_column}, and pairs of texts are for a TextClassificationDataModule: give "
+                "the name of one column."
+            )
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "

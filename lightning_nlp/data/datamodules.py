@@ -21,24 +21,27 @@ class TextClassificationDataModule(TextDataModule):
     Args:
         path: A CSV, TSV, JSONL or parquet file, a glob, a folder where names of files or folders tell the split or the
             class, a Hub id, or `demo` for the embedded reviews. Parts of train are held out where splits are missing.
+        text_column: The column with the text; of two, e.g. '[premise, hypothesis]', each example is a pair of texts.
         label_column: The column with the label: a class, a list of labels, or a number. Of several columns with 0
             and 1, e.g. '[toxic, insult]', the names are the labels that a text may have.
         problem: `classes`, one a text, `labels`, any number of them, or `number`. `auto` goes by the label column:
             lists are labels, fractions numbers, words and whole numbers classes.
         label_separator: What separates several labels in a column of strings; an empty one has no label.
         truncation: What is kept of a text longer than `max_length`: `head` keeps its beginning, `head_tail` a quarter
-            from its beginning and the rest from its end.
+            from its beginning and the rest from its end. Of a pair the longer text is cut first.
         drop_incomplete: Drop rows without text or label instead of stopping at them.
         missing_labels: Labels that mean that there is none, e.g. [-1]; [] takes all as classes. Null takes
             nan, None, NULL, N/A, ?, - and the like, and asks about -1 among 0, 1, ...
     """
 
     head = "ForSequenceClassification"
+    takes_pairs = True
 
     def __init__(
         self,
         path: str,
         *,
+        text_column: list[str] | str = "text",
         label_column: list[str] | str = "label",
         problem: Literal["auto", "classes", "labels", "number"] = "auto",
         label_separator: str | None = None,
@@ -47,7 +50,7 @@ class TextClassificationDataModule(TextDataModule):
         missing_labels: list[str | int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(path, **kwargs)
+        super().__init__(path, text_column=text_column, **kwargs)
         self.truncation = truncation
         self.label_column = label_column
         self.problem = problem

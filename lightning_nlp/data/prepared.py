@@ -31,7 +31,7 @@ class PreparedTexts(LightningDataModule):
     """Texts as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
 
     path: str | None
-    text_column: str
+    text_column: Any  # a name; of pairs a list of two
     group_column: str | None
     dialect: Dialect
     cleaning: Cleaning
@@ -152,9 +152,15 @@ class PreparedTexts(LightningDataModule):
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     @property
+    def paired(self) -> bool:
+        """Whether each example is a pair of texts."""
+        return isinstance(self.text_column, list)
+
+    @property
     def reading(self) -> dict[str, Any]:
         """How a text becomes token ids, for predictions with the trained network."""
         reading = {"max_length": self.max_length, "clean": self.cleaning.clean, "truncation": self.truncation}
+        reading["text_column"] = self.text_column if self.paired else None  # the order of two texts
         return {name: value for name, value in reading.items() if value is not None}
 
     @property

@@ -88,7 +88,7 @@ class TokenClassificationDataModule(TextDataModule):
         )
 
 
-def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: int) -> dict[str, Any]:
+def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: Any) -> dict[str, Any]:
     """Pad or pack tagged sentences to one batch, the same in each epoch.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_nlp.errors import UserError
-from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.evaluation import IGNORE_INDEX, takes_token_types
 
 TEXTS, TOKENS = 256, 16_384  # kept of an evaluation, at most
 PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of logits
@@ -41,13 +41,14 @@ def evidence(
     Returns:
         `input_ids` (tokens,) of all texts, `lengths` (texts,), and `log_probabilities`: what is `comparable` of a
         classifier (texts, classes), or those of the true tokens (masked tokens,), with `targets` (tokens,), -100 where
-        not masked. `scale` (1,) where it is not 1.
+        not masked. `token_type_ids` (tokens,) where the batches have them. `scale` (1,) where it is not 1.
     """
-    ids, targets, found = list[Tensor](), list[Tensor](), list[Tensor]()
+    ids, types, targets, found = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
     for batch, outputs in kept:
         mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(batch["input_ids"])
         lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
         ids += batch["input_ids"][mask.bool()].split(lengths)
+        types += batch["token_type_ids"][mask.bool()].split(lengths) if "token_type_ids" in batch else ()
         if "logits" in outputs:
             found += comparable(outputs["logits"].float(), problem_type, scale).split(1)
         else:
@@ -56,6 +57,7 @@ def evidence(
             targets += masked
     every = max(-(-len(ids) // TEXTS), -(-sum(map(len, ids)) // TOKENS))
     columns = {"input_ids": ids, "log_probabilities": found} | ({"targets": targets} if targets else {})
+    columns |= {"token_type_ids": types} if types else {}
     lengths = torch.tensor([len(text) for text in ids[::every]])
     scaled = {} if scale == 1 else {"scale": torch.tensor([scale])}
     return {"lengths": lengths, **scaled} | {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
@@ -108,15 +110,17 @@ def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False
     ids, masked = kept["input_ids"].long(), "targets" in kept
     scale = float(kept["scale"][0]) if "scale" in kept else 1.0
     targets = kept["targets"].long() if masked else torch.full_like(ids, IGNORE_INDEX)
-    columns = [part.split(lengths) for part in (ids, torch.ones_like(ids), targets)]
+    columns = [part.split(lengths) for part in (ids, torch.ones_like(ids), targets, kept.get("token_type_ids", ids))]
+    typed = "token_type_ids" in kept and takes_token_types(network)
     size, found = max(1, PLACES // max(lengths)), []
     for start in range(0, len(lengths), size):
-        input_ids, mask, labels = (
+        input_ids, mask, labels, types = (
             pad_sequence(column[start : start + size], batch_first=True, padding_value=padding).to(device)
-            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, IGNORE_INDEX), strict=True)
+            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, IGNORE_INDEX, 0), strict=True)
         )
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            logits = network(input_ids=input_ids, attention_mask=mask).logits.float()
+            inputs = {"input_ids": input_ids, "attention_mask": mask} | ({"token_type_ids": types} if typed else {})
+            logits = network(**inputs).logits.float()
         if masked:
             logits, labels = logits[labels >= 0], labels[labels >= 0]
             found.append(-F.cross_entropy(logits, labels, reduction="none"))

@@ -15,6 +15,7 @@ from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.tokens.exported_tokenizer import write_tokenizer
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import takes_token_types
 from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.hub.pretrained import tokenizer_hash
@@ -68,7 +69,9 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     reading, task = datamodule.reading, task_of_network(type(network).__name__, network.config.problem_type)
     setattr(network.config, READING, reading)
     network.save_pretrained(folder)
-    write_tokenizer(datamodule.tokenizer, folder, network, clean=reading["clean"], strip=not task.fills_masks)
+    how = {"clean": reading["clean"], "strip": not task.fills_masks}
+    typed = takes_token_types(network) if "text_column" in reading else None
+    write_tokenizer(datamodule.tokenizer, folder, network, **how, typed=typed)
     for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
         shutil.copymode(folder / "config.json", weights)
     return compare_reloaded(folder, network, datamodule.tokenizer, reading)
@@ -160,8 +163,9 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[s
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
     text = "Ĝis<br />revido,\u00a0 said the film."
     settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"], "return_tensors": "pt"}
-    encoded = tokenizer(clean_text(text) if reading["clean"] else text, **settings)
-    if not torch.equal(encoded["input_ids"], tokens(text, **settings)["input_ids"]):
+    texts = [text] * (2 if "text_column" in reading else 1)
+    encoded = tokenizer(*map(clean_text if reading["clean"] else str, texts), **settings)
+    if not torch.equal(encoded["input_ids"], tokens(*texts, **settings)["input_ids"]):
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     return reloaded
 

@@ -23,7 +23,7 @@ USAGE = """```python
 from transformers import pipeline
 
 model = pipeline("{tag}", "export", {options})
-print(model("{text}"))
+print(model({single}))
 ```
 
 `export` is this folder's path. {cut}What predicts as after the training, empty texts included:
@@ -32,7 +32,7 @@ print(model("{text}"))
 from lightning_nlp import load_predictor
 
 model = load_predictor("export")
-print(model(["{text}"]))
+print(model([{text}]))
 ```"""
 SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
 NO_ID = re.compile(r"[^\w./-]+")
@@ -117,7 +117,11 @@ def _how_to_use(task: Task, reading: dict[str, Any]) -> str:
     cut = ""
     if reading.get("truncation") == "head_tail":
         cut = f"Of texts of over {length} tokens the training left out the middle, and a pipeline leaves out the end. "
-    return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=task.example)
+    text = single = f'"{task.example}"'
+    if "text_column" in reading:
+        first, second = (f"A {column}." for column in map(_cell, reading["text_column"]))
+        text, single = f'("{first}", "{second}")', f'{{"text": "{first}", "text_pair": "{second}"}}'
+    return USAGE.format(tag=task.pipeline_tag, options=options, cut=cut, text=text, single=single)
 
 
 def _checkpoint(facts: dict[str, Any]) -> str:

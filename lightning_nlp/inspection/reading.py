@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lightning_nlp.data.texts.layout import SPLITS
-from lightning_nlp.data.texts.normalize import clean_text, text_digest
+from lightning_nlp.data.texts.normalize import PAIR, clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 
 MOST_TEXTS = 50_000  # kept for the linear model; of more a random sample
@@ -40,7 +40,7 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[st
         markup, markup_left, rows = Counter[str](), Counter[str](), 0
         for row in source.splits[split]():
             label = source.label_name(row) if source.labelled else None
-            text = clean_text(row.text)
+            text = clean_pair(row.text) if source.paired else clean_text(row.text)
             if not text or (source.labelled and label is None):
                 continue
             rows += 1
@@ -62,5 +62,5 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[st
 
 def excerpt(text: str) -> str:
     """The beginning of a text, on one line."""
-    line = " ".join(text[: 2 * EXCERPT].split())
+    line = " ".join(text[: 2 * EXCERPT].replace(PAIR, " | ").split())
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.evaluation import takes_token_types
 from lightning_nlp.models.architectures import ATTENTION_DROPOUT_NAMES, POSITIONS_AFTER_PADDING
 from lightning_nlp.models.attention import attention, layout_of
 
@@ -121,7 +122,8 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     Args:
         network: A `...ForMaskedLM`, `...ForSequenceClassification` or `...ForTokenClassification`; the first packed
             batch `enable`s it.
-        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`.
+        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; of pairs
+            maybe `token_type_ids`, left out for a network that has none.
         head_rows: (n,) positions in the flattened batch that the head computes; None for all.
 
     Returns:
@@ -135,7 +137,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         inputs = _packed_inputs(network, batch)
     else:
         check_batch(batch, "input_ids", "attention_mask")
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | token_types(network, batch)
     if head_rows is None:
         return network(**inputs).logits
     if is_enabled(network):
@@ -158,14 +160,20 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         enable(network)
     if config.model_type in POSITIONS_AFTER_PADDING:
         positions = positions + config.pad_token_id + 1
-    if not tokens.is_cuda:
-        outside = -tokens.shape[1] % ROUND
+    types, outside = token_types(network, batch), 0 if tokens.is_cuda else -tokens.shape[1] % ROUND
+    if outside:
         tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
+        types = {name: F.pad(values, (0, outside)) for name, values in types.items()}
     layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
     starts = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
     ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
-    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready}
+    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready, **types}
     return {**inputs, "layout": layout, "head_rows": starts}
+
+
+def token_types(network: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """The batch's `token_type_ids`, if it has them and the network takes them."""
+    return {name: batch[name] for name in ("token_type_ids",) if name in batch and takes_token_types(network)}
 
 
 def check_batch(batch: Any, *names: str) -> None:

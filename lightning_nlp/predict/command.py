@@ -18,6 +18,7 @@ from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
+from lightning_nlp.predict.pairs import check_input
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.predict.tags import input_words
@@ -34,7 +35,7 @@ def predict(
     input: str,
     output: str | None = None,
     overwrite: bool = False,
-    text_column: str | None = None,
+    text_column: list[str] | str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
     quoting: bool | None = None,
@@ -88,6 +89,7 @@ def predict(
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
     how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
+    check_input(input, how["text_column"], settings)
     task = task_of_module(str((config.get("model") or {}).get("class_path")))
     texts = input_texts(input, tagged=task is TAGS, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
@@ -126,7 +128,7 @@ def exported(run: Path) -> Path:
 
 
 def input_texts(
-    input: str, text_column: str | None = None, *, tagged: bool = False, **dialect: Any
+    input: str, text_column: str | list[str] | None = None, *, tagged: bool = False, **dialect: Any
 ) -> Iterator[tuple[int, Any]]:
     """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
 
@@ -145,7 +147,7 @@ def input_texts(
             raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
         elif not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
-        elif tagged and (found := input_words(Path(input), text_column or "tokens", how)):
+        elif tagged and (found := input_words(Path(input), str(text_column or "tokens"), how)):
             yield from enumerate(found)
         elif file_format(Path(input)) in TABLES:
             yield from enumerate(row.text for row in read_table(Path(input), text_column or "text", dialect=how))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate
-from lightning_nlp.data.texts.normalize import clean_text
+from lightning_nlp.data.texts.normalize import clean_pair, clean_text
 from lightning_nlp.data.tokens.encoding import Truncation, encode
 from lightning_nlp.errors import PROGRAM, UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
@@ -22,6 +22,7 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.heads import last_layer
 from lightning_nlp.models.load_pretrained import realign
 from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
+from lightning_nlp.predict.pairs import checked_texts, paired
 from lightning_nlp.predict.tags import tag_predictor
 from lightning_nlp.tasks import LABELS, NUMBER, Task, task_of_network
 from lightning_nlp.training.peaks import float32_products
@@ -32,7 +33,7 @@ READING = "lightning_nlp"  # in an export's config.json: how texts are read
 
 def load_predictor(
     folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
-) -> Callable[[Iterable[str]], list[Record]]:
+) -> Callable[[Iterable[Any]], list[Record]]:
     """Open an export anywhere; it predicts as `predict` does, texts cleaned and cut as in its training.
 
     Args:
@@ -40,9 +41,9 @@ def load_predictor(
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts, or for tags lists of words too, to their records: `index`, and `label` with
-        `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without words has `label` None and a
-        `reason`, or no `words`.
+        A function from texts, tuples of two for a model of pairs, or for tags lists of words too, to their records:
+        `index`, and `label` with `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without
+        words, or a pair with one, has `label` None and a `reason`, or no `words`.
 
     Raises:
         UserError: If it is no export, or one of an earlier version.
@@ -64,14 +65,7 @@ def load_predictor(
     tags = task_of_network(architecture).tags_words
 
     def predict(texts: Iterable[Any]) -> list[Record]:
-        # a dict or a table would give its keys or its columns' names
-        some = isinstance(texts, Iterable) and not isinstance(texts, str | dict) and getattr(texts, "ndim", 1) == 1
-        given = list(texts) if some else []
-        parts = [part for text in given for part in (text if tags and isinstance(text, list) else [text])]
-        if wrong := [part for part in parts if not isinstance(part, str)] if some else [texts]:
-            kind = type(wrong[0]).__name__
-            raise UserError(f"A predictor takes a list of texts, not {kind}: give [text], and only strings.")
-        return predictor(list(enumerate(given)))
+        return predictor([*enumerate(checked_texts(texts, settings, lists=tags))])
 
     return predict
 
@@ -89,7 +83,8 @@ def make_predictor(
     """A function from (index, text) pairs to records in the same order.
 
     Args:
-        settings: `max_length`, and `truncation`, `clean` and `packing` where they are not the defaults.
+        settings: `max_length`, and `truncation`, `clean` and `packing` where they are not the defaults; for pairs,
+            which come as `join_pair` puts them together, `text_column` is a list.
         precision: "bf16-mixed" or "32-true".
         explain: Add the words that drove a prediction.
         thresholds: "best_f1" or "wanted": add the labels that reach that threshold of the export.
@@ -138,7 +133,9 @@ def make_predictor(
         packing.enable(network)
     max_length, truncation = settings["max_length"], settings.get("truncation", "head")
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
-    prepare = clean_text if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
+    pair = bool(paired(settings))
+    cleaning = clean_pair if pair else clean_text
+    prepare = cleaning if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
 
     def logits_of(batch: dict[str, Any], positions: Tensor | None) -> Tensor:
         """(sequences, classes), or of a head for each token (positions, classes)."""
@@ -156,13 +153,15 @@ def make_predictor(
     @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:
         texts = [(index, prepare(text)) for index, text in texts]
-        ids = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks)
+        ids, seconds = token_ids(texts, tokenizer, max_length, truncation, needs_mask=fills_masks, paired=pair)
         records: list[Record] = [{"index": index} for index, _ in texts]
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: -len(ids[i]))
         lengths = np.array([len(tokens) for tokens in ids])
         for rows in cut(lengths, np.array(order, dtype=np.int64), tokens_per_batch, packed=packs):
             sequences = [np.array(ids[i]) for i in rows]
-            batch = collate(sequences, packed=packs, pad_token_id=tokenizer.pad_token_id, max_length=max_length)
+            at = [seconds[i] for i in rows] if pair else None
+            padding: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "max_length": max_length}
+            batch = collate(sequences, packed=packs, seconds=at, **padding)
             masked = batch["input_ids"].flatten() == (tokenizer.mask_token_id if fills_masks else -1)
             positions = masked.nonzero().squeeze(1)
             logits = logits_of(batch, positions if fills_masks else None)
@@ -173,7 +172,7 @@ def make_predictor(
                 for i, row_logits in zip(rows, logits, strict=True):
                     records[i] |= prediction(task, row_logits, config.id2label, limits, otherwise)
                 if explain:
-                    words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1))
+                    words = driving_words(network, tokenizer, [ids[i] for i in rows], logits.argmax(-1), at)
                     for i, row_words in zip(rows, words, strict=True):
                         records[i]["words"] = row_words
         for record, tokens in zip(records, ids, strict=True):
@@ -192,10 +191,20 @@ def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
 
 
 def token_ids(
-    texts: list[tuple[int, str]], tokenizer: Any, max_length: int, truncation: Truncation, *, needs_mask: bool
-) -> list[list[int]]:
-    """Each text's ids with special tokens, none for a text without words; a needed [MASK] must be there."""
-    ids, _, lengths = encode([text for _, text in texts], tokenizer, max_length=max_length, truncation=truncation)
+    texts: list[tuple[int, str]],
+    tokenizer: Any,
+    max_length: int,
+    truncation: Truncation,
+    *,
+    needs_mask: bool,
+    paired: bool = False,
+) -> tuple[list[list[int]], list[int]]:
+    """Each text's ids with special tokens, none for a text without words; a needed [MASK] must be there.
+
+    Of pairs also where the second text begins.
+    """
+    how: dict[str, Any] = {"max_length": max_length, "truncation": truncation, "paired": paired}
+    ids, places, lengths = encode([text for _, text in texts], tokenizer, **how)
     for (index, text), tokens, length in zip(texts, ids, lengths, strict=True):
         if not needs_mask or not length:
             continue
@@ -204,7 +213,7 @@ def token_ids(
             raise UserError(f"{which}has no {mask}: write {mask} where a word is to be filled in.")
         if tokens.count(tokenizer.mask_token_id) < text.count(mask):
             raise UserError(f"{which}is cut off before its last {mask}, after {max_length} tokens: shorten it.")
-    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)]
+    return [tokens if length else [] for tokens, length in zip(ids, lengths, strict=True)], places
 
 
 def stored_thresholds(config: Any, which: str) -> dict[str, float]:

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lightning_nlp.data.texts.normalize import PAIR
+from lightning_nlp.evaluation.words import BETWEEN
+
 NAMED_WORDS = 6  # of those that drove a prediction
 NAMED, MARKED = 0.1, 0.25  # the score from which a word is named, and marked; the strongest word has 1
 LONGEST = 1000  # characters of a text: no terminal shows more in one line
@@ -49,7 +52,7 @@ class PredictionTable:
             if reached:
                 table.add_column("reached", width=reached_width, overflow="fold")
         for text, record in pairs:
-            shown = Text(printable(text[:LONGEST]))
+            shown = Text(printable(text[:LONGEST].replace(PAIR, BETWEEN)))
             if "reason" in record:
                 counted, reason = "none", Text(record["reason"], style="italic")
                 cells = [reason] if fills_masks else [Text("none"), Text("")]

@@ -11,6 +11,9 @@ import pytest
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
+from lightning_nlp.data.streaming.datamodule import StreamingDataModule
+from lightning_nlp.data.tagging import TokenClassificationDataModule
+from lightning_nlp.data.texts.sources import labelled_source
 from lightning_nlp.errors import UserError, printable
 
 TEXTS = [f"a {'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
@@ -105,6 +108,45 @@ MLM = [
     ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
     ("archive.tar.gz", archive(), "no format that is read here", PATH),
 ]
+
+
+PAIRS = "first,second,label\n" + "".join(f"{text},a book,{y}\n" for text, y in zip(TEXTS, LABELS, strict=True))
+COLUMNS = ["first", "second"]
+OF_PAIRS = [  # content, text_column, other arguments, words of the message
+    (PAIRS, ["first", "third"], {}, "no column 'third'", "only first, second, label", TEXT),
+    (PAIRS, ["first"], {}, "--data.text_column is [first]", "one column, or two different ones"),
+    (PAIRS, [], {}, "--data.text_column is []", "one column, or two different ones"),
+    (PAIRS, ["first", "second", "label"], {}, "--data.text_column is [first, second, label]", "two different ones"),
+    (PAIRS, ["first", "first"], {}, "--data.text_column is [first, first]", "two different ones"),
+    (PAIRS, ["first", "label"], {}, "both column 'label'", LABEL),
+    (PAIRS, COLUMNS, {"group_column": "second"}, "both column 'second'", "--data.group_column"),
+    (PAIRS + "a film,,1\n", COLUMNS, {}, "1 row without text or label", "line 42", "drop_incomplete"),
+    (PAIRS.replace("second,", ""), COLUMNS, {}, "no column 'second'", TEXT),
+    (PAIRS, COLUMNS, {"max_length": 4}, "no room for two texts", "--data.max_length"),
+    (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "pairs of texts are for a TextClassification", TEXT),
+    (PAIRS, COLUMNS, {"module": TokenClassificationDataModule}, "pairs of texts are for a TextClassification", TEXT),
+    (PAIRS, "[first, second]", {"module": StreamingDataModule}, "pairs of texts are for a TextClassification", TEXT),
+]
+
+
+@pytest.mark.parametrize(("content", "columns", "how", "words"), [(c, t, h, w) for c, t, h, *w in OF_PAIRS])
+def test_pairs_that_are_none(content, columns, how, words, tmp_path):
+    (tmp_path / "pairs.csv").write_text(content)
+    how = {"module": TextClassificationDataModule, "max_length": 32, **how}
+    with pytest.raises(UserError) as caught:
+        how.pop("module")(
+            str(tmp_path / "pairs.csv"), text_column=columns, vocab_size=300, cache_dir=str(tmp_path / "cache"), **how
+        ).setup()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_folders_of_classes_have_no_pairs(tmp_path):
+    for name in ("pos/1.txt", "neg/1.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("a film")
+    with pytest.raises(UserError, match=r"hold one text a file, no pairs: leave out --data.text_column"):
+        labelled_source(str(tmp_path), text_column=COLUMNS)
 
 
 @pytest.mark.parametrize(

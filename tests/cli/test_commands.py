@@ -57,6 +57,7 @@ LOCAL = {  # each shipped configuration's own data, and whether it needs a pretr
     "quickstart_mlm.yaml": ("sentences", False),
     "tags.yaml": ("tagged", False),
     "labels.yaml": (None, False),
+    "pairs.yaml": (None, False),
     "number.yaml": (None, False),
 }
 

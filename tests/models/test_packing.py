@@ -88,6 +88,10 @@ def batches(labels="tokens"):
         padded["labels"][padded["attention_mask"].bool()] = packed["labels"][0]
     else:
         packed["labels"] = padded["labels"] = torch.randint(0, 3, (len(LENGTHS),), generator=generator)
+        types = [torch.arange(length) >= length // 3 for length in LENGTHS]  # as of pairs; some have none
+        packed["token_type_ids"] = torch.cat(types).long()[None]
+        padded["token_type_ids"] = torch.zeros_like(padded["input_ids"])
+        padded["token_type_ids"][padded["attention_mask"].bool()] = packed["token_type_ids"][0]
     return padded, packed
 
 

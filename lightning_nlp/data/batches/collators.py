@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+
+from lightning_nlp.evaluation import token_types
 
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
@@ -29,15 +32,32 @@ def packed_batch(sequences: Sequence[np.ndarray]) -> dict[str, Any]:
 
 
 def collate(
-    sequences: Sequence[np.ndarray], *, packed: bool, pad_token_id: int = 0, max_length: int | None = None
+    sequences: Sequence[np.ndarray],
+    *,
+    packed: bool,
+    pad_token_id: int = 0,
+    max_length: int | None = None,
+    seconds: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
 
+    Args:
+        seconds: Of pairs, as in `encode`.
+
     Returns:
-        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64.
+        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
+        also `token_type_ids` like `input_ids`.
     """
-    if packed:
-        return packed_batch(sequences)
+    batch = packed_batch(sequences) if packed else _padded_batch(sequences, pad_token_id, max_length)
+    if seconds is not None:
+        types = [torch.from_numpy(token_types(len(ids), at)) for ids, at in zip(sequences, seconds, strict=True)]
+        types = [torch.cat(types)] if packed else types
+        width = batch["input_ids"].shape[1]
+        batch["token_type_ids"] = torch.stack([F.pad(part, (0, width - len(part))) for part in types])
+    return batch
+
+
+def _padded_batch(sequences: Sequence[np.ndarray], pad_token_id: int, max_length: int | None) -> dict[str, Any]:
     lengths = np.array([len(sequence) for sequence in sequences])
     longest = int(lengths.max())
     width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
@@ -56,12 +76,13 @@ def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, packed: bool = False, several: int | None = None, **padding: int
+    examples: dict[str, Any], epoch: int, *, packed: bool = False, several: int | None = None, **padding: Any
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
-        examples: Columns `input_ids` (n arrays), `label` (n; of several labels n arrays) and `index` (n row numbers).
+        examples: Columns `input_ids` (n arrays), `label` (n; of several labels n arrays) and `index` (n row numbers);
+            of pairs `second` (n).
         several: How many labels there are, of which a text may have several.
         padding: `pad_token_id` and `max_length`.
 
@@ -70,7 +91,8 @@ def collate_classification(
         or numbers (n,) in float32.
     """
     order = sequence_order(examples["input_ids"], packed)
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
+    seconds = examples["second"][order] if "second" in examples else None
+    batch = collate([examples["input_ids"][i] for i in order], packed=packed, seconds=seconds, **padding)
     batch["rows"] = torch.as_tensor(np.asarray(examples["index"])[order], dtype=torch.int64)
     if several is None:
         labels = np.asarray(examples["label"])[order]

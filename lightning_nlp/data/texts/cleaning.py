@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from lightning_nlp.data.texts.labels import ask_about_minus_one, in_order, label_notes, numbered
-from lightning_nlp.data.texts.normalize import clean_text, text_digest
+from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import SPLITS, Source
 from lightning_nlp.errors import UserError
 
@@ -94,7 +94,7 @@ class Reading:
         kept, labels = self.kept[split], self.labels[split] = bytearray(), []
         groups = self.groups[split] = set()
         places = self.first_places[split] = {}
-        quoted = 0
+        quoted, prepare = 0, clean_pair if self.source.paired else clean_text
         for row in self.source.splits[split]():
             counts.read += 1
             quoted += row.text[:1] == '"' == row.text[1:][-1:]
@@ -110,7 +110,7 @@ class Reading:
             if control := _LATIN1_CONTROL.search(row.text):
                 self.controls += 1
                 self.first_control = self.first_control or f"{control[0]!r}, first in {row.where}"
-            cleaned = clean_text(row.text)
+            cleaned = prepare(row.text)
             text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # no surrogates in UTF-8
             if not cleaned:
                 counts.empty += 1

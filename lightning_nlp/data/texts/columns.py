@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES
-from lightning_nlp.data.texts.normalize import fold
+from lightning_nlp.data.texts.normalize import fold, join_pair
 from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # left by cut JSON escapes
@@ -25,17 +25,33 @@ class NoLabelColumn(UserError):
 class Row(NamedTuple):
     """One text of a data set."""
 
-    text: str  # not cleaned yet; empty if missing
+    text: str  # not cleaned yet, empty if missing; of a pair both, as `join_pair` puts them together
     label: str | int | None  # the class, or what a `LabelForm` makes of the cells; None if missing
     where: str  # for error messages: "reviews.csv, line 7"
     group: str | None = None  # whose text it is, for example its author's; None if not asked for or missing
 
 
-def name_columns(text: str, label: str | list[str] | None = None, group: str | None = None) -> dict[str, str]:
-    """The columns to read, by kind, in this order; several label columns are `label.0`, `label.1` and so on."""
+def name_columns(
+    text: str | list[str], label: str | list[str] | None = None, group: str | None = None
+) -> dict[str, str]:
+    """The columns to read, by kind, in this order; several label columns are `label.0`, `label.1` and so on.
+
+    The second text of a pair is `text.1`.
+    """
+    first, *second = [text] if isinstance(text, str) else check_pair(text)
     labels = {f"label.{i}": name for i, name in enumerate(label)} if isinstance(label, list) else {"label": label}
-    columns = {"text": text, **labels, "group": group}
+    columns = {"text": first, **dict.fromkeys(["text.1"][: len(second)], *second), **labels, "group": group}
     return {kind: name for kind, name in columns.items() if name is not None}
+
+
+def check_pair(columns: list[str]) -> list[str]:
+    """The columns of a pair of texts; a UserError unless they are two."""
+    if len(columns) != 2 or columns[0] == columns[1]:
+        raise UserError(
+            f"--data.text_column is [{', '.join(columns)}]: give the name of one column, or two different ones in "
+            "brackets for pairs of texts."
+        )
+    return columns
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:
@@ -65,7 +81,8 @@ def as_row(
         group = None if math.isnan(group) else int(group) if group.is_integer() else group
     name = "" if group is None else str(group).encode("utf-8", "replace").decode().strip()
     several = [_single(cell) for kind, cell in cells.items() if kind.startswith("label.")]
-    text, label = as_text(_single(cells["text"]), where), several or _single(cells.get("label"))
+    texts = [as_text(_single(cells[kind]), where) for kind in ("text", "text.1") if kind in cells]
+    text, label = join_pair(texts) if len(texts) == 2 else texts[0], several or _single(cells.get("label"))
     return Row(text, (read_label or as_label)(label, where), where, name or None)
 
 

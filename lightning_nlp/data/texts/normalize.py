@@ -3,6 +3,9 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
+
+PAIR = "\x1f"  # between the two texts of a pair; to Unicode it is white space, so a cleaned text has none
 
 # for folded white space; an unbounded repeat would take quadratic time on many "<br " in a row
 _BREAK = re.compile(r"< ?/? ?br(?: [^<>\n]{0,60}|/ ?)?>", re.IGNORECASE)
@@ -46,6 +49,17 @@ def _few_marks(match: re.Match[str]) -> str:
         if row <= MOST_MARKS:
             kept.append(character)
     return "".join(kept)
+
+
+def join_pair(texts: Sequence[str]) -> str:
+    """Two texts as one, `PAIR` between them; "" if one is missing."""
+    texts = [text.replace(PAIR, " ") for text in texts]
+    return PAIR.join(texts) if all(map(str.strip, texts)) else ""
+
+
+def clean_pair(text: str) -> str:
+    """`clean_text` for each text of a pair; "" if it leaves nothing of one."""
+    return join_pair([*map(clean_text, text.split(PAIR))])
 
 
 def text_digest(cleaned: str) -> bytes:

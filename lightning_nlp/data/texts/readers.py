@@ -34,7 +34,7 @@ def leipzig_sentence(line: str) -> str:
 
 def read_table(
     path: Path,
-    text_column: str,
+    text_column: str | list[str],
     label_column: str | list[str] | None = None,
     group_column: str | None = None,
     dialect: Dialect = UTF8,

@@ -27,6 +27,7 @@ class Source:
     files: Files[Any] | None = None
     missing_labels: tuple[str, ...] | None = None  # in lower case; None: `MISSING`
     form: LabelForm = CLASSES  # what a label is
+    paired: bool = False  # whether each text is a pair
     hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
 
     def lines(self) -> list[str]:

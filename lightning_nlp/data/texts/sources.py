@@ -1,7 +1,6 @@
 """Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -27,15 +26,12 @@ from lightning_nlp.errors import UserError
 T = TypeVar("T")
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
-DEMO_REVIEWS = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
-DEMOS = {"auto": "demo_reviews", "classes": "demo_reviews", "labels": "demo_labels", "number": "demo_ratings"}
-DEMO_SENTENCES = {"train": (20_000, 0)}
 
 
 def labelled_source(
     path: str,
     *,
-    text_column: str = "text",
+    text_column: str | list[str] = "text",
     label_column: str | list[str] = "label",
     group_column: str | None = None,
     drop_incomplete: bool = False,
@@ -55,20 +51,21 @@ def labelled_source(
     if missing_labels is not None:  # written as labels are
         written = (as_label(label, "--data.missing_labels") for label in missing_labels)
         missing = tuple(str(label).casefold() for label in written)
-    several = tuple(label_column) if isinstance(label_column, list) else ()
+    paired, several = "text.1" in columns, tuple(label_column) if isinstance(label_column, list) else ()
     if label_column == []:
         raise UserError("--data.label_column is an empty list: give the columns of the labels.")
     form = LabelForm(problem, several, label_separator, missing)
     if path == "demo":
-        from lightning_nlp.data.texts import demo
+        from lightning_nlp.data.texts.demo_source import demo_source
 
-        form = replace(form, problem="classes" if problem == "auto" else problem)
-        return demo_source(getattr(demo, DEMOS[problem]), DEMO_REVIEWS, "reviews", group_column, form)
+        return demo_source(form, group_column, paired=paired)
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
         return datasets_source(path, columns, drop_incomplete, form)
     if files.classes:
         _refuse_groups(group_column, path)
+        if paired:
+            raise UserError(f"The folders of {path} hold one text a file, no pairs: leave out --data.text_column.")
         if form.problem not in ("auto", "classes"):
             raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
         columns, form = {}, LabelForm(missing=missing)
@@ -85,7 +82,7 @@ def labelled_source(
         for file in files.splits[split]
     ]
     how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
-    how |= _how(form)
+    how |= form.for_cache()
     return Source(
         description=describe(path, files),
         fingerprint=hash_files(contents, how),
@@ -96,6 +93,7 @@ def labelled_source(
         files=files,
         missing_labels=missing,
         form=form,
+        paired=paired,
     )
 
 
@@ -113,9 +111,9 @@ def text_source(
         UserError: If `path` names nothing, or if the download fails.
     """
     if path == "demo":
-        from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
+        from lightning_nlp.data.texts.demo_source import demo_source
 
-        return demo_source(demo_esperanto, DEMO_SENTENCES, "Esperanto", group_column)
+        return demo_source(None, group_column)
     if path is None or path.startswith(("http://", "https://")):
         if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
             refuse_address(path)
@@ -141,11 +139,6 @@ def text_source(
         labelled=False,
         files=files,
     )
-
-
-def _how(form: LabelForm) -> dict[str, Any]:
-    """What makes the token cache of another problem another one; nothing for classes."""
-    return {} if form.problem == "classes" else {"problem": form.problem, "separator": form.separator}
 
 
 def _refuse_groups(group_column: str | None, what: str) -> None:
@@ -209,7 +202,7 @@ def datasets_source(
     if labelled:
         leave_unlabelled(splits, parts, missing if names is None else ())
     used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
-    key = [columns, drop_incomplete, missing, used, *([how] if (how := _how(form)) else ())]
+    key = [columns, drop_incomplete, missing, used, *([how] if (how := form.for_cache()) else ())]
     return Source(
         description=name,
         fingerprint=hashlib.sha256(json.dumps(key).encode()).hexdigest(),
@@ -220,26 +213,5 @@ def datasets_source(
         files=parts,
         missing_labels=missing,
         form=form,
-    )
-
-
-def demo_source(
-    generate: Callable[[int, int], Any], sizes: dict[str, tuple[int, int]], what: str, group: Any, form: Any = CLASSES
-) -> Source:
-    """Embedded texts, generated from a seed; only Esperanto has no labels."""
-    _refuse_groups(group, "the demo")
-    labelled = what != "Esperanto"
-
-    def read(split: str) -> Iterator[Row]:
-        for index, row in enumerate(generate(*sizes[split])):
-            text, label = row if labelled else (row, None)
-            where = f"demo, {split}, row {index} (from 0)"
-            yield Row(text, form.read(label, where), where)
-
-    return Source(
-        description=f"demo (generated {what})",
-        fingerprint=hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": sizes, **_how(form)}),
-        splits={split: partial(read, split) for split in sizes},
-        labelled=labelled,
-        form=form,
+        paired="text.1" in columns,
     )

@@ -20,7 +20,7 @@ from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import file_format, table_cells
 from lightning_nlp.data.texts.source import Source
-from lightning_nlp.data.texts.sources import datasets_source, demo_source, leave_unlabelled, read_splits
+from lightning_nlp.data.texts.sources import datasets_source, leave_unlabelled, read_splits
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 
@@ -28,7 +28,6 @@ COLUMNS = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes", ".tsv", ".txt
 LISTS = (".jsonl", ".parquet")
 TAGS = LabelForm("tags", missing=())
 CONLLU = 10  # columns: ID, FORM, LEMMA, UPOS, ...
-DEMO_SENTENCES = {"train": (6_000, 0), "test": (1_000, 1)}  # number and seed
 _SPACE = re.compile(r"[ \t\r\n]+")
 _COMMENT = re.compile(r"#[ \t]")
 _TAB, _GAP = re.compile("\t"), re.compile("[ \t]+")  # between columns; words may hold other white space
@@ -53,9 +52,9 @@ def tagged_source(
         UserError: If `path` names nothing, or nothing of a format that is read here.
     """
     if path == "demo":
-        from lightning_nlp.data.texts.demo_tags import demo_tags
+        from lightning_nlp.data.texts.demo_source import demo_source
 
-        return demo_source(demo_tags, DEMO_SENTENCES, "sentences with names", group_column, TAGS)
+        return demo_source(TAGS, group_column)
     columns = name_columns(text_column, str(label_column or "ner_tags"), group_column)
     files = None if is_saved(path) else find_files(path, labelled=False, suffixes=(*COLUMNS, *LISTS))
     if files is None:

@@ -50,6 +50,10 @@ class LabelForm:
         if self.columns and self.separator:
             raise UserError("--data.label_separator is for one column, --data.label_column a list: give one.")
 
+    def for_cache(self) -> dict[str, Any]:
+        """What makes the token cache of another problem another one; nothing for classes."""
+        return {} if self.problem == "classes" else {"problem": self.problem, "separator": self.separator}
+
     def decided(self, rows: Callable[[], Iterator[Row]]) -> "LabelForm":
         """This form with the problem that the first rows show, if none was asked for; their labels are raw cells.
 

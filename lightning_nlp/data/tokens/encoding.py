@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from lightning_nlp.data.texts.normalize import PAIR
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,10 +29,47 @@ def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]
     return ids[:head] + ids[len(ids) - (room - head) :]
 
 
+class PairFrame(NamedTuple):
+    """The special tokens that a tokenizer puts around two texts, e.g. [101], [102], [102]."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    typed: bool  # whether `token_type_ids` are 1 from the second text on, and not 0 everywhere
+
+
+def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of two texts are kept, by the rule `longest_first` of `tokenizers`."""
+    short = min(first, second, room // 2)
+    long = min(max(first, second), room - short)
+    return (short, long) if first <= second else (long, short)
+
+
+def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
+    """What the tokenizer puts around a pair of texts; raises a UserError if it puts nothing between them."""
+    backend = plain_backend(tokenizer)
+    encodings = (backend.encode(text, text) for text in _short_texts(backend))
+    found = next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None)
+    if found is not None:
+        owners, types = found.sequence_ids, found.type_ids  # special tokens have the owner None
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = (len(owners) - owners[::-1].index(text) for text in (0, 1))
+        typed = types == [0] * second + [1] * (len(types) - second)
+        if first_end < second and (typed or not any(types)):
+            return PairFrame(found.ids[:first], found.ids[first_end:second], found.ids[second_end:], typed)
+    raise UserError("The tokenizer has no form for pairs of texts that is read here: give another --data.tokenizer.")
+
+
+def _short_texts(backend: Tokenizer) -> Iterator[str]:
+    """Texts one of which, unless the tokenizer is broken, it can read."""
+    yield "a"
+    yield from (backend.decode([number]) for number in range(backend.get_vocab_size()))
+
+
 def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
     """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
     backend = tokenizer.backend_tokenizer
-    for text in chain("a", (backend.decode([number]) for number in range(backend.get_vocab_size()))):
+    for text in _short_texts(backend):
         probe = backend.encode(text, add_special_tokens=False).ids
         framed = backend.encode(text, add_special_tokens=True).ids
         start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
@@ -40,21 +78,33 @@ def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
     raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
 
 
+def frame_of(tokenizer: PreTrainedTokenizerFast, paired: bool) -> tuple[list[int], list[int]] | PairFrame:
+    """What the tokenizer puts around a text, or around a pair."""
+    return pair_frame(tokenizer) if paired else special_frame(tokenizer)
+
+
 def encode(
-    texts: list[str], tokenizer: PreTrainedTokenizerFast, *, max_length: int, truncation: Truncation | None
+    texts: list[str],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int,
+    truncation: Truncation | None,
+    paired: bool = False,
 ) -> tuple[list[list[int]], list[int], list[int]]:
     """Token ids with special tokens; long texts are cut or, without `truncation`, split so that nothing is lost.
 
     Args:
         max_length: The most tokens of a result, special tokens included.
+        paired: Whether texts are pairs, as `join_pair` puts them together; the longer text is cut first.
 
     Returns:
         The ids, the number of the text that each comes from, and each text's length in tokens before truncation
-        and without special tokens.
+        and without special tokens. Of pairs the second is where in the ids the second text begins, and negative if
+        its `token_type_ids` are 0 as well.
     """
     backend = plain_backend(tokenizer)
-    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
-    return framed_pieces(encodings, special_frame(tokenizer), max_length, truncation)
+    encodings = backend.encode_batch_fast(parts_of(texts) if paired else texts, add_special_tokens=False)
+    return framed_pieces(encodings, frame_of(tokenizer, paired), max_length, truncation)
 
 
 def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
@@ -66,9 +116,14 @@ def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 def framed_pieces(
-    encodings: list[Encoding], frame: tuple[list[int], list[int]], max_length: int, truncation: Truncation | None
+    encodings: list[Encoding],
+    frame: tuple[list[int], list[int]] | PairFrame,
+    max_length: int,
+    truncation: Truncation | None,
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """What `encode` returns, from the encodings of the texts without special tokens."""
+    """What `encode` returns, from the encodings of the texts, or of `parts_of` pairs, without special tokens."""
+    if isinstance(frame, PairFrame):
+        return _framed_pairs([encoding.ids for encoding in encodings], frame, max_length, truncation or "head")
     before, after = frame
     room = max_length - len(before) - len(after)
     results, origins = list[list[int]](), list[int]()
@@ -81,3 +136,23 @@ def framed_pieces(
         results += [before + piece + after for piece in pieces]
         origins += [number] * len(pieces)
     return results, origins, [len(ids) for ids in texts]
+
+
+def parts_of(texts: list[str]) -> list[str]:
+    """First and second texts of pairs in turn; two empty ones of a pair of which cleaning left nothing."""
+    return [part for text in texts for part in text.partition(PAIR)[::2]]
+
+
+def _framed_pairs(
+    texts: list[list[int]], frame: PairFrame, max_length: int, truncation: Truncation
+) -> tuple[list[list[int]], list[int], list[int]]:
+    results, seconds, lengths = list[list[int]](), list[int](), list[int]()
+    if (room := max_length - sum(map(len, frame[:3]))) < 2:
+        raise UserError(f"max_length {max_length} has no room for two texts: raise --data.max_length.")
+    for first, second in zip(texts[::2], texts[1::2], strict=True):
+        kept = kept_of_pair(len(first), len(second), room)
+        begin = frame.before + truncate_ids(first, kept[0], truncation) + frame.between
+        results.append(begin + truncate_ids(second, kept[1], truncation) + frame.after)
+        seconds.append(len(begin) if frame.typed else -len(begin))
+        lengths.append(len(first) + len(second))
+    return results, seconds, lengths

@@ -19,13 +19,16 @@ _CLEANING = (
 )
 
 
-def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, strip: bool) -> None:
+def write_tokenizer(
+    tokenizer: Any, folder: Path, network: Any, *, clean: bool, strip: bool, typed: bool | None = None
+) -> None:
     """Write a copy of a tokenizer that any version of transformers from 4.38 on opens.
 
     Args:
         network: Its `forward` must take all that the tokenizer gives, as transformers 4 passes it on.
         clean: Begin with what `clean_text` does, except for sequences of over 30 combining marks.
         strip: Remove outer white space too; not where texts have masks, at which they are cut into pieces.
+        typed: Of a model of pairs, whether it is given `token_type_ids`, which transformers' own class may leave out.
     """
     from tokenizers import Tokenizer, normalizers
 
@@ -39,9 +42,13 @@ def write_tokenizer(tokenizer: Any, folder: Path, network: Any, *, clean: bool, 
         first = _cleaning() + ([normalizers.Strip()] if strip else [])
         backend.normalizer = normalizers.Sequence([*first, *([backend.normalizer] if backend.normalizer else [])])
         backend.save(str(folder / "tokenizer.json"))
+    given = [name for name in tokenizer.model_input_names if typed is None or name != "token_type_ids"]
+    given += ["token_type_ids"] if typed else []
+    if typed is not None:
+        config["model_input_names"] = given
     if clean or config["tokenizer_class"] == "TokenizersBackend":  # a model's own class would leave the cleaning out
         takes = inspect.signature(network.forward).parameters
-        names = [name for name in tokenizer.model_input_names if name in takes]
+        names = [name for name in given if name in takes]
         config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": names}
     path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.data.texts.targets import label_counts
-from lightning_nlp.data.tokens.encoding import Truncation, framed_pieces, plain_backend, special_frame
+from lightning_nlp.data.tokens.encoding import Truncation, frame_of, framed_pieces, parts_of, plain_backend
 from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
@@ -99,10 +100,10 @@ def prepare_tokens(
         with quiet_datasets():
             splits, label_names, counts = build_splits(source, work_dir=work_dir, **dataclasses.asdict(cleaning))
         options = dataclasses.asdict(training) | {"max_length": max_length}
-        used = tokenizer or train_tokenizer(TextColumn(splits["train"]), **options)
+        used = tokenizer or train_tokenizer(TextColumn(splits["train"], source.paired), **options)
         used.save_pretrained(folder / "tokenizer")
         facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
-        write: Any = write_tokens
+        write: Any = partial(write_tokens, paired=source.paired)
         if source.tagged:
             from lightning_nlp.data.tokens.tagging import tag_notes, write_tagged
 
@@ -116,7 +117,7 @@ def prepare_tokens(
         if source.form.problem in ("labels", "number"):
             facts["problem"] = source.form.problem
         facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
-        facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
+        facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None, paired=source.paired)
         (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         splits.clear()  # unmap the files before their folder goes
         shutil.rmtree(work_dir, ignore_errors=True)
@@ -124,7 +125,7 @@ def prepare_tokens(
     return cached_folder(cache_dir, key, build, own)
 
 
-def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
+def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool, paired: bool = False) -> list[str]:
     """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what is odd.
 
     Raises:
@@ -132,7 +133,7 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
     """
     unknown, lines = tokenizer.unk_token_id, list[str]()
     special = sorted({*tokenizer.all_special_ids} - {unknown})
-    framing = Counter(chain(*special_frame(tokenizer)))
+    framing = Counter(chain(*frame_of(tokenizer, paired)[:3]))
     total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
         found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
@@ -161,11 +162,14 @@ def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
     return None if unknown is None else round(int(words[unknown]) / max(int(words.sum()), 1), 6)
 
 
-def _encoded_ahead(split: Dataset, backend: Tokenizer) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
+def _encoded_ahead(
+    split: Dataset, backend: Tokenizer, paired: bool
+) -> Iterator[tuple[dict[str, list[Any]], list[Encoding]]]:
     """Batches of a split with their encodings; the next one is tokenized meanwhile, without Python's lock."""
+    texts_of = parts_of if paired else list
     with ThreadPoolExecutor(1) as pool:
         batches = (
-            (batch, pool.submit(backend.encode_batch_fast, batch["text"], add_special_tokens=False))
+            (batch, pool.submit(backend.encode_batch_fast, texts_of(batch["text"]), add_special_tokens=False))
             for batch in split.iter(BATCH_ROWS)
         )
         waiting = next(batches, None)
@@ -181,26 +185,34 @@ def write_tokens(
     *,
     max_length: int,
     truncation: Truncation | None,
+    paired: bool = False,
 ) -> dict[str, int]:
     """Tokenize a split as `encode` does: its `text` becomes `input_ids` in an Arrow stream, other columns are kept.
+
+    Of pairs there is also `second`, as in `encode`.
 
     Returns:
         Counts: `texts`, `rows`, `characters`, `tokens` (before truncation, without specials), `cut` (texts truncated),
         `without_tokens` (texts of which the tokenizer leaves nothing).
     """
+    import pyarrow as pa
     from datasets.utils import tqdm
 
     counts: Counter[str] = Counter()
     others = [name for name in split.column_names if name != "text"]
-    backend, frame = plain_backend(tokenizer), special_frame(tokenizer)
-    room = max_length - sum(map(len, frame))
+    backend, frame = plain_backend(tokenizer), frame_of(tokenizer, paired)
+    room = max_length - sum(map(len, frame[:3]))
     # disable=None: on a terminal only
     bar = tqdm(total=len(split), desc=f"Tokenizing {path.stem}", unit=" texts", disable=None)
-    with write_token_ids(path, map(split.features.arrow_schema.field, others)) as write, bar:
-        for batch, encodings in _encoded_ahead(split, backend):
+    fields = [*map(split.features.arrow_schema.field, others), *([pa.field("second", pa.int32())] if paired else ())]
+    with write_token_ids(path, fields) as write, bar:
+        for batch, encodings in _encoded_ahead(split, backend, paired):
             texts = batch["text"]
             ids, origins, lengths = framed_pieces(encodings, frame, max_length, truncation)
-            write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
+            if paired:
+                write(ids, {**batch, "second": origins})
+            else:
+                write(ids, {name: [batch[name][origin] for origin in origins] for name in others})
             counts.update(
                 texts=len(texts),
                 rows=len(ids),
@@ -216,12 +228,12 @@ def write_tokens(
 class TextColumn:
     """A split's texts, readable more than once and never all in memory."""
 
-    def __init__(self, split: Dataset) -> None:
-        self.split = split
+    def __init__(self, split: Dataset, paired: bool = False) -> None:
+        self.split, self.paired = split, paired
 
     def __iter__(self) -> Iterator[str]:
         for batch in self.split.select_columns("text").iter(BATCH_ROWS):
-            yield from batch["text"]
+            yield from parts_of(batch["text"]) if self.paired else batch["text"]
 
 
 @contextlib.contextmanager

@@ -14,10 +14,11 @@ from torch import Tensor
 
 
 class TokenRows:
-    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label`, memory-mapped.
+    """An Arrow stream of `input_ids`, `hash` of each row's text and maybe `label` and `second`, memory-mapped.
 
     `label` is a class, a number, or a list: of several labels, or of tags with one for each token. Where it is a list,
     `tags` is a hash of it.
+    Of pairs `second` is as in `encode`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,13 +33,17 @@ class TokenRows:
         of_lists = "tags" in table.column_names
         self._labels = labels[0].to_numpy() if labels and not of_lists else None
         self._lists = [(c.offsets.to_numpy(), c.values.to_numpy()) for c in labels[0].chunks] if of_lists else None
+        self._second = table.column("second").to_numpy() if "second" in table.column_names else None
         self.lengths = np.concatenate([np.diff(offsets) for offsets, _ in self._chunks])
 
     def __reduce__(self) -> tuple[type[TokenRows], tuple[Path]]:
         return TokenRows, (self.path,)
 
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """The columns of some rows: `input_ids`, an array each, and `label`, as in the file, where there are labels."""
+        """The columns of some rows: `input_ids`, an array each, and `label`, as in the file, if there are any.
+
+        Of pairs there is `second` too.
+        """
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
         columns: dict[str, Any] = {"input_ids": []}
         for chunk, place in zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True):
@@ -49,6 +54,8 @@ class TokenRows:
                 columns.setdefault("label", []).append(values[offsets[place] : offsets[place + 1]])
         if self._labels is not None:
             columns["label"] = self._labels[numbers]
+        if self._second is not None:
+            columns["second"] = self._second[numbers]
         return columns
 
     def id_counts(self, size: int) -> np.ndarray:

@@ -1,12 +1,13 @@
+import csv
 import gzip
+import json
 import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 
-from lightning_nlp.data.texts.demo import demo_reviews
-from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
 from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
@@ -208,16 +209,24 @@ def test_several_leipzig_files_are_told_apart_one_by_one(tmp_path):
     assert texts(text_source(str(tmp_path / "*.txt"), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
 
 
-def test_the_demos(tmp_path):
-    source = labelled_source("demo")
-    assert list(source.splits) == ["train", "test"]
-    assert rows(source) == list(demo_reviews(10_000, 0))
-    assert rows(source, "test") == list(demo_reviews(2_000, 1))
-    assert source.fingerprint == labelled_source("demo").fingerprint
-    sentences = text_source("demo", cache_dir=tmp_path)
-    assert list(sentences.splits) == ["train"]
-    assert rows(sentences) == [(text, None) for text in demo_esperanto(20_000, 0)]
-    assert sentences.fingerprint not in ("", source.fingerprint)
+def test_pairs_are_the_same_in_each_format(tmp_path):
+    pairs = [("a", "b", "x"), ("a\x1f ", "b", "y"), ("c", "", "x"), (None, "d", "y"), (5, "e", "x")]
+    columns = dict(zip(("first", "label", "second"), zip(*((a, y, b) for a, b, y in pairs), strict=True), strict=True))
+    expected = [("a\x1fb", "x"), ("a  \x1fb", "y"), ("", "x"), ("", "y"), ("5\x1fe", "x")]
+    how = {"text_column": ["first", "second"]}
+    texts = {**columns, "first": [text if text is None else str(text) for text in columns["first"]]}
+    Dataset.from_dict(texts).save_to_disk(tmp_path / "saved")
+    pq.write_table(pa.table(texts), tmp_path / "a.parquet")
+    records = [dict(zip(("first", "second", "label"), row, strict=True)) for row in pairs]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("label", "second", "first"), *((y, b, a) for a, b, y in pairs)])
+    for name in ("saved", "a.parquet", "a.jsonl", "a.csv"):
+        source = labelled_source(str(tmp_path / name), **how)
+        assert source.paired
+        assert rows(source) == expected
+        swapped = labelled_source(str(tmp_path / name), text_column=["second", "first"])
+        assert swapped.fingerprint != source.fingerprint
 
 
 @pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])

@@ -1,9 +1,10 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lightning_nlp.data.texts.normalize import clean_text, text_digest
+from lightning_nlp.data.texts.normalize import clean_text, join_pair, text_digest
 from lightning_nlp.data.texts.sources import Row, Source
 from lightning_nlp.data.texts.splits import build_splits, draw
 from lightning_nlp.errors import UserError
@@ -367,3 +368,16 @@ def test_labelled_rows_that_cleaning_empties(tmp_path):
     assert (counts.train.empty, counts.test.empty) == (1, 1)
     assert contents(splits)["test"] == ["review 18", "review 19", ""]  # a benchmark keeps its rows
     assert "" not in contents(splits)["train"] + contents(splits)["validation"]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_pairs_repeat_and_leak_by_both_texts(clean, tmp_path):
+    train = [join_pair(pair) for pair in [("a", "b"), ("b", "a"), ("a", "c"), ("ab", "b"), (" a", "b<br>"), ("x", "y")]]
+    labelled = list(zip([*train, join_pair(["<br>", "z"])], "pnpnppn", strict=True))
+    source = make_source(
+        train=labelled, validation=[(join_pair(["q", "b"]), "p")], test=[(join_pair(["x ", "y"]), "p")]
+    )
+    splits, _, counts = build_splits(replace(source, paired=True), work_dir=tmp_path, clean=clean)
+    assert contents(splits)["train"] == ["a\x1fb", "b\x1fa", "a\x1fc", "ab\x1fb"]
+    assert contents(splits)["test"] == ["x\x1fy" if clean else "x \x1fy"]
+    assert (counts.train.repeats, counts.train.in_test, counts.train.empty) == (1, 1, 1)
