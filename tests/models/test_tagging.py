@@ -154,3 +154,7 @@ def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     other = ["--model.class_path", "lightning_nlp.TokenClassifier"]
     other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
+    words = "TextClassificationDataModule is not for TokenClassifier", "give another --data or --model."
+    fails(["fit", "--config", "quickstart.yaml", *other], *words)
+    words = "TokenClassificationDataModule is not for SequenceClassifier", "give another --data or --model."
+    fails(["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"], *words)

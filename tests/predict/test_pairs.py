@@ -102,7 +102,7 @@ def test_a_run_of_single_texts_reads_no_pairs(cls_run, tmp_path):
     (tmp_path / "a.csv").write_text("first,second\na,b\n")
     predict = ["predict", "--run", cls_run, "--input", tmp_path / "a.csv", "--text_column", "[first, second]"]
     fails(predict, "--text_column is [first, second]", "this run reads single texts: give one column")
-    with pytest.raises(UserError, match=r"takes a list of texts: give \[text\]"):
+    with pytest.raises(UserError, match=r"takes a list of texts, not tuple: give \[text\]"):
         load_predictor(cls_run / "export")([("a", "b")])
 
 

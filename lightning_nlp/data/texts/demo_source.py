@@ -4,14 +4,11 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.data.texts import demo
 from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
-from lightning_nlp.data.texts.demo_pairs import demo_pairs
-from lightning_nlp.data.texts.demo_tags import demo_tags
 from lightning_nlp.data.texts.files import hash_files
 from lightning_nlp.data.texts.source import CLASSES, Source
 from lightning_nlp.data.texts.targets import LabelForm
@@ -20,12 +17,8 @@ from lightning_nlp.errors import UserError
 LABELLED = {"train": (10_000, 0), "test": (2_000, 1)}  # number and seed
 TAGGED = {"train": (6_000, 0), "test": (1_000, 1)}
 SENTENCES = {"train": (20_000, 0)}
-BY_PROBLEM: dict[str, Callable[[int, int], Iterable[Any]]] = {
-    "classes": demo.demo_reviews,
-    "labels": demo.demo_labels,
-    "number": demo.demo_ratings,
-    "tags": demo_tags,
-}
+OF_THEIR_OWN = ("demo_pairs", "demo_tags", "demo_esperanto")  # modules, of one demo each
+BY_PROBLEM = {"classes": "demo_reviews", "labels": "demo_labels", "number": "demo_ratings", "tags": "demo_tags"}
 
 
 def demo_source(form: LabelForm | None = None, group_column: str | None = None, *, paired: bool = False) -> Source:
@@ -36,7 +29,9 @@ def demo_source(form: LabelForm | None = None, group_column: str | None = None, 
     form = replace(form, problem="classes" if form.problem == "auto" else form.problem)
     if paired and form.problem != "classes":
         raise UserError(f"The demo's pairs have classes: leave out --data.problem {form.problem}.")
-    generate = demo_pairs if paired else BY_PROBLEM[form.problem] if labelled else demo_esperanto
+    name = "demo_pairs" if paired else BY_PROBLEM[form.problem] if labelled else "demo_esperanto"
+    module = import_module(f"lightning_nlp.data.texts.{name if name in OF_THEIR_OWN else 'demo'}")
+    generate: Callable[[int, int], Iterable[Any]] = getattr(module, name)
     sizes = SENTENCES if not labelled else TAGGED if form.problem == "tags" else LABELLED
     what = "Esperanto" if not labelled else "sentences with names" if form.problem == "tags" else "reviews"
 
