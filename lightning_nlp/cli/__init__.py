@@ -1,7 +1,6 @@
 """The command line: arguments, checks, config files, output."""
 
 import gc
-import os
 import sys
 
 from lightning_nlp.errors import PROGRAM
@@ -25,9 +24,6 @@ def start() -> None:
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(OVERVIEW)
         return
-    # By default GNU OpenMP's threads spin for milliseconds while they wait for each other, which makes the steps of a
-    # small model take five times as long if another program uses a core. A shorter wait costs nothing otherwise.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     gc.disable()  # collecting during the imports, whose objects all stay, takes a second
     from lightning_nlp.cli.main import main
 
