@@ -15,7 +15,7 @@ BAR = "application/vnd.jupyter.widget-view+json"  # of progress: only alive in t
 
 
 def execute(notebook: Path, workplace: Path) -> nbformat.NotebookNode:
-    """The notebook with new outputs, run in `workplace`, which takes its runs and caches: paths in it are relative."""
+    """The notebook with new outputs, run in `workplace`, which takes its runs and caches."""
     found = nbformat.read(notebook, as_version=4)
     paths = filter(None, [str(HOUSE), os.environ.get("PYTHONPATH")])
     environment = {"HOME": str(workplace), "PYTHONPATH": os.pathsep.join(paths)}
@@ -46,7 +46,8 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as workplace:
             found = execute(notebook, Path(workplace))
         nbformat.validate(found)
-        notebook.write_text(nbformat.writes(found) + "\n", encoding="utf-8")
+        text = nbformat.writes(found).replace(f"{workplace}/", "")  # which is gone
+        notebook.write_text(text + "\n", encoding="utf-8")
         print(f"{notebook.name}: {notebook.stat().st_size / 1000:.0f} kB")
 
 
