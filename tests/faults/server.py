@@ -33,6 +33,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a child that looked through it for garbage would get a copy of it all
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a suite runs in the background
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one under nohup
     assert threading.active_count() == 1, "a fork has only the thread that forks"
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
