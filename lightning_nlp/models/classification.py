@@ -87,7 +87,6 @@ class SequenceClassifier(EncoderModule):
         self.label_names = label_names  # the data's once they are known
         self.problem: Problem = OneClass()
         self.class_weights: Tensor | None
-        self._evaluated: list[tuple[Tensor, Tensor, Tensor]] = []  # losses, predictions and labels of each batch
 
     def config_overrides(self) -> dict[str, Any]:
         """The names of the classes, and the problem."""
@@ -114,10 +113,6 @@ class SequenceClassifier(EncoderModule):
         outputs, labels = self(batch), batch["labels"]
         self._evaluated.append((self.problem.losses(outputs, labels), self.problem.predicted(outputs), labels))
         return {"logits": outputs, "labels": labels}
-
-    def _reset_metrics(self, stage: Stage) -> None:
-        super()._reset_metrics(stage)
-        self._evaluated.clear()
 
     def new_metrics(self, stage: Stage) -> Any:
         """The loss, and the problem's scores."""

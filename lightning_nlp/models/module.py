@@ -37,6 +37,7 @@ class EncoderModule(LightningModule):
         self.tokenizer: Any = None
         self.loaded: Any = None
         self.gradients = Gradients()
+        self._evaluated: list[Any] = []  # what `evaluate` keeps of each batch, on its device, until the split's end
 
     def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The sum of a batch's losses, with a graph, and the number to divide it by; both scalars."""
@@ -122,6 +123,7 @@ class EncoderModule(LightningModule):
     def _reset_metrics(self, stage: Stage) -> None:
         for metric in self.metrics[stage].values():
             metric.reset()
+        self._evaluated.clear()
 
     @property
     def _data(self) -> Any:

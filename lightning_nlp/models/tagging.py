@@ -67,7 +67,6 @@ class TokenClassifier(EncoderModule):
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
         self.label_names = list[str]()  # the data's once they are known
-        self._evaluated: list[dict[str, Tensor]] = []  # of each batch, on its device until the end of the split
 
     def config_overrides(self) -> dict[str, Any]:
         """The names of the tags."""
@@ -94,10 +93,6 @@ class TokenClassifier(EncoderModule):
         found = {"targets": targets, "predictions": logits.argmax(-1), "loss": losses, "rows": rows}
         self._evaluated.append(found)
         return found
-
-    def _reset_metrics(self, stage: Stage) -> None:
-        super()._reset_metrics(stage)
-        self._evaluated.clear()
 
     def new_metrics(self, stage: Stage) -> Any:
         """Means over words; precision, recall and F1 follow from counts of all processes."""
