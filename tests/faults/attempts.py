@@ -1,121 +1,97 @@
 """Attempts at one command, killed and repeated until one comes to its end."""
 
-import json
+import multiprocessing
 import os
-import select
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
-from tests.conftest import HOUSE, checkpoint_of
+from tests.conftest import checkpoint_of
+from tests.faults.points import run_child
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 MOST_SECONDS = 120
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.preload"])
 
 
 @dataclass
 class Attempt:
     code: int  # minus the signal's number if one killed it
-    seconds: float  # until it had done all that it did, without those that a process needs to end
-    phases: list[str] = field(default_factory=list)  # all that it came to, in order
-    out: str = ""
-    err: str = ""
+    seconds: float
+    phases: list[str]  # all that it came to, in order
+    out: str
+    err: str
 
     @property
     def steps(self) -> int:
         return self.phases.count("step")
 
 
-class Server:
-    """Starts commands in forks of one process that has imported everything."""
+def run(
+    arguments: Sequence[str],
+    cwd: Path,
+    *,
+    processes: int = 1,
+    rank: int = 0,
+    point: str | None = None,
+    after: float | None = None,
+) -> list[Attempt]:
+    """Run a command in forked processes, several of them as torchrun would start them.
 
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        command = [sys.executable, "-m", "tests.faults.server"]
-        self._process = subprocess.Popen(command, cwd=HOUSE, env={**os.environ, **ENVIRONMENT}, **pipes)
-
-    def close(self) -> None:
-        self._process.communicate(timeout=MOST_SECONDS)
-
-    def run(self, arguments: Sequence[str], cwd: Path, point: str | None = None, after: float | None = None) -> Attempt:
-        return self.run_together(1, arguments, cwd, point=point, after=after)[0]
-
-    def run_together(
-        self,
-        processes: int,
-        arguments: Sequence[str],
-        cwd: Path,
-        *,
-        point: str | None = None,
-        rank: int = 0,
-        after: float | None = None,
-    ) -> list[Attempt]:
-        """Run a command in several children, as torchrun does.
-
-        The one of this rank stops itself at `point`, or is killed from outside `after` so many seconds.
-        """
-        files = {name: str(self.scratch / name) for name in ("out", "err", "trace")}
-        for number in range(processes):
-            Path(f"{files['trace']}{number}").write_text("")
+    The process of this rank stops itself at `point`, or is killed from outside `after` seconds.
+    """
+    cwd.mkdir(exist_ok=True)
+    environment = dict(ENVIRONMENT)
+    if processes > 1:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        environment = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         environment |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
         environment |= {"GROUP_RANK": "0", "GLOO_SOCKET_IFNAME": "lo"}
-        request = {"arguments": list(arguments), "cwd": str(cwd), "point": point, "processes": processes, "rank": rank}
-        assert self._process.stdin is not None
-        print(json.dumps({**request, **files, "environment": environment}), file=self._process.stdin, flush=True)
-        children = self._answer(MOST_SECONDS)["pids"]
-        result = self._answer(MOST_SECONDS if after is None else after, or_none=after is not None)
-        if result is None:
-            os.kill(children[rank], signal.SIGKILL)
-            result = self._answer(MOST_SECONDS)
-        return [_attempt(result, number, files) for number in range(processes)]
-
-    def _answer(self, seconds: float, or_none: bool = False) -> Any:
-        stdout = self._process.stdout
-        assert stdout is not None
-        if not select.select([stdout], [], [], seconds)[0]:
-            if or_none:
-                return None
-            self._process.kill()
-            raise AssertionError(f"the child did not end within {seconds} s")
-        line = stdout.readline()
-        assert line, "the server has died"
-        return json.loads(line)
-
-
-def _attempt(result: dict[str, Any], number: int, files: dict[str, str]) -> Attempt:
-    texts = {name: Path(f"{path}{number}").read_text(encoding="utf-8") for name, path in files.items()}
-    marks = [line.split(" ", 1) for line in texts["trace"].splitlines()]
-    times = {phase: float(when) for when, phase in marks}
-    return Attempt(
-        code=result["codes"][number],
-        seconds=max(times.values(), default=result["ended"]) - result["started"],
-        phases=[phase for _, phase in marks],
-        out=texts["out"],
-        err=texts["err"],
-    )
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, ENVIRONMENT):
+        children = []
+        for number in range(processes):
+            own = {"RANK": str(number), "LOCAL_RANK": str(number)} if processes > 1 else {}
+            stop = point if number == rank else None
+            given = (Path(folder), number, [*arguments], cwd, stop, environment | own)
+            children.append(FORKS.Process(target=run_child, args=given))
+        started = time.monotonic()
+        for child in children:
+            child.start()
+        if after is not None:
+            children[rank].join(after)
+            children[rank].kill()
+        for child in children:
+            child.join(max(0.0, started + MOST_SECONDS - time.monotonic()))
+        seconds, late = time.monotonic() - started, [child for child in children if child.is_alive()]
+        for child in late:
+            child.kill()
+        assert not late, f"no end within {MOST_SECONDS} s"
+        texts = [[(Path(folder) / f"{name}{i}") for name in ("trace", "out", "err")] for i in range(processes)]
+        read = [[path.read_text(encoding="utf-8") if path.exists() else "" for path in paths] for paths in texts]
+    return [
+        Attempt(child.exitcode, seconds, trace.splitlines(), out, err)
+        for child, (trace, out, err) in zip(children, read, strict=True)
+    ]
 
 
 @dataclass
 class Stop:
     planned: str
-    phase: str  # what it had come to last
-    call: int  # and for which time in this attempt
+    phase: str  # the last that it came to
     step: int  # the training's optimizer steps by then
     lost: int  # those of them that the next attempt has to repeat
     caught: int | None  # the signal that it was to catch; None for SIGKILL
 
     def __str__(self) -> str:
-        return f"{self.planned:28} stopped in {self.phase} {self.call}, step {self.step}, {self.lost} steps lost"
+        return f"{self.planned:28} stopped in {self.phase}, step {self.step}, {self.lost} steps lost"
 
 
 def last_step(root: Path) -> int:
@@ -125,15 +101,12 @@ def last_step(root: Path) -> int:
 
 
 def is_over(attempt: Attempt, root: Path) -> bool:
-    """Whether a process that was killed had done all: it had named its run and given the lock back."""
-    return attempt.out.rpartition("\n")[0].rpartition("\n")[2].startswith("runs/") and not any(
-        root.glob("runs/*/*/.lock")
-    )
+    """Whether a killed process had nothing left to do: it had printed its run and released the lock."""
+    printed = attempt.out.rpartition("\n")[0].rpartition("\n")[2]
+    return printed.startswith("runs/") and not any(root.glob("runs/*/*/.lock"))
 
 
-def survive(
-    server: Server, root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0
-) -> list[Stop]:
+def survive(root: Path, arguments: Sequence[str], plan: Sequence[str], *, usual_seconds: float = 0.0) -> list[Stop]:
     """Repeat one command, stopped at each point of the plan in turn, and then let it come to its end.
 
     The plan has points (see `points.py`), or `at 0.37`: a SIGKILL after that share of `usual_seconds`. An attempt that
@@ -142,18 +115,15 @@ def survive(
     stops: list[Stop] = []
     for point in plan:
         before = last_step(root)
-        if point.startswith("at "):
-            attempt = server.run(arguments, root, after=float(point[3:]) * usual_seconds)
-        else:
-            attempt = server.run(arguments, root, point=point)
+        moment = {"after": float(point[3:]) * usual_seconds} if point.startswith("at ") else {"point": point}
+        (attempt,) = run(arguments, root, **moment)
         if attempt.code == 0 or is_over(attempt, root):
             return stops
         caught = signal.Signals[point.rpartition(":")[2]] if ":SIG" in point else None
         expected = -signal.SIGKILL if caught is None else 128 + caught
         assert attempt.code == expected, f"{point}: exit code {attempt.code}, not {expected}\n{attempt.err}"
-        phase = attempt.phases[-1] if attempt.phases else "start"
         step = before + attempt.steps
-        stops.append(Stop(point, phase, attempt.phases.count(phase), step, step - last_step(root), caught))
-    attempt = server.run(arguments, root)
+        stops.append(Stop(point, (attempt.phases or ["start"])[-1], step, step - last_step(root), caught))
+    (attempt,) = run(arguments, root)
     assert attempt.code == 0, f"the last attempt failed\n{attempt.err}"
     return stops

@@ -14,8 +14,6 @@ MODEL = "--model.dropout 0.2 --model.attention_dropout 0.1".split()
 STOPS_EARLY = "--early_stopping.patience 1 --model.lr 0.3 --trainer.max_epochs 9".split()
 # The module holds the average while it validates.
 AVERAGED = "--ema_decay 0.9 --trainer.precision bf16-mixed".split()
-
-
 FILES = {  # each task's configuration and data
     "cls": ("quickstart.yaml", "reviews.csv"),
     "mlm": ("quickstart_mlm.yaml", "sentences.txt"),
@@ -49,22 +47,18 @@ def command(
 def matrix(data: Path) -> dict[str, list[str]]:
     """All combinations of task, workers, packing and accumulation; the two others take turns."""
     found = {}
-    for number, (task, workers, packing, accumulate) in enumerate(
-        itertools.product(("cls", "mlm"), (0, 2), (True, False), (1, 4))
-    ):
-        tokens, interval = bool((number // 4 + number) % 2), bool((number // 2) % 2)
-        name = f"{task}-{workers}workers-{'packed' if packing else 'padded'}-x{accumulate}"
-        name += f"-{'tokens' if tokens else 'texts'}{'-interval' if interval else ''}"
-        found[name] = command(
-            task, data, workers=workers, packing=packing, accumulate=accumulate, tokens=tokens, interval=interval
-        )
+    product = itertools.product(("cls", "mlm"), (0, 2), (True, False), (1, 4))
+    for number, (task, workers, packing, accumulate) in enumerate(product):
+        choice = {"workers": workers, "packing": packing, "accumulate": accumulate}
+        choice |= {"tokens": bool((number // 4 + number) % 2), "interval": bool((number // 2) % 2)}
+        found[" ".join([task, *(f"{name}={value}" for name, value in choice.items())])] = command(task, data, **choice)
     return found
 
 
 def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[list[str]]:
     """Where to kill one training: points, points twice in a row, and moments of the clock.
 
-    With the training's number, `turn`, the phases that it comes to take turns, so that all come up.
+    The phases take turns with `turn`, the training's number, so that all come up.
     """
     names = sorted(set(phases))
 
@@ -74,9 +68,7 @@ def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[lis
 
     first = turn * 5
     return [
-        [point(first)],
-        [point(first + 1)],
-        [point(first + 2)],
+        *([point(first + i)] for i in range(3)),
         [point(first + 3, 0.6), point(first + 4, 0.4)],
         [f"at {rng.random():.3f}"],
         [f"at {rng.uniform(0.3, 0.9):.3f}", f"at {rng.uniform(0.3, 0.8):.3f}"],
@@ -84,20 +76,20 @@ def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[lis
 
 
 def special(data: Path) -> dict[str, list[str]]:
-    """Trainings that end in other ways, and those that are asked to stop; `PLANS` has what befalls them."""
+    """Trainings that end in other ways, and those that are asked to stop, as `PLANS` says."""
     plain = {"workers": 0, "packing": True, "accumulate": 1, "tokens": False, "interval": False}
     cls, mlm = (command(task, data, **plain) for task in ("cls", "mlm"))
-    slow = command("mlm", data, **(plain | {"accumulate": 4, "interval": True, "workers": 2}))
+    often = {task: command(task, data, **plain | {"accumulate": 4, "interval": True}) for task in ("cls", "mlm")}
     return {
         "cls-stopped-early": [*cls, *STOPS_EARLY],
         "mlm-stopped-early": [*mlm, *STOPS_EARLY],
         "cls-max-steps": [*cls, "--trainer.max_steps", "17"],
         "mlm-without-validation": [*mlm, "--trainer.limit_val_batches", "0"],
-        "mlm-saved-each-step": [*command("mlm", data, **(plain | {"accumulate": 4})), "--save_minutes", "0.00001"],
-        "cls-saved-each-step": [*command("cls", data, **(plain | {"interval": True})), "--save_minutes", "0.00001"],
-        "cls-averaged": [*command("cls", data, **(plain | {"accumulate": 4, "interval": True})), *AVERAGED],
+        "mlm-saved-each-step": [*often["mlm"], "--save_minutes", "0.00001"],
+        "cls-saved-each-step": [*cls, "--save_minutes", "0.00001"],
+        "cls-averaged": [*often["cls"], *AVERAGED],
         "cls-signals": cls,
-        "mlm-signals": slow,
+        "mlm-signals": [*often["mlm"], "--data.num_workers", "2"],
     }
 
 
