@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from isolated import Row, attempt, row
-from lightning import Callback
-from token_data import TokenData, Vocabulary, make_batch, random_groups, train
+from lightning_clock import time_steps
+from token_data import TokenData, Vocabulary, make_batch, random_groups
 from torch import Tensor
 
 from lightning_nlp.models import packing
@@ -39,12 +39,7 @@ LOSS_SCALE = {"bf16": 1.0, "fp16": 1024.0}  # small gradients would be 0 in fp16
 
 
 def small_network(model_type: str, task: str) -> Any:
-    """A random network without dropout, whose weights are large enough for attention to matter.
-
-    Args:
-        model_type: As transformers names it.
-        task: "mlm" or "cls".
-    """
+    """A random network without dropout, whose weights are large enough for attention to matter; task "mlm" or "cls"."""
     from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
     auto_class = AutoModelForMaskedLM if task == "mlm" else AutoModelForSequenceClassification
@@ -67,34 +62,15 @@ def random_batches(task: str, number: int) -> list[Any]:
     return random_groups(LENGTHS, WORDS, number, classes=None if task == "mlm" else len(CLASSES))
 
 
-def guess(network: Any, batch: dict[str, Any], dtype: torch.dtype | None) -> tuple[Tensor, Tensor]:
-    """The logits at what is to be predicted, in float32, and the targets.
-
-    Args:
-        network: `enable`d for packed batches, if this is one.
-        batch: Of tokens to guess, or of classes.
-        dtype: Of autocast; None computes in float32.
-    """
-    labels = batch["labels"]
-    positions = masked_positions(labels)
-    with torch.autocast(labels.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-        of_tokens = labels.shape == batch["input_ids"].shape
-        logits = packing.forward(network, batch, positions if of_tokens else None)
-    return logits.float(), labels.flatten().index_select(0, positions)
-
-
 def measure(network: Any, batch: dict[str, Any], name: str | None) -> dict[str, Tensor]:
-    """Logits, loss and gradients of one batch, each as one vector.
-
-    Args:
-        network: As for `guess`.
-        batch: The same.
-        name: "bf16" or "fp16"; None for float32.
-    """
-    scale = LOSS_SCALE[name] if name else 1.0
+    """Logits, loss and gradients of one batch, each as one vector; by autocast to "bf16" or "fp16", or in float32."""
+    scale, labels = LOSS_SCALE[name] if name else 1.0, batch["labels"]
     network.zero_grad()
-    logits, targets = guess(network, batch, DTYPES[name] if name else None)
-    loss = F.cross_entropy(logits, targets)
+    positions = masked_positions(labels)
+    with torch.autocast(labels.device.type, DTYPES[name] if name else torch.bfloat16, enabled=name is not None):
+        of_tokens = labels.shape == batch["input_ids"].shape
+        logits = packing.forward(network, batch, positions if of_tokens else None).float()
+    loss = F.cross_entropy(logits, labels.flatten().index_select(0, positions))
     (scale * loss).backward()
     gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
     return {
@@ -110,14 +86,7 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 
 def single_batch(model_type: str, task: str, device: str, name: str) -> dict[str, dict[str, float]]:
-    """How far apart the two are on one batch: `packed` from `padded` in 16 bits, and this from float32 (`rounding`).
-
-    Args:
-        model_type: As transformers names it.
-        task: "mlm" or "cls".
-        device: "cpu" or "cuda".
-        name: "bf16" or "fp16".
-    """
+    """How far apart the two are on one batch: `packed` from `padded` in 16 bits, and this from float32 (`rounding`)."""
     network = small_network(model_type, task).to(device)
     (group,) = random_batches(task, 1)
     batches = {packs: make_batch(*group, packs=packs, pad_token_id=PAD) for packs in (False, True)}
@@ -132,48 +101,25 @@ def single_batch(model_type: str, task: str, device: str, name: str) -> dict[str
     }
 
 
-class Losses(Callback):
-    """Keeps the loss of each step."""
-
-    def __init__(self) -> None:
-        self.values: list[Tensor] = []
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Keep it on its device."""
-        self.values.append(outputs["loss"].detach())
-
-
 def trainings(model_type: str, task: str, device: str, name: str, steps: int, folder: Path) -> float:
-    """How far apart the losses of two trainings are that differ in packing alone, over all their steps.
-
-    Args:
-        model_type: As transformers names it.
-        task: "mlm" or "cls".
-        device: "cpu" or "cuda".
-        name: "bf16" or "fp16".
-        steps: Optimizer steps, through this package's module and Lightning's Trainer.
-        folder: Where the initial weights may be written.
-    """
+    """How far apart the losses of two trainings are that differ in packing alone; `folder` takes the weights."""
     from lightning_nlp.models.classification import SequenceClassifier
     from lightning_nlp.models.mlm import MaskedLanguageModel
 
     small_network(model_type, task).save_pretrained(folder)
     module_class = MaskedLanguageModel if task == "mlm" else SequenceClassifier
     settings = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3, "schedule": "constant", "warmup_ratio": 0.0}
-    losses = []
+    precision, losses = {"bf16": "bf16-mixed", "fp16": "16-mixed"}[name], []
     for packs in (True, False):
         data = TokenData(
-            random_batches(task, 2),
+            random_batches(task, 2) * (steps // 2),
             tokenizer=Vocabulary(WORDS, PAD),
             max_length=max(LENGTHS),
             label_names=CLASSES,
             packing=packs,
         )
-        callback = Losses()
         module = module_class(pretrained=str(folder), **settings)
-        precision = {"bf16": "bf16-mixed", "fp16": "16-mixed"}[name]
-        train(module, data, callback, device=device, precision=precision, max_epochs=steps // 2)
-        losses.append(torch.stack(callback.values).float())
+        losses.append(torch.tensor(time_steps(module, data, device, precision=precision)["losses"]))
     return apart(*losses)
 
 

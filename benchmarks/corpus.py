@@ -1,13 +1,8 @@
 """What all contenders start from, written once: the same texts, the same initial weights, the same held-out masks.
 
-python benchmarks/corpus.py --task mlm --output FOLDER writes
-
-    texts/{train,validation,test}.jsonl   cleaned, without repeats, shuffled
-    model/                                initial weights, configuration and tokenizer, as save_pretrained writes them
-    heldout.jsonl                         validation examples as token ids, for mlm masked once and for all
-    facts.json                            counts and sizes
-
-`vs_trainer.py` calls it. The folder can be carried to a machine that lacks the data, the Hub and `datasets`.
+texts/{train,validation,test}.jsonl   cleaned, without repeats, shuffled
+model/                                initial weights, configuration and tokenizer, as save_pretrained writes them
+heldout.jsonl                         validation examples as token ids, for mlm masked once and for all
 """
 
 from __future__ import annotations
@@ -25,36 +20,22 @@ import torch
 TEST_TEXTS = 64  # `train.py fit` wants a test split; no contender reads it
 
 
-def main() -> None:
-    """Write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=("mlm", "cls"), required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--path", help="Sentences (mlm) or labelled texts (cls); nothing: the embedded demo.")
-    parser.add_argument(
-        "--model", help="A checkpoint, folder or Hub id; nothing: a new DistilBERT, tokenizer included."
-    )
-    parser.add_argument("--texts", type=int, help="Training texts; nothing takes all.")
-    parser.add_argument("--heldout", type=int, default=1000, help="Validation texts.")
-    parser.add_argument("--max-length", type=int, default=512)
-    parser.add_argument("--vocab-size", type=int, default=50_000)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--dim", type=int, default=768)
-    parser.add_argument("--seed", type=int, default=42)
-    prepare(parser.parse_args())
+def prepare(args: argparse.Namespace, output: Path) -> dict[str, Any]:
+    """Write the folder; returns counts and sizes.
 
-
-def prepare(args: argparse.Namespace) -> None:
-    """Write the folder that `args.output` names."""
-    rows = read_rows(args.task, args.path, args.texts, args.heldout, args.seed)
+    Args:
+        args: The command line of `vs_trainer.py`.
+        output: The folder.
+    """
+    rows = read_rows(args.task, args.path, args.texts or None, args.heldout, args.seed)
     heldout, test = args.heldout, min(TEST_TEXTS, args.heldout)
     splits = {
         "validation": rows[:heldout],
         "test": rows[heldout : heldout + test],
-        "train": rows[heldout + test :][: args.texts],
+        "train": rows[heldout + test :][: args.texts or None],
     }
     assert splits["train"], f"{len(rows)} texts are too few for {heldout} held-out ones"
-    folder = args.output / "texts"
+    folder = output / "texts"
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in splits.items():
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in part)
@@ -66,39 +47,26 @@ def prepare(args: argparse.Namespace) -> None:
         names = sorted({str(row["label"]) for row in rows})
         network.config.id2label = dict(enumerate(names))
         network.config.label2id = {name: label for label, name in enumerate(names)}
-    tokenizer.save_pretrained(args.output / "model")
-    network.save_pretrained(args.output / "model")
-    heldout_rows(args.output / "heldout.jsonl", args.task, splits["validation"], tokenizer, args.max_length, args.seed)
+    tokenizer.save_pretrained(output / "model")
+    network.save_pretrained(output / "model")
+    heldout_rows(output / "heldout.jsonl", args.task, splits["validation"], tokenizer, args.max_length, args.seed)
     lengths = [len(ids) for ids in encode_head([row["text"] for row in splits["train"]], tokenizer, args.max_length)]
-    facts = {
-        "task": args.task,
+    return {
         "texts": len(splits["train"]),
         "heldout": len(splits["validation"]),
         "tokens": sum(lengths),  # special tokens included, as everywhere in the benchmark
         "mean_length": sum(lengths) / len(lengths),
         "longest": max(lengths),
-        "max_length": args.max_length,
         "vocab_size": len(tokenizer),
         "model": f"{network.config.model_type}, {sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters",
     }
-    (args.output / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    print(json.dumps(facts))
 
 
 def read_rows(task: str, path: str | None, texts: int | None, heldout: int, seed: int) -> list[dict[str, Any]]:
     """Texts, cleaned and without repeats, in random order.
 
-    They are cleaned here, so that a difference in cleaning cannot become one in speed or accuracy.
-
-    Args:
-        task: "mlm" or "cls".
-        path: As `--data.path` takes it; None is the embedded demo.
-        texts: How many are wanted for training, which bounds the demo; None wants all.
-        heldout: How many are wanted for validation.
-        seed: Of the order.
-
-    Returns:
-        Dicts with `text`, and for "cls" `label`.
+    They are cleaned here, so that a difference in cleaning cannot become one in speed or accuracy. Without a path they
+    are the demo's, as many as are wanted.
     """
     from lightning_nlp.data.texts.normalize import clean_text
 
@@ -142,12 +110,13 @@ def initial_model(args: argparse.Namespace, texts: list[str]) -> tuple[Any, Any]
         tokenizer.model_max_length = args.max_length
         heads = {} if args.task == "mlm" else {"num_labels": 2}
         return tokenizer, auto_class.from_pretrained(args.model, dtype=torch.float32, **heads)
-    tokenizer = train_wordpiece(texts, vocab_size=args.vocab_size, max_length=args.max_length)
+    layers, dim, vocab_size = (2, 64, 2000) if args.quick else (6, 768, 50_000)
+    tokenizer = train_wordpiece(texts, vocab_size=vocab_size, max_length=args.max_length)
     config = DistilBertConfig(
-        n_layers=args.layers,
-        n_heads=args.dim // 64,
-        dim=args.dim,
-        hidden_dim=4 * args.dim,
+        n_layers=layers,
+        n_heads=dim // 64,
+        dim=dim,
+        hidden_dim=4 * dim,
         max_position_embeddings=args.max_length,
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
@@ -182,7 +151,3 @@ def heldout_rows(path: Path, task: str, rows: list[dict[str, Any]], tokenizer: A
                 )
                 record = {"input_ids": masked.tolist(), "labels": labels.tolist()}
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ take 20 seconds; where a part fails or is late, the process ends and another one
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -35,17 +36,9 @@ PARTS = (
     Part("b", "packed against padded: relative distances", 45, "agreement:packed_against_padded"),
     Part("e", "IMDB, two epochs", 85, "gpu_trainings:imdb"),
     Part("f", "exactness", 35, "gpu_trainings:exactness"),
-    Part("g", "early stopping and the best checkpoint", 35, "gpu_trainings:best_checkpoint"),
     Part("f", "exactness, deterministic", 45, "gpu_trainings:exactness_deterministic", fresh=True),
 )  # what is worth most comes first; their limits are nine minutes together, and what one leaves goes to those after it
 LEAST = 10.0  # seconds; with less left, a part is not begun
-# Imported once, in the process that those on a CPU are forked from. On a card each imports for itself: a fork cannot
-# use CUDA where one of these imports has asked for the devices.
-IMPORTS = (
-    "lightning_nlp.cli.main",
-    "transformers.models.distilbert.modeling_distilbert",
-    "torchmetrics.classification",
-)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -58,7 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--imdb", type=Path, help="For e and d: a folder with IMDB's parquet files, or the aclImdb tree.")
     add("--pretrained", help="For e and d: a checkpoint, folder or cached Hub id; default that of configs/cls.yaml.")
     add("--sentences", type=Path, help="For d: a file of sentences instead of the demo's.")
-    add("--parts", default="abcdefgh", help="These alone, such as cf.")
+    add("--parts", default="abcdefh", help="These alone, such as cf.")
     add("--minutes", type=float, default=9.0, help="All parts together; what does not fit is left out.")
     options = parser.parse_args(arguments)
     for name in ("imdb", "sentences"):
@@ -67,7 +60,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             parser.error(f"there is no {path}: give --{name} another path")
         setattr(options, name, path and path.resolve())
     if unknown := set(options.parts) - {part.name for part in PARTS}:
-        parser.error(f"there is no part {', '.join(sorted(unknown))}: give --parts letters from a to h")
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: give --parts letters of abcdefh")
     return options
 
 
@@ -83,19 +76,7 @@ def check_device(device: str) -> None:
 
 
 def measure(parts: list[Part], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure part after part, and write all that is known after each.
-
-    Args:
-        parts: In their order.
-        options: Of the command line, with `work`, a scratch folder.
-
-    Returns:
-        For each part what `Worker.measure` gives.
-    """
-    import multiprocessing
-
-    method = "spawn" if options.device == "cuda" else "forkserver"
-    multiprocessing.set_forkserver_preload(list(IMPORTS))
+    """Measure part after part, and write all that is known after each; returns what `Worker.measure` does for each."""
     begin, results = time.monotonic(), list[dict[str, Any]]()
     worker: Worker | None = None
     try:
@@ -110,7 +91,7 @@ def measure(parts: list[Part], options: argparse.Namespace) -> list[dict[str, An
                 if worker and part.fresh:
                     worker.end()
                 if not worker or part.fresh or not worker.usable:
-                    worker = Worker(options, options.output / "gpu.log", method)
+                    worker = Worker(options, options.output / "gpu.log")
                 result = worker.measure(part, limit, options.work)
             results.append(result)
             write(results, options)
@@ -153,13 +134,10 @@ def write(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
 
 def commit() -> str:
     """The commit of this code, as far as git knows."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "not known"
-    return found.stdout.strip()
+    with contextlib.suppress(OSError):
+        found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
+        return found.stdout.strip() or "not known"
+    return "not known"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Whole trainings on this device, through the command line: `gpu.py`'s parts d to g."""
+"""Whole trainings on this device, through the command line: `gpu.py`'s parts d to f."""
 
 from __future__ import annotations
 
@@ -21,20 +21,12 @@ from typing import Any
 import torch
 from isolated import LeftOut, Row, attempt, row
 from lightning import Callback
+from report import NAMES
 
 HERE = Path(__file__).parent.resolve()
 ROOT = HERE.parent
 TINY = "--model.n_layers 1 --model.n_heads 2 --model.dim 16 --model.hidden_dim 32".split()
-CONTENDERS = {
-    "a": "a. HF Trainer, the recipe as written",
-    "b": "b. HF Trainer, its best flags",
-    "c": "c. HF Trainer, an expert's",
-    "d": "d. lightning_nlp",
-}
 FEW = "--data.max_train_samples 96 --data.max_val_samples 32 --data.max_test_samples 32".split()
-
-
-# --- d
 
 
 def hf_trainer(options: Namespace) -> Iterator[Row]:
@@ -69,12 +61,9 @@ def versus(what: str, arguments: list[str], options: Namespace) -> Iterator[Row]
                 contender, value = found[1], float(found[2].replace(",", ""))
                 ours = ours or value
                 ratio = "" if contender == "d" else f"; d / {contender} {ours / value:.2f}"
-                yield row(f"{what}, {CONTENDERS[contender]}", last.split(": ")[1] + ratio, tokens_per_s=value)
+                yield row(f"{what}, {contender}. {NAMES[contender]}", last.split(": ")[1] + ratio, tokens_per_s=value)
     if process.returncode:
         yield row(f"{what}, vs_trainer.py", f"**failed**: {last[:300]}", failed=True)
-
-
-# --- e
 
 
 def imdb(options: Namespace) -> Iterator[Row]:
@@ -88,8 +77,9 @@ def imdb(options: Namespace) -> Iterator[Row]:
     elif options.pretrained:
         arguments += ["--model.pretrained", options.pretrained]
     large = "--data.tokens_per_batch 32768 --model.lr 5e-5"  # steps of 4,096 tokens would be bound by the host
+    arguments = fit_arguments("imdb", [*arguments, *large.split()], options)
     what = f"cls.yaml, two epochs, {large}"
-    yield attempt(what, lambda: whole_training(what, fit_arguments("imdb", [*arguments, *large.split()], options)))
+    yield attempt(what, lambda: whole_training(what, arguments))
 
 
 def whole_training(what: str, arguments: list[str]) -> Row:
@@ -106,9 +96,6 @@ def whole_training(what: str, arguments: list[str]) -> Row:
     return row(what, text, all_seconds=seconds, facts=facts)
 
 
-# --- trainings in this process
-
-
 def fit_arguments(name: str, arguments: list[str], options: Namespace) -> list[str]:
     """A `fit` without W&B, whose files go to the scratch folder."""
     accelerator = "gpu" if options.device == "cuda" else "cpu"
@@ -119,12 +106,7 @@ def fit_arguments(name: str, arguments: list[str], options: Namespace) -> list[s
 
 
 def command(arguments: list[str], expected: int = 0) -> str:
-    """Run one of `train.py`'s commands in this process; returns what it printed.
-
-    Args:
-        arguments: The command line.
-        expected: The exit code; another one raises a RuntimeError with the last words.
-    """
+    """Run one of `train.py`'s commands in this process; returns what it printed, or raises for another exit code."""
     from lightning_nlp.cli.main import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -135,13 +117,9 @@ def command(arguments: list[str], expected: int = 0) -> str:
             code = int(stop.code or 0)
     print(out.getvalue(), err.getvalue(), flush=True)
     if code != expected:
-        raise RuntimeError(f"exit code {code} of train.py {arguments[0]}: {last_line(err.getvalue())}")
+        last = (err.getvalue().strip().splitlines() or ["it said nothing"])[-1][:300]
+        raise RuntimeError(f"exit code {code} of train.py {arguments[0]}: {last}")
     return out.getvalue()
-
-
-def last_line(text: str) -> str:
-    """The last words of a command, which say why it ended."""
-    return ([line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"])[-1][:300]
 
 
 def quickstart(name: str, arguments: list[str], options: Namespace, expected: int = 0) -> Path:
@@ -153,17 +131,13 @@ def quickstart(name: str, arguments: list[str], options: Namespace, expected: in
 
 
 class StopAt(Callback):
-    """Asks for a stop as a scheduler would.
-
-    Args:
-        step: After this one.
-    """
+    """Sends SIGTERM after a step, as a scheduler would."""
 
     def __init__(self, step: int) -> None:
         self.step = step
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Send SIGTERM."""
+        """Send it."""
         if trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -222,29 +196,3 @@ def metrics(run: Path) -> list[dict[str, str]]:
     """The rows of metrics.csv."""
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def best_checkpoint(options: Namespace) -> Iterator[Row]:
-    """A training that early stopping ends, and the checkpoint that it leaves."""
-    what, most = "quickstart.yaml until early stopping", 40
-    yield attempt(what, lambda: early_stopping(what, most, options))
-
-
-def early_stopping(what: str, most: int, options: Namespace) -> Row:
-    """Whether it stopped early, kept the best, and measures the same once more."""
-    run = quickstart("early", ["--trainer.max_epochs", str(most)], options)
-    facts = json.loads((run / "facts.json").read_text(encoding="utf-8"))
-    values = [float(line["val/accuracy"]) for line in metrics(run) if line.get("val/accuracy")]
-    again = command(
-        ["validate", "--run", str(run), "--trainer.accelerator", "gpu" if options.device == "cuda" else "cpu"]
-    )
-    best = facts["validation"]["val/accuracy"]
-    checks = {
-        "stopped early": facts["epochs"] < most,
-        "kept the best": abs(best - max(values)) < 1e-6,
-        "measures the same again": f"{best:.4f}" in again,
-    }
-    text = f"{facts['epochs']} of {most} epochs; best val/accuracy {best:.4f} of {len(values)} validations, "
-    text += f"test/accuracy {facts['test']['test/accuracy']:.4f}; "
-    text += ", ".join(f"{check}: {'yes' if met else '**no**'}" for check, met in checks.items())
-    return row(what, text, checks=checks, validations=values)

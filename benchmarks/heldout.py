@@ -16,11 +16,8 @@ BATCH = 32
 class HeldOut:
     """Loss at fixed masks, or accuracy, computed by a network of its own with the contender's current weights.
 
-    A second network, plain padded transformers, makes the measurement independent of how a contender computes: packed
-    batches, hooks and modes stay out of it.
-
-    Args:
-        job: `prepared`, `task`, `device`, `bf16`, and `overrides` of ours, whose truncation holds for its texts too.
+    A second network, plain padded transformers, keeps the measurement independent of how a contender computes. The
+    job's `overrides`, arguments of ours, may set a truncation, which then holds for its held-out texts too.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What the host spends on a step: a network so small that almost all of its time is Python and dispatch.
 
-OMP_NUM_THREADS=1 python benchmarks/host_step.py                # CPU time a step
-OMP_NUM_THREADS=1 python benchmarks/host_step.py --profile fit  # where it goes
+OMP_NUM_THREADS=1 python benchmarks/host_step.py                                                    # CPU time a step
+OMP_NUM_THREADS=1 python -m cProfile -s cumulative benchmarks/host_step.py --rounds 1 --ways fit    # where it goes
 
 Two ways to train are compared with torch alone (forward and backward under autocast, clipping, a fused AdamW) on the
 same batches: `module`, this package's module under Lightning's Trainer without our callbacks, and `fit`, the command.
@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import cProfile
 import io
-import pstats
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from lightning import Callback
 from lightning_clock import Done
-from token_data import TokenData, Vocabulary, random_groups, train
+from token_data import random_data, train
 
 from lightning_nlp.cli.main import main as command
 from lightning_nlp.models import packing
@@ -40,7 +38,6 @@ class CpuClock(Callback):
     seconds = 0.0
     batches: list[dict[str, Any]]
     network: Any
-    profiler: cProfile.Profile | None = None
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Begin after the warm-up; keep the batches and the network."""
@@ -56,11 +53,7 @@ class CpuClock(Callback):
         """A step is done."""
         if step == WARMUP:
             CpuClock.seconds = time.process_time()
-            if CpuClock.profiler:
-                CpuClock.profiler.enable()
         elif step == WARMUP + STEPS:
-            if CpuClock.profiler:
-                CpuClock.profiler.disable()
             CpuClock.seconds = time.process_time() - CpuClock.seconds
 
 
@@ -82,13 +75,7 @@ def torch_alone() -> None:
 def under_lightning() -> None:
     """Our module under Lightning's Trainer."""
     module = SequenceClassifier(**SIZES, schedule="constant", warmup_ratio=0.0)
-    data = TokenData(
-        random_groups(LENGTHS, WORDS, WARMUP + STEPS, classes=2),
-        tokenizer=Vocabulary(WORDS),
-        max_length=max(LENGTHS),
-        label_names=["neg", "pos"],
-    )
-    train(module, data, CpuClock(), device="cpu", precision="bf16-mixed")
+    train(module, random_data(LENGTHS, WORDS, WARMUP + STEPS, "cls"), CpuClock(), device="cpu", precision="bf16-mixed")
 
 
 def fit() -> None:
@@ -116,14 +103,9 @@ if __name__ == "__main__":
 
     CpuClock = host_step.CpuClock  # type: ignore[misc]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", choices=WAYS)
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if options.profile:
-        CpuClock.profiler = cProfile.Profile()
-        milliseconds(WAYS[options.profile])
-        pstats.Stats(CpuClock.profiler).sort_stats("cumulative").print_stats(70)
-    else:
-        for name in [*WAYS] * options.rounds:
-            ours, alone = milliseconds(WAYS[name]), milliseconds(torch_alone)
-            print(f"{name}: {ours:.2f} ms, torch alone {alone:.2f} ms, {ours / alone:.2f} times", flush=True)
+    for name in options.ways * options.rounds:
+        ours, alone = milliseconds(WAYS[name]), milliseconds(torch_alone)
+        print(f"{name}: {ours:.2f} ms, torch alone {alone:.2f} ms, {ours / alone:.2f} times", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ import sys
 import time
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,16 +62,10 @@ def in_words(error: BaseException) -> str:
 
 
 class Worker:
-    """A process that measures one part after another: what it has imported serves them all.
+    """A process that measures one part after another: what it has imported serves them all. Its words go to `log`."""
 
-    Args:
-        options: Handed to each part's function.
-        log: Where the process's words go, after what is there.
-        method: How the process starts, as `multiprocessing` names it.
-    """
-
-    def __init__(self, options: Namespace, log: Path, method: str) -> None:
-        context: Any = multiprocessing.get_context(method)
+    def __init__(self, options: Namespace, log: Path) -> None:
+        context: Any = multiprocessing.get_context("spawn")  # no fork: CUDA would not work in one
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs, options, log))
         self.process.start()
@@ -78,16 +73,11 @@ class Worker:
         self.usable = True
 
     def measure(self, part: Part, limit: float, folder: Path) -> dict[str, Any]:
-        """Measure a part, and kill the process with all its children when the time is over.
-
-        Args:
-            part: What to measure.
-            limit: Seconds.
-            folder: Where the rows are kept until the part is over.
+        """Measure a part; when the time is over, the process is killed with all its children.
 
         Returns:
             `part`, `title`, `state` (done, failed, left out, out of time, interrupted), `reason`, `seconds`, and the
-            `rows` so far.
+            `rows` so far, which are kept in `folder` until then.
         """
         found, begin = folder / f"{part.measure.replace(':', '.')}.jsonl", time.monotonic()
         late, reason = False, f"{limit:.0f} s were not enough"
@@ -124,7 +114,7 @@ class Worker:
 
 
 def _child(pipe: Connection, options: Namespace, log: Path) -> None:
-    """Measure what the pipe asks for, until it ends."""
+    """Measure what the pipe asks for, until it ends: write each row as it comes, then how it ended."""
     os.setsid()
     with log.open("ab") as words:
         os.dup2(words.fileno(), 1)
@@ -132,26 +122,17 @@ def _child(pipe: Connection, options: Namespace, log: Path) -> None:
     with contextlib.suppress(EOFError):
         while True:
             measure, found = pipe.recv()
-            _measure(measure, options, found)
+            module, function = measure.split(":")
+            state, reason = "done", ""
+            with found.open("w", encoding="utf-8", buffering=1) as file:
+                try:
+                    for entry in getattr(importlib.import_module(module), function)(options):
+                        file.write(json.dumps(entry) + "\n")
+                except LeftOut as why:
+                    state, reason = "left out", str(why)
+                except BaseException as error:
+                    traceback.print_exc()
+                    state, reason = "failed", in_words(error)
+                file.write(json.dumps({"state": state, "reason": reason}) + "\n")
+            sys.stdout.flush()
             pipe.send("over")
-
-
-def _measure(measure: str, options: Namespace, found: Path) -> None:
-    """Write each row as it comes, then how it ended."""
-    with found.open("w", encoding="utf-8", buffering=1) as file:
-        state, reason = "done", ""
-        try:
-            for entry in _generator(measure)(options):
-                file.write(json.dumps(entry) + "\n")
-        except LeftOut as why:
-            state, reason = "left out", str(why)
-        except BaseException as error:
-            traceback.print_exc()
-            state, reason = "failed", in_words(error)
-        file.write(json.dumps({"state": state, "reason": reason}) + "\n")
-    sys.stdout.flush()
-
-
-def _generator(measure: str) -> Callable[[Namespace], Iterator[Row]]:
-    module, function = measure.split(":")
-    return getattr(__import__(module, fromlist=[function]), function)

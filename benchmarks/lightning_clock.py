@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import contextlib
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins import TorchCheckpointIO
-from yardstick import Yardstick, count
+from token_data import TokenData, train
+from yardstick import Yardstick
 
 
 class Done(BaseException):
@@ -23,35 +23,40 @@ class NoCheckpoints(TorchCheckpointIO):
 
 
 class Clock(Callback):
-    """Tells the yardstick of each step, and stops when it has enough.
+    """Tells the yardstick of each step, and ends the training when it has enough; `job` is the yardstick's."""
 
-    Args:
-        job: The job's file.
-    """
-
-    def __init__(self, job: str) -> None:
-        self.job = json.loads(Path(job).read_text(encoding="utf-8"))
-        self.facts: dict[str, Any] = {}  # more to write beside the measurements
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if self.job["steps"] is None and not self.job["until"]:
             self.job["steps"] = int(trainer.num_training_batches)
-        facts = self.facts | {name: getattr(data, name, None) for name in ("batch_size", "tokens_per_batch")}
-        facts |= {"packs": bool(getattr(data, "packed", False)), "precision": str(trainer.precision)}
+        facts = {name: getattr(data, name, None) for name in ("batch_size", "tokens_per_batch")}
+        facts |= {"packs": bool(data.packed), "precision": str(trainer.precision)}
         self.yardstick = Yardstick(self.job, **facts, batches_per_epoch=int(trainer.num_training_batches))
-        self.yardstick.begin()
+        self.yardstick.begin(pl_module.network)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop where the yardstick is done."""
-        network = pl_module.network
-        if self.yardstick.step(network, count(batch), outputs["loss"]):
+        if self.yardstick.step(pl_module.network, batch, outputs["loss"]):
             raise Done
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The last epoch is over."""
         self.yardstick.finish(pl_module.network)
         raise Done
+
+
+def time_steps(
+    module: LightningModule, data: TokenData, device: str, warmup: int = 0, precision: str | None = None
+) -> dict[str, Any]:
+    """Train on each batch of the data once; what the yardstick says of the steps after `warmup`."""
+    steps = data.train_batches - warmup
+    clock = Clock({"contender": "d", "device": device, "warmup": warmup, "steps": steps, "until": None})
+    with contextlib.suppress(Done):
+        train(module, data, clock, device=device, precision=precision)
+    return clock.yardstick.result

@@ -6,6 +6,7 @@ measurement rides along as one more Lightning callback, and ends the process whe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -13,15 +14,13 @@ from typing import Any
 
 import torch
 from lightning_clock import Done
-from yardstick import read_job
 
 ENDLESS = 10_000  # epochs
 
 
-def fit_arguments(job: dict[str, Any], job_file: str) -> list[str]:
+def fit_arguments(job: dict[str, Any]) -> list[str]:
     """The arguments of `train.py` for a job."""
     prepared, root = Path(job["prepared"]), Path(__file__).parent.parent
-    clock = [{"class_path": "lightning_clock.Clock", "init_args": {"job": job_file}}]
     arguments = {
         "--config": root / "configs" / f"{job['task']}.yaml",
         "--seed_everything": job["seed"],
@@ -39,7 +38,7 @@ def fit_arguments(job: dict[str, Any], job_file: str) -> list[str]:
         "--trainer.enable_progress_bar": "false",
         "--trainer.limit_val_batches": 0,  # the yardstick evaluates all contenders alike
         "--trainer.max_epochs": job["epochs"] if job["until"] else ENDLESS,
-        "--trainer.callbacks": json.dumps(clock),
+        "--trainer.callbacks": json.dumps([{"class_path": "lightning_clock.Clock", "init_args": {"job": job}}]),
         "--trainer.plugins": json.dumps([{"class_path": "lightning_clock.NoCheckpoints"}]),
     }
     if not job["until"]:
@@ -48,27 +47,16 @@ def fit_arguments(job: dict[str, Any], job_file: str) -> list[str]:
     return ["fit", *words, *job["overrides"]]
 
 
-def main() -> None:
+def main(job_file: str) -> None:
     """Train, measure, write the result."""
-    job = read_job()
+    from lightning_nlp.cli.main import main as train
+
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
-    try:
-        from lightning_nlp.cli.main import main as train
-    except ModuleNotFoundError as error:  # a borrowed machine may lack datasets or jsonargparse
-        if (error.name or "").startswith("lightning_nlp"):
-            raise
-        print(f"{error}: training through Lightning's Trainer instead of the command line.", file=sys.stderr)
-        from ours_without_cli import train_job
-
-        def train(arguments: list[str]) -> None:
-            train_job(job, sys.argv[1])
-
-    try:
-        train(fit_arguments(job, sys.argv[1]))
-    except Done:
-        return
+    with contextlib.suppress(Done):
+        train(fit_arguments(job))
     assert Path(job["result"]).is_file(), "the training ended without a result"
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,23 +33,20 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=list(BATCH_SIZES), help="Of the pipeline.")
     parser.add_argument("--dtype", default="float32", help="Of the pipeline's weights, such as bfloat16.")
-    parser.add_argument("--threads", type=int)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "predict")
     args = parser.parse_args()
     if not args.quick and not (args.run and args.input):
         parser.error("give --run and --input, or --quick")
-    if args.threads:
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # before torch is imported
     sys.path.insert(0, str(HERE.parent))
     args.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         if args.quick:
             args.run, args.input = quick_run(Path(folder))
             args.texts = min(args.texts, 64)
-        compare(args, Path(folder))
+        compare(args)
 
 
-def compare(args: argparse.Namespace, work: Path) -> None:
+def compare(args: argparse.Namespace) -> None:
     """Take turns on the texts, and report."""
     from report import spread
 
@@ -63,9 +59,8 @@ def compare(args: argparse.Namespace, work: Path) -> None:
     texts = [" ".join(text.split()) for text in texts if text][: args.texts]
     if fills_masks:
         texts = [hide_a_word(text) for text in texts]
-    (work / "texts.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     contenders = {f"pipeline, batch {size}": pipeline(args, fills_masks, texts, size) for size in args.batch_sizes}
-    contenders["train.py predict"] = ours(args.run, work, texts)
+    contenders["train.py predict"] = ours(args.run, texts)
     speeds: dict[str, list[float]] = {name: [] for name in contenders}
     answers: dict[str, list[str]] = {}
     for _ in range(args.repeats):
@@ -78,12 +73,10 @@ def compare(args: argparse.Namespace, work: Path) -> None:
     ratio = summary["train.py predict"].median / summary[best].median
     lines = ["| contender | texts/s |", "| --- | --- |"]
     lines += [f"| {name} | {value.text(1)} |" for name, value in summary.items()]
-    lines += [
-        "",
-        f"{len(texts)} texts, {args.repeats} rounds, medians (ranges). train.py predict is {ratio:.2f} times as",
-    ]
-    lines += [f"fast as the best pipeline ({best}, {args.dtype}); {100 * agree:.1f}% of the answers are the same."]
-    text = "\n".join(lines) + "\n"
+    text = "\n".join(lines) + (
+        f"\n\n{len(texts)} texts, {args.repeats} rounds, medians (ranges). train.py predict is {ratio:.2f} times as "
+        f"fast as the best pipeline ({best}, {args.dtype}); {100 * agree:.1f}% of the answers are the same.\n"
+    )
     print(text)
     (args.output / "results.md").write_text(text, encoding="utf-8")
     facts = {"command": sys.argv, "texts": len(texts), "speeds": speeds, "ratio": ratio, "agree": agree}
@@ -120,32 +113,17 @@ def pipeline(
         yield seconds, [record[0]["token_str"] if fills_masks else record["label"] for record in records]
 
 
-def ours(run: Path, work: Path, texts: list[str]) -> Iterator[tuple[float, list[str]]]:
-    """Seconds and answers of `train.py predict` at its defaults; the clock runs within the predictor that it loads."""
-    from lightning_nlp.predict import command as inference
+def ours(run: Path, texts: list[str]) -> Iterator[tuple[float, list[str]]]:
+    """Seconds and answers of what `train.py predict` loads, at its defaults, again and again."""
+    from lightning_nlp import load_predictor
+    from lightning_nlp.training.hardware import default_precision
 
-    seconds = 0.0
-    load = inference.load_predictor
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        predictor = load(*args, **kwargs)
-        list(predictor(list(enumerate(texts[:WARM_UP]))))
-
-        def predict(pairs: Any) -> Iterator[Any]:
-            nonlocal seconds
-            begin = time.perf_counter()
-            records = list(predictor(pairs))
-            seconds += time.perf_counter() - begin
-            return iter(records)
-
-        return predict
-
-    inference.load_predictor = timed
-    output = work / "predictions.jsonl"
+    predictor = load_predictor(run / "export", precision=default_precision())
+    predictor(texts[:WARM_UP])
     while True:
-        seconds = 0.0
-        inference.predict(run=str(run), input=str(work / "texts.txt"), output=str(output), overwrite=True)
-        records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+        begin = time.perf_counter()
+        records = predictor(texts)
+        seconds = time.perf_counter() - begin
         yield seconds, [r["fillings"][0][0]["token"] if "fillings" in r else r["label"] for r in records]
 
 

@@ -7,22 +7,23 @@ python benchmarks/profile_step.py --task cls      # 16 reviews, 6 layers of widt
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from agreement import guess
-from token_data import make_batch, random_groups
-from torch.profiler import ProfilerActivity, profile
+from lightning import Callback
+from lightning_clock import Done
+from token_data import TokenData, new_module, random_data, train
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity
 
-from lightning_nlp.models import packing
 from lightning_nlp.training.flops import count_batch, training_costs, training_flops
 from lightning_nlp.training.hardware import default_precision, device_name
 from lightning_nlp.training.peaks import peak_flops
 
-STEPS = 3
+STEPS = 3  # that are recorded
 KINDS = {
     "matrix products of the layers and the head": ("mm", "addmm"),
     "attention": ("bmm", "baddbmm", "_softmax", "_softmax_backward_data", "_scaled_dot_product_flash_attention_for_cpu",
@@ -38,75 +39,76 @@ KINDS = {
 }  # fmt: skip
 
 
+class Recorder(Callback):
+    """Records some steps after others: kernels on a card, PyTorch's operations on a CPU."""
+
+    def __init__(self, device: str, warmup: int) -> None:
+        self.device = device
+        self.warmup = warmup
+        # on a card, to record the host's operations too would slow the host down, and the device would wait for it
+        activity = ProfilerActivity.CUDA if device == "cuda" else ProfilerActivity.CPU
+        self.profiler = torch.profiler.profile(activities=[activity])
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Begin after the warm-up, and end the training when all is recorded."""
+        if batch_idx + 1 in (self.warmup, self.warmup + STEPS) and self.device == "cuda":
+            torch.cuda.synchronize()
+        if batch_idx + 1 == self.warmup:
+            self.profiler.start()
+        elif batch_idx + 1 == self.warmup + STEPS:
+            self.profiler.stop()
+            raise Done
+
+
+def record(module: Any, data: TokenData, device: str) -> list[Any]:
+    """What the device does in the last of the data's steps, without ranges that PyTorch marks around kernels."""
+    recorder = Recorder(device, data.train_batches - STEPS)
+    with contextlib.suppress(Done):
+        train(module, data, recorder, device=device)
+    kind = DeviceType.CUDA if device == "cuda" else DeviceType.CPU
+    return [e for e in recorder.profiler.events() if e.device_type == kind and not e.is_user_annotation]
+
+
+def milliseconds_by_name(events: list[Any], device: str) -> dict[str, float]:
+    """Each operation's or kernel's own time a step, longest first."""
+    times: dict[str, float] = defaultdict(float)
+    for event in events:
+        spent = event.time_range.elapsed_us() if device == "cuda" else event.self_cpu_time_total
+        times[event.name] += spent / 1000 / STEPS
+    return dict(sorted(times.items(), key=lambda item: -item[1]))
+
+
 def main() -> None:
     """Profile, print a markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=("mlm", "cls"), required=True)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tiny", action="store_true", help="One layer of width 16: shows that it runs.")
     args = parser.parse_args()
-    precision = default_precision("gpu" if args.device == "cuda" else "cpu")
-    torch.manual_seed(0)
-    network, batch = make(args.task, args.device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-
-    def step() -> None:
-        F.cross_entropy(*guess(network, batch, torch.bfloat16 if precision == "bf16-mixed" else None)).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    for _ in range(4):
-        step()
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (args.device == "cuda")
-    with profile(activities=activities) as profiler:
-        for _ in range(STEPS):
-            step()
-    costs, peak = training_costs(network), peak_flops(torch.device(args.device), precision)
-    flops = None if costs is None else training_flops(costs, count_batch(batch))
-    tokens = batch["input_ids"].numel()
-    print(f"{args.task}, {tokens:,} tokens, {device_name(args.device)}, {precision}, torch {torch.__version__}\n")
-    report(profiler.key_averages(), flops, peak)
-
-
-def make(task: str, device: str) -> tuple[Any, dict[str, Any]]:
-    """A new network in training mode, and a packed batch of random tokens with lifelike lengths."""
-    from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, DistilBertConfig
-
     rng = np.random.default_rng(0)
-    if task == "mlm":
+    if args.task == "mlm":
         drawn = np.clip(rng.gamma(4, 5.3, 1000).astype(int) + 3, 4, 120)
-        lengths = drawn[: int((drawn.cumsum() <= 2048).sum())]
-        config = DistilBertConfig(vocab_size=50_000, attention_dropout=0.0)
-        network = AutoModelForMaskedLM.from_config(config)
+        lengths, words, dim = drawn[: int((drawn.cumsum() <= 2048).sum())], 50_000, 768
     else:
-        lengths = np.clip(rng.lognormal(5.4, 0.6, 16).astype(int), 30, 512)
-        config = DistilBertConfig(vocab_size=30_522, dim=384, hidden_dim=1536, attention_dropout=0.0)
-        network = AutoModelForSequenceClassification.from_config(config)
-    lengths = np.sort(lengths)[::-1].tolist()
-    (group,) = random_groups(lengths, config.vocab_size, 1, classes=None if task == "mlm" else 2)
-    batch = make_batch(*group, packs=True)
-    network.to(device).train()
-    packing.enable(network)
-    return network, {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in batch.items()}
-
-
-def report(events: Any, flops: float | None, peak: float | None) -> None:
-    """Print the time of a step by kind of operation, longest first."""
-    kind_of = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
+        lengths, words, dim = np.clip(rng.lognormal(5.4, 0.6, 16).astype(int), 30, 512), 30_522, 384
+    layers, dim, words = (1, 16, 500) if args.tiny else (6, dim, words)
+    data = random_data(np.sort(lengths)[::-1].tolist(), words, 4 + STEPS, args.task)
+    module = new_module(args.task, layers, dim)
     times: dict[str, float] = defaultdict(float)
-    for event in events:
-        # host time on a CPU, kernels' time on a GPU
-        spent = event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total
-        times[kind_of.get(event.key, "all else")] += spent / STEPS / 1000
-    total = sum(times.values())
+    kind_of = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
+    for name, milliseconds in milliseconds_by_name(record(module, data, "cpu"), "cpu").items():
+        times[kind_of.get(name, "all else")] += milliseconds
+    precision, total = default_precision("cpu"), sum(times.values())
+    costs, peak = training_costs(module.network), peak_flops(torch.device("cpu"), precision)
+    tokens = int(sum(lengths))
+    print(f"{args.task}, {tokens:,} tokens, {device_name('cpu')}, {precision}, torch {torch.__version__}\n")
     print("| | ms a step | share |\n| --- | --- | --- |")
     for kind, milliseconds in sorted(times.items(), key=lambda item: -item[1]):
         print(f"| {kind} | {milliseconds:,.0f} | {milliseconds / total:.0%} |")
     print(f"| **all** | **{total:,.0f}** | |")
-    if flops and peak:
-        limit = 1000 * flops / peak
+    if costs is not None and peak:
+        flops = training_flops(costs, count_batch(next(iter(data.train_dataloader()))))
         work = f"arithmetic limit: {flops / 1e9:,.0f} GFLOP at {peak / 1e9:,.0f} GFLOP/s"
-        print(f"| {work} | {limit:,.0f} | {limit / total:.0%} |")
+        print(f"| {work} | {1000 * flops / peak:,.0f} | {1000 * flops / peak / total:.0%} |")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Results of the contenders into medians, ranges, ratios, a markdown table and a plot. No torch, no training."""
+"""Results of the contenders into medians, ranges, ratios, a markdown table. No torch, no training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -62,13 +61,10 @@ def summarise(results: Sequence[dict[str, Any]], *, task: str, device: str, peak
     """Medians and ranges by contender, and how many times as fast ours is.
 
     Args:
-        results: What the yardstick wrote, with the `round` that each belongs to.
+        results: What the yardstick wrote, each with its `round`.
         task: "mlm" or "cls".
         device: "cpu" or "cuda".
-        peak_flops: Of the device, in the precision of b, c and d; None where it is not known, and so no MFU.
-
-    Returns:
-        `contenders` by letter, `ratios` by the other's letter (with `goal`), and `equal_tokens`.
+        peak_flops: Of the device, in the precision of b, c and d; None, where it is not known, leaves out the MFU.
     """
     by_letter: dict[str, list[dict[str, Any]]] = {}
     for result in results:
@@ -125,16 +121,7 @@ def markdown(summary: dict[str, Any], *, goals: bool = True) -> str:
 
 
 def summarise_until(results: Sequence[dict[str, Any]], metric: str, value: float) -> dict[str, Any]:
-    """When each contender reached a held-out value: the first evaluation at or beyond it, by repeat.
-
-    Args:
-        results: What the yardstick wrote.
-        metric: "loss" (reached from above) or "accuracy" (from below).
-        value: The value.
-
-    Returns:
-        By letter: `seconds` and `tokens` (None where a repeat did not reach it), `best`, `repeats`.
-    """
+    """When each contender reached a held-out loss (from above) or accuracy (from below); None where one did not."""
     summary: dict[str, Any] = {}
     for letter in sorted({result["contender"] for result in results}):
         curves = [result["curve"] for result in results if result["contender"] == letter]
@@ -164,31 +151,3 @@ def markdown_until(summary: dict[str, Any], metric: str, value: float) -> str:
         best = "–" if row["best"] is None else f"{row['best']:.4f}"
         lines.append(f"| {letter}. {NAMES[letter]} | {seconds} | {tokens} | {best} |")
     return "\n".join(lines) + "\n"
-
-
-def plot(path: Path, results: Sequence[dict[str, Any]], summary: dict[str, Any], title: str) -> None:
-    """Bars of real tokens a second with each repeat as a dot; or held-out curves over seconds where there are any."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    if any(result["curve"] for result in results):
-        colours = dict(zip(NAMES, pyplot.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
-        for result in results:
-            points = [(point["seconds"], point["value"]) for point in result["curve"]]
-            first = result["round"] == 0
-            label = f"{result['contender']}. {NAMES[result['contender']]}" if first else None
-            axes.plot(*zip(*points, strict=True), color=colours[result["contender"]], marker=".", label=label)
-        axes.set(xlabel="seconds of training, evaluation not counted", ylabel="held out", title=title)
-        axes.legend(fontsize="small")
-    else:
-        for i, (letter, row) in enumerate(summary["contenders"].items()):
-            axes.bar(i, row["tokens_per_s"].median, color="tab:orange" if letter == "d" else "tab:blue")
-            speeds = [r["tokens"] / r["seconds"] for r in results if r["contender"] == letter]
-            axes.plot([i] * len(speeds), speeds, "k.", markersize=5)
-        axes.set_xticks(range(len(summary["contenders"])), list(summary["contenders"]))
-        axes.set(ylabel="real tokens a second", title=title)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)

@@ -25,6 +25,7 @@ from typing import Any
 
 HOUSE = Path(__file__).parent.parent
 SHARD_BYTES = 100_000_000
+TOKENS_PER_BATCH = 16384  # of `pass`
 SYLLABLES = "an bo ĉe do el fa ĝi ho in ja ĵu ka lu mo ne or pa re so ŝu ti ur va zo".split()
 
 
@@ -38,10 +39,6 @@ def main() -> None:
     corpus.set_defaults(run=write_corpus)
     whole = commands.add_parser("pass")
     whole.add_argument("--path", required=True)
-    whole.add_argument("--num-workers", type=int, default=2)
-    whole.add_argument("--tokens-per-batch", type=int, default=16384)
-    whole.add_argument("--tokenizer-samples", type=int, default=500_000)
-    whole.add_argument("--cache-dir", default=None, help="Default: a temporary folder.")
     whole.set_defaults(run=one_pass)
     speed = commands.add_parser("speed")
     speed.add_argument("--path", required=True)
@@ -83,12 +80,12 @@ def one_pass(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = StreamingDataModule(
             args.path,
-            tokens_per_batch=args.tokens_per_batch,
-            num_workers=args.num_workers,
+            tokens_per_batch=TOKENS_PER_BATCH,
+            num_workers=2,
             max_length=128,
             vocab_size=10_000,
-            tokenizer_samples=args.tokenizer_samples,
-            cache_dir=args.cache_dir or folder,
+            tokenizer_samples=500_000,
+            cache_dir=folder,
         )
         start = time.monotonic()
         data.prepare_data()
@@ -112,7 +109,7 @@ def one_pass(args: argparse.Namespace) -> None:
         seconds = time.monotonic() - start
     print(
         f"{texts:,} texts, {tokens:,} tokens in {seconds:.0f} s ({tokens / seconds:,.0f} tokens/s) after "
-        f"{prepared:.0f} s of preparation; batches {tokens / batches / args.tokens_per_batch:.1%} full; at most "
+        f"{prepared:.0f} s of preparation; batches {tokens / batches / TOKENS_PER_BATCH:.1%} full; at most "
         f"{memory.peak_gib:.2f} GiB in all processes."
     )
 

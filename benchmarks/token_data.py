@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader
 
 from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.heads import masked_positions
+from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.training.hardware import default_precision
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
@@ -30,14 +32,7 @@ class Vocabulary:
 
 
 def make_batch(sequences: list[np.ndarray], labels: Any, *, packs: bool, pad_token_id: int = 0) -> dict[str, Any]:
-    """The batch dict of this package, packed or padded.
-
-    Args:
-        sequences: Token ids.
-        labels: For each sequence either an array of its length (mlm) or a class.
-        packs: End to end without padding, or in rows of equal length (a multiple of 8).
-        pad_token_id: The id of the padding token.
-    """
+    """The batch dict of this package, packed or padded; labels are an array a sequence (mlm), or a class each."""
     batch = collate(sequences, packed=packs, pad_token_id=pad_token_id)
     if np.ndim(labels[0]) == 0:
         return batch | {"labels": torch.tensor(labels)}
@@ -48,15 +43,7 @@ def make_batch(sequences: list[np.ndarray], labels: Any, *, packs: bool, pad_tok
 
 
 class TokenData(LightningDataModule):
-    """Batches of given sequences, the same ones in each epoch; packed where the model packs.
-
-    Args:
-        groups: For each batch its sequences and their labels, as `make_batch` takes them.
-        tokenizer: A tokenizer, or a `Vocabulary`.
-        max_length: The longest sequence, in tokens.
-        label_names: Of a classifier.
-        packing: As `--data.packing`.
-    """
+    """Batches of given sequences and labels, as `make_batch` takes them; packed where the model packs."""
 
     def __init__(
         self,
@@ -91,15 +78,7 @@ class TokenData(LightningDataModule):
 def random_groups(
     lengths: Sequence[int], vocab_size: int, number: int, *, classes: int | None = None, seed: int = 0
 ) -> list[tuple[list[np.ndarray], Any]]:
-    """Batches of random sequences, for masked language modelling or with random classes.
-
-    Args:
-        lengths: Of the sequences of each batch, in tokens.
-        vocab_size: Ids are drawn from SPECIAL_IDS up to this.
-        number: How many batches.
-        classes: How many classes there are; None makes 15% of the tokens to be guessed.
-        seed: Equal seeds give equal batches.
-    """
+    """Batches of random sequences of these lengths, with random classes; without them 15% of the tokens are labels."""
     rng = np.random.default_rng(seed)
     groups: list[tuple[list[np.ndarray], Any]] = []
     for _ in range(number):
@@ -111,6 +90,25 @@ def random_groups(
     return groups
 
 
+def random_data(
+    lengths: Sequence[int], vocab_size: int, number: int, task: str, packing: bool | str = "auto"
+) -> TokenData:
+    """Random batches of a task, "mlm" or "cls"."""
+    groups = random_groups(lengths, vocab_size, number, classes=None if task == "mlm" else 2)
+    labels = ["neg", "pos"] if task == "cls" else None
+    settings = {"tokenizer": Vocabulary(vocab_size), "max_length": max(lengths), "packing": packing}
+    return TokenData(groups, **settings, label_names=labels)
+
+
+def new_module(task: str, layers: int, dim: int) -> LightningModule:
+    """A new DistilBERT with this package's training of a task."""
+    sizes = {"n_layers": layers, "n_heads": max(2, dim // 64), "dim": dim, "hidden_dim": 4 * dim}
+    steady = {"schedule": "constant", "warmup_ratio": 0.0}
+    if task == "mlm":
+        return MaskedLanguageModel(**sizes, **steady, max_position_embeddings=512)
+    return SequenceClassifier(**sizes, **steady)
+
+
 def train(
     module: LightningModule,
     data: LightningDataModule,
@@ -118,24 +116,14 @@ def train(
     *,
     device: str,
     precision: str | None = None,
-    max_epochs: int = 1,
-) -> Trainer:
-    """Train under Lightning's Trainer, which writes nothing.
-
-    Args:
-        module: A module of this package.
-        data: Its batches.
-        callback: Measures, and may end the training with an exception.
-        device: "cpu" or "cuda".
-        precision: Lightning's `trainer.precision`; None takes the package's default.
-        max_epochs: How often the batches are seen.
-    """
+) -> None:
+    """Train under Lightning's Trainer, which writes nothing, in the package's default precision unless told."""
     accelerator = "gpu" if device == "cuda" else "cpu"
     trainer = Trainer(
         accelerator=accelerator,
         devices=1,
         precision=precision or default_precision(accelerator),  # type: ignore[arg-type]
-        max_epochs=max_epochs,
+        max_epochs=1,
         gradient_clip_val=1.0,
         logger=False,
         enable_checkpointing=False,
@@ -144,4 +132,3 @@ def train(
         callbacks=[callback],
     )
     trainer.fit(module, datamodule=data)
-    return trainer

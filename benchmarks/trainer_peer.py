@@ -7,9 +7,9 @@ c  b without attention dropout, and with as many examples a step as make our tok
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from yardstick import Yardstick, count, read_job
+from yardstick import Yardstick
 
 RECIPE_MAP_BATCH = 1000  # what `Dataset.map(batched=True)` hands the tokenizer at a time
 
 
-def main() -> None:
+def main(job_file: str) -> None:
     """Train, measure, write the result."""
-    job = read_job()
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     set_seed(job["seed"])
     folder = Path(job["prepared"])
@@ -122,25 +122,23 @@ def training_arguments(job: dict[str, Any], output: str, steps_per_epoch: int, r
         flags |= {
             "bf16": job["bf16"],
             "optim": "adamw_torch_fused",
+            "train_sampling_strategy": "group_by_length",
             "dataloader_num_workers": job["workers"],
             "dataloader_persistent_workers": job["workers"] > 0,
             "logging_nan_inf_filter": False,  # which would wait for the device in each step
         }
-        known = {field.name for field in dataclasses.fields(TrainingArguments)}
-        by_length = {"group_by_length": True}  # renamed in transformers 5
-        flags |= by_length if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
     return TrainingArguments(**flags)
 
 
 class MeasuredTrainer(Trainer):
     """The Trainer, unchanged but for keeping what the yardstick needs of a step."""
 
-    counts: torch.Tensor
+    batch: dict[str, Any]
     loss: torch.Tensor
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Count the batch before it moves to the device."""
-        self.counts = count(inputs)
+        """Keep the batch."""
+        self.batch = dict(inputs)
         self.loss = super().training_step(model, inputs, *args, **kwargs)
         return self.loss
 
@@ -154,13 +152,13 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock."""
-        self.yardstick.begin()
+        self.yardstick.begin(kwargs["model"])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop where the yardstick is done."""
-        if self.yardstick.step(kwargs["model"], self.trainer.counts, self.trainer.loss):
+        if self.yardstick.step(kwargs["model"], self.trainer.batch, self.trainer.loss):
             control.should_training_stop = True
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

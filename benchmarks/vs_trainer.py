@@ -10,12 +10,10 @@ README.md beside this file says what a, b, c and d are and what differs between 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
-import io
+import importlib
 import json
 import os
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -46,7 +44,6 @@ def parse() -> argparse.Namespace:
     add("--quick", action="store_true", help="A generated corpus and a tiny model: shows that it runs, not how fast.")
     add("--path", help="Sentences (mlm) or labelled texts (cls), as --data.path takes them; nothing: the demo.")
     add("--model", help="A checkpoint, folder or Hub id; nothing: a DistilBERT from scratch.")
-    add("--prepared", type=Path, help="A folder that corpus.py wrote before, instead of --path and --model.")
     add("--output", type=Path, help="Default: benchmarks/results/<task>_<device>.")
     add("--contenders", default=None, help="Letters; default abcd, with --until-* bcd.")
     add("--one-process", action="store_true", help="Import once: for GPUs, whose memory is counted for each run.")
@@ -55,11 +52,9 @@ def parse() -> argparse.Namespace:
     add("--heldout", type=int, default=1000, help="Validation texts for --until-*.")
     add("--warmup", type=int, default=3, help="Steps before the clock starts.")
     add("--recipe-steps", type=int, help="Timed steps of a; default 12 on a CPU, 100 on a GPU.")
-    add("--max-length", type=int, default=512)
     add("--lr", type=float, help="Peak learning rate of d; default that of its configuration.")
     add("--peer-lr", type=float, help="Of a, b and c; default that of d.")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
-    add("--peer-workers", type=int, help="Data loader workers of b and c; default 0 on a CPU, 4 on a GPU.")
     add("--ours", default="", help='Further arguments of train.py for d, such as "--data.truncation head_tail".')
     add("--until-loss", type=float, help="mlm: measure the time to this held-out loss.")
     add("--until-accuracy", type=float, help="cls: measure the time to this validation accuracy.")
@@ -79,63 +74,30 @@ def parse() -> argparse.Namespace:
     args.recipe_steps = args.recipe_steps or (3 if args.quick else RECIPE_STEPS[args.device])
     args.output = args.output or HERE / "results" / f"{args.task}_{args.device}{'_until' if args.until else ''}"
     args.lr = args.lr or LR[args.task]
-    if args.peer_workers is None:
-        args.peer_workers = 4 if args.device == "cuda" else 0
+    args.max_length = 128 if args.quick else 512
     if args.quick:
-        args.max_length = min(args.max_length, 128)
         args.heldout = min(args.heldout, 64)
     if args.texts is None:
         args.texts = 200 if args.quick else 0 if args.until else TEXTS[args.task, args.device]
     return args
 
 
-def run(args: argparse.Namespace, script: str, *arguments: str, log: Path) -> str:
-    """Run one of the scripts beside this one, as a rule in a fresh process, and return what it printed."""
-    environment = {
-        "TOKENIZERS_PARALLELISM": "true",
-        **os.environ,
-        "OMP_NUM_THREADS": str(args.threads),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
-    }
+def run(args: argparse.Namespace, script: str, job_file: Path, log: Path) -> None:
+    """Run a contender, as a rule in a fresh process."""
     if args.one_process:
-        return run_here(script, arguments, environment)
-    command = [sys.executable, str(HERE / script), *arguments]
-    with log.open("w", encoding="utf-8") as errors:
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, check=False)
+        torch = sys.modules["torch"]
+        if torch.cuda.is_initialized():
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        importlib.import_module(script).main(str(job_file))
+        return
+    command = [sys.executable, str(HERE / f"{script}.py"), str(job_file)]
+    with log.open("w", encoding="utf-8") as words:
+        result = subprocess.run(command, stdout=words, stderr=words, check=False)
     if result.returncode != 0:
         tail = "".join(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-15:])
         sys.exit(f"{shlex.join(command)} failed with exit code {result.returncode}; the end of {log}:\n{tail}")
-    return result.stdout
-
-
-def run_here(script: str, arguments: tuple[str, ...], environment: dict[str, str]) -> str:
-    """Run a script in this process, which has imported most of what it needs."""
-    os.environ |= environment
-    sys.argv[1:], given = arguments, sys.argv[1:]
-    if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_initialized():
-        gc.collect()
-        cuda.empty_cache()
-        cuda.reset_peak_memory_stats()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            runpy.run_path(str(HERE / script), run_name="__main__")
-    finally:
-        sys.argv[1:] = given
-    return printed.getvalue()
-
-
-def prepare(args: argparse.Namespace, work: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder that all contenders start from, and its facts."""
-    prepared = args.prepared.resolve() if args.prepared else work / "prepared"
-    if not args.prepared:
-        sizes = {"layers": 2, "dim": 64, "vocab-size": 2000} if args.quick else {}
-        options = {"task": args.task, "output": prepared, "max-length": args.max_length, "seed": args.seed} | sizes
-        options |= {"heldout": args.heldout, "path": args.path, "model": args.model, "texts": args.texts or None}
-        words = [str(word) for name, value in options.items() if value is not None for word in (f"--{name}", value)]
-        run(args, "corpus.py", *words, log=args.output / "corpus.log")
-    facts = json.loads((prepared / "facts.json").read_text(encoding="utf-8"))
-    assert facts["task"] == args.task, f"{prepared} was prepared for {facts['task']}"
-    return prepared, facts
 
 
 def measure(args: argparse.Namespace, work: Path, common: dict[str, Any], contender: str, **job: Any) -> dict[str, Any]:
@@ -144,8 +106,7 @@ def measure(args: argparse.Namespace, work: Path, common: dict[str, Any], conten
     result_file.unlink(missing_ok=True)
     job = common | {"contender": contender, "result": str(result_file), "work": str(work)} | job
     job_file.write_text(json.dumps(job), encoding="utf-8")
-    script = "ours.py" if contender == "d" else "trainer_peer.py"
-    run(args, script, str(job_file), log=args.output / f"{contender}.log")
+    run(args, "ours" if contender == "d" else "trainer_peer", job_file, args.output / f"{contender}.log")
     shutil.rmtree(work / "runs", ignore_errors=True)
     return json.loads(result_file.read_text(encoding="utf-8"))
 
@@ -168,21 +129,26 @@ def main() -> None:
     args = parse()
     args.output = args.output.resolve()
     args.output.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"TOKENIZERS_PARALLELISM": "true", "OMP_NUM_THREADS": str(args.threads)}  # before torch is imported
+    sys.path.insert(0, str(HERE.parent))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    import corpus
+    import yardstick
+
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         work = Path(folder)
-        prepared, facts = prepare(args, work)
-        device = json.loads(run(args, "yardstick.py", args.device, log=args.output / "device.log").splitlines()[-1])
+        device, facts = yardstick.device_facts(args.device), corpus.prepare(args, work / "prepared")
         print(f"{device['device']}; {facts['texts']:,} texts, {facts['tokens']:,} tokens; {facts['model']}", flush=True)
         common = {
             "task": args.task,
             "device": args.device,
-            "prepared": str(prepared),
-            "max_length": facts["max_length"],
+            "prepared": str(work / "prepared"),
+            "max_length": args.max_length,
             "warmup": args.warmup,
             "epochs": int(args.epochs),
             "seed": args.seed,
             "threads": args.threads,
-            "workers": args.peer_workers,
+            "workers": 4 if args.device == "cuda" else 0,
             "bf16": device["bf16"],
             "overrides": shlex.split(args.ours),
             "until": None,
@@ -207,7 +173,7 @@ def main() -> None:
 def write_report(
     args: argparse.Namespace, facts: dict[str, Any], device: dict[str, Any], results: list[dict[str, Any]], batches: int
 ) -> None:
-    """Print and save the tables, the plot, and every number."""
+    """Print and save the tables and every number."""
     if args.until:
         metric, value = args.until[0]
         summary = report.summarise_until(results, metric, value)
@@ -219,9 +185,7 @@ def write_report(
         padding=f"each text padded to {facts['longest']} tokens" if args.task == "cls" else "batches in random order",
         bf16="bf16" if device["bf16"] else "fp32, since this device is slower in bf16,",
         c_batch=settings(args, "c", facts, batches)["batch_size"],
-        ours=f"`train.py fit --config configs/{args.task}.yaml{' ' + args.ours if args.ours else ''}`"
-        if results[-1].get("through") != "trainer"
-        else f"the module of configs/{args.task}.yaml under Lightning's Trainer, without the command line",
+        ours=f"`train.py fit --config configs/{args.task}.yaml{' ' + args.ours if args.ours else ''}`",
         threads=args.threads,
         lr=args.lr,
         peer_lr=f" ({args.peer_lr:g} for a, b, c)" if args.peer_lr else "",
@@ -240,7 +204,6 @@ def write_report(
     everything = {"command": sys.argv, "facts": facts, "device": device, "summary": summary, "results": results}
     (args.output / "results.json").write_text(json.dumps(everything, indent=1), encoding="utf-8")
     (args.output / "results.md").write_text(text, encoding="utf-8")
-    report.plot(args.output / "results.png", results, summary, f"{args.task} on {device['device']}")
     print(f"\n{text}\nSaved in {args.output}")
 
 
