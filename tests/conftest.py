@@ -96,13 +96,12 @@ def train(*arguments, cwd, hide=("WANDB_",), code=None, **environment) -> subpro
 def write_reviews(path: Path, number: int = 60) -> Path:
     """Short reviews, alternately neg and pos, that a few steps can learn to tell apart."""
     rng = random.Random(172)  # of 60, 49 are for training, 5 for validation and 6 for the test, of both labels
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for i in range(number):
-            words = GOOD if i % 2 else BAD
-            text = f"the {rng.choice(NOUNS)} was {rng.choice(words)}, the {rng.choice(NOUNS)} {rng.choice(words)} {i}"
-            writer.writerow([text, ["neg", "pos"][i % 2]])
+    lines = ["text,label\n"]
+    for i in range(number):
+        words, label = (GOOD, "pos") if i % 2 else (BAD, "neg")
+        text = f"the {rng.choice(NOUNS)} was {rng.choice(words)}, the {rng.choice(NOUNS)} {rng.choice(words)} {i}"
+        lines.append(f'"{text}",{label}\n')
+    path.write_text("".join(lines), encoding="utf-8", newline="\r\n")
     return path
 
 
@@ -112,20 +111,16 @@ def write_sentences(path: Path, number: int = 150) -> Path:
     subjects = ["la hundo", "mia kato", "ŝia patro", "ĉiu knabo", "nia amiko"]
     verbs, objects = "vidas manĝas aĉetas ŝatas".split(), ["panon", "la ĝardenon", "florojn", "libron", "ĉevalon"]
     pick = rng.choice
-    lines = (
-        f"{i}\t{pick(subjects)} {pick(verbs)} {pick(objects)} kaj {pick(verbs)} {pick(objects)} {i}.\n"
-        for i in range(1, number + 1)
-    )
+    said = (f"{pick(subjects)} {pick(verbs)} {pick(objects)} kaj {pick(verbs)} {pick(objects)}" for _ in range(number))
+    lines = (f"{i}\t{words} {i}.\n" for i, words in enumerate(said, 1))
     path.write_text("".join(lines), encoding="utf-8")
     return path
 
 
 def write_tagged(path: Path, number: int = 80) -> Path:
     """Sentences in which each second word is a name."""
-    records = [
-        {"tokens": f"the man Kar{i} saw Bel{i % 7} .".split(), "ner_tags": "O O B-PER O B-LOC O".split()}
-        for i in range(number)
-    ]
+    words, tags = "the man Kar{0} saw Bel{1} .", "O O B-PER O B-LOC O".split()
+    records = [{"tokens": words.format(i, i % 7).split(), "ner_tags": tags} for i in range(number)]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
@@ -228,11 +223,10 @@ def pretrained(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = train_wordpiece(reviews.read_text(encoding="utf-8").splitlines(), vocab_size=300, max_length=32)
     tokenizer.save_pretrained(folder)
     sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": 32}
+    config = DistilBertConfig(**sizes, vocab_size=len(tokenizer), pad_token_id=0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        DistilBertForMaskedLM(DistilBertConfig(**sizes, vocab_size=len(tokenizer), pad_token_id=0)).save_pretrained(
-            folder
-        )
+        DistilBertForMaskedLM(config).save_pretrained(folder)
     return folder
 
 
@@ -242,19 +236,17 @@ def ctrl_c(hook: str, when: Sequence[int] | None = None, number: int = signal.SI
     from lightning_nlp.callbacks.throughput import Throughput
 
     calls = iter(range(10**6))
-    original = getattr(Throughput, hook)
+    usual = getattr(Throughput, hook)
 
-    def pressing(self: Throughput, *args: object, **kwargs: object) -> None:
+    def pressing(*args: object, **kwargs: object) -> None:
         call = next(calls)
         if when is None or call in when:
             signal.raise_signal(number)
-        original(self, *args, **kwargs)
+        usual(*args, **kwargs)
 
-    setattr(Throughput, hook, pressing)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Throughput, hook, pressing)
         yield
-    finally:
-        setattr(Throughput, hook, original)
 
 
 @contextlib.contextmanager

@@ -19,9 +19,8 @@ import pytest
 import lightning_nlp
 from lightning_nlp.data.texts.demo_pairs import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR
-from tests.conftest import SIZES, invoke, write_reviews, write_sentences, write_tagged
+from tests.conftest import HOUSE, SIZES, TRAINER, invoke, write_reviews, write_sentences, write_tagged
 
-HOUSE = Path(__file__).parent.parent
 DOCS = sorted((HOUSE / "docs").glob("*.md"))
 PAGES = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", HOUSE / "CHANGELOG.md", *DOCS]
 BY_NAME = {"ids": lambda page: page.name}
@@ -180,24 +179,10 @@ def test_command_is_understood(command):
 
 # --- commands and Python run
 
-TRAINER = (
-    "--trainer.accelerator cpu --trainer.precision 32-true --trainer.logger false --trainer.enable_progress_bar false "
-    "--trainer.max_epochs 1 --data.max_length 32"
-).split()
-ELSEWHERE = {
-    "--trainer.devices",
-    "--offline",
-    "--upload_export",
-    "lightning_nlp.StreamingDataModule",
-}  # or another test
-
-
-DATA = {
-    "mlm": "sentences.txt",
-    "quickstart_mlm": "sentences.txt",
-    "number": "numbers.csv",
-    "tags": "corpus",
-}
+SHORT = [*TRAINER, *"--trainer.max_epochs 1 --data.max_length 32".split()]
+# or another test runs it
+ELSEWHERE = {"--trainer.devices", "--offline", "--upload_export", "lightning_nlp.StreamingDataModule"}
+DATA = {"mlm": "sentences.txt", "quickstart_mlm": "sentences.txt", "number": "numbers.csv", "tags": "corpus"}
 
 
 def small(words):
@@ -209,12 +194,12 @@ def small(words):
         more += ["--data.max_train_samples", "100"]  # of the demo
     elif "--data.path" not in words:
         more += ["--data.path", DATA.get(Path(config).stem, "imdb.csv")]
-    return [*words, *TRAINER, *more, "--data.cache_dir", "cache"]
+    return [*words, *SHORT, *more, "--data.cache_dir", "cache"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with all that the pages take for granted: data, a pretrained model, and runs."""
+def folder(pretrained, tmp_path_factory):
+    """A folder with what the pages assume: data, a pretrained model, and runs."""
     folder = tmp_path_factory.mktemp("docs")
     table = read(write_reviews(folder / "imdb.csv"))
     (folder / "reviews.csv").write_text(table.replace("text,label", "review,stars"), encoding="utf-8")
@@ -237,7 +222,7 @@ def folder(tmp_path_factory):
     shutil.copytree(HOUSE / "configs", folder / "configs")
     own_data = folder / "configs" / "own_data.yaml"  # which Python takes as it is
     own_data.write_text(read(own_data).replace(HUB_ID, "pretrained"), encoding="utf-8")
-    _pretrained(folder / "pretrained", table.splitlines())
+    shutil.copytree(pretrained, folder / "pretrained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for config in ("cls", "cls", "own_data", "tags"):
@@ -248,15 +233,6 @@ def folder(tmp_path_factory):
         quickstart = invoke("fit", *small(["--config", "configs/quickstart.yaml"]), "--print_config").out
     (folder / "small.yaml").write_text(quickstart, encoding="utf-8")
     return folder
-
-
-def _pretrained(folder, texts):
-    from transformers import DistilBertConfig, DistilBertForMaskedLM
-
-    tokenizer = lightning_nlp.train_tokenizer(texts, vocab_size=300)
-    tokenizer.save_pretrained(folder)
-    sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "vocab_size": len(tokenizer), "pad_token_id": 0}
-    DistilBertForMaskedLM(DistilBertConfig(**sizes)).save_pretrained(folder)
 
 
 def runs_here(command):

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import time
@@ -24,39 +23,27 @@ class Sample(NamedTuple):
     workers_rss: float  # MiB, pages shared with the parent counted again
 
 
-def last_step(metrics: Path) -> int:
-    try:
-        with metrics.open("rb") as file:
-            file.seek(-min(2_000, metrics.stat().st_size), os.SEEK_END)
-            return int(file.read().split(b"\n")[-2].split(b",")[1])  # epoch, step, ...
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def status(process: Path) -> dict[str, str]:
-    return dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-
-
-def mebibytes(process: Path) -> float:
-    return int(status(process)["VmRSS"].split()[0]) / 1024
+def status(process: Path, key: str) -> int:
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
 def sample(pid: int, metrics: Path) -> Sample | None:
-    """A look at a process and its children; None when it has just ended."""
+    """A look at a process and its children; None before its first step and when it has just ended."""
     process = PROC / str(pid)
     try:
-        step = last_step(metrics)
+        step = int(read_metrics(metrics.parent)[-1]["step"])
         children = [PROC / child for child in (process / "task" / str(pid) / "children").read_text().split()]
         workers = [child for child in children if b"wandb" not in (child / "cmdline").read_bytes()]
         return Sample(
             step=step,
-            rss=mebibytes(process),
+            rss=status(process, "VmRSS") / 1024,
             handles=len(list((process / "fd").iterdir())),
-            threads=int(status(process)["Threads"]),
+            threads=status(process, "Threads"),
             workers=len(workers),
-            workers_rss=sum(mebibytes(worker) for worker in workers),
+            workers_rss=sum(status(worker, "VmRSS") for worker in workers) / 1024,
         )
-    except (OSError, KeyError):
+    except (OSError, LookupError, ValueError, TypeError, StopIteration):
         return None
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,22 +68,16 @@ def change_json(folder, name, **changes):
     (folder / name).write_text(json.dumps(content | changes))
 
 
-def code_beside(folder, marker):
-    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w')\nclass A: pass\n")
-
-
 def remote_config(folder, marker):
-    code_beside(folder, marker)
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w')\nclass A: pass\n")
     change_json(folder, "config.json", model_type="stranger", auto_map={"AutoConfig": "code.A"})
     return "--model.pretrained", "contains custom code"
 
 
 def remote_tokenizer(folder, marker):
-    code_beside(folder, marker)
-    change_json(folder, "config.json", model_type="stranger", auto_map={"AutoConfig": "code.A"})
-    change_json(
-        folder, "tokenizer_config.json", tokenizer_class="Stranger", auto_map={"AutoTokenizer": ["code.A", None]}
-    )
+    remote_config(folder, marker)
+    auto = {"AutoTokenizer": ["code.A", None]}
+    change_json(folder, "tokenizer_config.json", tokenizer_class="Stranger", auto_map=auto)
     return "--data.tokenizer", "no tokenizer that can be read"
 
 
@@ -93,10 +88,15 @@ def shard_elsewhere(folder, marker):
     return "--model.pretrained", "outside its folder"
 
 
+@pytest.fixture
+def theirs(cls_run, marker, tmp_path):
+    """A run that a stranger hands over."""
+    return Path(shutil.copytree(cls_run, tmp_path / "theirs"))
+
+
 @pytest.mark.parametrize("plant", [pickle_only, remote_config, remote_tokenizer, shard_elsewhere])
 def test_a_model_or_tokenizer_from_a_stranger(plant, tiny_cls, pretrained, marker, tmp_path):
-    folder = tmp_path / "theirs"
-    shutil.copytree(pretrained, folder)
+    folder = Path(shutil.copytree(pretrained, tmp_path / "theirs"))
     argument, words = plant(folder, marker)
     fails(["fit", *tiny_cls, "--data.cache_dir", tmp_path / "cache", argument, folder], words, argument)
     assert not marker.exists()
@@ -110,9 +110,8 @@ def test_code_for_a_known_architecture_is_not_used(name, pretrained, marker, tmp
     from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
     from lightning_nlp.models.load_pretrained import from_pretrained
 
-    folder = tmp_path / "theirs"
-    shutil.copytree(pretrained, folder)
-    code_beside(folder, marker)
+    folder = Path(shutil.copytree(pretrained, tmp_path / "theirs"))
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w')\nclass A: pass\n")
     auto = ("AutoConfig", "AutoModelForMaskedLM", "AutoTokenizer")
     change_json(folder, name, auto_map=dict.fromkeys(auto, "code.A"))
     assert type(from_pretrained(AutoModelForMaskedLM, str(folder))).__name__ == "DistilBertForMaskedLM"
@@ -130,64 +129,48 @@ def test_a_pickled_checkpoint(command, inside, tiny_cls, cls_run, marker, tmp_pa
 
 
 @pytest.mark.parametrize("plant", [pickle_only, remote_config])
-def test_predictions_with_the_run_of_a_stranger(plant, cls_run, marker, tmp_path):
-    run = tmp_path / "theirs"
-    shutil.copytree(cls_run, run)
-    plant(run / "export", marker)
+def test_predictions_with_the_run_of_a_stranger(plant, theirs, marker, tmp_path):
+    plant(theirs / "export", marker)
     (tmp_path / "in.txt").write_text("a good film\n")
-    fails(["predict", "--run", run, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl"], "export")
+    fails(["predict", "--run", theirs, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl"], "export")
     assert not marker.exists()
     assert not (tmp_path / "out.jsonl").exists()
 
 
+POPEN = "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"
+LAMBDA = "[{class_path: LambdaCallback, init_args: {setup: %s}}]"
+STRANGE = "{class_path: strangers.Innocent}"
 THEIRS = {  # what a run's config.yaml says in the place of what it had
-    "callback": {"trainer.callbacks": [{"class_path": "strangers.Innocent"}]},
-    "callback_by_name": {"trainer.callbacks": ["strangers.Innocent"]},
-    "function_of_a_callback": {
-        "trainer.callbacks": [{"class_path": "LambdaCallback", "init_args": {"setup": "strangers.function"}}]
-    },
-    "logger": {"trainer.logger": "subprocess.Popen"},
-    "logger_with_arguments": {
-        "trainer.logger": {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "marker"]}}
-    },
-    "plugin": {"trainer.plugins": {"class_path": "strangers.Innocent"}},
-    "nested": {
-        "trainer.logger": [
-            {"class_path": "WandbLogger", "init_args": {"experiment": {"class_path": "strangers.Innocent"}}}
-        ]
-    },
-    "model": {"model": "strangers.Innocent"},
-    "model_class": {"model.class_path": "os.system"},
-    "model_in_another_file": {"model": "/tmp/other.yaml"},
-    "data": {"data.class_path": "strangers.function"},
+    "callback": ("trainer.callbacks", f"[{STRANGE}]"),
+    "callback_by_name": ("trainer.callbacks", "[strangers.Innocent]"),
+    "function_of_a_callback": ("trainer.callbacks", LAMBDA % "strangers.function"),
+    "logger": ("trainer.logger", "subprocess.Popen"),
+    "logger_with_arguments": ("trainer.logger", POPEN),
+    "plugin": ("trainer.plugins", STRANGE),
+    "nested": ("trainer.logger", f"[{{class_path: WandbLogger, init_args: {{experiment: {STRANGE}}}}}]"),
+    "model": ("model", "strangers.Innocent"),
+    "model_class": ("model.class_path", "os.system"),
+    "model_in_another_file": ("model", "/elsewhere/other.yaml"),
+    "data": ("data.class_path", "strangers.function"),
 }
 
 
-@pytest.mark.parametrize("case", THEIRS)
-def test_the_configuration_of_a_strangers_run(case, cls_run, marker, tmp_path):
-    run = tmp_path / "theirs"
-    shutil.copytree(cls_run, run)
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for key, value in THEIRS[case].items():
-        *sections, name = key.split(".")
-        place = config
-        for section in sections:
-            place = place[section]
-        place[name] = value
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-    fails(["test", "--run", run], "config.yaml", "code that is not of this program", "--config")
+@pytest.mark.parametrize(("key", "value"), THEIRS.values(), ids=THEIRS)
+def test_the_configuration_of_a_strangers_run(key, value, theirs, marker):
+    config = yaml.safe_load((theirs / "config.yaml").read_text())
+    section, _, name = key.rpartition(".")
+    (config[section] if section else config)[name] = yaml.safe_load(value)
+    (theirs / "config.yaml").write_text(yaml.safe_dump(config))
+    fails(["test", "--run", theirs], "config.yaml", "code that is not of this program", "--config")
     assert not marker.exists()
 
 
 @pytest.mark.parametrize(
     "command", ["fit --config FILE", "test --run RUN", "predict --run RUN --input FILE --output -"]
 )
-def test_a_yaml_that_makes_objects(command, cls_run, marker, tmp_path):
-    run = tmp_path / "theirs"
-    shutil.copytree(cls_run, run)
-    tag = f"name: !!python/object/apply:os.system ['touch {marker}']\n"
-    (run / "config.yaml").write_text(tag)
-    replaced = {"RUN": run, "FILE": run / "config.yaml"}
+def test_a_yaml_that_makes_objects(command, theirs, marker):
+    (theirs / "config.yaml").write_text(f"name: !!python/object/apply:os.system ['touch {marker}']\n")
+    replaced = {"RUN": theirs, "FILE": theirs / "config.yaml"}
     outcome = invoke(*(replaced.get(word, word) for word in command.split()))
     assert outcome.code == 2, outcome.err
     assert "python/object/apply" in outcome.err
@@ -199,11 +182,11 @@ REFUSED = [  # of the user's own configuration: what is named must be what the k
     ["--model.class_path", "os.system"],
     ["--data.class_path", "subprocess.Popen"],
     ["--trainer.logger", "subprocess.Popen"],
-    ["--trainer.logger", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
-    ["--trainer.callbacks", "[{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}]"],
-    ["--trainer.plugins", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
-    ["--trainer.profiler", "{class_path: subprocess.Popen, init_args: {args: [touch, marker]}}"],
-    ["--trainer.callbacks", "[{class_path: LambdaCallback, init_args: {setup: os.getpid}}]"],
+    ["--trainer.logger", POPEN],
+    ["--trainer.callbacks", f"[{POPEN}]"],
+    ["--trainer.plugins", POPEN],
+    ["--trainer.profiler", POPEN],
+    ["--trainer.callbacks", LAMBDA % "os.getpid"],
 ]
 
 
@@ -216,7 +199,7 @@ def test_a_class_that_the_key_does_not_take(arguments, tiny_cls, marker):
 def test_a_gzip_bomb_is_not_read(tiny_cls, marker, tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "RATIO_COUNTS_FROM", 1 << 20)
     bomb = tmp_path / "data.csv.gz"
-    bomb.write_bytes(gzip.compress(b"text,label\n" + b"good,1\nbad,0\n" * 400_000))
+    bomb.write_bytes(gzip.compress(b"text,label\n" + b"good,1\nbad,0\n" * 100_000))
     said = fails(["fit", *tiny_cls, "--data.path", bomb, "--data.cache_dir", tmp_path / "cache"], "data.csv.gz")
     assert "unpacks to more than 100 times its size" in said
 
