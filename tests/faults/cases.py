@@ -44,14 +44,15 @@ def command(
     return arguments + (["--trainer.val_check_interval", "6"] if interval else [])
 
 
-def matrix(data: Path) -> dict[str, list[str]]:
-    """All combinations of task, workers, packing and accumulation; the two others take turns."""
+def matrix(data: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """All combinations of task, workers, packing and accumulation; the two others take turns. Plans are drawn."""
     found = {}
     product = itertools.product(("cls", "mlm"), (0, 2), (True, False), (1, 4))
     for number, (task, workers, packing, accumulate) in enumerate(product):
         choice = {"workers": workers, "packing": packing, "accumulate": accumulate}
         choice |= {"tokens": bool((number // 4 + number) % 2), "interval": bool((number // 2) % 2)}
-        found[" ".join([task, *(f"{name}={value}" for name, value in choice.items())])] = command(task, data, **choice)
+        name = " ".join([task, *(f"{name}={value}" for name, value in choice.items())])
+        found[name] = (command(task, data, **choice), [])
     return found
 
 
@@ -75,47 +76,38 @@ def draw_plans(phases: Sequence[str], turn: int, rng: random.Random) -> list[lis
     ]
 
 
-def special(data: Path) -> dict[str, list[str]]:
-    """Trainings that end in other ways, and those that are asked to stop, as `PLANS` says."""
+ENDINGS = (
+    "test:1; test:2, test:1; half an export:1; new export:1; export:1; summary:1; new last.ckpt:2; last.ckpt:2; "
+    "at 0.9, at 0.9"
+)
+EACH_STEP = (
+    "new last.ckpt:5; last.ckpt:5; last.ckpt:9, new metrics.csv:1; half a checkpoint:8; row:7; "
+    "half a row:9, half a row:1; batch:11; step:10, step:1; at 0.5; at 0.6"
+)
+SIGNALS = (
+    "batch:5:{0}; batch:20:{0}; step:9:{0}; validation:4:{0}; row:13:{0}; tokens:2:{0}; test:1:{0}; "
+    "batch:6:{0}, batch:7:{0}"
+)
+
+
+def special(data: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """Trainings that end in other ways or are asked to stop, and the plans of their stops; none: drawn ones."""
     plain = {"workers": 0, "packing": True, "accumulate": 1, "tokens": False, "interval": False}
     cls, mlm = (command(task, data, **plain) for task in ("cls", "mlm"))
     often = {task: command(task, data, **plain | {"accumulate": 4, "interval": True}) for task in ("cls", "mlm")}
-    return {
-        "cls-stopped-early": [*cls, *STOPS_EARLY],
-        "mlm-stopped-early": [*mlm, *STOPS_EARLY],
-        "cls-max-steps": [*cls, "--trainer.max_steps", "17"],
-        "mlm-without-validation": [*mlm, "--trainer.limit_val_batches", "0"],
-        "mlm-saved-each-step": [*often["mlm"], "--save_minutes", "0.00001"],
-        "cls-saved-each-step": [*cls, "--save_minutes", "0.00001"],
-        "cls-averaged": [*often["cls"], *AVERAGED],
-        "cls-signals": cls,
-        "mlm-signals": [*often["mlm"], "--data.num_workers", "2"],
+    in_validation = "validation:5:SIGTERM, batch:2; half a checkpoint:2, batch:3:SIGINT"
+    found = {
+        "cls stopped early": ([*cls, *STOPS_EARLY], ENDINGS),
+        "mlm stopped early": ([*mlm, *STOPS_EARLY], ENDINGS),
+        "cls max_steps": ([*cls, "--trainer.max_steps", "17"], "new last.ckpt:2; last.ckpt:2; step:17; row:17, test:1"),
+        "mlm without validation": (
+            [*mlm, "--trainer.limit_val_batches", "0"],
+            "new best.ckpt:1; best.ckpt:1; batch:20, test:1; last.ckpt:1",
+        ),
+        "mlm saved each step": ([*often["mlm"], "--save_minutes", "0.00001"], EACH_STEP),
+        "cls saved each step": ([*cls, "--save_minutes", "0.00001"], EACH_STEP),
+        "cls averaged": ([*often["cls"], *AVERAGED], ""),
+        "cls signals": (cls, f"{SIGNALS.format('SIGTERM')}; {SIGNALS.format('SIGINT')}"),
+        "mlm signals": ([*often["mlm"], "--data.num_workers", "2"], in_validation),
     }
-
-
-_ENDINGS = [
-    *(["test:1"], ["test:2", "test:1"], ["half an export:1"], ["new export:1"], ["export:1"], ["summary:1"]),
-    *(["new last.ckpt:2"], ["last.ckpt:2"], ["at 0.9", "at 0.9"]),
-]
-_EACH_STEP = [
-    *(["new last.ckpt:5"], ["last.ckpt:5"], ["last.ckpt:9", "new metrics.csv:1"], ["half a checkpoint:8"]),
-    *(["row:7"], ["half a row:9", "half a row:1"], ["batch:11"], ["step:10", "step:1"], ["at 0.5"], ["at 0.6"]),
-]
-PLANS = {
-    "mlm-saved-each-step": _EACH_STEP,
-    "cls-saved-each-step": _EACH_STEP,
-    "cls-stopped-early": _ENDINGS,
-    "mlm-stopped-early": _ENDINGS,
-    "cls-max-steps": [["new last.ckpt:2"], ["last.ckpt:2"], ["step:17"], ["row:17", "test:1"]],
-    "mlm-without-validation": [["new best.ckpt:1"], ["best.ckpt:1"], ["batch:20", "test:1"], ["last.ckpt:1"]],
-    "cls-signals": [
-        [f"{point}:{name}"]
-        for name in ("SIGTERM", "SIGINT")
-        for point in ("batch:5", "batch:20", "step:9", "validation:4", "row:13", "tokens:2", "test:1")
-    ],
-    "mlm-signals": [
-        ["batch:6:SIGTERM", "batch:7:SIGTERM"],
-        ["validation:5:SIGTERM", "batch:2"],
-        ["half a checkpoint:2", "batch:3:SIGINT"],
-    ],
-}
+    return {name: (a, [plan.split(", ") for plan in plans.split("; ") if plan]) for name, (a, plans) in found.items()}

@@ -120,10 +120,10 @@ def test_a_hundred_kills(data, tmp_path, capsys):
     started, rng = time.monotonic(), random.Random(4)
     stops: list[Stop] = []
     wrong: list[str] = []
-    for turn, (name, arguments) in enumerate({**cases.matrix(data), **cases.special(data)}.items()):
+    for turn, (name, (arguments, plans)) in enumerate({**cases.matrix(data), **cases.special(data)}.items()):
         (tmp_path / name).mkdir()
         uncut = whole(arguments, tmp_path / name / "whole")
-        plans = cases.PLANS.get(name) or cases.draw_plans(uncut.attempt.phases, turn, rng)
+        plans = plans or cases.draw_plans(uncut.attempt.phases, turn, rng)
         with capsys.disabled():
             print(f"\n{name}: {uncut.attempt.steps} steps, {uncut.attempt.seconds:.1f} s")
         for number, plan in enumerate(plans):
