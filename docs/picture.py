@@ -1,7 +1,7 @@
 """The README's picture: the top of a report, light and dark, out of a real run.
 
-`python docs/picture.py` trains configs/quickstart.yaml first, in two minutes; `python docs/picture.py runs/cls/0` takes
-a run that there is. It needs chromium, and pip install -e '.[docs]'.
+`python docs/picture.py` trains configs/quickstart.yaml first, in two minutes; `python docs/picture.py runs/cls/0` uses
+an existing run. It needs chromium, and pip install -e '.[docs]'.
 """
 
 import os
@@ -27,7 +27,7 @@ def quickstart(folder: Path) -> Path:
 
 
 def photograph(report: Path, scheme: str, picture: Path) -> None:
-    """Write the top of a report as a PNG of few colours."""
+    """Write the top of a report as a PNG with few colours."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("docs/picture.py needs chromium or google-chrome on the PATH.")

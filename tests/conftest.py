@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-# Before anything is imported that reads them: no test asks the network, and the libraries' files go to a folder that
-# is removed at the end.
+# Set before the libraries are imported: no test uses the network, and their files go to a folder that is removed at
+# the end.
 SCRATCH = tempfile.TemporaryDirectory(prefix="lightning_nlp_tests_")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = SCRATCH.name
@@ -29,13 +29,15 @@ os.environ.pop("WANDB_API_KEY", None)
 for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
     os.environ[name] = f"{SCRATCH.name}/{name.lower()}"
 
-gc.set_threshold(50_000, 20, 20)  # each look through all that the libraries hold takes as long as half a training
+gc.set_threshold(50_000, 20, 20)  # a full collection of what the libraries hold takes as long as half a training
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cpu", choices=["avx2"], help="play a CPU without AVX-512 or bfloat16, as near as this one can")
+    parser.addoption(
+        "--cpu", choices=["avx2"], help="behave like a CPU without AVX-512 and bfloat16, as far as this one can"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,7 +54,7 @@ NOUNS = "film plot cast score ending scene".split()
 
 @pytest.fixture(autouse=True)
 def ctrl_c_as_in_a_terminal() -> Iterator[None]:
-    """A suite started in the background is handed an ignored SIGINT, and so would be what it tests."""
+    """A suite started in the background inherits an ignored SIGINT, and so would what it tests."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -72,7 +74,7 @@ class Outcome:
 
 
 def invoke(*arguments: str | Path) -> Outcome:
-    """Run a command in this process, its words caught."""
+    """Run a command in this process, and keep what it prints."""
     from lightning_nlp.cli.main import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -143,13 +145,13 @@ def checkpoint_of(run: Path, name: str = "last") -> dict[str, Any]:
 
 
 def without(arguments: Sequence[str], option: str) -> list[str]:
-    """Arguments without an option and its value, so that the configuration's own counts."""
+    """Arguments without an option and its value, which the configuration then decides."""
     at = arguments.index(option)
     return [*arguments[:at], *arguments[at + 2 :]]
 
 
 def wandb_records(run: Path) -> list[dict[str, Any]]:
-    """What a run's W&B run wrote down, in order: each with its `type`, and under that name its content."""
+    """The records of a run's W&B run, in order: each with its `type`, and its content under that name."""
     program = Path(sys.executable).parent / "wandb"
     printed = subprocess.run([program, "leet", "inspect", "--json", run / "wandb"], capture_output=True, check=True)
     return [json.loads(line) for line in printed.stdout.splitlines()]
@@ -251,7 +253,7 @@ def ctrl_c(hook: str, when: Sequence[int] | None = None, number: int = signal.SI
 
 @contextlib.contextmanager
 def full_disk():
-    """No file may grow beyond 4 KiB: for as short as can be, since pytest's own report may be such a file."""
+    """No file may grow beyond 4 KiB. Keep it short: pytest's own report may be such a file."""
     usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
@@ -262,7 +264,7 @@ def full_disk():
         signal.signal(signal.SIGXFSZ, handler)
 
 
-FACTS = {  # what a finished run knows of itself
+FACTS = {  # a finished run's facts.json
     "command": "python train.py fit --config configs/cls.yaml --model.lr 3e-5",
     "checkpoint": "checkpoints/best.ckpt",
     "checkpoint_step": 1234,

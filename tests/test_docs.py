@@ -25,7 +25,7 @@ PAGES = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", HOUSE / "CHANGELOG.md",
 BY_NAME = {"ids": lambda page: page.name}
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))
 HUB_ID = "distilbert/distilbert-base-uncased"
-NOT_OURS = {"config.yaml", "utils.py", "kept/", "wandb/"}  # in a run, or what there is to be none of
+NOT_OURS = {"config.yaml", "utils.py", "kept/", "wandb/"}  # they are in a run, or must not exist
 
 
 def read(page):
@@ -121,7 +121,7 @@ def test_python_blocks_import_what_there_is():
 
 
 def accepted(words):
-    """Whether a program takes these words, which are not carried out."""
+    """Whether a program accepts these words; they are not carried out."""
     match words:
         case ["lightning-nlp", *arguments]:
             return accepted(["python", "train.py", *arguments])
@@ -233,7 +233,7 @@ def folder(pretrained, tmp_path_factory):
 
 
 def runs_here(command):
-    """Whether it is ours to run, and asks for neither network, devices nor only a text."""
+    """Whether it is a command of ours that needs no network and no devices, and does more than print."""
     ours = command.startswith(("python train.py", "python -m lightning_nlp.report"))
     return ours and not (ELSEWHERE | {"--help", "--print_config"}) & set(shlex.split(command))
 

@@ -15,7 +15,7 @@ BAR = "application/vnd.jupyter.widget-view+json"  # of progress: only alive in t
 
 
 def execute(notebook: Path, workplace: Path) -> nbformat.NotebookNode:
-    """The notebook with new outputs, run in `workplace`, which takes its runs and caches."""
+    """The notebook with new outputs; its runs and caches go to `workplace`."""
     found = nbformat.read(notebook, as_version=4)
     paths = filter(None, [str(HOUSE), os.environ.get("PYTHONPATH")])
     environment = {"HOME": str(workplace), "PYTHONPATH": os.pathsep.join(paths)}
@@ -39,7 +39,7 @@ def execute(notebook: Path, workplace: Path) -> nbformat.NotebookNode:
 
 
 def main(names: list[str]) -> None:
-    """Make all notebooks anew, or those that are named."""
+    """Run all notebooks, or those that are named."""
     for notebook in sorted(FOLDER.glob("*.ipynb")):
         if names and notebook.stem not in names:
             continue
