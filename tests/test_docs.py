@@ -195,7 +195,7 @@ def small(words):
 
 
 @pytest.fixture(scope="module")
-def folder(pretrained, tmp_path_factory):
+def folder(tmp_path_factory):
     """A folder with what the pages assume: data, a pretrained model, and runs."""
     folder = tmp_path_factory.mktemp("docs")
     table = read(write_reviews(folder / "imdb.csv"))
@@ -219,7 +219,7 @@ def folder(pretrained, tmp_path_factory):
     shutil.copytree(HOUSE / "configs", folder / "configs")
     own_data = folder / "configs" / "own_data.yaml"  # which Python takes as it is
     own_data.write_text(read(own_data).replace(HUB_ID, "pretrained"), encoding="utf-8")
-    shutil.copytree(pretrained, folder / "pretrained")
+    _pretrained(folder / "pretrained", table.splitlines())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for config in ("cls", "cls", "own_data", "tags"):
@@ -230,6 +230,16 @@ def folder(pretrained, tmp_path_factory):
         quickstart = invoke("fit", *small(["--config", "configs/quickstart.yaml"]), "--print_config").out
     (folder / "small.yaml").write_text(quickstart, encoding="utf-8")
     return folder
+
+
+def _pretrained(folder, texts):
+    """As the one of conftest, with the positions that the pages' lengths need."""
+    from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+    tokenizer = lightning_nlp.train_tokenizer(texts, vocab_size=300)
+    tokenizer.save_pretrained(folder)
+    sizes = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32, "vocab_size": len(tokenizer), "pad_token_id": 0}
+    DistilBertForMaskedLM(DistilBertConfig(**sizes)).save_pretrained(folder)
 
 
 def runs_here(command):
