@@ -1,7 +1,6 @@
 """Untagged texts to words, tags and entities."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,7 @@ from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.tagging import collate_tags
-from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, join_words, read_conll, words_of
+from lightning_nlp.data.texts.tagged import join_words, words_of
 from lightning_nlp.data.tokens.encoding import special_frame
 from lightning_nlp.data.tokens.tagging import framed_words, joined_words, word_pieces
 from lightning_nlp.evaluation.tags import are_entities, entities
@@ -21,26 +17,6 @@ from lightning_nlp.evaluation.tags import are_entities, entities
 Record = dict[str, Any]
 Text = str | list[str]  # or its words
 ROW = {"text": "", "label": ""}
-
-
-def input_words(path: Path, text_column: str, dialect: Dialect) -> Iterator[Text] | None:
-    """The sentences of JSONL, parquet or CoNLL columns, whose tags are not read; None if it is another format.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    if file_format(path) in LISTS:
-        cells = (
-            (f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect, lists=True)
-        )
-        return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, cell in cells)
-    if file_format(path) in COLUMNS and file_format(path) not in (".txt", ".tsv"):
-        return map(_words, read_conll(path, None, dialect.encoding, tagged=False))
-    return None
-
-
-def _words(row: Row) -> list[str]:
-    return row.text.split(" ") if row.text else []
 
 
 def tag_predictor(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lightning_nlp.evaluation.words import _scores, driving_words, mistakes, worst_mistakes
+from lightning_nlp.evaluation.words import _gradients, driving_words, mistakes, worst_mistakes
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_scores_are_what_the_words_make_of_a_text_of_masks(classifier, monkeypat
 
     for text, target in zip(TEXTS, (1, 0, 1), strict=True):
         ids = tokenizer(text)["input_ids"]
-        (scores,) = _scores(network, tokenizer, [ids], torch.tensor([target]))
+        scores = _gradients(network, tokenizer, ids, target, 0)
         masked = [number if number in special else tokenizer.mask_token_id for number in ids]
         assert sum(scores) == pytest.approx(float(logits(ids)[target] - logits(masked)[target]), abs=2e-3)
         assert [score for number, score in zip(ids, scores, strict=True) if number in special] == [0, 0]
@@ -42,7 +42,7 @@ def test_a_sure_prediction_is_driven_by_the_words_for_it(classifier):
         ids = tokenizer(text)["input_ids"]
         with torch.inference_mode():
             predicted = int(network(input_ids=torch.tensor([ids])).logits.argmax())
-        (words,) = driving_words(network, tokenizer, [ids], torch.tensor([predicted]))
+        words = driving_words(network, tokenizer, ids, predicted)
         masked = [tokenizer.mask_token_id if tokenizer.decode([n]).strip() == word else n for n in ids]
         with torch.inference_mode():
             with_word, without = (network(input_ids=torch.tensor([i])).logits[0, predicted] for i in (ids, masked))
@@ -51,7 +51,7 @@ def test_a_sure_prediction_is_driven_by_the_words_for_it(classifier):
 
 def test_words_are_whole_and_in_order(classifier):
     network, tokenizer = classifier
-    (words,) = driving_words(network, tokenizer, [tokenizer(TEXTS[1])["input_ids"]], torch.tensor([0]))
+    words = driving_words(network, tokenizer, tokenizer(TEXTS[1])["input_ids"], 0)
     assert " ".join(word for word, _ in words) == "the ending was awful , the cast lovely"
     assert all(parameter.grad is None for parameter in network.parameters())
 

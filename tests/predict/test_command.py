@@ -21,7 +21,7 @@ from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.models.encoder import from_config
-from lightning_nlp.predict import command as inference
+from lightning_nlp.predict import command, inputs
 from lightning_nlp.predict.calibration import layer_digest
 from lightning_nlp.predict.command import predict
 from tests.conftest import invoke
@@ -110,28 +110,21 @@ def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(tmp_path, to
 
 
 def test_a_file_larger_than_a_window_is_never_read_whole(classifier_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "WINDOW", 5)
-    events = []
+    monkeypatch.setattr(command, "WINDOW", 5)
+    events, load = [], command.make_predictor
 
-    def endless_file(path, encoding):
+    def long_file(path, encoding):
         for i in range(12):
             events.append("read")
             yield i + 1, TEXTS[i] + "\n"
 
-    load = inference.make_predictor
-
     def load_noting(*args, **kwargs):
         predictor = load(*args, **kwargs)
+        return lambda texts: events.append("predict") or predictor(texts)
 
-        def noting(texts):
-            events.append("predict")
-            return predictor(texts)
-
-        return noting
-
-    monkeypatch.setattr(inference, "read_lines", endless_file)
-    monkeypatch.setattr(inference, "make_predictor", load_noting)
-    assert len(predicted(classifier_run, tmp_path, ["replaced by the endless file"])) == 12
+    monkeypatch.setattr(inputs, "read_lines", long_file)
+    monkeypatch.setattr(command, "make_predictor", load_noting)
+    assert len(predicted(classifier_run, tmp_path, ["replaced by the long file"])) == 12
     assert events == [*["read"] * 5, "predict", *["read"] * 5, "predict", *["read"] * 2, "predict"]
 
 
@@ -188,7 +181,7 @@ def test_without_an_output_a_terminal_gets_a_table_and_a_pipe_gets_lines(classif
     predict(str(classifier_run), source)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr(inference, "WINDOW", 2)
+    monkeypatch.setattr(command, "WINDOW", 2)
     with contextlib.redirect_stdout(Terminal()) as terminal:
         predict(str(classifier_run), source)
     shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
@@ -212,18 +205,20 @@ def test_the_words_that_drove_a_prediction(tmp_path, packing):
     explained = predicted(run, tmp_path, [*TEXTS[:6], ""], explain=True, tokens_per_batch=30)
     network, tokenizer = AutoModelForSequenceClassification.from_pretrained(run / "export"), wordpiece()
     for record, expected, text in zip(explained[:6], plain, TEXTS, strict=False):
-        assert (record["label"], [word for word, _ in record["words"]]) == (expected["label"], text.split())
         assert record["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
-        ids = [encode([text], tokenizer, max_length=16, truncation="head")[0][0]]
-        ((*words,),) = driving_words(network, tokenizer, ids, torch.tensor([LABELS.index(record["label"])]))
+        ids = encode([text], tokenizer, max_length=16, truncation="head")[0][0]
+        words = driving_words(network, tokenizer, ids, LABELS.index(expected["label"]))
+        assert [word for word, _ in record["words"]] == text.split()
         assert [score for _, score in record["words"]] == pytest.approx([score for _, score in words], abs=1e-3)
-        assert max(abs(score) for _, score in record["words"]) == 1
+        assert max(abs(score) for _, score in words) == 1
     assert explained[6] == {"index": 6, "label": None, "reason": "the text has no words"}
 
 
-def test_fillings_are_not_explained(mlm_run, tmp_path):
+def test_fillings_have_neither_words_nor_thresholds(mlm_run, tmp_path):
     with pytest.raises(UserError, match=r"--explain is for a classifier"):
         predicted(mlm_run, tmp_path, MASKED, explain=True)
+    with pytest.raises(UserError, match=r"--thresholds are for classes, .* is for masked language model"):
+        predicted(mlm_run, tmp_path, MASKED, thresholds="wanted")
 
 
 def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
@@ -286,17 +281,12 @@ def test_blank_lines_keep_their_place(classifier_run, tmp_path):
     assert predicted(classifier_run, tmp_path, []) == []
 
 
-def test_texts_are_cleaned_as_those_of_the_training(classifier_run, tmp_path):
-    raw, clean = "bona<br /><br />tago\x07 kaj   poste", "bona tago kaj poste"
-    assert predicted(classifier_run, tmp_path, [raw]) == predicted(classifier_run, tmp_path, [clean])
-    uncleaned = make_run(tmp_path / "uncleaned", AutoModelForSequenceClassification, wordpiece(), clean=False)
-    assert predicted(uncleaned, tmp_path, [raw]) != predicted(uncleaned, tmp_path, [clean])
-
-
 @pytest.mark.parametrize("clean", [True, False])
-def test_half_of_a_surrogate_pair_is_no_reason_to_stop(tmp_path, clean):
+def test_texts_are_cleaned_as_those_of_the_training(tmp_path, clean):
     run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), clean=clean)
-    (tmp_path / "a.jsonl").write_text('{"text": "bona \\ud83d tago"}\n')
+    raw, cleaned = predicted(run, tmp_path, ["bona<br /><br />tago\x07 kaj   poste", "bona tago kaj poste"])
+    assert (raw["probabilities"] == pytest.approx(cleaned["probabilities"], abs=1e-6)) is clean
+    (tmp_path / "a.jsonl").write_text('{"text": "half of a surrogate pair \\ud83d is no reason to stop"}\n')
     predict(str(run), str(tmp_path / "a.jsonl"), str(tmp_path / "out.jsonl"))
     assert read_records(tmp_path / "out.jsonl")[0]["label"] in LABELS
 
@@ -311,14 +301,6 @@ def test_long_texts_are_cut_as_in_the_training(tmp_path, truncation):
     with torch.inference_mode():
         expected = network(torch.tensor(ids)).logits[0].softmax(-1).tolist()
     assert list(record["probabilities"].values()) == pytest.approx(expected, abs=1e-5)
-
-
-def test_a_tokenizer_without_mask_token_classifies(tmp_path):
-    run = make_run(tmp_path / "run", AutoModelForSequenceClassification, byte_level())
-    (record,) = predicted(run, tmp_path, ["ŝi iris"])
-    pipeline = transformers.pipeline("text-classification", model=str(run / "export"), device="cpu")
-    expected = {item["label"]: item["score"] for item in pipeline("ŝi iris", top_k=None)}
-    assert record["probabilities"] == pytest.approx(expected, abs=1e-5)
 
 
 def same_fillings(record, pipeline, text, top_k):
@@ -391,7 +373,7 @@ def test_an_output_that_exists(classifier_run, tmp_path):
 
 @pytest.mark.parametrize("existing", [None, "precious"])
 def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp_path, monkeypatch, existing):
-    monkeypatch.setattr(inference, "WINDOW", 4)
+    monkeypatch.setattr(command, "WINDOW", 4)
     output = tmp_path / "out.jsonl"
     if existing:
         output.write_text(existing)
@@ -404,23 +386,35 @@ def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp
     assert not existing or output.read_text() == existing
 
 
-def test_a_run_without_an_export(tmp_path):
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (None, "its training did not end; go on with the same command and --ckpt_path last"),
+        ({"state": "interrupted"}, "its training did not end"),
+        ({"state": "failed", "test": {"test/accuracy": 0.5}}, "trained and tested, and then could not be exported"),
+    ],
+)
+def test_a_run_without_an_export(tmp_path, facts, why):
     (tmp_path / "config.yaml").write_text("data: {init_args: {}}\n")
-    with pytest.raises(UserError, match=r"has no export.*go on with the same command and --ckpt_path last"):
+    if facts:
+        (tmp_path / "facts.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=f"has no export.*{why}"):
         predict(str(tmp_path), write_lines(tmp_path / "input.txt", TEXTS[:2]))
 
 
-def test_the_precision_is_that_of_the_training_where_the_machine_has_it(monkeypatch):
-    for machine, trained, asked, expected in (
+@pytest.mark.parametrize(
+    ("machine", "trained", "asked", "expected"),
+    [
         ("bf16-mixed", "bf16-mixed", None, "bf16-mixed"),
         ("32-true", "bf16-mixed", None, "32-true"),
-        ("bf16-mixed", "32-true", None, "32-true"),
         ("bf16-mixed", None, None, "32-true"),
         ("32-true", "32-true", "bf16-mixed", "bf16-mixed"),
         ("bf16-mixed", "bf16-mixed", "32-true", "32-true"),
-    ):
-        monkeypatch.setattr(inference, "default_precision", lambda machine=machine: machine)
-        assert inference.prediction_precision(asked, trained) == expected
+    ],
+)
+def test_the_precision_is_that_of_the_training_where_the_machine_has_it(machine, trained, asked, expected, monkeypatch):
+    monkeypatch.setattr(command, "default_precision", lambda: machine)
+    assert command.prediction_precision(asked, trained) == expected
 
 
 def test_bf16_gives_about_the_same_probabilities(classifier_run, tmp_path):
