@@ -125,7 +125,7 @@ def ours(run: Path, work: Path, texts: list[str]) -> Iterator[tuple[float, list[
     from lightning_nlp.predict import command as inference
 
     seconds = 0.0
-    load = inference.load_predictor
+    load = inference.make_predictor
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         predictor = load(*args, **kwargs)
@@ -140,7 +140,7 @@ def ours(run: Path, work: Path, texts: list[str]) -> Iterator[tuple[float, list[
 
         return predict
 
-    inference.load_predictor = timed
+    inference.make_predictor = timed
     output = work / "predictions.jsonl"
     while True:
         seconds = 0.0

@@ -12,10 +12,9 @@ WANTED_PRECISION = 0.95
 
 
 def class_curves(scores: ndarray, positive: ndarray) -> dict[str, Any]:
-    """The curves of one class, thinned to `POINTS`, and the areas below the full curves.
+    """The curves of one class, thinned to `POINTS`, and the areas below the full curves; None without a rest.
 
-    All are None if every text is of the class, or none is. `scores` are its probabilities, (N,), and `positive` says
-    whether a text is of it, (N,).
+    `scores` are its probabilities, (N,), and `positive` says whether a text is of it, (N,).
     """
     if positive.all() or not positive.any():
         return dict.fromkeys(("pr", "roc", "average_precision", "auc"))

@@ -31,10 +31,8 @@ def mistakes(
 ) -> list[dict[str, Any]]:
     """At most `NUMBER` wrong predictions, the surest first; of numbers those farthest off.
 
-    Args:
-        network: The classifier, in evaluation mode.
-        rows: The split: `rows[numbers]["input_ids"]` is a list of token ids; pairs have `second` too.
-        found: Its predictions: `logits` (N, classes), `labels` (N, ...) and `rows` (N,).
+    `rows[numbers]` of the split are token ids in `input_ids`, and for pairs `second`; `found` has the predictions:
+    `logits` (N, classes), `labels` (N, ...) and `rows` (N,).
     """
     worst = worst_mistakes(found["logits"], found["labels"], label_names)
     if not worst:
@@ -90,20 +88,16 @@ def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> 
 def driving_words(
     network: Any, tokenizer: Any, ids: list[int], target: int, second: int = 0
 ) -> list[tuple[str, float]]:
-    """How much each word of a text speaks for a class: integrated gradients (Sundararajan et al. 2017).
+    """The words of a text, each with how much it speaks for a class, from -1 to 1; a pair has a mark in between.
 
-    The gradient of the class's logit is averaged along the line from a text of masks to this one, and multiplied by
-    their difference; a word's pieces are summed. The gradient at the text alone mostly has the wrong sign where the
-    prediction is certain.
+    Integrated gradients (Sundararajan et al. 2017): the gradient of the class's logit is averaged along the line from a
+    text of masks to this one, and multiplied by their difference; a word's pieces are summed. The gradient at the text
+    alone mostly has the wrong sign where the prediction is certain.
 
     Args:
-        network: The classifier, in evaluation mode, in float32.
+        network: The classifier, in evaluation mode.
         ids: With special tokens.
         second: Where the second text of a pair begins, as in `encode`.
-
-    Returns:
-        The words in order, without special tokens, with signed scores of magnitude 1 at most; a pair has a mark between
-        its texts.
     """
     scores, special = _gradients(network, tokenizer, ids, target, second), {*tokenizer.all_special_ids}
     continues = continues_a_word(tokenizer.convert_ids_to_tokens(ids), {*tokenizer.all_special_tokens})

@@ -14,7 +14,7 @@ from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text
 from lightning_nlp.data.tokens.encoding import encode
-from lightning_nlp.errors import PROGRAM, UserError, one_line, warn_user
+from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.evaluation.probes import fillings
 from lightning_nlp.evaluation.words import driving_words
 from lightning_nlp.hub.pretrained import fetch_pretrained
@@ -46,28 +46,20 @@ def load_predictor(
         words, or a pair with one, has `label` None and a `reason`, or no `words`.
 
     Raises:
-        UserError: If it is no export, or one of an earlier version.
+        UserError: If it is no export.
     """
     folder = Path(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings, architecture = config[READING], config["architectures"][0]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        of_run = folder / "export"
-        cure = f"give {of_run}" if of_run.is_dir() else "give the folder of an export"
-        if (folder.parent / "config.yaml").is_file():  # of version 0.1.0
-            cure = f"use `{PROGRAM} predict --run {folder.parent}`, which reads it from the run's config.yaml"
+        cure = folder / "export" if (folder / "export").is_dir() else "the folder of an export"
         raise UserError(
-            f"{folder} does not say how texts are read, as an export does ({one_line(error)}): {cure}."
+            f"{folder} does not say how texts are read, as an export does ({one_line(error)}): give {cure}."
         ) from error
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
-
     tags = task_of_network(architecture).tags_words
-
-    def predict(texts: Iterable[Any]) -> list[Record]:
-        return predictor([*enumerate(checked_texts(texts, settings, lists=tags))])
-
-    return predict
+    return lambda texts: predictor([*enumerate(checked_texts(texts, settings, lists=tags))])
 
 
 def make_predictor(
@@ -80,17 +72,15 @@ def make_predictor(
     explain: bool = False,
     thresholds: str | None = None,
 ) -> Callable[[list[tuple[int, str]]], list[Record]]:
-    """A function from (index, text) pairs to records in the same order.
+    """A function from (index, text) to records in the same order; pairs come as `join_pair` puts them together.
 
     Args:
-        settings: `max_length`, and `truncation`, `clean` and `packing` where they are not the defaults; for pairs,
-            which come as `join_pair` puts them together, `text_column` is a list.
-        precision: "bf16-mixed" or "32-true".
+        settings: How the training read texts: `max_length`, and what else is not the default.
         explain: Add the words that drove a prediction.
-        thresholds: "best_f1" or "wanted": add the labels that reach that threshold of the export.
+        thresholds: "best_f1" or "wanted": add the labels that reach that threshold.
 
     Raises:
-        UserError: If the export cannot be used, or cannot be explained.
+        UserError: If the export cannot be used, or cannot do what is asked for.
     """
     import transformers
     from transformers.utils.logging import disable_progress_bar

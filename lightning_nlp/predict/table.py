@@ -119,14 +119,11 @@ def _explained(words: list[list[Any]], room: int) -> Text:
     """A text with its driving words marked, starting where the strongest fits into `room`; these below it."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
+    line = Text(" ").join(Text(word, "" if abs(score) < MARKED else _style(score)) for word, score in words)
     ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))
     needed = ends[words.index(strongest[0])] if strongest else 0
-    left_out = needed - 0.7 * room if needed > room else 0.0
-    line = Text("… " if left_out > 0 else "")
-    for (word, score), end in zip(words, ends, strict=True):
-        if end - len(word) > left_out:
-            line.append(word, "" if abs(score) < MARKED else _style(score))
-            line.append(" ")
+    if needed > room:
+        line = Text("… ").append(line[next(end for end in ends if end > needed - 0.7 * room) :])
     named = [Text(f"{'+' if score > 0 else '-'}{word}", _style(score)) for word, score in strongest]
     return Text("\n").join([line, Text("  ").join(named)])
 

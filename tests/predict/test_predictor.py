@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -18,10 +17,8 @@ from tests.conftest import invoke
 
 def test_owners():
     sequences = [torch.arange(n).numpy() for n in (7, 4, 4, 1)]
-    packed = packed_batch(sequences)
-    assert owners(packed, torch.tensor([0, 6, 7, 11, 14, 15])) == [0, 0, 1, 2, 2, 3]
-    padded = collate(sequences, packed=False)
-    assert owners(padded, torch.tensor([0, 6, 8, 16, 31])) == [0, 0, 1, 2, 3]
+    assert owners(packed_batch(sequences), torch.tensor([0, 6, 7, 11, 14, 15])) == [0, 0, 1, 2, 2, 3]
+    assert owners(collate(sequences, packed=False), torch.tensor([0, 6, 8, 16, 31])) == [0, 0, 1, 2, 3]
 
 
 TEXTS = ["good<br />film", "", "  ", "bad film with a plot " * 40 + "good", "a &amp; b\u00a0film"]
@@ -92,14 +89,3 @@ def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
     (tmp_path / "export").mkdir()
     with pytest.raises(UserError, match=f": give {re.escape(str(tmp_path / 'export'))}"):
         load_predictor(tmp_path)
-
-
-def test_an_export_of_the_first_version_is_read_by_the_command(cls_run, tmp_path):
-    run = shutil.copytree(cls_run, tmp_path / "old")
-    config = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))
-    del config["lightning_nlp"]
-    (run / "export" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(UserError, match=f"use `python train.py predict --run {re.escape(str(run))}`"):
-        load_predictor(run / "export")
-    (run / "texts.txt").write_text("a good film\n", encoding="utf-8")
-    assert invoke("predict", "--run", run, "--input", run / "texts.txt", "--output", "-").code == 0
