@@ -30,13 +30,13 @@ class Task:
     hub_title: str
     metrics: Sequence[Metric]
     headlines: Sequence[str]  # a report's headline is the first of these metrics that was measured
-    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, metrics with their labels
+    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, labels by metric
     workspace: str  # the name of its dashboard in W&B
     compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
     mistakes: Plots
     problem_type: str = ""  # of its networks' configuration, where tasks share a head
     predicts: str = "label"  # the name of a prediction, which is None for a text without words
-    at_least: float | None = None  # the probability from which on a label is predicted; None: the likeliest one is
+    at_least: float | None = None  # the probability from which on a label is predicted; None: the likeliest
     has_thresholds: bool = False  # whether validation chooses some for its labels
     calibrated: bool = False  # whether its export's probabilities can be
     fills_masks: bool = False  # whether its texts have [MASK]

@@ -41,10 +41,10 @@ def thinned(x: ndarray, y: ndarray) -> ndarray:
 
 
 def choose_thresholds(chances: ndarray, true: ndarray, wanted: float = WANTED_PRECISION) -> list[dict[str, Any]]:
-    """For each class the threshold with the best F1, and the one with the most recall at the precision `wanted`.
+    """For each class the threshold with the best F1, and the one with the most recall at a precision.
 
-    A threshold is the middle between the lowest probability that reaches it and the highest that does not (or 0), since
-    other texts fall into that gap. `chances` are (N, classes), and `true` says whether a text is of a class, the same.
+    A threshold is the middle between the lowest probability above it and the highest below it (or 0), since other
+    texts fall into that gap. `true` says which texts are of a class; it and `chances` are (N, classes).
 
     Returns:
         For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the

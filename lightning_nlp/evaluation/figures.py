@@ -103,8 +103,8 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
     }
     precisions = f"Average precision: {areas['average_precision']}.{where}"
     if dots:
-        precisions += " Circle: the threshold that was best for F1 on validation; diamond: the one for a wanted "
-        precisions += "precision, if any reached it."
+        precisions += " Circle: the threshold that was best for F1 on validation; diamond: the one "
+        precisions += "for a wanted precision, if any reached it."
     rates = f"Area under the curve: {areas['auc']}; the dashed line is chance, 0.5.{where}"
     curves = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
     roc = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]

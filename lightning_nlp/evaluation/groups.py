@@ -23,7 +23,7 @@ def by_length(lengths: ndarray, right: ndarray) -> list[dict[str, float]]:
 
 
 def by_frequency(targets: ndarray, counts: ndarray, figures: dict[str, ndarray]) -> list[dict[str, float]]:
-    """The means of a masked language model's figures by how often train has a token: 0, 1 to 9, 10 to 99, and so on.
+    """The means of a masked language model's figures by a token's count in train: 0, 1 to 9, 10 to 99, ...
 
     Args:
         targets: The masked tokens' ids, (n,).
@@ -53,7 +53,7 @@ def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> ndarray:
         found = [token.startswith(CONTINUES) for token in vocabulary]
     else:
         found = [bool(begins) and not token.startswith(begins) for token in vocabulary]
-    return np.array([goes_on and token not in special for goes_on, token in zip(found, vocabulary, strict=True)])
+    return np.array(found, dtype=bool) & [token not in special for token in vocabulary]
 
 
 def _means(inside: ndarray, figures: dict[str, ndarray]) -> dict[str, float]:

@@ -22,7 +22,7 @@ Kept = dict[str, Tensor]
 
 
 def comparable(logits: Tensor, problem_type: str | None, scale: float = 1.0) -> Tensor:
-    """What is compared: log-probabilities of classes or labels, or numbers in units of their standard deviation."""
+    """What is compared: log-probabilities, or numbers in units of their standard deviation."""
     if problem_type == "regression":
         return logits / scale
     return F.logsigmoid(logits) if problem_type == "multi_label_classification" else logits.log_softmax(-1)
@@ -34,7 +34,7 @@ def evidence(
     """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
-        batches: Padded or packed, each with the outputs of validation_step: `logits`, or `loss` of the masked tokens.
+        batches: Each with the outputs of validation_step: `logits`, or `loss` of the masked tokens.
         problem_type: A classifier's, as in its configuration.
         scale: The standard deviation of numbers.
 
@@ -104,8 +104,9 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
 def predictions(network: Any, kept: Kept, *, autocast: bool = False) -> Tensor:
     """The `log_probabilities` of a network on the evidence, in padded batches and without its temperature."""
     lengths, device, config = kept["lengths"].tolist(), network.device, network.config
-    temperature, scale = getattr(config, "calibration", {}).get("temperature", 1.0), float(kept.get("scale", 1))
-    texts = {"input_ids": kept["input_ids"].long(), "attention_mask": torch.ones(sum(lengths), dtype=torch.long)}
+    temperature = getattr(config, "calibration", {}).get("temperature", 1.0)
+    ids, scale = kept["input_ids"].long(), float(kept.get("scale", 1))
+    texts = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if "token_type_ids" in kept and takes_token_types(network):
         texts["token_type_ids"] = kept["token_type_ids"]
     texts |= {"targets": kept["targets"].long()} if "targets" in kept else {}

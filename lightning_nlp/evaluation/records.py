@@ -25,17 +25,16 @@ DIGITS = 6
 def classification_record(
     logits: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: Record | None = None
 ) -> Record:
-    """The record of a split's predictions.
+    """The record of a split's predictions; in `confusion`, rows are labels and columns are predictions.
 
-    `reliability_calibrated` and the thresholds of `by_class` are of calibrated probabilities, as in the export; all
-    else is of the network itself. In `confusion`, rows are labels and columns are predictions.
+    `reliability_calibrated` and the thresholds are of calibrated probabilities, as in the export; all else is of the
+    network itself.
 
     Args:
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        validated: The validation split's record, whose temperature and thresholds are tried on this split; None
-            chooses them here.
+        validated: The validation's record, whose temperature and thresholds are tried here; None chooses them here.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), np.arange(len(label_names))
@@ -86,7 +85,7 @@ def labels_record(
 def number_record(
     predicted: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: Record | None = None
 ) -> Record:
-    """What a scatter of numbers, (N, 1) and (N,), shows: at most `POINTS` pairs, evenly spread over the rows."""
+    """A scatter of numbers, (N, 1) and (N,): at most `POINTS` pairs, evenly spread over the rows."""
     shown = slice(None, None, -(-len(labels) // POINTS) or 1)
     columns = {"labels": labels, "predictions": predicted}
     constant = [name for name, values in columns.items() if len(values) and np.ptp(values) == 0]

@@ -12,7 +12,7 @@ def figures(right: int, predicted: int, support: int) -> dict[str, float]:
 
 
 def ranked(scores: ndarray, positive: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """The distinct scores from the highest on, and how many positives, and how many texts, have at least each."""
+    """The distinct scores from the highest on; how many positives, and how many texts, have at least each."""
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], positive[order].cumsum()
     last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # of equal scores
@@ -51,8 +51,7 @@ def number_scores(predicted: ndarray, labels: ndarray) -> dict[str, float]:
     """Errors in the labels' unit, and correlations, from (N, 1) or (N,) and (N,).
 
     Returns:
-        `mse`, `mae`, `r2`, `pearson` and `spearman`; 0 where they are undefined, because all labels or all predictions
-        are equal.
+        `mse`, `mae`, `r2`, `pearson` and `spearman`; 0 if undefined, since all labels or predictions are equal.
     """
     predicted, labels = predicted.reshape(-1).astype(np.float64), labels.astype(np.float64)
     errors, spread = predicted - labels, float(((labels - labels.mean()) ** 2).sum())

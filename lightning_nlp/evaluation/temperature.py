@@ -50,7 +50,7 @@ def probabilities(logits: ndarray, temperature: float = 1.0) -> ndarray:
 
 
 def reliability(confidence: ndarray, right: ndarray) -> list[dict[str, float]]:
-    """How often predictions of each confidence are right, in bins of equal width, `low` excluded; (N,) each."""
+    """How often predictions of each confidence are right, in bins of equal width without `low`; (N,) each."""
     bins = np.ceil(confidence * BINS).astype(int)
     groups = ((number, bins == number) for number in np.unique(bins).tolist())
     return [

@@ -58,7 +58,7 @@ def mistakes(
 
 
 def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Mistake]:
-    """At most `NUMBER`: `labels` are classes (N,), 0 and 1 for each label (N, labels), or numbers (N,), float."""
+    """At most `NUMBER`; `labels` are classes (N,), 0 and 1 for each label (N, labels), or floats (N,)."""
     if labels.dtype.kind == "f":
         off = logits[:, 0] - labels
         return [
@@ -88,11 +88,11 @@ def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> 
 def driving_words(
     network: Any, tokenizer: Any, ids: list[int], target: int, second: int = 0
 ) -> list[tuple[str, float]]:
-    """The words of a text, each with how much it speaks for a class, from -1 to 1; a pair has a mark in between.
+    """A text's words, each with how much it speaks for a class, from -1 to 1; a pair has a mark in between.
 
-    Integrated gradients (Sundararajan et al. 2017): the gradient of the class's logit is averaged along the line from a
-    text of masks to this one, and multiplied by their difference; a word's pieces are summed. The gradient at the text
-    alone mostly has the wrong sign where the prediction is certain.
+    Integrated gradients (Sundararajan et al. 2017): the gradient of the class's logit is averaged along the line from
+    a text of masks to this one, and multiplied by their difference; a word's pieces are summed. The gradient at the
+    text alone mostly has the wrong sign where the prediction is certain.
 
     Args:
         network: The classifier, in evaluation mode.

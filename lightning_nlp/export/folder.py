@@ -33,7 +33,7 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` open.
 
-    The tokenizer cleans texts as the data module did. There is no model card, calibration or proof, which `fit` adds.
+    The tokenizer cleans texts as the data module did. Only `fit` adds a model card, calibration and proof.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.

@@ -26,9 +26,9 @@ class Calibration:
     temperature: float = 1.0  # what the logits are divided by
     step: int = 0  # after which the checkpoint was saved and validated
     examples: int = 0
-    validation: dict[str, float] = field(default_factory=dict)  # `ece_` and `loss_`, each `before` and `after`
+    validation: dict[str, float] = field(default_factory=dict)  # `ece_before`, `ece_after`, `loss_...`
     test: dict[str, float] | None = None  # the same for the test split; None without a record of it
-    thresholds: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each class, and what they give on `test`
+    thresholds: dict[str, dict[str, Any]] = field(default_factory=dict)  # by class, and their figures on `test`
 
     def for_config(self) -> dict[str, Any]:
         """What an export's config.json says about it."""

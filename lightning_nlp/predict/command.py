@@ -119,8 +119,8 @@ def exported(run: Path) -> Path:
     facts = json.loads(path.read_text(encoding="utf-8")) if (path := run / "facts.json").is_file() else {}
     if facts.get("state") == "failed" and "test" in facts:  # what comes after the test is the export
         raise UserError(
-            f"The run {run} has no export: it was trained and tested, and then the export failed, for the reason that "
-            "`fit` gave; cure that, and the same command and --ckpt_path last export it."
+            f"The run {run} has no export: it was trained and tested, and then the export failed, for the reason "
+            "that `fit` gave; cure that, and the same command and --ckpt_path last export it."
         )
     raise UserError(
         f"The run {run} has no export ({run / 'export'}): its training did not end; go on with the same command "

@@ -61,7 +61,7 @@ def check_columns(input: str, column: str | list[str] | None, settings: dict[str
 def input_texts(
     input: str, text_column: str | list[str] | None = None, *, tagged: bool = False, **dialect: Any
 ) -> Iterator[tuple[int, Any]]:
-    """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
+    """The texts of a file in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
 
     Args:
         tagged: Whether JSONL, parquet and CoNLL columns may hold lists of words.
@@ -95,7 +95,7 @@ def input_texts(
 
 
 def _sentences(path: Path, text_column: str, dialect: Dialect) -> Iterator[str | list[str]] | None:
-    """The sentences of JSONL, parquet or CoNLL columns, whose tags are not read; None if it is another format."""
+    """The sentences of JSONL, parquet or CoNLL columns without their tags; None if it is another format."""
     if file_format(path) in LISTS:
         cells = table_cells(path, {"text": text_column}, dialect, lists=True)
         return (

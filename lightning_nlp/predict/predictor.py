@@ -72,7 +72,7 @@ def make_predictor(
     explain: bool = False,
     thresholds: str | None = None,
 ) -> Callable[[list[tuple[int, str]]], list[Record]]:
-    """A function from (index, text) to records in the same order; pairs come as `join_pair` puts them together.
+    """A function from (index, text) to records in the same order; pairs are as `join_pair` makes them.
 
     Args:
         settings: How the training read texts: `max_length`, and what else is not the default.
@@ -130,7 +130,7 @@ def make_predictor(
         tagger = tag_predictor(tokenizer, logits_of, names, tokens_per_batch=tokens_per_batch, **sizes)
         return float32_products("highest")(lambda texts: list(tagger(texts)))
 
-    @float32_products("highest")  # 32-true gives what transformers gives, also after a training in this process
+    @float32_products("highest")  # 32-true is what transformers gives, also after a training here
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:
         records: list[Record] = [{"index": index} for index, _ in texts]
         cleaned = [prepare(text) for _, text in texts]
@@ -180,7 +180,7 @@ def check_masks(index: int, text: str, tokens: list[int], tokenizer: Any) -> Non
 
 
 def limits_of(network: Any, task: Task, names: list[str], which: str | None) -> dict[str, float] | None:
-    """The probability from which on each label is given, if any; None if the likeliest is all that is asked for."""
+    """The probability from which on each label is given, if any; None if only the likeliest is."""
     config = network.config
     if task.at_least is not None and getattr(config, "thresholds", None):
         which = which or "best_f1"
@@ -189,7 +189,7 @@ def limits_of(network: Any, task: Task, names: list[str], which: str | None) -> 
     if which is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
         warn_user(f"{config.name_or_path} was trained further since its thresholds were chosen: they are ignored.")
         limits, which = {}, None
-    if task.at_least is not None and which != "wanted":  # a label that never reached the wanted precision is not given
+    if task.at_least is not None and which != "wanted":  # without which a label is not given
         return dict.fromkeys(map(str, names), task.at_least) | limits
     return None if which is None else limits
 

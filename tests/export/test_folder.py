@@ -112,13 +112,6 @@ def test_a_masked_language_model_keeps_its_tied_weights(tmp_path, mlm_data):
     assert logits(reloaded, AutoTokenizer.from_pretrained(folder)).equal(logits(network, mlm_data.tokenizer))
 
 
-def test_a_network_of_few_positions_can_be_compared(tmp_path, classification_data):
-    # The text that the two networks are compared on has more tokens than this one has positions.
-    known = {name: getattr(classification_data, name) for name in ("tokenizer", "facts", "reading", "label_names")}
-    data = SimpleNamespace(**known, max_length=4)
-    assert export(classifier(data), data, tmp_path).is_dir()
-
-
 @pytest.mark.parametrize("how", ["a bit", "lost", "tokenizer"])
 def test_an_altered_write_is_no_export(how, tmp_path, classification_data, monkeypatch):
     network = classifier(classification_data)
