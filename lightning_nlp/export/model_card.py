@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lightning_nlp.callbacks.progress import duration
-from lightning_nlp.predict.calibration import WHICH, Calibration
+from lightning_nlp.predict.calibration import Calibration
 from lightning_nlp.privacy import public_command
 from lightning_nlp.report.summary import counted
 from lightning_nlp.run.environment import versions
@@ -82,7 +82,6 @@ def model_card(
         record=record,
         figures=figures,
         calibrated=calibrated,
-        thresholds=_thresholds(calibrated),
         task=task,
         reading=reading,
         options=task.options.format(length=reading["max_length"]),
@@ -116,21 +115,6 @@ def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: C
         )
         for name, value in test.items()
         if math.isfinite(value)
-    ]
-
-
-def _thresholds(calibrated: Calibration) -> list[tuple[str, str, float, dict[str, float]]]:
-    """Rows of a table: class, what the threshold is for, the threshold, and its figures on test."""
-    return [
-        (
-            label,
-            "best F1" if which == "best_f1" else f"precision {choice[which]['precision']:g}",
-            choice[which]["threshold"],
-            choice.get("test", {}).get(which) or {},
-        )
-        for label, choice in calibrated.thresholds.items()
-        for which in WHICH
-        if choice[which] is not None
     ]
 
 

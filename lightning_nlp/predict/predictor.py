@@ -181,28 +181,23 @@ def check_masks(index: int, text: str, tokens: list[int], tokenizer: Any) -> Non
 
 def limits_of(network: Any, task: Task, names: list[str], which: str | None) -> dict[str, float] | None:
     """The probability from which on each label is given, if any; None if only the likeliest is."""
-    config = network.config
+    config, limits = network.config, dict[str, float]()
     if task.at_least is not None and getattr(config, "thresholds", None):
         which = which or "best_f1"
-    limits = {} if which is None else stored_thresholds(config, which)
-    layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
-    if which is not None and layer is not None and fitted_for not in (None, layer_digest(layer)):
-        warn_user(f"{config.name_or_path} was trained further since its thresholds were chosen: they are ignored.")
-        limits, which = {}, None
-    if task.at_least is not None and which != "wanted":  # without which a label is not given
-        return dict.fromkeys(map(str, names), task.at_least) | limits
-    return None if which is None else limits
-
-
-def stored_thresholds(config: Any, which: str) -> dict[str, float]:
-    """The export's thresholds by label, without labels that never reached the wanted precision."""
-    try:
-        thresholds = config.thresholds.items()
-        return {label: float(choice[which]["threshold"]) for label, choice in thresholds if which in choice}
+    try:  # without labels that never reached the wanted precision
+        for label, choice in config.thresholds.items() if which else ():
+            limits |= {label: float(choice[which]["threshold"])} if which in choice else {}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"The export has no thresholds for --thresholds {which}: its model card says why; leave the argument out."
         ) from error
+    layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
+    if which and layer is not None and fitted_for not in (None, layer_digest(layer)):
+        warn_user(f"{config.name_or_path} was trained further since its thresholds were chosen: they are ignored.")
+        limits, which = {}, None
+    if task.at_least is not None and which != "wanted":
+        return dict.fromkeys(map(str, names), task.at_least) | limits
+    return limits if which else None
 
 
 def _label(logits: Tensor, names: list[str], limits: dict[str, float] | None) -> Record:
