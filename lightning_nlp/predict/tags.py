@@ -16,7 +16,6 @@ from lightning_nlp.evaluation.tags import are_entities, entities
 
 Record = dict[str, Any]
 Text = str | list[str]  # or its words
-ROW = {"text": "", "label": ""}
 
 
 def tag_predictor(
@@ -68,17 +67,12 @@ def tag_predictor(
         for (index, _), text, places, tagged in zip(given, texts, spans, found, strict=True):
             tags = [names[tag] for tag, _ in tagged]
             record: Record = {"index": index, "words": [text[a:b] for a, b in places], "tags": tags}
-            if counted:
-                record["entities"] = [
-                    _entity(text, places[first:end], [chance for _, chance in tagged[first:end]], kind)
-                    for first, end, kind in entities(tags)
-                ]
+            record |= {"entities": []} if counted else {}
+            for first, end, kind in entities(tags) if counted else ():
+                start, stop = places[first][0], places[end - 1][1]
+                score = sum(chance for _, chance in tagged[first:end]) / (end - first)
+                entity = {"type": kind, "text": text[start:stop], "start": start, "end": stop, "score": score}
+                record["entities"].append(entity)
             yield record
 
     return predictor
-
-
-def _entity(text: str, words: list[tuple[int, int]], chances: list[float], kind: str) -> Record:
-    start, end = words[0][0], words[-1][1]
-    score = sum(chances) / len(chances)
-    return {"type": kind, "text": text[start:end], "start": start, "end": end, "score": score}

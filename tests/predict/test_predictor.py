@@ -1,5 +1,6 @@
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from lightning_nlp.data.batches.collators import collate, packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import proof
 from lightning_nlp.models import packing
-from lightning_nlp.predict.predictor import owners
+from lightning_nlp.predict.predictor import limits_of, owners
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.peaks import float32_products
 from tests.conftest import invoke
 
@@ -89,3 +91,18 @@ def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
     (tmp_path / "export").mkdir()
     with pytest.raises(UserError, match=f": give {re.escape(str(tmp_path / 'export'))}"):
         load_predictor(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "which", "expected"),
+    [
+        ("classification", None, None),
+        ("classification", "wanted", {"a": 0.75}),
+        ("labels", None, {"a": 0.25, "b": 0.5}),  # the best F1 where there is one
+        ("labels", "wanted", {"a": 0.75}),  # b never reached the precision, and is not given
+    ],
+)
+def test_the_probabilities_that_labels_must_reach(task, which, expected):
+    thresholds = {"a": {"best_f1": {"threshold": 0.25}, "wanted": {"threshold": 0.75}}, "b": {}}
+    network = SimpleNamespace(config=SimpleNamespace(model_type="xlnet", thresholds=thresholds))
+    assert limits_of(network, TASKS[task], ["a", "b"], which) == expected
