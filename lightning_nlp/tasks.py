@@ -30,13 +30,15 @@ class Task:
     hub_title: str
     metrics: Sequence[Metric]
     headlines: Sequence[str]  # a report's headline is the first of these metrics that was measured
-    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, metrics with their labels
-    workspace: str  # the name of its dashboard in W&B, which has the plots below
+    curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, labels by metric
+    workspace: str  # the name of its dashboard in W&B
     compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
-    quality: Plots
     mistakes: Plots
     problem_type: str = ""  # of its networks' configuration, where tasks share a head
-    calibrated: bool = False  # whether an export's probabilities can be calibrated
+    predicts: str = "label"  # the name of a prediction, which is None for a text without words
+    at_least: float | None = None  # the probability from which on a label is predicted; None: the likeliest
+    has_thresholds: bool = False  # whether validation chooses some for its labels
+    calibrated: bool = False  # whether its export's probabilities can be
     fills_masks: bool = False  # whether its texts have [MASK]
     tags_words: bool = False  # whether it predicts for each word
     unit: str = "texts"  # what a confusion matrix counts
@@ -44,18 +46,23 @@ class Task:
     example: str = "A text."
 
     def metric(self, name: str) -> Metric:
-        """The metric of this name; one that other tasks or a user's module log has a plain title."""
-        found = {metric.name: metric for metric in (*METRICS.values(), *self.metrics)}
-        return found.get(name) or Metric(name, name.replace("_", " ").capitalize())
+        """The metric of this name; a user's module may log one that no task has."""
+        own = {metric.name: metric for metric in self.metrics}
+        return own.get(name) or METRICS.get(name) or Metric(name, name.replace("_", " ").capitalize())
+
+    @property
+    def quality(self) -> Plots:
+        """W&B's plots of what is measured."""
+        plots = {metric.title: [f"val/{metric.name}"] for metric in self.metrics}
+        return plots | {LOSS.title: ["train/loss", "val/loss"]}
 
     @property
     def monitors(self) -> dict[str, str]:
-        """What is logged of a validation, with "min" or "max"; calibration is measured after it."""
+        """What a validation logs, with "min" or "max"; calibration is measured after it."""
         return {f"val/{metric.name}": metric.better for metric in self.metrics if metric.name not in ("ece", "brier")}
 
 
 LOSS = Metric("loss", "Loss", "min", "{:.4f}")
-LOSSES = ["train/loss", "val/loss"]
 CLASSIFICATION = Task(
     name="classification",
     title="text classification",
@@ -76,18 +83,9 @@ CLASSIFICATION = Task(
     curves=(("Accuracy on validation", "accuracy", {"val/accuracy": "accuracy", "val/f1": "f1"}),),
     workspace="lightning_nlp: classification",
     compared=("val/accuracy.max", "val/f1.max", "test/accuracy", "test/f1"),
-    quality={
-        "Accuracy": ["val/accuracy"],
-        "Macro F1": ["val/f1"],
-        "Macro precision and recall": ["val/precision", "val/recall"],
-        "Loss on train and validation": LOSSES,
-        "Calibration error": ["val/ece", "val/brier"],
-    },
-    mistakes={
-        "F1 by class": ["re:val/f1/.+"],
-        "Precision and recall by class": ["re:val/(precision|recall)/.+"],
-    },
+    mistakes={"F1 by class": ["re:val/f1/.+"], "Precision and recall by class": ["re:val/(precision|recall)/.+"]},
     problem_type="single_label_classification",
+    has_thresholds=True,
     calibrated=True,
 )
 LABELS = replace(
@@ -105,13 +103,9 @@ LABELS = replace(
     curves=(("F1 on validation", "F1", {"val/f1_micro": "micro", "val/f1": "macro"}),),
     workspace="lightning_nlp: several labels",
     compared=("val/f1_micro.max", "val/f1.max", "test/f1_micro", "test/f1"),
-    quality={
-        "F1": ["val/f1_micro", "val/f1"],
-        "Average precision": ["val/average_precision"],
-        "Texts with exactly their labels": ["val/subset_accuracy"],
-        "Loss on train and validation": LOSSES,
-    },
     problem_type="multi_label_classification",
+    predicts="labels",
+    at_least=0.5,
     calibrated=False,
 )
 NUMBER = replace(
@@ -133,14 +127,10 @@ NUMBER = replace(
     ),
     workspace="lightning_nlp: numbers",
     compared=("val/pearson.max", "val/mae.min", "test/pearson", "test/mae"),
-    quality={
-        "Correlation": ["val/pearson", "val/spearman"],
-        "R2": ["val/r2"],
-        "Mean absolute error": ["val/mae"],
-        "Loss on train and validation": LOSSES,
-    },
     mistakes={},
     problem_type="regression",
+    predicts="value",
+    has_thresholds=False,
     calibrated=False,
 )
 MLM = Task(
@@ -165,12 +155,6 @@ MLM = Task(
     ),
     workspace="lightning_nlp: masked language model",
     compared=("val/loss.min", "val/top1.max", "test/loss", "test/bits_per_char"),
-    quality={
-        "Loss on train and validation": LOSSES,
-        "Perplexity": ["val/perplexity"],
-        "Bits a character": ["val/bits_per_char"],
-        "Top-1 and top-5 accuracy": ["val/top1", "val/top5"],
-    },
     mistakes={
         "Top-1 accuracy of words and subwords": ["val/top1/word", "val/top1/subword"],
         "Top-1 accuracy by the token's count in train": ["re:val/top1/[0-9].*"],
@@ -197,16 +181,7 @@ TAGS = Task(
     curves=(("F1 on validation", "F1", {"val/f1": "f1", "val/precision": "precision", "val/recall": "recall"}),),
     workspace="lightning_nlp: tags of words",
     compared=("val/f1.max", "val/accuracy.max", "test/f1", "test/accuracy"),
-    quality={
-        "F1": ["val/f1"],
-        "Precision and recall": ["val/precision", "val/recall"],
-        "Accuracy of words": ["val/accuracy"],
-        "Loss on train and validation": LOSSES,
-    },
-    mistakes={
-        "F1 by type": ["re:val/f1/.+"],
-        "Precision and recall by type": ["re:val/(precision|recall)/.+"],
-    },
+    mistakes={"F1 by type": ["re:val/f1/.+"], "Precision and recall by type": ["re:val/(precision|recall)/.+"]},
     tags_words=True,
     unit="words",
     options='aggregation_strategy="first"',

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-IGNORE_INDEX = -100  # the label that neither a loss nor a metric counts: the default of PyTorch's cross_entropy
+IGNORE_INDEX = -100  # the label that no loss or metric counts; PyTorch's own default
 
 
 def counted(labels: Any) -> Any:
-    """Which examples count, (N,): labels (N,) or (N, labels) are not -100; numbers are not NaN, any may be a label."""
+    """Which examples count, (N,): labels, (N,) or (N, labels), that are not -100, or numbers that are not NaN."""
     if labels.ndim == 1 and "float" in str(labels.dtype):
         return labels == labels
     return (labels if labels.ndim == 1 else labels[:, 0]) != IGNORE_INDEX
@@ -20,5 +20,5 @@ def takes_token_types(network: Any) -> bool:
 
 
 def token_types(length: int, second: int) -> np.ndarray:
-    """The `token_type_ids` (length,) of a pair whose second text begins at `second`; 0 throughout if negative."""
+    """The `token_type_ids` (length,) of a pair whose second text begins at `second`; all 0 if negative."""
     return ((np.arange(length) >= second) & (second > 0)).astype(np.int64)

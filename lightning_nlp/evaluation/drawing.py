@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import accumulate
 from statistics import fmean
 from unicodedata import east_asian_width
 
@@ -35,13 +36,12 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
         alone: Make it a file of its own, on white: an image cannot tell whether its page is dark.
     """
     height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
+    ground = f'<style>{STYLE}</style><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>' if alone else ""
     parts = _rows(figure.rows) if figure.rows else _plot(figure)
-    if alone:
-        parts = [f"<style>{STYLE}</style>", f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>', *parts]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         f'role="img" aria-labelledby="{figure.name}-title"><title id="{figure.name}-title">{_clean(figure.heading)}'
-        f"</title>{''.join(parts)}</svg>"
+        f"</title>{ground}{''.join(parts)}</svg>"
     )
 
 
@@ -103,14 +103,10 @@ def _rows(rows: Sequence[Row]) -> list[str]:
     left = 10 + max(len(row.name) for row in rows) * LETTER
     right = WIDTH - 10 - max(len(row.note) for row in rows) * LETTER
     parts = []
-    for number, row in enumerate(rows):
-        y = 6 + number * ROW
-        parts += [
-            _text(left - 6, y + 16, row.name, "end"),
-            _rectangle("ground", left, y + 3, right - left, ROW - 8),
-            _rectangle("bar", left, y + 3, row.share * (right - left), ROW - 8),
-            _text(right + 6, y + 16, row.note, "start"),
-        ]
+    for y, row in zip(range(6, 6 + ROW * len(rows), ROW), rows, strict=True):
+        parts += [_text(left - 6, y + 16, row.name, "end"), _text(right + 6, y + 16, row.note, "start")]
+        parts.append(_rectangle("ground", left, y + 3, right - left, ROW - 8))
+        parts.append(_rectangle("bar", left, y + 3, row.share * (right - left), ROW - 8))
     return parts
 
 
@@ -132,15 +128,11 @@ def _key(names: Sequence[str], left: float) -> list[str]:
     parts = []
     for number, name in enumerate(names):
         x = left + number * room
-        parts += [_line(number, f"{x:.1f} 14h22"), _text(x + 28, 18, _cut(name, room - 34), "start")]
+        widths = [WIDE_LETTER if east_asian_width(letter) in "FW" else LETTER for letter in name]
+        kept = sum(total + LETTER <= room - 34 for total in accumulate(widths))
+        shown = name if sum(widths) <= room - 34 else name[:kept] + "…"
+        parts += [_line(number, f"{x:.1f} 14h22"), _text(x + 28, 18, shown, "start")]
     return parts
-
-
-def _cut(text: str, room: float) -> str:
-    widths = [WIDE_LETTER if east_asian_width(letter) in "FW" else LETTER for letter in text]
-    if sum(widths) <= room:
-        return text
-    return text[: sum(sum(widths[: i + 1]) + LETTER <= room for i in range(len(text)))] + "…"
 
 
 def _line(number: int, path: str) -> str:

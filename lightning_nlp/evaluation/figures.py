@@ -24,12 +24,12 @@ class Line(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A marked point of the curve with the number `series`."""
+    """A marked point of the curve with the number `series`; `shape` is circle or diamond."""
 
     series: int
     x: float
     y: float
-    shape: str = "circle"  # or diamond
+    shape: str = "circle"
     size: float = 5.0
 
 
@@ -73,25 +73,20 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
     found = _class_curves(classes[:most], len(classes)) if classes else []
     if record.get("reliability"):
         found.append(_reliability(record))
-    if record.get("scatter"):
-        found.append(_scatter(record["scatter"]["label"], record["scatter"]["prediction"]))
+    if scatter := record.get("scatter"):
+        dots = [Dot(0, x, y, size=2.2) for x, y in zip(scatter["label"], scatter["prediction"], strict=True)]
+        text, line = f"{len(dots):,} texts; on the dashed line the prediction is the label.", "prediction = label"
+        heading, axes = "Predictions and labels", ("label", "prediction")
+        found.append(Figure("scatter", heading, text, *axes, dots=dots, diagonal=line))
     for key, (name, heading, across, share, unit) in GROUPS.items():
-        groups = record.get(key)
-        if not groups:
-            continue
-        named = groups.items() if isinstance(groups, dict) else [(_range(group), group) for group in groups]
-        rows = [Row(label, group[share], f"{group[share]:.1%} of {group[unit]:,}") for label, group in named]
-        low, high = (choose(rows, key=lambda row: row.share) for choose in (min, max))
-        text = f"Lowest where the {across} is {low.name}: {low.note} {unit} right; "
-        text += f"highest where it is {high.name}: {high.note}."
-        found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
+        if groups := record.get(key):
+            named = groups.items() if isinstance(groups, dict) else [(_range(group), group) for group in groups]
+            rows = [Row(label, group[share], f"{group[share]:.1%} of {group[unit]:,}") for label, group in named]
+            low, high = (choose(rows, key=lambda row: row.share) for choose in (min, max))
+            text = f"Lowest where the {across} is {low.name}: {low.note} {unit} right; "
+            text += f"highest where it is {high.name}: {high.note}."
+            found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
     return found
-
-
-def _scatter(labels: list[float], predictions: list[float]) -> Figure:
-    dots = [Dot(0, x, y, size=2.2) for x, y in zip(labels, predictions, strict=True)]
-    text, axes = f"{len(dots):,} texts; on the dashed line the prediction is the label.", ("label", "prediction")
-    return Figure("scatter", "Predictions and labels", text, *axes, dots=dots, diagonal="prediction = label")
 
 
 def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
@@ -102,18 +97,22 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
         for name, shape in (("best_f1", "circle"), ("wanted", "diamond"))
         if part.get(name)
     ]
-    areas = ", ".join(f"{part['label']} {part['average_precision']:.4f}" for part in classes)
-    text = f"Average precision: {areas}.{where}"
-    text += " Circle: the threshold that was best for F1 on validation" if dots else ""
-    text += "; diamond: the one for a wanted precision, if any reached it." if dots else ""
-    lines = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
-    heading, axes = "Precision and recall", ("recall", "precision")
-    curves = Figure("precision_recall", heading, text, *axes, lines=lines, dots=dots, square=True)
-    areas = ", ".join(f"{part['label']} {part['auc']:.4f}" for part in classes)
-    text = f"Area under the curve: {areas}; the dashed line is chance, 0.5.{where}"
-    lines = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]
-    axes = ("false positive rate", "true positive rate")
-    return [curves, Figure("roc", "ROC", text, *axes, lines=lines, square=True, diagonal="chance")]
+    areas = {
+        name: ", ".join(f"{part['label']} {part[name]:.4f}" for part in classes)
+        for name in ("average_precision", "auc")
+    }
+    precisions = f"Average precision: {areas['average_precision']}.{where}"
+    if dots:
+        precisions += " Circle: the threshold that was best for F1 on validation; diamond: the one "
+        precisions += "for a wanted precision, if any reached it."
+    rates = f"Area under the curve: {areas['auc']}; the dashed line is chance, 0.5.{where}"
+    curves = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
+    roc = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]
+    name, heading, axes = "precision_recall", "Precision and recall", ("false positive rate", "true positive rate")
+    return [
+        Figure(name, heading, precisions, "recall", "precision", lines=curves, dots=dots, square=True),
+        Figure("roc", "ROC", rates, *axes, lines=roc, square=True, diagonal="chance"),
+    ]
 
 
 def _reliability(record: dict[str, Any]) -> Figure:

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy import ndarray
 
 LENGTH_GROUPS = 8
 CONTINUES, BEGINS = "##", ("Ġ", "▁")  # the marks of a token that continues a word, or begins one
 
 
-def by_length(lengths: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """Accuracy by length in tokens, in at most `LENGTH_GROUPS` groups of about equal size; (N,) each.
-
-    Returns:
-        For each group `low` and `high` (both inclusive), `examples` and `accuracy`.
-    """
+def by_length(lengths: ndarray, right: ndarray) -> list[dict[str, float]]:
+    """The `accuracy` of `examples` from `low` to `high` tokens, in groups of about equal size; (N,) each."""
     if not len(lengths):
         return []
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))
@@ -25,16 +22,13 @@ def by_length(lengths: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     ]
 
 
-def by_frequency(targets: np.ndarray, counts: np.ndarray, figures: dict[str, np.ndarray]) -> list[dict[str, float]]:
-    """Figures of a masked language model by a token's count in train: 0, 1 to 9, 10 to 99, and so on.
+def by_frequency(targets: ndarray, counts: ndarray, figures: dict[str, ndarray]) -> list[dict[str, float]]:
+    """The means of a masked language model's figures by a token's count in train: 0, 1 to 9, 10 to 99, ...
 
     Args:
         targets: The masked tokens' ids, (n,).
-        counts: How often each token occurs in train, (vocabulary,).
+        counts: Of each token in train, (vocabulary,).
         figures: By name, a number for each target, (n,).
-
-    Returns:
-        For each group with tokens `low`, `high` (both inclusive), `tokens`, and the mean of each figure.
     """
     often, groups = counts[targets], []
     low, high = 0, 0
@@ -46,27 +40,21 @@ def by_frequency(targets: np.ndarray, counts: np.ndarray, figures: dict[str, np.
     return groups
 
 
-def by_piece(targets: np.ndarray, continues: np.ndarray, figures: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """The same for tokens that begin a word (`word`) and that continue one (`subword`).
-
-    Args:
-        continues: Whether each token continues a word, (vocabulary,).
-    """
-    subword = continues[targets]
-    groups = {"word": ~subword, "subword": subword}
+def by_piece(targets: ndarray, continues: ndarray, figures: dict[str, ndarray]) -> dict[str, dict[str, float]]:
+    """The same for tokens that begin a word, and that continue one, which `continues` says, (vocabulary,)."""
+    groups = {"word": ~continues[targets], "subword": continues[targets]}
     return {name: _means(inside, figures) for name, inside in groups.items() if inside.any()}
 
 
-def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> np.ndarray:
-    """Which tokens continue a word, (vocabulary,): by the marks of WordPiece, BPE or SentencePiece."""
-    wordpiece = any(token.startswith(CONTINUES) for token in vocabulary)
+def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> ndarray:
+    """Which tokens continue a word, (vocabulary,), by the marks of WordPiece, BPE or SentencePiece."""
     begins = tuple(mark for mark in BEGINS if any(token.startswith(mark) for token in vocabulary))
+    if any(token.startswith(CONTINUES) for token in vocabulary):
+        found = [token.startswith(CONTINUES) for token in vocabulary]
+    else:
+        found = [bool(begins) and not token.startswith(begins) for token in vocabulary]
+    return np.array(found, dtype=bool) & [token not in special for token in vocabulary]
 
-    def goes_on(token: str) -> bool:
-        return token.startswith(CONTINUES) if wordpiece else bool(begins) and not token.startswith(begins)
 
-    return np.array([token not in special and goes_on(token) for token in vocabulary], dtype=bool)
-
-
-def _means(inside: np.ndarray, figures: dict[str, np.ndarray]) -> dict[str, float]:
+def _means(inside: ndarray, figures: dict[str, ndarray]) -> dict[str, float]:
     return {"tokens": int(inside.sum())} | {name: float(values[inside].mean()) for name, values in figures.items()}

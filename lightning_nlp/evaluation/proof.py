@@ -18,23 +18,23 @@ PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of log
 # LEAST. Measured: once for a validation in bfloat16, and 50 times for the weights of one step before, or of the next
 # epoch if all labels are the same.
 ROUNDINGS, LEAST = 5, 0.002
+Kept = dict[str, Tensor]
 
 
 def comparable(logits: Tensor, problem_type: str | None, scale: float = 1.0) -> Tensor:
-    """What is compared: log-probabilities of classes or labels, or numbers in units of their standard deviation."""
+    """What is compared: log-probabilities, or numbers in units of their standard deviation."""
     if problem_type == "regression":
         return logits / scale
     return F.logsigmoid(logits) if problem_type == "multi_label_classification" else logits.log_softmax(-1)
 
 
 def evidence(
-    kept: list[tuple[dict[str, Any], dict[str, Tensor]]], problem_type: str | None = None, scale: float = 1.0
+    batches: list[tuple[dict[str, Any], Kept]], problem_type: str | None = None, scale: float = 1.0
 ) -> dict[str, Tensor]:
     """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
 
     Args:
-        kept: Batches, padded or packed, each with the outputs of validation_step: `logits`, or `loss` of the
-            masked tokens.
+        batches: Each with the outputs of validation_step: `logits`, or `loss` of the masked tokens.
         problem_type: A classifier's, as in its configuration.
         scale: The standard deviation of numbers.
 
@@ -43,24 +43,24 @@ def evidence(
         classifier (texts, classes), or those of the true tokens (masked tokens,), with `targets` (tokens,), -100 where
         not masked. `token_type_ids` (tokens,) where the batches have them. `scale` (1,) where it is not 1.
     """
-    ids, types, targets, found = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
-    for batch, outputs in kept:
+    columns: dict[str, list[Tensor]] = {"input_ids": [], "log_probabilities": []}
+    for batch, outputs in batches:
         mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(batch["input_ids"])
         lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
-        ids += batch["input_ids"][mask.bool()].split(lengths)
-        types += batch["token_type_ids"][mask.bool()].split(lengths) if "token_type_ids" in batch else ()
+        found: Kept = {name: batch[name] for name in ("input_ids", "token_type_ids") if name in batch}
+        found |= {} if "logits" in outputs else {"targets": batch["labels"]}
+        for name, values in found.items():
+            columns.setdefault(name, []).extend(values[mask.bool()].split(lengths))
         if "logits" in outputs:
-            found += comparable(outputs["logits"].float(), problem_type, scale).split(1)
+            columns["log_probabilities"] += comparable(outputs["logits"].float(), problem_type, scale).split(1)
         else:
-            masked = batch["labels"][mask.bool()].split(lengths)
-            found += (-outputs["loss"]).split([int((labels >= 0).sum()) for labels in masked])
-            targets += masked
+            masked = [int((text >= 0).sum()) for text in columns["targets"][-len(lengths) :]]
+            columns["log_probabilities"] += (-outputs["loss"]).split(masked)
+    ids = columns["input_ids"]
     every = max(-(-len(ids) // TEXTS), -(-sum(map(len, ids)) // TOKENS))
-    columns = {"input_ids": ids, "log_probabilities": found} | ({"targets": targets} if targets else {})
-    columns |= {"token_type_ids": types} if types else {}
-    lengths = torch.tensor([len(text) for text in ids[::every]])
-    scaled = {} if scale == 1 else {"scale": torch.tensor([scale])}
-    return {"lengths": lengths, **scaled} | {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
+    kept = {name: torch.cat(parts[::every]).cpu() for name, parts in columns.items()}
+    kept |= {} if scale == 1 else {"scale": torch.tensor([scale])}
+    return kept | {"lengths": torch.tensor([len(text) for text in ids[::every]])}
 
 
 def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects: Sequence[str] = ()) -> None:
@@ -75,15 +75,13 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
     """
     from safetensors.torch import load_file
 
-    cure = (
-        f"train without {', '.join(suspects)}" if suspects else "train anew with the --checkpoint settings as shipped"
-    )
+    without = f"without {', '.join(suspects)}" if suspects else "anew with the --checkpoint settings as shipped"
     network, dtype = network.to("cuda" if torch.cuda.is_available() else "cpu").eval(), network.dtype
     for path in [*evaluations.glob("val-*.safetensors"), *evaluations.glob("test.safetensors")]:
         what = "test" if path.stem == "test" else f"validation after step {int(path.stem.removeprefix('val-'))}"
         if path.stem not in ("test", f"val-{step:08d}"):
             if chosen:
-                raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: {cure}.")
+                raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: train {without}.")
             continue
         kept = {name[6:]: tensor for name, tensor in load_file(path).items() if name.startswith("proof/")}
         measured = kept["log_probabilities"]
@@ -99,31 +97,34 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
             raise UserError(
                 f"The export does not give what was measured on {len(kept['lengths'])} texts of the {what}: {compared} "
                 f"{far.mean():.4f} apart on average and {far.max():.4f} at most. Something has changed the weights in "
-                f"between: {cure}."
+                f"between: train {without}."
             )
 
 
-def predictions(network: Any, kept: dict[str, Tensor], *, autocast: bool = False) -> Tensor:
+def predictions(network: Any, kept: Kept, *, autocast: bool = False) -> Tensor:
     """The `log_probabilities` of a network on the evidence, in padded batches and without its temperature."""
-    lengths, device = kept["lengths"].tolist(), network.device
-    temperature = getattr(network.config, "calibration", {}).get("temperature", 1.0)
-    ids, masked = kept["input_ids"].long(), "targets" in kept
-    scale = float(kept["scale"][0]) if "scale" in kept else 1.0
-    targets = kept["targets"].long() if masked else torch.full_like(ids, IGNORE_INDEX)
-    columns = [part.split(lengths) for part in (ids, torch.ones_like(ids), targets, kept.get("token_type_ids", ids))]
-    typed = "token_type_ids" in kept and takes_token_types(network)
+    lengths, device, config = kept["lengths"].tolist(), network.device, network.config
+    temperature = getattr(config, "calibration", {}).get("temperature", 1.0)
+    ids, scale = kept["input_ids"].long(), float(kept.get("scale", 1))
+    texts = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if "token_type_ids" in kept and takes_token_types(network):
+        texts["token_type_ids"] = kept["token_type_ids"]
+    texts |= {"targets": kept["targets"].long()} if "targets" in kept else {}
+    padding = {"input_ids": config.pad_token_id or 0, "targets": IGNORE_INDEX}
+    columns = {name: values.split(lengths) for name, values in texts.items()}
     size, found = max(1, PLACES // max(lengths)), []
     for start in range(0, len(lengths), size):
-        input_ids, mask, labels, types = (
-            pad_sequence(column[start : start + size], batch_first=True, padding_value=padding).to(device)
-            for column, padding in zip(columns, (network.config.pad_token_id or 0, 0, IGNORE_INDEX, 0), strict=True)
-        )
+        batch = {
+            name: pad_sequence(parts[start : start + size], batch_first=True, padding_value=padding.get(name, 0)).to(
+                device
+            )
+            for name, parts in columns.items()
+        }
+        targets = batch.pop("targets", None)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            inputs = {"input_ids": input_ids, "attention_mask": mask} | ({"token_type_ids": types} if typed else {})
-            logits = network(**inputs).logits.float()
-        if masked:
-            logits, labels = logits[labels >= 0], labels[labels >= 0]
-            found.append(-F.cross_entropy(logits, labels, reduction="none"))
+            logits = network(**batch).logits.float()
+        if targets is None:
+            found.append(comparable(logits * temperature, config.problem_type, scale))
         else:
-            found.append(comparable(logits * temperature, network.config.problem_type, scale))
+            found.append(-F.cross_entropy(logits[targets >= 0], targets[targets >= 0], reduction="none"))
     return torch.cat(found).cpu()

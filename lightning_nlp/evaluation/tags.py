@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from lightning_nlp.evaluation.thresholds import figures
+from lightning_nlp.evaluation.scores import figures
 
 NUMBER = 50  # of sentences with wrong words
 _ENTITY = re.compile(r"([BIESLUM])-(.+)")
@@ -19,9 +19,9 @@ OUTSIDE = "O"
 def entities(tags: Iterable[str]) -> list[tuple[int, int, str]]:
     """The entities of one sentence: first word, word after the last, type.
 
-    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what breaks their rules, as conlleval does (Tjong Kim Sang
-    and De Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U),
-    and this one does not begin another (B, S, U).
+    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what breaks their rules, as conlleval does (Tjong Kim Sang and De
+    Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U), and this one does
+    not begin another (B, S, U).
     """
     found = list[tuple[int, int, str]]()
     before = kind = ""
@@ -51,38 +51,35 @@ def types_of(names: Sequence[str]) -> list[str]:
 
 
 def count(targets: ndarray, predictions: ndarray, rows: ndarray, names: Sequence[str]) -> ndarray:
-    """How many are found, predicted and there of each of `types_of`, (types, 3).
+    """How many of each of `types_of` are right, predicted and true, (types, 3).
 
     Args:
         targets: The numbers of n tags, sentence after sentence.
         predictions: Those predicted, (n,).
         rows: The sentence that each word is in, (n,).
     """
-    kinds = {kind: number for number, kind in enumerate(types_of(names))}
     if not are_entities(names):
-        pairs = (targets[targets == predictions], predictions, targets)
-        return np.stack([np.bincount(part, minlength=len(kinds)) for part in pairs], axis=1)
-    found = np.zeros((len(kinds), 3), dtype=np.int64)
+        parts = (targets[targets == predictions], predictions, targets)
+        return np.stack([np.bincount(part, minlength=len(names)) for part in parts], axis=1)
+    counts = Counter[tuple[str, int]]()
     starts = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
     for start, end in pairwise(starts):
         theirs, ours = ({*entities(names[i] for i in part[start:end])} for part in (targets, predictions))
         for column, some in enumerate((theirs & ours, ours, theirs)):
-            for _, _, kind in some:
-                found[kinds[kind], column] += 1
-    return found
+            counts.update((kind, column) for _, _, kind in some)
+    return np.array([[counts[kind, column] for column in range(3)] for kind in types_of(names)], dtype=np.int64)
 
 
 def scores(counts: ndarray, names: Sequence[str]) -> dict[str, float]:
     """Precision, recall and F1: of all entities together, or the mean over the tags that occur (macro)."""
     if are_entities(names):
-        found, predicted, there = counts.sum(axis=0).tolist()
-        return figures(found, predicted, there)
+        return figures(*counts.sum(axis=0).tolist())
     each = [figures(*row) for row in counts.tolist() if row[1] or row[2]]
     return {name: sum(part[name] for part in each) / max(len(each), 1) for name in ("precision", "recall", "f1")}
 
 
 def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
-    """What a split's tags are worth, as plain lists and numbers; in `confusion`, rows are the true tags of words.
+    """The record of a split's tags; in `confusion`, rows are the true tags of words.
 
     Args:
         found: `targets`, `predictions` and `rows`, each (n,), the words of a sentence in their order.
@@ -107,15 +104,12 @@ def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
 def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
     """At most `NUMBER` sentences with wrong words, those with the most of them first.
 
-    Args:
-        rows: The split: `rows[numbers]` has `input_ids` and `label` of each token.
-        found: As for `tags_record`.
+    `rows[numbers]` has `input_ids` and `label` of each token; `found` is as for `tags_record`.
     """
     wrong = found["targets"] != found["predictions"]
     sentences = list[dict[str, Any]]()
     for row, number in Counter(sorted(found["rows"][wrong].tolist())).most_common(NUMBER):
-        here = found["rows"] == row
-        columns = rows[[row]]
+        here, columns = found["rows"] == row, rows[[row]]
         words = joined_pieces(tokenizer, columns["input_ids"][0], columns["label"][0])
         tags = zip(words, found["targets"][here], found["predictions"][here], strict=True)
         marked = [[word, names[label], names[prediction]] for word, label, prediction in tags]

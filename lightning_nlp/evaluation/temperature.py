@@ -3,14 +3,15 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy import ndarray
 
 FEWEST = 50  # examples: fewer say nothing about a probability
 BOUNDS = (0.05, 20.0)  # an optimum beyond them is none: without a mistake, the best temperature is 0
 BINS = 15
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T that minimises the loss of `logits / T`, convex in 1 / T: its slope's root, by bisection.
+def fit_temperature(logits: ndarray, labels: ndarray) -> float:
+    """The T that minimises the loss of `logits / T`, convex in 1 / T: the root of its slope, by bisection.
 
     `logits` are (N, classes), `labels` (N,), all of them classes. T is rounded to 6 digits, and 1 if the examples are
     too few, not finite, perfectly separated, or all alike.
@@ -20,8 +21,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     target = logits[np.arange(len(labels)), labels].mean()
 
-    def slope(log_scale: float) -> float:
-        """The derivative of the loss by 1 / T."""
+    def slope(log_scale: float) -> float:  # the derivative of the loss by 1 / T
         weights = np.exp(logits * np.exp(log_scale))
         return float(((weights * logits).sum(axis=1) / weights.sum(axis=1)).mean() - target)
 
@@ -34,7 +34,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(-low)), 6)
 
 
-def calibration(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
+def calibration(logits: ndarray, labels: ndarray, temperature: float) -> dict[str, float]:
     """A split's calibration error and loss before and after scaling, to 6 digits; shapes as above."""
     found = {"temperature": temperature}
     for when, divisor in (("before", 1.0), ("after", temperature)):
@@ -44,35 +44,29 @@ def calibration(logits: np.ndarray, labels: np.ndarray, temperature: float) -> d
     return {name: round(value, 6) for name, value in found.items()}
 
 
-def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+def probabilities(logits: ndarray, temperature: float = 1.0) -> ndarray:
     """The classes' probabilities from logits; (N, classes) both."""
     return (torch.from_numpy(logits.astype(np.float64)) / temperature).softmax(-1).numpy()
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """How often the predictions of each confidence are right, in bins of equal width; (N,) each.
-
-    Returns:
-        For each bin with examples `low` (exclusive), `high` (inclusive), `examples`, mean `confidence`, `accuracy`.
-    """
+def reliability(confidence: ndarray, right: ndarray) -> list[dict[str, float]]:
+    """How often predictions of each confidence are right, in bins of equal width without `low`; (N,) each."""
     bins = np.ceil(confidence * BINS).astype(int)
+    groups = ((number, bins == number) for number in np.unique(bins).tolist())
     return [
         {
             "low": (number - 1) / BINS,
             "high": number / BINS,
-            "examples": int((bins == number).sum()),
-            "confidence": float(confidence[bins == number].mean()),
-            "accuracy": float(right[bins == number].mean()),
+            "examples": int(inside.sum()),
+            "confidence": float(confidence[inside].mean()),
+            "accuracy": float(right[inside].mean()),
         }
-        for number in np.unique(bins).tolist()
+        for number, inside in groups
     ]
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The expected calibration error, from (N, classes) and (N,).
-
-    It is the mean of |confidence - accuracy| over the bins of `reliability`, weighted by examples.
-    """
+def calibration_error(probabilities: ndarray, labels: ndarray) -> float:
+    """The mean |confidence - accuracy| over the bins, weighted by examples, from (N, classes) and (N,)."""
     bins = reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     gaps = (part["examples"] * abs(part["confidence"] - part["accuracy"]) for part in bins)
     return sum(gaps) / max(len(labels), 1)

@@ -22,7 +22,7 @@ from lightning_nlp.hub.pretrained import tokenizer_hash
 from lightning_nlp.models.number import in_its_unit
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
-from lightning_nlp.tasks import LABELS, task_of_network
+from lightning_nlp.tasks import Task, task_of_network
 from lightning_nlp.training.peaks import float32_products
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
@@ -33,7 +33,7 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` open.
 
-    The tokenizer cleans texts as the data module did. There is no model card, calibration or proof, which `fit` adds.
+    The tokenizer cleans texts as the data module did. Only `fit` adds a model card, calibration and proof.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.
@@ -61,22 +61,6 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
     return folder
 
 
-def _write(network: Any, datamodule: Any, folder: Path) -> Any:
-    """Write network and tokenizer; returns the network as transformers opens it, compared."""
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    reading, task = datamodule.reading, task_of_network(type(network).__name__, network.config.problem_type)
-    setattr(network.config, READING, reading)
-    network.save_pretrained(folder)
-    how = {"clean": reading["clean"], "strip": not task.fills_masks}
-    typed = takes_token_types(network) if "text_column" in reading else None
-    write_tokenizer(datamodule.tokenizer, folder, network, **how, typed=typed)
-    for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
-        shutil.copymode(folder / "config.json", weights)
-    return compare_reloaded(folder, network, datamodule.tokenizer, reading)
-
-
 @float32_products("highest")
 def export_run(
     module: Any,
@@ -101,13 +85,12 @@ def export_run(
     from lightning_nlp.evaluation.drawing import draw
     from lightning_nlp.evaluation.figures import figures_of
 
-    network, step, reading = module.network.to("cpu").eval(), facts["checkpoint_step"], datamodule.reading
+    network, step = module.network.to("cpu").eval(), facts["checkpoint_step"]
     task = task_of_network(type(network).__name__, network.config.problem_type)
-    found = _calibration(network, run_dir, step, calibrated) if task.calibrated else ""
-    found = calibrate(run_dir, step, network) if task is LABELS else found  # for the thresholds
+    found = _calibration(network, task, run_dir, step, calibrated)
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
-    applied = {} if isinstance(found, Calibration) else {"calibration": None}
+    applied = {"calibration": None} if found.temperature == 1 else {}
     figures = figures_of(record | applied) if enough else []
     try:
         unit = in_its_unit(network, getattr(module, "problem", None))
@@ -121,7 +104,7 @@ def export_run(
                 task,
                 facts,
                 name=run_dir.parent.name,
-                reading=reading,
+                reading=datamodule.reading,
                 base_model=_base_model(module),
                 record=record,
                 calibrated=found,
@@ -135,18 +118,26 @@ def export_run(
     return run_dir / "export"
 
 
-def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[str, Any]) -> Any:
-    """Load an export with transformers alone, and compare it with the network (on the CPU) it was made from.
+def _write(network: Any, datamodule: Any, folder: Path) -> Any:
+    """Write network and tokenizer, and return the network as transformers alone opens it.
 
     Raises:
         UserError: If the network has other layers than transformers builds.
         RuntimeError: If a weight or a token differs by a single bit.
     """
     import transformers
+    from transformers.utils.logging import disable_progress_bar
 
-    architecture = network.config.architectures[0]
+    disable_progress_bar()
+    reading, tokenizer, architecture = datamodule.reading, datamodule.tokenizer, type(network).__name__
+    task = task_of_network(architecture, network.config.problem_type)
+    setattr(network.config, READING, reading)
+    network.save_pretrained(folder)
+    typed = takes_token_types(network) if "text_column" in reading else None
+    write_tokenizer(tokenizer, folder, network, clean=reading["clean"], strip=not task.fills_masks, typed=typed)
+    for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
+        shutil.copymode(folder / "config.json", weights)
     reloaded = getattr(transformers, architecture).from_pretrained(folder, ignore_mismatched_sizes=True).eval()
-    tokens = transformers.AutoTokenizer.from_pretrained(folder)
     theirs, ours = reloaded.state_dict(), network.state_dict()
     if other := [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]:
         run, cure = folder.parent, "keep its checkpoint, and open that with the module's load_from_checkpoint"
@@ -161,22 +152,23 @@ def compare_reloaded(folder: Path, network: Any, tokenizer: Any, reading: dict[s
         )
     if wrong := [name for name in theirs if not torch.equal(ours.get(name, theirs[name][:0]), theirs[name])]:
         raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
-    text = "Ĝis<br />revido,\u00a0 said the film."
-    settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"], "return_tensors": "pt"}
-    texts = [text] * (2 if "text_column" in reading else 1)
-    encoded = tokenizer(*map(clean_text if reading["clean"] else str, texts), **settings)
-    if not torch.equal(encoded["input_ids"], tokens(*texts, **settings)["input_ids"]):
+    texts = ["Ĝis<br />revido,\u00a0 said the film."] * (2 if "text_column" in reading else 1)
+    settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"]}
+    expected = tokenizer(*map(clean_text if reading["clean"] else str, texts), **settings)
+    if expected["input_ids"] != transformers.AutoTokenizer.from_pretrained(folder)(*texts, **settings)["input_ids"]:
         raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
     return reloaded
 
 
-def _calibration(network: Any, run_dir: Path, step: int, wanted: bool) -> Calibration | str:
-    """What to apply to a classifier's probabilities, or why nothing; the user is told if it was wanted."""
-    if not wanted:
-        return "it was switched off (`--calibrate false`)"
+def _calibration(network: Any, task: Task, run_dir: Path, step: int, wanted: bool) -> Calibration:
+    """What to apply to the probabilities; the user is told if it is not what was wanted."""
+    if not task.has_thresholds:
+        return Calibration()
+    if task.calibrated and not wanted:
+        return Calibration("it was switched off (`--calibrate false`)")
     found = calibrate(run_dir, step, network)
-    if reason := found if isinstance(found, str) else found.why_none():
-        rank_zero_info(f"The export's probabilities are not calibrated: {reason}.")
+    if task.calibrated and found.reason:
+        rank_zero_info(f"The export's probabilities are not calibrated: {found.reason}.")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_nlp.evaluation.number import number_scores
+from lightning_nlp.evaluation.scores import number_scores
 from lightning_nlp.models.heads import last_layer, rescaled
 from lightning_nlp.models.problem import Problem
 

@@ -12,7 +12,7 @@ from torchmetrics import Metric, MetricCollection, classification
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX, counted
-from lightning_nlp.evaluation.several import label_scores
+from lightning_nlp.evaluation.scores import label_scores
 
 Weights = Literal["balanced"] | list[float] | None
 

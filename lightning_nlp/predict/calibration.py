@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,13 @@ FITTED_FOR = "fitted_for_last_layer"  # the digest, in an export's config.json
 class Calibration:
     """What was fitted on the validation split."""
 
-    temperature: float  # what the logits are divided by
-    step: int  # after which the checkpoint was saved and validated
-    examples: int
-    validation: dict[str, float]  # `ece_before`, `ece_after`, `loss_before`, `loss_after`
-    test: dict[str, float] | None  # the same for the test split; None without a record of it
-    thresholds: dict[str, dict[str, Any]]  # of each class `best_f1`, `wanted`, and what they give on `test`
-
-    def why_none(self) -> str:
-        """Why `fit_temperature` found no temperature; empty if it did."""
-        if self.temperature != 1:
-            return ""
-        if "loss_before" not in self.validation:
-            return "each of several labels has a probability of its own"
-        if self.examples < FEWEST:
-            return f"{self.examples} validation examples are fewer than {FEWEST}"
-        how = "without a mistake, or nearly, so that the best temperature is 0"
-        if self.validation["loss_before"] >= math.log(max(len(self.thresholds), 1)):
-            how = "no better than by chance"
-        return f"the {self.examples:,} validation examples are told apart {how}"
+    reason: str = ""  # why there is no temperature; empty if there is one
+    temperature: float = 1.0  # what the logits are divided by
+    step: int = 0  # after which the checkpoint was saved and validated
+    examples: int = 0
+    validation: dict[str, float] = field(default_factory=dict)  # `ece_before`, `ece_after`, `loss_...`
+    test: dict[str, float] | None = None  # the same for the test split; None without a record of it
+    thresholds: dict[str, dict[str, Any]] = field(default_factory=dict)  # by class, and their figures on `test`
 
     def for_config(self) -> dict[str, Any]:
         """What an export's config.json says about it."""
@@ -58,19 +46,30 @@ class Calibration:
         return ({} if self.temperature == 1 else {"calibration": applied}) | {"thresholds": thresholds}
 
 
-def calibrate(run_dir: Path, step: int, network: Any) -> Calibration | str:
-    """What a run's records say about the checkpoint saved after `step`, or why there is nothing to apply."""
+def calibrate(run_dir: Path, step: int, network: Any) -> Calibration:
+    """What a run's records say about the checkpoint saved after `step`."""
     if last_layer(network) is None:
-        return f"where a {network.config.model_type} model makes its logits is not known"
+        return Calibration(f"where a {network.config.model_type} model makes its logits is not known")
     validation = read_record(run_dir, f"val-{step:08d}")
     if validation is None or "by_class" not in validation:
-        return "the run has no record of its best checkpoint on the validation split"
+        return Calibration("the run has no record of its best checkpoint on the validation split")
     fitted, test = validation.get("calibration", {"temperature": 1.0}), read_record(run_dir, "test") or {}
     thresholds = {part["label"]: {which: part[which] for which in WHICH} for part in validation["by_class"]}
     for part in test.get("by_class", ()):
         thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}
-    examples, tested = validation["examples"], test.get("calibration")
-    return Calibration(fitted["temperature"], step, examples, fitted, tested, thresholds)
+    examples = validation["examples"]
+    apart = f"the {examples:,} validation examples are told apart"
+    if "loss_before" not in fitted:
+        reason = "each of several labels has a probability of its own"
+    elif fitted["temperature"] != 1:
+        reason = ""
+    elif examples < FEWEST:
+        reason = f"{examples} validation examples are fewer than {FEWEST}"
+    elif fitted["loss_before"] >= math.log(max(len(thresholds), 1)):
+        reason = f"{apart} no better than by chance"
+    else:
+        reason = f"{apart} without a mistake, or nearly, so that the best temperature is 0"
+    return Calibration(reason, fitted["temperature"], step, examples, fitted, test.get("calibration"), thresholds)
 
 
 def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
@@ -86,7 +85,7 @@ def layer_digest(layer: nn.Linear) -> str:
 
 
 @contextmanager
-def scaled(network: Any, found: Calibration | str) -> Iterator[None]:
+def scaled(network: Any, found: Calibration) -> Iterator[None]:
     """Divide a classifier's logits by the temperature within this context, and say so in its configuration.
 
     What a loaded network's configuration says about earlier data is removed in any case.
@@ -95,7 +94,7 @@ def scaled(network: Any, found: Calibration | str) -> Iterator[None]:
     for name in ("calibration", "thresholds", FITTED_FOR):
         if hasattr(config, name):
             delattr(config, name)
-    if isinstance(found, str):
+    if not found.thresholds:
         yield
         return
     layer = last_layer(network)

@@ -1,10 +1,8 @@
 """A folder made by export, and a file of texts: predictions in the order of the texts."""
 
 import contextlib
-import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -14,16 +12,12 @@ from typing import IO, Any, Literal
 import yaml
 
 from lightning_nlp.atomic_files import whole_file
-from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.texts.files import refuse_format
-from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line
-from lightning_nlp.predict.pairs import check_input
+from lightning_nlp.predict.inputs import check_columns, input_texts, make_utf8
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
-from lightning_nlp.predict.tags import input_words
 from lightning_nlp.run import runs
-from lightning_nlp.tasks import TAGS, task_of_module
+from lightning_nlp.tasks import task_of_module
 from lightning_nlp.training.hardware import default_precision
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
@@ -89,9 +83,10 @@ def predict(
     given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
     how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
-    check_input(input, how["text_column"], settings)
+    check_columns(input, how["text_column"], settings)
     task = task_of_module(str((config.get("model") or {}).get("class_path")))
-    texts = input_texts(input, tagged=task is TAGS, **{name: value for name, value in how.items() if value is not None})
+    tagged = task is not None and task.tags_words
+    texts = input_texts(input, tagged=tagged, **{name: value for name, value in how.items() if value is not None})
     first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
     predictor = make_predictor(
         folder,
@@ -105,7 +100,7 @@ def predict(
     windows = chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
     with memory_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
         if output is None and sys.stdout.isatty():
-            _make_utf8(sys.stdout, "utf-8")
+            make_utf8(sys.stdout, "utf-8")
             table = PredictionTable()
             for window in windows:
                 table.add(window, predictor(window))
@@ -119,48 +114,18 @@ def predict(
 
 def exported(run: Path) -> Path:
     """A run's export; a UserError if it has none."""
-    if not (run / "export").is_dir():
+    if (run / "export").is_dir():
+        return run / "export"
+    facts = json.loads(path.read_text(encoding="utf-8")) if (path := run / "facts.json").is_file() else {}
+    if facts.get("state") == "failed" and "test" in facts:  # what comes after the test is the export
         raise UserError(
-            f"The run {run} has no export ({run / 'export'}): its training did not end; go on with the same command "
-            "and --ckpt_path last, or in Python with `resume()`."
+            f"The run {run} has no export: it was trained and tested, and then the export failed, for the reason "
+            "that `fit` gave; cure that, and the same command and --ckpt_path last export it."
         )
-    return run / "export"
-
-
-def input_texts(
-    input: str, text_column: str | list[str] | None = None, *, tagged: bool = False, **dialect: Any
-) -> Iterator[tuple[int, Any]]:
-    """The texts of a file, written in a `Dialect`, or of stdin (`-`), with their index; blank lines count as texts.
-
-    Args:
-        tagged: Whether JSONL, parquet and CoNLL columns may hold lists of words.
-
-    Raises:
-        UserError: If the file is not there or cannot be read.
-    """
-    try:
-        how = Dialect(**dialect)
-        if input == "-":
-            _make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
-            yield from enumerate(line.rstrip("\n") for line in sys.stdin)
-        elif os.path.isdir(input):
-            raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
-        elif not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
-            raise UserError(f"--input {input}: there is no such file.")
-        elif tagged and (found := input_words(Path(input), str(text_column or "tokens"), how)):
-            yield from enumerate(found)
-        elif file_format(Path(input)) in TABLES:
-            yield from enumerate(row.text for row in read_table(Path(input), text_column or "text", dialect=how))
-        else:
-            refuse_format(Path(input))
-            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
-    except UnicodeDecodeError as error:  # of stdin; the readers have their own message
-        raise UserError(
-            f"stdin is not {how.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
-        ) from error
-    except UserError as error:  # the readers speak of training data
-        message = re.sub(r"--data\.(text_column|encoding|delimiter|quoting)", r"--\1", str(error))
-        raise UserError(message.replace("--data.path", "--input")) from error
+    raise UserError(
+        f"The run {run} has no export ({run / 'export'}): its training did not end; go on with the same command "
+        "and --ckpt_path last, or in Python with `resume()`."
+    )
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -184,7 +149,7 @@ def prediction_precision(asked: str | None, trained: str | None) -> str:
 def _open_output(output: str) -> Iterator[IO[str]]:
     """Stdout, or a file that appears once all of it is written."""
     if output == "-":
-        _make_utf8(sys.stdout, "utf-8")
+        make_utf8(sys.stdout, "utf-8")
         try:
             yield sys.stdout
             sys.stdout.flush()
@@ -196,9 +161,3 @@ def _open_output(output: str) -> Iterator[IO[str]]:
             yield file
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}; give another file.") from error
-
-
-def _make_utf8(stream: Any, encoding: str) -> None:
-    """Read or write UTF-8, as in files, whatever the locale says."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding=encoding, errors="strict")

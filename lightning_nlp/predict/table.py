@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -15,6 +15,8 @@ from lightning_nlp.evaluation.words import BETWEEN
 
 NAMED_WORDS = 6  # of those that drove a prediction
 NAMED, MARKED = 0.1, 0.25  # the score from which a word is named, and marked; the strongest word has 1
+WIDE = ("fillings", "tags")  # predictions as wide as the text
+Cells = tuple[list[str], list[Text]]  # what is counted, and the cells beside the text
 LONGEST = 1000  # characters of a text: no terminal shows more in one line
 
 
@@ -23,69 +25,52 @@ class PredictionTable:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = Console() if console is None else console
+        self.total = 0
         self.counts: Counter[str] = Counter()
         self.label_width: int | None = None
 
-    def add(self, texts: Iterable[tuple[int, Any]], records: Iterable[dict[str, Any]]) -> None:
+    def add(self, texts: Iterable[tuple[int, Any]], records: Sequence[dict[str, Any]]) -> None:
         """Print a window's rows."""
-        first = not self.counts
-        pairs = [
-            (text if isinstance(text, str) else " ".join(text), record)
-            for (_, text), record in zip(texts, records, strict=True)
-        ]
         if self.label_width is None:  # from the first window on
-            labels = [name for _, record in pairs for name in record.get("probabilities", ())]
-            self.label_width = min(max((len(printable(name)) for name in [*labels, "label"]), default=0), 24)
-        fills_masks = any("fillings" in record for _, record in pairs)
-        tagged = any("tags" in record for _, record in pairs)
-        reached = any("reached" in record for _, record in pairs)
+            labels = [printable(name) for record in records for name in record.get("probabilities", ())]
+            self.label_width = min(max(map(len, [*labels, "label"])), 24)
+        half = (self.console.width - 12) // 2
+        wide = next((name for name in WIDE if any(name in record for record in records)), None)
+        reached = any("reached" in record for record in records)
         reached_width = max(self.label_width, len("reached"))
         room = self.console.width - self.label_width - 29 - (reached_width + 2) * reached  # left for the text
-        table = Table(box=box.SIMPLE_HEAD, show_header=first, expand=True, pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, show_header=not self.total, expand=True, pad_edge=False, show_edge=False)
         table.add_column("", justify="right", width=6, style="dim")
         table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
-        if fills_masks or tagged:
-            table.add_column("fillings" if fills_masks else "tags", ratio=1)
+        if wide:
+            table.add_column(wide, ratio=1)
         else:
             table.add_column("label", width=self.label_width, no_wrap=True, overflow="ellipsis", style="bold")
             table.add_column("probability", width=11, justify="right")
-            if reached:
-                table.add_column("reached", width=reached_width, overflow="fold")
-        for text, record in pairs:
-            shown = Text(printable(text[:LONGEST].replace(PAIR, BETWEEN)))
-            if "reason" in record:
-                counted, reason = "none", Text(record["reason"], style="italic")
-                cells = [reason] if fills_masks else [Text("none"), Text("")]
-                shown = shown if fills_masks else reason
-            elif tagged:
-                counted, cells = "tagged", [_tagged(record)]
-            elif fills_masks:
-                counted, cells = "filled", [_fillings(record["fillings"], (self.console.width - 12) // 2)]
-            elif "value" in record:
-                counted, cells = "predicted", [Text(f"{record['value']:.4g}"), Text("")]
-            elif "labels" in record:
-                for label in record["labels"]:
-                    self.counts[printable(label)] += 1
-                counted = "" if record["labels"] else "no label"
-                chances = [record["probabilities"][label] for label in record["labels"]]
-                cells = [Text("\n".join(map(printable, record["labels"])) or "no label")]
-                cells.append(Text("\n".join(f"{chance:.3f}" for chance in chances)))
+        if reached:
+            table.add_column("reached", width=reached_width, overflow="fold")
+        for (_, text), record in zip(texts, records, strict=True):
+            words = text if isinstance(text, str) else " ".join(text)
+            shown = Text(printable(words[:LONGEST].replace(PAIR, BETWEEN)))
+            if "words" in record and "label" in record:
+                shown = _explained(record["words"], room)
+            counted, cells = ["none"], [Text("none")]
+            if "reason" not in record:
+                counted, cells = next(cells_of(record, half) for name, cells_of in CELLS.items() if name in record)
+            elif wide:
+                cells = [Text(record["reason"], style="italic")]
             else:
-                counted = printable(record["label"])
-                cells = [Text(counted), Text(f"{record['probabilities'][record['label']]:.3f}")]
-                if reached:
-                    cells.append(Text("\n".join(map(printable, record["reached"])) or "none"))
-                if "words" in record:
-                    shown = _explained(record["words"], room)
-            self.counts[counted] += 1
+                shown = Text(record["reason"], style="italic")
+            self.counts.update(counted)
             table.add_row(Text(str(record["index"])), shown, *cells)
+        self.total += len(records)
         self.console.print(table)
 
     def close(self) -> None:
         """Print the totals."""
-        total = self.counts.total()
         by_label = ", ".join(f"{label} ({count:,})" for label, count in self.counts.most_common())
-        self.console.print(Text(f"\n{total:,} text{'' if total == 1 else 's'}: {by_label or 'nothing to predict'}."))
+        texts = f"{self.total:,} text{'' if self.total == 1 else 's'}"
+        self.console.print(Text(f"\n{texts}: {by_label or 'nothing to predict'}."))
 
 
 def printable(text: str) -> str:
@@ -93,43 +78,65 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())
 
 
-def _fillings(fillings: list[list[dict[str, Any]]], room: int) -> Text:
+def _label(record: dict[str, Any], room: int) -> Cells:
+    label = printable(record["label"])
+    reached = [_lines(record["reached"], "none")] if "reached" in record else []
+    return [label], [Text(label), Text(f"{record['probabilities'][record['label']]:.3f}"), *reached]
+
+
+def _labels(record: dict[str, Any], room: int) -> Cells:
+    labels = [printable(label) for label in record["labels"]] or ["no label"]
+    return labels, [_lines(labels), _lines([f"{record['probabilities'][label]:.3f}" for label in record["labels"]])]
+
+
+def _fillings(record: dict[str, Any], room: int) -> Cells:
     """The likeliest tokens for each [MASK], each on new lines; a token and its probability stay together."""
     lines: list[Text] = []
-    for best in fillings:
+    for best in record["fillings"]:
         lines.append(Text())
         for item in best:
             part = Text.assemble((printable(item["token"]), "bold"), f" {item['probability']:.3f}")
             if lines[-1] and lines[-1].cell_len + part.cell_len + 2 > room:
                 lines.append(Text())
             lines[-1].append("  " if lines[-1] else "").append(part)
-    return Text("\n").join(lines)
+    return ["filled"], [Text("\n").join(lines)]
 
 
-def _tagged(record: dict[str, Any]) -> Text:
+def _tags(record: dict[str, Any], room: int) -> Cells:
     """The entities, or the words that have a tag."""
     pairs = [(entity["text"], entity["type"]) for entity in record.get("entities", ())]
     if "entities" not in record:
         pairs = [*zip(record["words"], record["tags"], strict=True)]
     parts = [Text.assemble((printable(text), "bold"), f" {printable(tag)}") for text, tag in pairs]
-    return Text("  ").join(parts) if parts else Text("none")
+    return ["tagged"], [Text("  ").join(parts) if parts else Text("none")]
+
+
+def _lines(lines: list[str], otherwise: str = "") -> Text:
+    return Text("\n".join(map(printable, lines)) or otherwise)
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
     """A text with its driving words marked, starting where the strongest fits into `room`; these below it."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
+    line = Text(" ").join(Text(word, "" if abs(score) < MARKED else _style(score)) for word, score in words)
     ends = list(itertools.accumulate(len(word) + 1 for word, _ in words))
     needed = ends[words.index(strongest[0])] if strongest else 0
-    left_out = needed - 0.7 * room if needed > room else 0.0
-    line = Text("… " if left_out > 0 else "")
-    for (word, score), end in zip(words, ends, strict=True):
-        if end - len(word) > left_out:
-            line.append(word, "" if abs(score) < MARKED else _style(score))
-            line.append(" ")
+    if needed > room:
+        line = Text("… ").append(line[next(end for end in ends if end > needed - 0.7 * room) :])
     named = [Text(f"{'+' if score > 0 else '-'}{word}", _style(score)) for word, score in strongest]
     return Text("\n").join([line, Text("  ").join(named)])
 
 
 def _style(score: float) -> str:
     return "bold underline green" if score > 0 else "italic red"
+
+
+# by what a record has
+CELLS: dict[str, Callable[[dict[str, Any], int], Cells]] = {
+    "fillings": _fillings,
+    "tags": _tags,
+    "value": lambda record, room: (["predicted"], [Text(f"{record['value']:.4g}")]),
+    "labels": _labels,
+    "label": _label,
+}

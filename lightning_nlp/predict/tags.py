@@ -1,7 +1,6 @@
 """Untagged texts to words, tags and entities."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,37 +9,13 @@ from torch import Tensor
 
 from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.tagging import collate_tags
-from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, join_words, read_conll, words_of
+from lightning_nlp.data.texts.tagged import join_words, words_of
 from lightning_nlp.data.tokens.encoding import special_frame
 from lightning_nlp.data.tokens.tagging import framed_words, joined_words, word_pieces
 from lightning_nlp.evaluation.tags import are_entities, entities
 
 Record = dict[str, Any]
 Text = str | list[str]  # or its words
-ROW = {"text": "", "label": ""}
-
-
-def input_words(path: Path, text_column: str, dialect: Dialect) -> Iterator[Text] | None:
-    """The sentences of JSONL, parquet or CoNLL columns, whose tags are not read; None if it is another format.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    if file_format(path) in LISTS:
-        cells = (
-            (f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect, lists=True)
-        )
-        return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, cell in cells)
-    if file_format(path) in COLUMNS and file_format(path) not in (".txt", ".tsv"):
-        return map(_words, read_conll(path, None, dialect.encoding, tagged=False))
-    return None
-
-
-def _words(row: Row) -> list[str]:
-    return row.text.split(" ") if row.text else []
 
 
 def tag_predictor(
@@ -92,17 +67,12 @@ def tag_predictor(
         for (index, _), text, places, tagged in zip(given, texts, spans, found, strict=True):
             tags = [names[tag] for tag, _ in tagged]
             record: Record = {"index": index, "words": [text[a:b] for a, b in places], "tags": tags}
-            if counted:
-                record["entities"] = [
-                    _entity(text, places[first:end], [chance for _, chance in tagged[first:end]], kind)
-                    for first, end, kind in entities(tags)
-                ]
+            record |= {"entities": []} if counted else {}
+            for first, end, kind in entities(tags) if counted else ():
+                start, stop = places[first][0], places[end - 1][1]
+                score = sum(chance for _, chance in tagged[first:end]) / (end - first)
+                entity = {"type": kind, "text": text[start:stop], "start": start, "end": stop, "score": score}
+                record["entities"].append(entity)
             yield record
 
     return predictor
-
-
-def _entity(text: str, words: list[tuple[int, int]], chances: list[float], kind: str) -> Record:
-    start, end = words[0][0], words[-1][1]
-    score = sum(chances) / len(chances)
-    return {"type": kind, "text": text[start:end], "start": start, "end": end, "score": score}

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn import metrics
 
-from lightning_nlp.evaluation.curves import POINTS, class_curves, thinned
+from lightning_nlp.evaluation.curves import POINTS, choose_thresholds, class_curves, figures_at, thinned
 
 
 @pytest.fixture(params=[30, 5000])
@@ -14,32 +14,25 @@ def scored(request):
 
 
 def test_curves_and_areas_are_scikit_learns(scored):
-    found = class_curves(*scored)
-    scores, positive = scored
-    precision, recall, limits = precision_recall_curve(positive, scores)
-    whole = {round(t, 9): (r, p) for t, r, p in zip(limits, recall[:-1], precision[:-1], strict=True)}
-    assert len(found["pr"]["threshold"]) == min(POINTS, len(found["pr"]["threshold"])) > 10
-    for limit, r, p in zip(*(found["pr"][name] for name in ("threshold", "recall", "precision")), strict=True):
-        assert (r, p) == pytest.approx(whole[round(float(limit), 9)], abs=1e-6)
-    false_rate, true_rate, _ = roc_curve(positive, scores, drop_intermediate=False)
-    rates = {(round(float(x), 5), round(float(y), 5)) for x, y in zip(false_rate, true_rate, strict=True)}
-    roc = found["roc"]
-    drawn = {(round(float(x), 5), round(float(y), 5)) for x, y in zip(roc["fpr"], roc["tpr"], strict=True)}
-    assert drawn <= rates
+    found, (scores, positive) = class_curves(*scored), scored
+    precision, recall, limits = metrics.precision_recall_curve(positive, scores)
+    false_rate, true_rate, _ = metrics.roc_curve(positive, scores, drop_intermediate=False)
+    whole = {
+        "pr": {*zip(limits.round(9), recall[:-1].round(9), precision[:-1].round(9), strict=True)},
+        "roc": {*zip(false_rate.round(9), true_rate.round(9), strict=True)},
+    }
+    for name, columns in (("pr", ("threshold", "recall", "precision")), ("roc", ("fpr", "tpr"))):
+        drawn = {*zip(*(found[name][column].round(9) for column in columns), strict=True)}
+        assert drawn <= whole[name]
+        assert 10 < len(drawn) <= POINTS
     assert {(0.0, 0.0), (1.0, 1.0)} <= drawn
-    assert found["average_precision"] == pytest.approx(average_precision_score(positive, scores), abs=1e-6)
-    assert found["auc"] == pytest.approx(roc_auc_score(positive, scores), abs=1e-6)
+    assert found["average_precision"] == pytest.approx(metrics.average_precision_score(positive, scores))
+    assert found["auc"] == pytest.approx(metrics.roc_auc_score(positive, scores))
 
 
 @pytest.mark.parametrize("positive", [[True] * 5, [False] * 5])
 def test_a_class_without_rest_or_without_texts_has_no_curves(positive):
     assert set(class_curves(np.linspace(0, 1, 5), np.array(positive)).values()) == {None}
-
-
-def test_equal_scores_have_curves():
-    found = class_curves(np.full(4, 0.5), np.array([True, False, True, False]))
-    assert found["auc"] == 0.5
-    assert found["average_precision"] == 0.5
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_steep_parts():
@@ -50,3 +43,47 @@ def test_a_thinned_curve_keeps_its_ends_and_its_steep_parts():
     assert (kept[0], kept[-1]) == (0, 9999)
     assert (kept < 11).sum() >= 10
     assert np.abs(np.diff(x[kept])).max() < 0.02
+
+
+@pytest.mark.parametrize("steps", [None, 20])
+def test_no_threshold_is_better_and_it_gives_what_it_was_chosen_for(steps):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 400)
+    weights = rng.random((400, 3)) + 0.7 * np.eye(3)[labels]
+    scores = weights / weights.sum(axis=1, keepdims=True)
+    scores = scores if steps is None else np.round(scores * steps) / steps  # with ties
+    true = labels[:, None] == np.arange(3)
+    for i, found in enumerate(choose_thresholds(scores, true, wanted=0.8)):
+        precision, recall, limits = metrics.precision_recall_curve(true[:, i], scores[:, i])
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+        best, lowest = found["best_f1"], limits[f1.argmax()]
+        assert best["f1"] == pytest.approx(f1.max(), abs=1e-6)
+        assert best["threshold"] == pytest.approx((lowest + max(limits[limits < lowest])) / 2, abs=1e-6)
+        assert found["wanted"]["recall"] == pytest.approx(recall[:-1][precision[:-1] >= 0.8].max(), abs=1e-6)
+        assert found["wanted"]["precision"] == 0.8
+        taken = scores[:, i] >= best["threshold"]  # as rounded as it is stored
+        judges = (metrics.precision_score, metrics.recall_score, metrics.f1_score)
+        expected = [judge(true[:, i], taken) for judge in judges]
+        assert list(figures_at(scores[:, i], true[:, i], best["threshold"]).values()) == pytest.approx(
+            expected, abs=1e-6
+        )
+        assert [best[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_threshold_lies_in_the_middle_of_its_gap():
+    scores, true = np.array([[0.99], [0.96], [0.02]]), np.array([[True], [True], [False]])
+    (found,) = choose_thresholds(scores, true)
+    assert found["best_f1"]["threshold"] == found["wanted"]["threshold"] == pytest.approx(0.49, abs=1e-6)
+    (found,) = choose_thresholds(scores[:2], true[:2])
+    assert found["best_f1"]["threshold"] == pytest.approx(0.48, abs=1e-6), "nothing is below"
+
+
+def test_what_cannot_be_reached_is_none_and_nothing_predicted_is_0():
+    scores, true = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), np.array([[0, 1], [1, 0], [1, 0]]) > 0
+    assert [found["wanted"] for found in choose_thresholds(scores, true)] == [None, None]  # the surest ones are wrong
+    nothing = {"best_f1": None, "wanted": None}
+    assert choose_thresholds(scores, np.zeros((3, 2), dtype=bool)) == [nothing] * 2
+    assert choose_thresholds(np.zeros((0, 2)), np.zeros((0, 2), dtype=bool)) == [nothing] * 2
+    for score, positive in ((0.1, True), (0.6, False)):
+        found = figures_at(np.array([score]), np.array([positive]), 0.5)
+        assert found == {"precision": 0, "recall": 0, "f1": 0}

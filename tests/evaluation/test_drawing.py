@@ -24,21 +24,16 @@ def paths(picture):
 
 def test_curves_lie_within_the_axes_and_higher_values_are_higher():
     up, down = paths(svg(lines=[Line("up", [0, 10], [0, 1]), Line("down", [0, 10], [1, 0])]))
-    assert up[0][1] > up[1][1]  # SVG counts downwards
-    assert up[0][1] == down[1][1]
-    assert down[0][1] == up[1][1]
+    assert up[0][1] == down[1][1] > up[1][1] == down[0][1]  # SVG counts downwards
     assert all(0 < x < 400 and 0 < y < 250 for x, y in up + down)
 
 
 def test_curves_differ_by_more_than_colour_and_are_named_as_far_as_there_is_room():
     names = ["two & three", "很好" * 9, "three", "four", "five"]
     picture = svg(lines=[Line(name, [0, 1], [0, 1]) for name in names])
-    dashes = {path.get("stroke-dasharray") for path in picture.iter(f"{SVG}path")} - {None}
-    assert len(dashes) == MOST_LINES
-    found = texts(picture)
-    assert {"three", "four"} <= set(found)
-    assert "很好很…" in found  # which are wider than other letters
-    assert "five" not in found
+    assert len({path.get("stroke-dasharray") for path in picture.iter(f"{SVG}path")} - {None}) == MOST_LINES
+    assert {"three", "four", "很好很…"} <= {*texts(picture)}  # those are wider than other letters
+    assert "five" not in texts(picture)
 
 
 def test_bars_stand_on_zero():

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from lightning_nlp.evaluation.records import classification_record, mlm_record, plain
+from lightning_nlp.evaluation.drawing import draw
+from lightning_nlp.evaluation.figures import figures_of
+from lightning_nlp.evaluation.records import classification_record, mlm_record, number_record, plain
 from lightning_nlp.evaluation.temperature import calibration, fit_temperature, probabilities
 
 NAMES = ["bad", "fair", "good"]
@@ -74,3 +77,19 @@ def test_an_mlm_record_is_plain():
     assert record["masked_tokens"] == 3
     assert record["by_piece"]["subword"] == {"tokens": 2, "top1": 0.0, "loss": None}
     assert plain({"a": (np.arange(2), float("nan"), 1 / 3)}) == {"a": [[0, 1], None, 0.333333]}
+
+
+def test_the_record_of_numbers_has_a_scatter_on_equal_axes():
+    labels = np.linspace(0, 100, 1000)
+    record = number_record((labels + 5)[:, None], labels, np.ones(1000), [])
+    (figure,) = figures_of(record)
+    assert len(figure.dots) == 200
+    ends = re.search(r'class="mark" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"', draw(figure))
+    left, bottom, right, top = map(float, ends.groups())
+    dots = re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', draw(figure))
+    above = [bottom - (float(x) - left) / (right - left) * (bottom - top) - float(y) for x, y in dots]
+    assert above == pytest.approx([above[0]] * len(dots), abs=0.2), "all are 5 above the line"
+    assert above[0] > 3
+    assert record["constant"] == []
+    assert number_record(labels[:2, None], np.ones(2), np.ones(2), [])["constant"] == ["labels"]
+    assert number_record(np.ones((2, 1)), labels[:2], np.ones(2), [])["constant"] == ["predictions"]

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss
 
 from lightning_nlp.evaluation import temperature
 from lightning_nlp.evaluation.temperature import calibration, calibration_error, fit_temperature, probabilities
@@ -31,11 +32,8 @@ def test_overconfidence_is_taken_back():
     wild = (logits * 3).astype(np.float32)  # as a file of predictions has them
     found = calibration(wild, labels, fit_temperature(wild, labels))
     assert found["temperature"] == pytest.approx(3, rel=0.05)
-    assert found["ece_before"] > 0.1
-    assert found["ece_after"] < 0.02
-    assert found["loss_after"] < found["loss_before"]
-    expected = -np.log(probabilities(wild)[np.arange(len(labels)), labels]).mean()
-    assert found["loss_before"] == pytest.approx(expected, abs=1e-6)
+    assert found["ece_before"] > 0.1 > 0.02 > found["ece_after"]
+    assert found["loss_after"] < found["loss_before"] == pytest.approx(log_loss(labels, probabilities(wild)), abs=1e-6)
 
 
 def test_the_calibration_error_by_hand():
@@ -74,4 +72,3 @@ def test_reliability_is_scikit_learns():
     assert [b["accuracy"] for b in bins] == pytest.approx(accuracies.tolist())
     assert [b["confidence"] for b in bins] == pytest.approx(confidences.tolist())
     assert sum(b["examples"] for b in bins) == 2000
-    assert temperature.reliability(np.array([1.0]), np.array([True]))[0]["high"] == 1

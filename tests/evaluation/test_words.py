@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lightning_nlp.evaluation.words import _scores, driving_words, mistakes, worst_mistakes
+from lightning_nlp.evaluation.words import _gradients, driving_words, mistakes, worst_mistakes
 
 
 @pytest.fixture
@@ -27,32 +27,25 @@ def test_scores_are_what_the_words_make_of_a_text_of_masks(classifier, monkeypat
 
     for text, target in zip(TEXTS, (1, 0, 1), strict=True):
         ids = tokenizer(text)["input_ids"]
-        (scores,) = _scores(network, tokenizer, [ids], torch.tensor([target]))
+        scores = _gradients(network, tokenizer, ids, target, 0)
         masked = [number if number in special else tokenizer.mask_token_id for number in ids]
         assert sum(scores) == pytest.approx(float(logits(ids)[target] - logits(masked)[target]), abs=2e-3)
         assert [score for number, score in zip(ids, scores, strict=True) if number in special] == [0, 0]
 
 
-def test_a_sure_prediction_is_driven_by_the_words_for_it(classifier):
+@pytest.mark.parametrize(("text", "word"), [("the film was superb", "superb"), ("the plot was awful", "awful")])
+def test_a_sure_prediction_is_driven_by_the_words_for_it(text, word, classifier):
     """At the end of the way alone, where the network is sure, the gradient says little of what made it so."""
     network, tokenizer = classifier
+    ids = tokenizer(text)["input_ids"]
+    masked = [tokenizer.mask_token_id if tokenizer.decode([n]).strip() == word else n for n in ids]
     with torch.no_grad():
         network.classifier.weight *= 40
-    for text, target, word in (("the film was superb", 1, "superb"), ("the plot was awful", 0, "awful")):
-        ids = tokenizer(text)["input_ids"]
-        with torch.inference_mode():
-            predicted = int(network(input_ids=torch.tensor([ids])).logits.argmax())
-        (words,) = driving_words(network, tokenizer, [ids], torch.tensor([predicted]))
-        masked = [tokenizer.mask_token_id if tokenizer.decode([n]).strip() == word else n for n in ids]
-        with torch.inference_mode():
-            with_word, without = (network(input_ids=torch.tensor([i])).logits[0, predicted] for i in (ids, masked))
-        assert np.sign(dict(words)[word]) == np.sign(float(with_word - without)), (text, target)
-
-
-def test_words_are_whole_and_in_order(classifier):
-    network, tokenizer = classifier
-    (words,) = driving_words(network, tokenizer, [tokenizer(TEXTS[1])["input_ids"]], torch.tensor([0]))
-    assert " ".join(word for word, _ in words) == "the ending was awful , the cast lovely"
+        with_word, without = (network(input_ids=torch.tensor([i])).logits[0] for i in (ids, masked))
+    predicted = int(with_word.argmax())
+    words = driving_words(network, tokenizer, ids, predicted)
+    assert [each for each, _ in words] == text.split()
+    assert np.sign(dict(words)[word]) == np.sign(float((with_word - without)[predicted]))
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
@@ -63,17 +56,15 @@ def test_the_surest_mistakes_come_first(classifier):
         def __getitem__(self, numbers):
             return {"input_ids": [np.array(tokenizer(TEXTS[n])["input_ids"]) for n in numbers]}
 
-    found = {
-        "logits": np.array([[3.0, 0.0], [0.0, 5.0], [0.0, 1.0]]),
-        "labels": np.array([1, 0, 1]),
-        "rows": np.array([0, 1, 2]),
-    }
+    logits, rows = np.array([[3.0, 0.0], [0.0, 5.0], [0.0, 1.0]]), np.arange(3)
+    found = {"logits": logits, "labels": np.array([1, 0, 1]), "rows": rows}
     first, second = mistakes(network, tokenizer, Rows(), found, ["neg", "pos"])
     assert (first["row"], first["label"], first["prediction"]) == (1, "neg", "pos")
     assert (second["row"], second["label"], second["prediction"]) == (0, "pos", "neg")
     assert first["probability"] == pytest.approx(1 / (1 + np.exp(-5)))
     assert first["text"] == "the ending was awful, the cast lovely"
-    assert mistakes(network, tokenizer, Rows(), {**found, "labels": np.array([0, 1, 1])}, ["neg", "pos"]) == []
+    assert " ".join(word for word, _ in first["words"]) == "the ending was awful , the cast lovely"
+    assert mistakes(network, tokenizer, Rows(), found | {"labels": np.array([0, 1, 1])}, ["neg", "pos"]) == []
 
 
 def test_the_worst_mistakes_of_several_labels_and_of_numbers():

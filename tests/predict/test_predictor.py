@@ -1,6 +1,6 @@
 import json
 import re
-import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,17 +11,16 @@ from lightning_nlp.data.batches.collators import collate, packed_batch
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import proof
 from lightning_nlp.models import packing
-from lightning_nlp.predict.predictor import owners
+from lightning_nlp.predict.predictor import limits_of, owners
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.peaks import float32_products
 from tests.conftest import invoke
 
 
 def test_owners():
     sequences = [torch.arange(n).numpy() for n in (7, 4, 4, 1)]
-    packed = packed_batch(sequences)
-    assert owners(packed, torch.tensor([0, 6, 7, 11, 14, 15])) == [0, 0, 1, 2, 2, 3]
-    padded = collate(sequences, packed=False)
-    assert owners(padded, torch.tensor([0, 6, 8, 16, 31])) == [0, 0, 1, 2, 3]
+    assert owners(packed_batch(sequences), torch.tensor([0, 6, 7, 11, 14, 15])) == [0, 0, 1, 2, 2, 3]
+    assert owners(collate(sequences, packed=False), torch.tensor([0, 6, 8, 16, 31])) == [0, 0, 1, 2, 3]
 
 
 TEXTS = ["good<br />film", "", "  ", "bad film with a plot " * 40 + "good", "a &amp; b\u00a0film"]
@@ -94,12 +93,16 @@ def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
         load_predictor(tmp_path)
 
 
-def test_an_export_of_the_first_version_is_read_by_the_command(cls_run, tmp_path):
-    run = shutil.copytree(cls_run, tmp_path / "old")
-    config = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))
-    del config["lightning_nlp"]
-    (run / "export" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(UserError, match=f"use `python train.py predict --run {re.escape(str(run))}`"):
-        load_predictor(run / "export")
-    (run / "texts.txt").write_text("a good film\n", encoding="utf-8")
-    assert invoke("predict", "--run", run, "--input", run / "texts.txt", "--output", "-").code == 0
+@pytest.mark.parametrize(
+    ("task", "which", "expected"),
+    [
+        ("classification", None, None),
+        ("classification", "wanted", {"a": 0.75}),
+        ("labels", None, {"a": 0.25, "b": 0.5}),  # the best F1 where there is one
+        ("labels", "wanted", {"a": 0.75}),  # b never reached the precision, and is not given
+    ],
+)
+def test_the_probabilities_that_labels_must_reach(task, which, expected):
+    thresholds = {"a": {"best_f1": {"threshold": 0.25}, "wanted": {"threshold": 0.75}}, "b": {}}
+    network = SimpleNamespace(config=SimpleNamespace(model_type="xlnet", thresholds=thresholds))
+    assert limits_of(network, TASKS[task], ["a", "b"], which) == expected
