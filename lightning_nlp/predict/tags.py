@@ -30,9 +30,7 @@ def input_words(path: Path, text_column: str, dialect: Dialect) -> Iterator[Text
         UserError: If the file cannot be read.
     """
     if file_format(path) in LISTS:
-        cells = (
-            (f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect, lists=True)
-        )
+        cells = ((f"{path.name}, {at}", c) for at, (c,) in table_cells(path, {"text": text_column}, dialect))
         return (cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], at)) for at, cell in cells)
     if file_format(path) in COLUMNS and file_format(path) not in (".txt", ".tsv"):
         return map(_words, read_conll(path, None, dialect.encoding, tagged=False))

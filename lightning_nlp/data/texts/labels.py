@@ -15,9 +15,9 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 
 
-def is_missing(label: str | int | None, words: Iterable[str] | None) -> bool:
+def is_missing(label: str | None, words: Iterable[str] | None) -> bool:
     """Whether a label is missing: None, or one of `words` (None: `MISSING`)."""
-    return label is None or str(label).casefold() in (MISSING if words is None else words)
+    return label is None or label.casefold() in (MISSING if words is None else words)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

@@ -17,10 +17,10 @@ from tokenizers.pre_tokenizers import Split
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_row, name_columns
 from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved
+from lightning_nlp.data.texts.hub_texts import datasets_source
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.source import Source
-from lightning_nlp.data.texts.sources import datasets_source, leave_unlabelled, read_splits
+from lightning_nlp.data.texts.source import ReadLabel, Source, make_source
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 
@@ -58,12 +58,12 @@ def tagged_source(
     columns = name_columns(text_column, str(label_column or "ner_tags"), group_column)
     files = None if is_saved(path) else find_files(path, labelled=False, suffixes=(*COLUMNS, *LISTS))
     if files is None:
-        return datasets_source(path, columns, drop_incomplete, TAGS, as_tagged)
+        return datasets_source(path, columns, TAGS, as_tagged, drop_incomplete=drop_incomplete)
 
-    def reader(file: Path) -> Iterator[Row]:
+    def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
         if file_format(file) in LISTS:
-            for place, values in table_cells(file, columns, dialect, lists=True):
-                yield as_tagged(columns, values, f"{file.name}, {place}", TAGS.read)
+            for place, values in table_cells(file, columns, dialect):
+                yield as_tagged(columns, values, f"{file.name}, {place}", read_label)
         elif file_format(file) == ".csv":
             raise UserError(
                 f"{file} is CSV, which has no lists: save the sentences as CoNLL columns, or as JSONL with "
@@ -74,19 +74,9 @@ def tagged_source(
         else:
             yield from read_conll(file, label_column, dialect.encoding)
 
-    splits = read_splits(reader, files.splits)
-    leave_unlabelled(splits, files, ())
     how = {**columns, "label_column": label_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
-    return Source(
-        description=describe(path, files),
-        fingerprint=hash_files(((split, file) for split in splits for file in files.splits[split]), how),
-        splits=splits,
-        labelled=True,
-        drop_incomplete=drop_incomplete,
-        files=files,
-        missing_labels=TAGS.missing,
-        form=TAGS,
-    )
+    hashed = lambda used, _: hash_files(used, how)  # noqa: E731
+    return make_source(describe(path, files), files, read, hashed, TAGS, drop_incomplete=drop_incomplete)
 
 
 def read_conll(
@@ -168,7 +158,7 @@ def as_tagged(
             f"The words are {words!r:.60}, not a list of strings: {where}; correct them, or give another "
             "--data.text_column."
         )
-    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)  # type: ignore[assignment]
+    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)
     if label is not None and (number := label.count(" ") + 1) != len(words):
         raise UserError(
             f"There are {len(words)} words and {number} tags: {where}; correct it, or give another --data.label_column."

@@ -52,14 +52,3 @@ def test_many_repeats_are_told_with_the_option_that_keeps_them(tmp_path):
     assert kept.train.kept + kept.validation.kept + kept.test.kept == 70
     (tmp_path / "a.txt").write_text("\n".join([*SENTENCES, *["return None"] * 15]))
     assert read(tmp_path / "a.txt", tmp_path).notes == []
-
-
-def test_quotation_marks_around_each_text_are_told(tmp_path):
-    for marks, notes in (('"', 1), ("", 0)):
-        rows = [f"{marks}{text}{marks},{i % 2}\n" for i, text in enumerate(SENTENCES)]
-        (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
-        for quoting in (False, True):
-            source = labelled_source(str(tmp_path / "a.csv"), dialect=Dialect(quoting=quoting))
-            found = build_splits(source, work_dir=tmp_path / "work")[2].notes
-            assert len(found) == (0 if quoting else notes)
-            assert all("give --data.quoting true" in note for note in found)

@@ -12,9 +12,9 @@ def test_cells_that_are_missing_or_no_strings(tmp_path):
     records = [{"text": None, "label": 1}, {"text": 5, "label": None}, {"text": "b", "label": 2.0}, {"text": "c"}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
     rows = list(read_table(tmp_path / "a.jsonl", "text", "label"))
-    assert [(row.text, row.label) for row in rows] == [("", 1), ("5", None), ("b", 2), ("c", None)]
+    assert [(row.text, row.label) for row in rows] == [("", "1"), ("5", None), ("b", "2"), ("c", None)]
     write_parquet(tmp_path / "a.parquet", text=["a", None], label=[1.0, float("nan")])
-    assert [(r.text, r.label) for r in read_table(tmp_path / "a.parquet", "text", "label")] == [("a", 1), ("", None)]
+    assert [(r.text, r.label) for r in read_table(tmp_path / "a.parquet", "text", "label")] == [("a", "1"), ("", None)]
     assert as_label("  ", "x") is None
     assert as_label(" pos ", "x") == "pos"
     assert as_label(True, "x") == "True"

@@ -2,7 +2,7 @@ import pytest
 
 from lightning_nlp.data.texts.demo import demo_reviews
 from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
-from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
 

@@ -101,7 +101,7 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
 
 
 @pytest.mark.parametrize(("label_type", "label", "expected"), [
-    (Value("int64"), 7, 7), (Value("string"), "x", "x"), (Value("bool"), True, "True"), (Value("float64"), 2.0, 2),
+    (Value("int64"), 7, "7"), (Value("string"), "x", "x"), (Value("bool"), True, "True"), (Value("float64"), 2.0, "2"),
 ])  # fmt: skip
 def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, expected):
     hub(monkeypatch, label_type, train=[("a", label)])

@@ -11,10 +11,10 @@ def source(**settings):
 
 
 def test_a_class_has_a_name_or_is_missing():
-    assert source().label_name(Row("a", 1, "row 1")) == "1"
+    assert source().label_name(Row("a", "1", "row 1")) == "1"
     assert source().label_name(Row("a", "n/a", "row 1")) is None
-    assert source(missing_labels=("1",)).label_name(Row("a", 1, "row 1")) is None
-    assert source(label_names=("n/a", "b")).label_name(Row("a", "n/a", "row 1")) == "n/a"
+    assert source(form=LabelForm(missing=("1",))).label_name(Row("a", "1", "row 1")) is None
+    assert source(label_names=("n/a", "b"), form=LabelForm(missing=())).label_name(Row("a", "n/a", "row 1")) == "n/a"
     with pytest.raises(UserError, match="The label 'c' is none of a, b: row 1"):
         source(label_names=("a", "b")).label_name(Row("a", "c", "row 1"))
 

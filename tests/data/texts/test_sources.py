@@ -47,7 +47,7 @@ def test_single_file_is_train(tmp_path, name):
 
 def test_columns_are_handed_on(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\ngood,5\n")
-    assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", 5)]
+    assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", "5")]
     assert rows(text_source(str(tmp_path / "a.csv"), text_column="stars", cache_dir=tmp_path)) == [("5", None)]
 
 
@@ -62,7 +62,7 @@ def test_groups_come_from_a_column(tmp_path):
     found = {name: labelled_source(str(tmp_path / name), group_column="who") for name in ("a.csv", "a.jsonl")}
     assert groups(found["a.csv"]) == ["eva", None, "7"]
     assert groups(found["a.jsonl"]) == ["7", None]
-    assert rows(found["a.csv"]) == [("a", 1), ("b", 2), ("c", 1)]
+    assert rows(found["a.csv"]) == [("a", "1"), ("b", "2"), ("c", "1")]
     assert groups(text_source(str(tmp_path / "a.parquet"), group_column="who", cache_dir=tmp_path)) == ["7", None]
     without = labelled_source(str(tmp_path / "a.csv"))
     assert groups(without) == [None] * 3
@@ -98,7 +98,7 @@ def test_acl_imdb_tree(tmp_path):
     assert list(source.splits) == ["train", "test"]
     assert source.lines() == [
         "train is read from train/neg, train/pos", "test is read from test/neg, test/pos",
-        "not used: train/unsup (no texts of a class)",
+        "not used: train/unsup (no text in the folder of a class)",
     ]  # fmt: skip
     assert source.description == "aclImdb"
     train = list(source.splits["train"]())

@@ -56,14 +56,6 @@ def test_germeval_numbers_its_words_and_has_comments_with_tabs(tmp_path):
     assert rows(conll(tmp_path / "b.conll", ["1 CD O", "000 CD B-X"])) == [("1 000", "O B-X")]
 
 
-def test_one_record_is_a_sentence_and_lists_of_lists_are_columns(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"tokens": WORDS, "ner_tags": TAGGED}))
-    assert rows(path) == [ROW]
-    path.write_text(json.dumps({"tokens": [WORDS, WORDS], "ner_tags": [TAGGED, TAGGED]}))
-    assert rows(path) == [ROW, ROW]
-
-
 @pytest.mark.parametrize("test", ['{"tokens": ["a"]}', '{"tokens": ["a"], "ner_tags": []}', None])
 def test_a_test_split_without_tags_is_left_to_predict(test, tmp_path):
     suffix = ".conll" if test is None else ".jsonl"
