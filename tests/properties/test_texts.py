@@ -1,7 +1,6 @@
 """Whatever a text holds, it comes out of files unchanged, is cleaned once and for all, and becomes tokens."""
 
 import gzip
-import json
 import re
 import tempfile
 import unicodedata
@@ -65,24 +64,6 @@ def test_equal_content_gives_equal_rows_classes_and_fingerprints_in_all_formats(
             read = [(row.text, source.label_name(row)) for row in source.splits["train"]()]
             found[name] = read, kept, reading.labels, bytes(reading.kept["train"]), classes, counts
     assert found["a.csv"] == found["a.tsv"] == found["a.jsonl"] == found["a.parquet"]
-
-
-@given(rows=st.lists(st.tuples(any_texts, any_texts.map("x{}".format)), min_size=1, max_size=5))  # x: no score
-def test_json_escapes_of_half_pairs_are_texts_but_no_labels(rows):
-    with tempfile.TemporaryDirectory() as folder:
-        write_table(Path(folder) / "a.jsonl", rows)
-        reader = read_table(Path(folder) / "a.jsonl", "text", "label")
-        if any(re.search("[\ud800-\udfff]", label) for _, label in map(json_pairs, rows)):
-            with pytest.raises(UserError, match=r"half of a surrogate pair: a\.jsonl, line \d"):
-                list(reader)
-        else:
-            assert [row.text for row in reader] == [text for text, _ in map(json_pairs, rows)]
-
-
-def json_pairs(row: tuple[str, str]) -> tuple[str, str]:
-    """A row as JSON gives it back: two halves that meet are a whole."""
-    text, label = (json.loads(json.dumps(part)) for part in row)
-    return text, label
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -30,12 +30,6 @@ def test_an_address_that_is_not_read(tmp_path, path):
             find(path)
 
 
-def test_folder_without_data(tmp_path):
-    make(tmp_path, "README.md")
-    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} holds no data files \(.csv.*--data\.path"):
-        labelled_source(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     "path", ["", "reviews", "none/reviews.csv", "./org/name", "/none/at/all", "a/b/c", "~/nothing"]
 )
@@ -49,6 +43,8 @@ def test_neither_file_nor_hub_id(tmp_path, monkeypatch, path):
 
 def test_glob_without_match(tmp_path):
     make(tmp_path, "a.txt")
+    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} holds no data files \(.csv.*--data\.path"):
+        labelled_source(str(tmp_path))
     with pytest.raises(UserError, match=r"\*\.csv holds no data files \(.csv.*--data\.path"):
         labelled_source(str(tmp_path / "*.csv"))
     with pytest.raises(UserError, match="holds no data files"):

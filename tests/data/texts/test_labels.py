@@ -1,18 +1,14 @@
 """What a label is, from its cell to the classes: the same whatever file it is in."""
 
 import json
-import re
-import shlex
 from decimal import Decimal
 
 import pytest
 
-from lightning_nlp.data.texts.labels import MISSING, label_notes
+from lightning_nlp.data.texts.labels import label_notes
 from lightning_nlp.data.texts.sources import labelled_source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.errors import UserError
-from tests.bad_input.check import fails, with_data
-from tests.conftest import invoke
 from tests.data.texts.test_readers import write_parquet
 
 
@@ -82,10 +78,6 @@ def test_words_for_missing_labels_that_are_none_are_named(tmp_path):
     assert found == ["--data.missing_labels: no row has the label '?', 'unknown'."]
 
 
-def test_words_for_missing_labels_are_compared_in_lower_case():
-    assert all(word == word.casefold() for word in MISSING)
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
     with pytest.raises(UserError, match=r"-1 stands beside 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
@@ -97,18 +89,6 @@ def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
         classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True)
     both = classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True, missing_labels=[-1, "nan"])
     assert both == (["0", "1"], [])
-
-
-def test_the_answers_on_the_command_line(tiny_cls, tmp_path):
-    labels = ["-1", "0", "1", "NULL", "?", "0", "1"]
-    rows = [f"a {'good' if i % 2 else 'bad'} film number {i},{labels[i % 7]}\n" for i in range(70)]
-    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
-    command = [*with_data(tiny_cls, tmp_path / "a.csv", tmp_path), "--runs_dir", tmp_path / "runs"]
-    drop = re.findall(r"--data\.drop_incomplete true", fails(command, "'NULL' (10), '?' (10)"))[0].split()
-    advice = re.search(r"--data\.missing_labels '\S.*?\]'", fails([*command, *drop], "-1 stands beside 0 to 1"))[0]
-    fitted = invoke(*command, *drop, *shlex.split(advice))
-    assert "2 classes, with their number in train: '0'" in fitted.err
-    assert "30 without text or label dropped" in fitted.err
 
 
 def test_several_labels_in_one(tmp_path):

@@ -81,13 +81,6 @@ def test_folder_without_train_split(tmp_path):
             find(str(tmp_path))
 
 
-def test_folder_without_split_words(tmp_path):
-    make(tmp_path, "a.csv", "b.csv")
-    with pytest.raises(UserError, match=r"train split: found a\.csv, b\.csv"):
-        labelled_source(str(tmp_path))
-    assert texts(text_source(str(tmp_path), cache_dir=tmp_path)) == {"train": ["a.csv", "b.csv"]}
-
-
 @pytest.mark.parametrize(("names", "train"), [
     # three classes, one of them without texts, and what an editor leaves behind
     (["train/neg/0.txt", "train/neu/0.txt", "train/pos/0.txt", "train/mixed/0.jpg", "train/pos/._0.txt",

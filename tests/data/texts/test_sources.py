@@ -45,12 +45,6 @@ def test_single_file_is_train(tmp_path, name):
     assert source.labelled
 
 
-def test_columns_are_handed_on(tmp_path):
-    (tmp_path / "a.csv").write_text("review,stars\ngood,5\n")
-    assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", "5")]
-    assert rows(text_source(str(tmp_path / "a.csv"), text_column="stars", cache_dir=tmp_path)) == [("5", None)]
-
-
 def groups(source, split="train"):
     return [row.group for row in source.splits[split]()]
 
@@ -109,13 +103,6 @@ def test_acl_imdb_tree(tmp_path):
     assert [label for _, label in rows(source, "test")] == ["neg", "pos"]
 
 
-def test_a_text_of_a_class_that_is_not_utf8(tmp_path):
-    folder = acl_imdb(tmp_path / "aclImdb")
-    (folder / "train/pos/0_9.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match=r"train/pos/0_9\.txt, line 1; give --data\.encoding"):
-        rows(labelled_source(str(folder)))
-
-
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
 def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
     make(tmp_path, f"train.{suffix}", f"dev.{suffix}", f"test-0.{suffix}", f"test-1.{suffix}", f"sub.{suffix}")
@@ -143,10 +130,8 @@ def without_labels(path, texts):
             file.write("\n".join(["text", *texts, ""]))
 
 
-def test_a_test_whose_labels_are_empty_is_left_out_and_a_broken_one_is_not(tmp_path):
+def test_a_test_with_one_label_or_a_mistake_is_not_left_out(tmp_path):
     make(tmp_path, "train.csv")
-    (tmp_path / "test.csv").write_text("text,label\na,\nb,\n")
-    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
     (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
     assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
     (tmp_path / "test.csv").write_text("text,label\n" + "a,\n" * FIRST_ROWS + '"never read')  # not to its end each time
@@ -203,12 +188,6 @@ def test_unpacked_leipzig_archive(tmp_path):
     assert texts(text_source(str(tmp_path), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
 
 
-def test_several_leipzig_files_are_told_apart_one_by_one(tmp_path):
-    (tmp_path / "a.txt").write_text("1\tUnua.\n")
-    (tmp_path / "b.txt").write_text("Dua.\n")
-    assert texts(text_source(str(tmp_path / "*.txt"), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
-
-
 def test_pairs_are_the_same_in_each_format(tmp_path):
     pairs = [("a", "b", "x"), ("a\x1f ", "b", "y"), ("c", "", "x"), (None, "d", "y"), (5, "e", "x")]
     columns = dict(zip(("first", "label", "second"), zip(*((a, y, b) for a, b, y in pairs), strict=True), strict=True))
@@ -229,7 +208,7 @@ def test_pairs_are_the_same_in_each_format(tmp_path):
         assert swapped.fingerprint != source.fingerprint
 
 
-@pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
+@pytest.mark.parametrize(("word", "missing"), [("", None), ("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
 def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, tmp_path):
     for split, labels in (("train", ["a", "b"]), ("test", [word, word])):
         rows = "".join(f"{split} {number},{label}\n" for number, label in enumerate(labels))

@@ -5,7 +5,7 @@ import json
 import datasets
 import pytest
 
-from lightning_nlp.data.texts.tagged import TAGS, as_tagged, read_conll, tagged_source, words_of
+from lightning_nlp.data.texts.tagged import TAGS, as_tagged, tagged_source, words_of
 from lightning_nlp.errors import UserError
 
 WORDS, TAGGED = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
@@ -27,6 +27,9 @@ def test_columns(separator, tmp_path):
     path = conll(tmp_path / "a.conll", ["-DOCSTART- -X- O", "", *lines, "", "", "# a comment", "#\tNN\tO", *lines])
     assert rows(path) == [ROW, ("# " + ROW[0], "O " + ROW[1])] if separator == "\t" else rows(path)[0] == ROW
     assert rows(path, label_column=2)[0] == (ROW[0], "NN NN NN NN NN")
+    first = tagged_source(str(path)), tagged_source(str(path), label_column=2)
+    assert first[0].fingerprint != first[1].fingerprint
+    assert next(first[0].splits["train"]()).where == "a.conll, line 3"
 
 
 def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp_path):
@@ -96,11 +99,6 @@ def test_a_folder_of_splits_and_the_demo(tmp_path):
     assert len(text.split()) == len(label.split())
 
 
-def test_a_change_of_the_tags_column_is_another_source(tmp_path):
-    path = conll(tmp_path / "a.conll", ["a X O"])
-    assert tagged_source(str(path)).fingerprint != tagged_source(str(path), label_column=2).fingerprint
-
-
 @pytest.mark.parametrize(
     ("lines", "settings", "words"),
     [
@@ -157,12 +155,6 @@ def test_spaces_within_words_do_not_break_them():
     row = as_tagged({"text": "", "label": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here", TAGS.read)
     assert row.text.split(" ") == ["a\u00a0b", "", "c\u00a0"]
     assert row.label == "X Y Z"
-
-
-def test_read_conll_says_where_a_sentence_begins(tmp_path):
-    assert [row.where for row in read_conll(conll(tmp_path / "a.conll", ["", "a O", "b O", "", "c O"]))] == [
-        *("a.conll, line 2", "a.conll, line 5")
-    ]
 
 
 def test_the_words_of_a_text():
