@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.labels import ask_about_minus_one, in_order, label_notes, numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
-from lightning_nlp.data.texts.source import Source
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.targets import ask_about_minus_one, in_order, label_notes, numbered
 from lightning_nlp.errors import UserError
 
 # cp1252 read as Latin-1: its quotes, dashes and other marks become these

@@ -10,7 +10,7 @@ from typing import Any
 from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.files import hash_files
 from lightning_nlp.data.texts.layout import Files
-from lightning_nlp.data.texts.source import ReadLabel, Source, make_source
+from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 

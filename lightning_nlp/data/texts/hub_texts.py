@@ -14,7 +14,7 @@ from lightning_nlp.data.texts.files import describe, is_saved, local_path
 from lightning_nlp.data.texts.layout import name_splits
 from lightning_nlp.data.texts.lines import unreadable
 from lightning_nlp.data.texts.readers import BATCH_ROWS, class_labels, class_named
-from lightning_nlp.data.texts.source import ReadLabel, Source, make_source
+from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient

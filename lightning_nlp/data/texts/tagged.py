@@ -20,7 +20,7 @@ from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_
 from lightning_nlp.data.texts.hub_texts import datasets_source
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.source import ReadLabel, Source, make_source
+from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 

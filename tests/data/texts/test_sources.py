@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
+from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
-from lightning_nlp.data.texts.sources import labelled_source, text_source
+from lightning_nlp.data.texts.sources import Source, labelled_source, text_source
+from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS, write_table
 
@@ -216,3 +218,26 @@ def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, t
     source = labelled_source(str(tmp_path), missing_labels=missing)
     assert [*source.splits] == ["train"]
     assert f"not used: test.csv ({UNLABELLED})" in source.lines()
+
+
+def one_source(**settings):
+    return Source("a.csv", "0", {}, labelled=True, **settings)
+
+
+def test_a_class_has_a_name_or_is_missing():
+    assert one_source().label_name(Row("a", "1", "row 1")) == "1"
+    assert one_source().label_name(Row("a", "n/a", "row 1")) is None
+    assert one_source(form=LabelForm(missing=("1",))).label_name(Row("a", "1", "row 1")) is None
+    assert (
+        one_source(label_names=("n/a", "b"), form=LabelForm(missing=())).label_name(Row("a", "n/a", "row 1")) == "n/a"
+    )
+    with pytest.raises(UserError, match="The label 'c' is none of a, b: row 1"):
+        one_source(label_names=("a", "b")).label_name(Row("a", "c", "row 1"))
+
+
+def test_several_labels_and_numbers_are_as_they_were_read_and_announced():
+    several = one_source(form=LabelForm("labels"), label_names=("a", "b"))
+    assert several.label_name(Row("a", '["a"]', "row 1")) == '["a"]'
+    assert several.label_name(Row("a", None, "row 1")) is None
+    assert several.lines() == ["A text may have several labels (--data.problem)."]
+    assert one_source().lines() == []
