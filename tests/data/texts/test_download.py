@@ -144,12 +144,6 @@ def test_a_download_that_was_given_up_is_continued_by_the_next(tmp_path, server)
     assert not part.exists()
 
 
-def test_a_server_that_ignores_ranges_starts_over(tmp_path, server):
-    given_up(tmp_path, server)
-    server.ranges = False
-    assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
-
-
 @pytest.mark.parametrize("found", [b"\0" * 500, GOOD + b"more"], ids=["another", "longer"])
 def test_a_part_of_another_file_is_noticed_and_deleted(found, tmp_path, server):
     given_up(tmp_path, server).write_bytes(found)
@@ -193,21 +187,11 @@ def test_not_a_whole_archive(tmp_path, server, content):
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
 
 
-def special(name, kind, target=""):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-@pytest.mark.parametrize("members", [
-    [special("x-sentences.txt", tarfile.SYMTYPE, "/etc/passwd")],
-    [special("x-sentences.txt", tarfile.LNKTYPE, "../../secret")],
-    [special("x-sentences.txt", tarfile.FIFOTYPE)],
-    [special("x-sentences.txt", tarfile.DIRTYPE)],
-    [special("d", tarfile.SYMTYPE, "../.."), ("d/x.txt", b"1\ta\n")],
-])  # fmt: skip
-def test_malicious_members(tmp_path, server, members):
-    server.content = archive(*members)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_malicious_members(tmp_path, server, kind):
+    member = tarfile.TarInfo("x-sentences.txt")
+    member.type, member.linkname = kind, "../../secret"
+    server.content = archive(member)
     cache = tmp_path / "deep" / "cache"
     with pytest.raises(UserError, match=r"holds no \*-sentences\.txt"):
         leipzig_archive(server.url, cache)

@@ -100,23 +100,7 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
         labelled_source(str(tmp_path / "one"))
 
 
-@pytest.mark.parametrize(("label_type", "label", "expected"), [
-    (Value("int64"), 7, "7"), (Value("string"), "x", "x"), (Value("bool"), True, "True"), (Value("float64"), 2.0, "2"),
-])  # fmt: skip
-def test_hub_labels_of_other_types(monkeypatch, tmp_path, label_type, label, expected):
-    hub(monkeypatch, label_type, train=[("a", label)])
-    source = labelled_source("org/films")
-    assert source.label_names is None
-    assert rows(source) == [("a", expected)]
-
-
-def test_words_for_missing_labels_in_a_hub_data_set(monkeypatch, tmp_path):
-    hub(monkeypatch, Value("string"), train=[("a", "None"), ("b", "x")])
-    names = {}
-    for missing in (None, [], ["x"]):
-        source = labelled_source("org/films", missing_labels=missing)
-        names[source.fingerprint] = [source.label_name(row) for row in source.splits["train"]()]
-    assert [*names.values()] == [[None, "x"], ["None", "x"], ["None", None]]
+def test_a_class_may_have_the_name_of_a_missing_label(monkeypatch, tmp_path):
     hub(monkeypatch, ClassLabel(names=["none", "some"]), train=[("a", 0), ("b", 1)])
     source = labelled_source("org/films")
     assert [source.label_name(row) for row in source.splits["train"]()] == ["none", "some"]  # the data say what it is
@@ -180,8 +164,3 @@ def test_tagged_sentences_of_the_hub(monkeypatch):
     assert source.label_names == tuple(names)
     assert rows(source) == [("Anna left", "B-PER O")]
     assert rows(source, "validation") == [("Anna left", "O B-PER")]
-    with pytest.raises(UserError, match=r"no column .pos. in .*train, only tokens, ner_tags: give --data.label_column"):
-        tagged_source("org/names", label_column="pos")
-    loaded["train"] = loaded["train"].cast_column("ner_tags", List(Value("int64")))
-    with pytest.raises(UserError, match="numbers without names"):
-        rows(tagged_source("org/names"))

@@ -67,8 +67,6 @@ def test_places(tmp_path):
     assert [r.where for r in read_table(tmp_path / "a.csv", "text", "label")] == [
         f"a.csv, line {n}" for n in (2, 3, 4, 6)
     ]
-    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n\n{"text": "y"}\n')
-    assert [row.where for row in read_table(tmp_path / "a.jsonl", "text")] == ["a.jsonl, line 1", "a.jsonl, line 3"]
     write_table(tmp_path / "a.parquet", PAIRS)
     assert list(read_table(tmp_path / "a.parquet", "text"))[3].where == "a.parquet, row 3 (from 0)"
 

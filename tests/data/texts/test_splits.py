@@ -170,7 +170,10 @@ def test_what_stands_in_two_splits(tmp_path):
             *((text, "a") for text in ("t1 ", "v1", "t2", "w")),
         ],
     )
-    splits, names, counts = build_splits(source, work_dir=tmp_path)
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "left in", deduplicate=False)
+    assert [len(rows) for rows in splits.values()] == [8, 4, 4]
+    assert "dropped" not in "".join(counts.lines())
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "dropped")
     assert contents(splits, names) == {
         "train": [("x", "a"), ("y\nz", "b"), ("w", "a")],
         "validation": [("v1", "a"), ("v2", "b"), ("v1", "b")],
@@ -190,17 +193,6 @@ def test_what_stands_in_two_splits(tmp_path):
     ]
 
 
-def test_without_deduplication(tmp_path):
-    pairs = [("x", "a"), ("x", "b"), ("t", "a"), ("y", "a")]
-    source = make_source(train=pairs, validation=[("t", "a")], test=[("t", "a")])
-    splits, names, counts = build_splits(source, work_dir=tmp_path, deduplicate=False)
-    assert contents(splits, names) == {"train": pairs, "validation": [("t", "a")], "test": [("t", "a")]}
-    train = counts.train
-    assert (train.in_test, train.in_validation, train.repeats, counts.validation.in_test) == (1, 0, 1, 1)
-    assert "left in" in counts.lines()[0]
-    assert "dropped" not in "".join(counts.lines())
-
-
 def test_without_cleaning(tmp_path):
     source = make_source(
         train=[("a<br /> b\x00", "1"), ("a\nb", "2"), ("cut \ud83d", "2")],
@@ -212,16 +204,6 @@ def test_without_cleaning(tmp_path):
     assert contents(splits)["train"] == ["a<br /> b\x00", "cut ?"]
     assert contents(splits)["test"] == [" t"]
     assert counts.train.repeats == 1
-
-
-def test_texts_without_labels(tmp_path):
-    source = make_source(train=[f"frazo {i}" for i in range(100)] + ["frazo 1", "", " \x00<br />"])
-    splits, names, counts = build_splits(source, work_dir=tmp_path)
-    assert names is None
-    assert splits["train"].column_names == ["text", "hash"]
-    assert sum(map(len, splits.values())) == 100
-    assert (counts.train.repeats, counts.train.empty, counts.train.incomplete) == (1, 2, 0)
-    assert "1 repeat dropped" in counts.lines()[0]
 
 
 def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):

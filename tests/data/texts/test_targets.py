@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.texts.sources import labelled_source
@@ -37,7 +38,6 @@ def write(tmp_path, name, cells):
         ("a.csv", [0, 1], {}, "classes"),
         ("a.csv", [1, 2, 3, 4, 5], {}, "classes"),
         ("a.csv", ["0.0", "1.0", ""], {}, "classes"),  # as pandas writes whole numbers beside missing ones
-        ("a.jsonl", [0.0, 1.0, None], {}, "classes"),
         ("a.jsonl", [True, False], {}, "classes"),
         ("a.jsonl", [["a"], ["b"]], {}, "classes"),
         ("a.csv", ["a", "0.5"], {}, "classes"),
@@ -51,7 +51,6 @@ def write(tmp_path, name, cells):
         ("a.jsonl", [["a", "b"], ["a"], []], {}, "labels"),
         ("a.parquet", [["a", "b"], ["a"]], {}, "labels"),
         ("a.csv", ["a|b", "b", ""], {"label_separator": "|"}, "labels"),
-        ("a.csv", ["a", "b"], {"problem": "labels"}, "labels"),
         ("a.csv", {"x": [0, 1], "y": [1, 1]}, {"label_column": ["x", "y"]}, "labels"),
     ],
 )
@@ -68,7 +67,6 @@ def test_the_column_decides_or_the_user(name, cells, options, problem, tmp_path)
         ("a.parquet", [["a", "b"], [], ["a"]], {}),
         ("a.csv", ["a|b", "", "a"], {"label_separator": "|"}),
         ("a.csv", {"a": [1, "0.0", 1], "b": [1, 0, "0"]}, {"label_column": ["a", "b"]}),
-        ("a.csv", {"a": ["True", "false", "TRUE"], "b": ["True", "False", 0]}, {"label_column": ["a", "b"]}),
         ("a.jsonl", {"a": [True, 0, 1.0], "b": [1, False, 0]}, {"label_column": ["a", "b"]}),
     ],
 )
@@ -91,21 +89,18 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
     ("name", "cells", "options", "message"),
     [
         ("a.jsonl", [["a", ""], ["b"]], {}, r"A label of \['a', ''\] is empty: a.jsonl, line 1; take it out"),
-        ("a.jsonl", [["a", None], ["b"]], {}, "is empty: a.jsonl, line 1"),
         ("a.jsonl", [["a", {}], ["b"]], {}, "The label is a dict"),
         ("a.csv", ["a||b", "c"], {"label_separator": "|"}, "is empty: a.csv, line 2"),
         ("a.jsonl", [["a", "b"], ["b"]], {"label_separator": "|"}, "--data.label_separator is for strings"),
         ("a.jsonl", [["a", "b"], ["b"]], {"problem": "classes"}, "--data.problem labels if a text may have several"),
         ("a.csv", {"x": [0, 2], "y": [1, 1]}, {"label_column": ["x", "y"]}, "The column 'x' has '2', not 0 or 1"),
         ("a.csv", {"x": [0, None], "y": [1, 1]}, {"label_column": ["x", "y"]}, "20 rows without text or label"),
-        ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "y"]}, "no column 'y'"),
         ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "x"]}, "--data.label_column"),
         ("a.csv", [0, 1], {"label_column": ["x"], "problem": "classes"}, "is a list is for several labels"),
         ("a.csv", [0, 1], {"label_separator": "|", "problem": "number"}, "--data.label_separator is for several"),
         ("a.csv", [0, 1], {"label_separator": "|", "label_column": ["x"]}, "give one"),
         ("a.csv", [0, 1], {"label_separator": ""}, "--data.label_separator is empty"),
         ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
-        ("a.jsonl", [["a", "b"], None], {}, "20 rows without text or label"),
         ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
         (
             "a.csv",
@@ -114,13 +109,10 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
             "The label 'bad' is not a number from -1e\\+15 to 1e\\+15: a.csv, line 2",
         ),
         ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a point before its fraction"),
-        ("a.csv", ["1e999", "0.5"], {}, "is not a number from"),
         ("a.jsonl", [1e39, 0.5], {}, "is not a number from"),  # single precision has none so large
         ("a.jsonl", [True, False], {"problem": "number"}, "'True' is not a number from"),
         ("a.csv", ["1.5", "n/a"], {}, r"20 rows without text or label \('n/a' \(20\) count as missing\)"),
         ("a.jsonl", [1.5, -1.0], {"missing_labels": [-1]}, r"label \('-1' \(20\) count as missing\)"),
-        ("a.csv", ["1.5"], {}, "train has one label only"),
-        ("a.csv", ["a", "0.5"], {}, "--data.problem number"),
     ],
 )
 def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
@@ -129,36 +121,17 @@ def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
         TextClassificationDataModule(path, **options, max_length=16, cache_dir=str(tmp_path / "cache")).setup()
 
 
-def saved(tmp_path, feature, cells):
-    from datasets import Dataset, DatasetDict, Features, Value
-
-    columns = {"text": TEXTS, "label": [cells[i % len(cells)] for i in range(len(TEXTS))]}
-    data = Dataset.from_dict(columns, features=Features({"text": Value("string"), "label": feature}))
-    DatasetDict({"train": data}).save_to_disk(tmp_path / "saved")
-    return str(tmp_path / "saved")
-
-
 def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
-    from datasets import ClassLabel, Sequence
-
-    feature = Sequence(ClassLabel(names=["zebra", "ape", "never"]))
-    path, cache = saved(tmp_path, feature, [[0, 1], [], [1]]), str(tmp_path / "cache")
+    features = Features({"text": Value("string"), "label": List(ClassLabel(names=["zebra", "ape", "never"]))})
+    columns = {"text": TEXTS, "label": [[[0, 1], [], [1]][i % 3] for i in range(len(TEXTS))]}
+    DatasetDict({"train": Dataset.from_dict(columns, features=features)}).save_to_disk(tmp_path / "saved")
+    path, cache = str(tmp_path / "saved"), str(tmp_path / "cache")
     data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
     data.setup()
     assert data.label_names == ["zebra", "ape", "never"]
     assert data.facts["problem"] == "labels"
     assert data.class_counts[2] == 0
     assert 0 < data.class_counts[0] < data.class_counts[1]
-
-
-def test_floats_of_datasets_are_numbers(tmp_path):
-    from datasets import Value
-
-    path, cache = saved(tmp_path, Value("float64"), [0.1, 2.0, -3.5]), str(tmp_path / "cache")
-    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
-    data.setup()
-    assert (data.label_facts["problem"], data.label_facts["low"], data.label_facts["high"]) == ("number", -3.5, 2.0)
-    assert data.label_names == []
 
 
 def classes(tmp_path, labels, name="a.csv", **options):
@@ -257,8 +230,6 @@ def test_a_list_of_one_and_a_decimal_are_the_value_that_they_are(tmp_path):
 
 
 def test_class_names_that_datasets_writes_beside_a_parquet_file(tmp_path):
-    from datasets import ClassLabel, Dataset, Features, Value
-
     features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
     rows = {"text": [f"text {i}" for i in range(41)], "label": [*[0, 1] * 20, -1]}
     Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
