@@ -22,7 +22,7 @@ PREDICT = [  # option, value, words of the message
     ("input", "nowhere.txt", "nowhere.txt", "no such file"),
     ("input", "a\0b", "no such file"),
     ("input", "..", "is a folder", "a text in each line"),
-    ("input", "../in.xlsx", "in no format that is read here", ".csv"),
+    ("input", "../in.xlsx", "a format that is not supported", ".csv"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),
     ("tokens_per_batch", "-1", "at least 1"),

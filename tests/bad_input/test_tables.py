@@ -48,10 +48,10 @@ CLS = [  # name, content, words of the message
     ("twice.csv", TABLE.replace("text,label", "text,text,label").replace("film n", "film,n"), "2 columns 'text'", TEXT),
     ("short.csv", "text,label\na,1\nb\n", "1 fields where the header has 2", "short.csv, line 3"),
     ("open.csv", 'label,text\n1,a\n0,"b\n1,c\n0,d\n', "malformed", "open.csv, line 3"),
-    ("nothing.csv", "", "holds no rows", PATH),
-    ("nothing.parquet", parquet({"text": [], "label": []}), "holds no rows", PATH),
+    ("nothing.csv", "", "has no rows", PATH),
+    ("nothing.parquet", parquet({"text": [], "label": []}), "has no rows", PATH),
     ("bytes.csv", bytes(range(256)) * 10, "not UTF-8 (byte 0x80)", "line 2", "--data.encoding"),
-    ("text.txt", TABLE, "text.txt", "no format that is read here", ".jsonl"),
+    ("text.txt", TABLE, "text.txt", "format that is not supported", ".jsonl"),
     ("plain.csv.gz", TABLE, "Not a gzipped file", PATH),
     ("columns.json", '{"text": ["a", "b"], "label": ["x", "y"]}', "list", "write a row for each text"),
     ("other.json", '{"meta": {"text": "a"}, "n": 1}', "no column 'text' in ", "only meta, n"),
@@ -67,11 +67,11 @@ CLS = [  # name, content, words of the message
     ("flipped.parquet", GOOD[:60] + bytes([GOOD[60] ^ 255]) + GOOD[61:], "cannot be read", PATH),
     ("bytes.parquet", parquet({"text": [t.encode() for t in TEXTS], "label": LABELS}), "bytes", "row 0", TEXT),
     ("unlabelled.parquet", parquet({"text": TEXTS}), "no column 'label'", "only text", LABEL),
-    ("archive.tar.gz", archive(), "no format that is read here", PATH),
+    ("archive.tar.gz", archive(), "format that is not supported", PATH),
 ]
 MLM = [
-    ("empty.txt", b"", "holds no text", PATH),
-    ("blank.txt", b"\n \n\t\n", "holds no text", PATH),
+    ("empty.txt", b"", "has no text", PATH),
+    ("blank.txt", b"\n \n\t\n", "has no text", PATH),
     ("json.txt", b'{"text": "a"}\n{"text": "b"}\n', "looks like JSON, one object a line: name it .jsonl"),
     ("junk.txt.gz", gzip.compress(b"")[:10] + b"\x03\x00" + b"\0" * 8 + b"junk", "junk.txt.gz cannot be read ("),
     ("control.txt", b"\0\n\1\n\2\n", "after cleaning", PATH),
@@ -79,7 +79,7 @@ MLM = [
     ("latin1.txt", b"caf\xe9 unu\n", "0xe9", "line 1", "café unu", "--data.encoding"),
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
     ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
-    ("archive.tar.gz", archive(), "no format that is read here", PATH),
+    ("archive.tar.gz", archive(), "format that is not supported", PATH),
 ]
 
 
@@ -113,7 +113,7 @@ def test_folders_of_classes_have_no_pairs(tmp_path):
     for name in ("pos/1.txt", "neg/1.txt"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("a film")
-    with pytest.raises(UserError, match=r"hold one text a file, no pairs: leave out --data.text_column"):
+    with pytest.raises(UserError, match=r"have one text per file, not pairs: leave out --data.text_column"):
         labelled_source(str(tmp_path), text_column=COLUMNS)
 
 

@@ -77,7 +77,7 @@ def test_sentences_come_back_one_a_line(suffix, lines):
         content = "".join(f"{line}\n" for line in lines).encode()
         path.write_bytes(gzip.compress(content) if suffix else content)
         if not wanted:
-            with pytest.raises(UserError, match="holds no text"):
+            with pytest.raises(UserError, match="has no text"):
                 list(read_sentences(path))
         else:
             assert [row.text for row in read_sentences(path)] == wanted

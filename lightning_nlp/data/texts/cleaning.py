@@ -193,8 +193,8 @@ class Reading:
         notes, given = [*self.warnings], self.source.form.missing
         if self.controls:
             notes.append(
-                f"{self.controls:,} texts hold control characters ({self.first_control}) that cleaning drops: quotes, "
-                "dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
+                f"{self.controls:,} texts contain control characters ({self.first_control}) that cleaning drops: "
+                "quotes, dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
             )
         if self.missing and given is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")

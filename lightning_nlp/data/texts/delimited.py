@@ -53,7 +53,7 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
             labels.add(fields[places["label"]] or "\n")  # no cell of a line is a line break
         if line < last and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
-                f"A field between quotation marks holds whole rows, up to line {last}: {path}, line {line}; "
+                f"A quoted field contains whole rows, up to line {last}: {path}, line {line}; "
                 "give --data.quoting false if the marks belong to the texts, or double those within a field."
             )
         yield f"line {line}", [fields[place] for place in places.values()]

@@ -93,6 +93,6 @@ def _unpack(url: str, archive: Path, folder: Path) -> None:
                     with (folder / Path(member.name).name).open("wb") as file:
                         shutil.copyfileobj(cast(IO[bytes], tar.extractfile(member)), file)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{url} is no whole tar.gz ({error}){wrong}") from error
+        raise UserError(f"{url} is not a complete tar.gz ({error}){wrong}") from error
     if not any(folder.iterdir()):
-        raise UserError(f"{url} holds no *-sentences.txt{wrong}")
+        raise UserError(f"{url} has no *-sentences.txt{wrong}")

@@ -48,7 +48,7 @@ def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> 
             if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
                 return found
             known = ", ".join(suffixes) + (", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else "")
-            raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
+            raise UserError(f"{path} has no data files ({known}): give another --data.path.")
     except OSError as error:
         raise unreadable(path, error) from error
     refuse_address(path)
@@ -64,7 +64,7 @@ def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
     """Raise a UserError if a file is in none of the formats given, or without them, is no plain text."""
     if file_format(path) in NO_TEXT or (suffixes and file_format(path) not in suffixes):
         cure = f"save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, and give that as --data.path"
-        raise UserError(f"{path} is in no format that is read here: {cure}.")
+        raise UserError(f"{path} has a format that is not supported: {cure}.")
 
 
 def local_path(path: str) -> Path:

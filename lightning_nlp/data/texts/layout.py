@@ -54,7 +54,7 @@ def name_splits(names: Collection[str]) -> Files[str]:
     found = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
         "another has the plain name": [name for split in SPLITS for name in told[split] if name not in found[split]],
-        "the name tells no split": [name for name in names if not tell_split([name])],
+        "no split in its name": [name for name in names if not tell_split([name])],
     }
     found = {split: part for split, part in found.items() if part}
     shown = {key: [f"the split {name}" for name in part] for key, part in (found | left_out).items()}
@@ -90,16 +90,16 @@ def decide(
             continue
         if classes and told_split and name in visible and name.suffix in _TEXTS:
             beside = any(name.parent == used.parent.parent for used in taken)
-            reasons[name if beside else name.parent] = "no text in the folder of a class"
+            reasons[name if beside else name.parent] = "not in the folder of a class"
         elif file_format(name) not in suffixes:
             if told_split and not classes and name in visible:
-                reasons[name] = "in no format that is read here"
+                reasons[name] = "format not supported"
         elif name not in visible:
             reasons[name] = "hidden or temporary"
         elif told_split:
             reasons[name] = "of another data set"
         else:
-            reasons[name] = "the name tells no split" if told else "not beside the others"
+            reasons[name] = "no split in its name" if told else "in another folder"
     left_out = dict[str, list[str]]()
     for name, why in reasons.items():
         left_out.setdefault(why, []).append(str(name))
@@ -147,7 +147,7 @@ def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: boo
     if not given:  # of several data sets the uppermost is read
         if len(tops) > 1 and len(tops[0]) == len(tops[1]):
             several = some(sorted(str(Path(*top)) for top in tops))
-            raise UserError(f"{path} holds several data sets ({several}): give --data.path one of these folders.")
+            raise UserError(f"{path} contains several data sets ({several}): give --data.path one of these folders.")
         told = {name: split for name, split in told.items() if above[name] == tops[0]}
     return {split: part for split in SPLITS if (part := [name for name in told if told[name] == split])}
 

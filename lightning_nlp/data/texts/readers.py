@@ -64,14 +64,14 @@ def table_cells(path: Path, columns: dict[str, str], dialect: Dialect) -> Cells:
     for row in cells:
         yield row
     if row is None:
-        raise UserError(f"{path} holds no rows: give --data.path a file with data.")
+        raise UserError(f"{path} has no rows: give --data.path a file with data.")
 
 
 def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     """Read a text file (also .gz, .zst) of sentences or, if its first lines are, of `id<TAB>sentence`.
 
     Raises:
-        UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
+        UserError: If the file cannot be read or has no text, or if a line breaks the Leipzig format.
     """
     lines = read_lines(path, encoding)
     head = list(islice(lines, LEIPZIG_SAMPLE))
@@ -90,7 +90,7 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
             sentence = Row(text, None, f"{path.name}, line {number}")
             yield sentence
     if sentence is None:
-        raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
+        raise UserError(f"{path} has no text: give --data.path a file with one sentence a line.")
 
 
 def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:

@@ -142,7 +142,7 @@ def labelled_source(
     if files.classes:
         _refuse_groups(group_column, path)
         if settings["paired"]:
-            raise UserError(f"The folders of {path} hold one text a file, no pairs: leave out --data.text_column.")
+            raise UserError(f"The folders of {path} have one text per file, not pairs: leave out --data.text_column.")
         if form.problem not in ("auto", "classes"):
             raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
         columns, form = {}, LabelForm(missing=missing)

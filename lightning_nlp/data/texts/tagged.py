@@ -123,7 +123,7 @@ def read_conll(
             values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
             yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
     if not width:
-        raise UserError(f"{path} holds no sentences: give --data.path a file with a word and its tag in each line.")
+        raise UserError(f"{path} has no sentences: give --data.path a file with a word and its tag in each line.")
 
 
 def _tag_place(label_column: str | int | None, width: int, word_at: int, path: Path) -> int:

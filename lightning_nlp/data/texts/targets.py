@@ -151,7 +151,9 @@ class LabelForm:
                 cure = "write names, or give parquet or a folder written by `datasets` whose features have them"
                 raise UserError(f"{what}: {where}; {cure}.")
             if not isinstance(tag, str) or tag.split() != [tag]:
-                raise UserError(f"The tag {tag!r} of {str(cell)[:60]} is no name: {where}; write one without spaces.")
+                raise UserError(
+                    f"The tag {tag!r} of {str(cell)[:60]} is not a name: {where}; write one without spaces."
+                )
         return " ".join(cell or []) or None
 
 
@@ -195,7 +197,7 @@ def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)
         raise UserError(
-            f"The label -1 stands beside 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
+            f"There is a label -1 beside 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
             f"'{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels '[]'."
         )
 

@@ -22,14 +22,14 @@ def test_control_characters_of_latin_1_are_told_with_the_encoding(tmp_path):
     lines = [*SENTENCES, "it’s “fine” – 5€", "another – dash"]
     (tmp_path / "a.txt").write_bytes("\n".join(lines).encode("cp1252"))
     (note,) = read(tmp_path / "a.txt", tmp_path, Dialect("latin1")).notes
-    assert note.startswith(r"2 texts hold control characters ('\x92', first in a.txt, line 41)")
+    assert note.startswith(r"2 texts contain control characters ('\x92', first in a.txt, line 41)")
     cure = re.search(r"--data\.encoding (\w+)", note)[1]
     assert read(tmp_path / "a.txt", tmp_path, Dialect(cure)).notes == []
     # as after `iconv -f latin1`, in any format
     table = "text,label\n" + "".join(f"{text},{i % 2}\n" for i, text in enumerate(lines))
     (tmp_path / "a.csv").write_text(table.encode("cp1252").decode("latin1"), encoding="utf-8")
     _, _, counts = build_splits(labelled_source(str(tmp_path / "a.csv")), work_dir=tmp_path / "work")
-    assert counts.lines()[-1].startswith("warning: 2 texts hold control characters")
+    assert counts.lines()[-1].startswith("warning: 2 texts contain control characters")
 
 
 def test_a_corpus_in_one_line_and_the_command_that_breaks_it(tmp_path):

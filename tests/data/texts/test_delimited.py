@@ -98,11 +98,13 @@ def test_a_quotation_over_several_rows(tmp_path, label_first):
     content, rows = swallowing("\t", label_first)
     (tmp_path / "a.tsv").write_text(content)
     message = refused(tmp_path / "a.tsv")
-    assert re.search(r"holds whole rows, up to line 9: .*a\.tsv, line 5; give --data\.quoting false", message), message
+    assert re.search(r"contains whole rows, up to line 9: .*a\.tsv, line 5; give --data\.quoting false", message), (
+        message
+    )
     assert read(tmp_path / "a.tsv", quoting=False) == rows
     (tmp_path / "b.csv").write_text(content.replace(",", "").replace("\t", ","))
     assert "b.csv, line 5; give --data.quoting false" in refused(tmp_path / "b.csv")
-    with pytest.raises(UserError, match="holds whole rows"):
+    with pytest.raises(UserError, match="contains whole rows"):
         read(tmp_path / "a.tsv", label=None)
 
 

@@ -147,7 +147,7 @@ def test_a_download_that_was_given_up_is_continued_by_the_next(tmp_path, server)
 @pytest.mark.parametrize("found", [b"\0" * 500, GOOD + b"more"], ids=["another", "longer"])
 def test_a_part_of_another_file_is_noticed_and_deleted(found, tmp_path, server):
     given_up(tmp_path, server).write_bytes(found)
-    with pytest.raises(UserError, match=r"no whole tar\.gz"):
+    with pytest.raises(UserError, match=r"not a complete tar\.gz"):
         leipzig_archive(server.url, tmp_path)
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
 
@@ -181,7 +181,7 @@ def test_a_full_disk_is_no_fault_of_the_network(tmp_path, server):
 ], ids=["html", "gz", "empty", "half", "checksum"])  # fmt: skip
 def test_not_a_whole_archive(tmp_path, server, content):
     server.content = content
-    with pytest.raises(UserError, match=rf"{re.escape(server.url)} is no whole tar\.gz.*--data\.path FILE"):
+    with pytest.raises(UserError, match=rf"{re.escape(server.url)} is not a complete tar\.gz.*--data\.path FILE"):
         leipzig_archive(server.url, tmp_path)
     server.content = GOOD  # the bad download was not kept
     assert sentences(leipzig_archive(server.url, tmp_path)) == SENTENCES
@@ -193,7 +193,7 @@ def test_malicious_members(tmp_path, server, kind):
     member.type, member.linkname = kind, "../../secret"
     server.content = archive(member)
     cache = tmp_path / "deep" / "cache"
-    with pytest.raises(UserError, match=r"holds no \*-sentences\.txt"):
+    with pytest.raises(UserError, match=r"has no \*-sentences\.txt"):
         leipzig_archive(server.url, cache)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 

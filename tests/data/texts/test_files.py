@@ -44,20 +44,20 @@ def test_neither_file_nor_hub_id(tmp_path, monkeypatch, path):
 
 def test_glob_without_match(tmp_path):
     make(tmp_path, "a.txt")
-    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} holds no data files \(.csv.*--data\.path"):
+    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} has no data files \(.csv.*--data\.path"):
         labelled_source(str(tmp_path))
-    with pytest.raises(UserError, match=r"\*\.csv holds no data files \(.csv.*--data\.path"):
+    with pytest.raises(UserError, match=r"\*\.csv has no data files \(.csv.*--data\.path"):
         labelled_source(str(tmp_path / "*.csv"))
-    with pytest.raises(UserError, match="holds no data files"):
+    with pytest.raises(UserError, match="has no data files"):
         labelled_source(str(tmp_path / "*.txt"))  # plain text has no labels
 
 
 def test_file_of_an_unknown_format(tmp_path):
     make(tmp_path, "reviews.xlsx")
     for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=r"reviews\.xlsx is in no format .* \.csv, \.tsv, \.jsonl, \.parquet"):
+        with pytest.raises(UserError, match=r"reviews\.xlsx has a format .* \.csv, \.tsv, \.jsonl, \.parquet"):
             find(str(tmp_path / "reviews.xlsx"))
-    with pytest.raises(UserError, match="holds no data files"):
+    with pytest.raises(UserError, match="has no data files"):
         text_source(str(tmp_path / "*"), cache_dir=tmp_path)
 
 

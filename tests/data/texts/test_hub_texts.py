@@ -67,7 +67,7 @@ def test_hub_labels_that_are_missing(monkeypatch, tmp_path):
      {"validation": "validation_matched, the split validation_mismatched"}, []),
     # unless one has its very name
     (("train", "train_small", "valid", "other"), {"validation": "valid"},
-     ["train_small (another has the plain name)", "other (the name tells no split)"]),
+     ["train_small (another has the plain name)", "other (no split in its name)"]),
 ])  # fmt: skip
 def test_hub_splits_of_other_names(monkeypatch, tmp_path, names, read, left_out):
     hub(monkeypatch, **{name: [(name, 1)] for name in names})

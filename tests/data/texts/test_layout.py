@@ -27,7 +27,7 @@ def test_names_that_tell_the_split(tmp_path, name, split):
     (["train.parquet/part-0.parquet", "train.parquet/part-1.parquet", "train.parquet/_SUCCESS",
       "dev.parquet/part-0.parquet"], 2, {"validation": 1}, {}),
     (["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet", "data/unsupervised-0.parquet"], 1,
-     {"test": 1}, {"the name tells no split": ["data/unsupervised-0.parquet"]}),
+     {"test": 1}, {"no split in its name": ["data/unsupervised-0.parquet"]}),
     (["part-00000-8d1c.csv", "part-00001-8d1c.csv", "_SUCCESS"], 2, {}, {}),
     (["0000.jsonl", "0001.jsonl", "0002.jsonl"], 3, {}, {}),
     (["train.csv", "evaluation.csv", "development.csv"], 1, {"validation": 2}, {}),
@@ -35,9 +35,9 @@ def test_names_that_tell_the_split(tmp_path, name, split):
     (["Train/a.csv", "Train/b.csv", "TEST/c.csv"], 2, {"test": 1}, {}),
     (["train.csv", "._train.csv", "~$test.csv", "_temporary/0/train.csv", "notes.csv", "test.xlsx"], 1, {}, {
         "hidden or temporary": ["._train.csv", "~$test.csv"],
-        "the name tells no split": ["notes.csv"], "in no format that is read here": ["test.xlsx"]}),
+        "no split in its name": ["notes.csv"], "format not supported": ["test.xlsx"]}),
     (["train.csv", "old/train.csv", "old/test.csv"], 1, {}, {"of another data set": ["old/test.csv", "old/train.csv"]}),
-    (["data.csv", "old/data.csv"], 1, {}, {"not beside the others": ["old/data.csv"]}),
+    (["data.csv", "old/data.csv"], 1, {}, {"in another folder": ["old/data.csv"]}),
     (["train_0.csv", "train_1.csv", "test-00000-of-00002.parquet", "test-00001-of-00002.parquet"], 2, {"test": 2}, {}),
     (["train.csv", "train (copy).csv", "train_old.csv", "test.csv", "test_predictions.csv"], 1, {"test": 1}, {
         "another file has the plain name; a pattern as --data.path reads both":
@@ -59,7 +59,7 @@ def test_which_file_is_which_split(tmp_path, names, train, others, left_out, lab
 def test_the_ways_out_of_a_folder_that_is_not_understood(tmp_path):
     make(tmp_path / "s [1]", "en/train.csv", "de/train.csv", "de/test.csv")
     make(tmp_path / "t [1]", "en.csv", "de.csv")
-    with pytest.raises(UserError, match=r"holds several data sets \(de, en\): give --data\.path one"):
+    with pytest.raises(UserError, match=r"contains several data sets \(de, en\): give --data\.path one"):
         labelled_source(str(tmp_path / "s [1]"))
     assert texts(labelled_source(str(tmp_path / "s [1]" / "de"))) == {
         "train": ["de/train.csv"],
@@ -96,14 +96,14 @@ def test_folders_of_one_class_each(tmp_path, names, train):
         used = {row.text.strip() for split in source.splits for row in source.splits[split]()}
         assert used == {n for n in names if not re.search(r"/\.|\.jpg|\.csv|README", n)}
     left_out = [line for line in labelled_source(str(tmp_path)).lines() if line.startswith("not used")]
-    assert left_out == ["not used: stray.csv (the name tells no split)"] * ("stray.csv" in names)
+    assert left_out == ["not used: stray.csv (no split in its name)"] * ("stray.csv" in names)
 
 
 def test_texts_beside_folders_of_classes_are_named(tmp_path):
     make(tmp_path, "train/neg/0.txt", "train/pos/1.txt", "train/urls.txt", "test/2.txt", "test/3.txt", "README")
     assert labelled_source(str(tmp_path)).lines() == [
         "train is read from train/neg, train/pos",
-        "not used: test, train/urls.txt (no text in the folder of a class)",
+        "not used: test, train/urls.txt (not in the folder of a class)",
     ]
 
 
@@ -112,5 +112,5 @@ def test_texts_beside_folders_of_classes_are_named(tmp_path):
 ])  # fmt: skip
 def test_folders_of_texts_that_tell_no_class_are_refused(tmp_path, names):
     make(tmp_path, *names)
-    with pytest.raises(UserError, match=r"holds no data files \(.*, or texts as train/CLASS/1\.txt, CLASS/1\.txt\)"):
+    with pytest.raises(UserError, match=r"has no data files \(.*, or texts as train/CLASS/1\.txt, CLASS/1\.txt\)"):
         labelled_source(str(tmp_path))

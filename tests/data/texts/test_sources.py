@@ -92,7 +92,7 @@ def test_acl_imdb_tree(tmp_path):
     assert list(source.splits) == ["train", "test"]
     assert source.lines() == [
         "train is read from train/neg, train/pos", "test is read from test/neg, test/pos",
-        "not used: train/unsup (no text in the folder of a class)",
+        "not used: train/unsup (not in the folder of a class)",
     ]  # fmt: skip
     assert source.description == "aclImdb"
     train = list(source.splits["train"]())
@@ -112,7 +112,7 @@ def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
     source = labelled_source(str(tmp_path))
     assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
     assert source.lines()[2:] == [
-        f"not used: sub.{suffix} (the name tells no split)",
+        f"not used: sub.{suffix} (no split in its name)",
         f"not used: test-0.{suffix}, test-1.{suffix} ({UNLABELLED})",
     ]
     assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]

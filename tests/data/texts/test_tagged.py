@@ -104,7 +104,7 @@ def test_a_folder_of_splits_and_the_demo(tmp_path):
     [
         (["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
         (["a", "b"], {}, ["has 1 column without names", "the tags need another"]),
-        (["", "-DOCSTART- O"], {}, ["holds no sentences"]),
+        (["", "-DOCSTART- O"], {}, ["has no sentences"]),
         (["a O"], {"label_column": "ner"}, ["--data.label_column is 'ner'", "2 columns without names", "number"]),
         (["a O"], {"label_column": 1}, ["--data.label_column is 1"]),
         (["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
@@ -126,7 +126,7 @@ def test_bad_columns(lines, settings, words, tmp_path):
         ),
         (
             {"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]},
-            ["The tag '' of ['O', 'O', '', 'O', 'O'] is no name", "line 2"],
+            ["The tag '' of ['O', 'O', '', 'O', 'O'] is not a name", "line 2"],
         ),
         ({"tokens": WORDS, "ner_tags": ["O", "O", "B PER", "O", "O"]}, ["'B PER'", "without spaces"]),
         ({"tokens": "Anna left", "ner_tags": TAGGED}, ["The words are 'Anna left', not a list", "--data.text_column"]),

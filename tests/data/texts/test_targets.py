@@ -202,7 +202,7 @@ def test_words_for_missing_labels_that_are_none_are_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
-    with pytest.raises(UserError, match=r"-1 stands beside 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
+    with pytest.raises(UserError, match=r"label -1 beside 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
         classes(tmp_path, [-1, 0, 1], name)
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[-1], drop_incomplete=True) == (["0", "1"], [])
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[]) == (["-1", "0", "1"], [])
