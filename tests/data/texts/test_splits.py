@@ -247,58 +247,31 @@ def test_names_of_the_source_win(tmp_path):
 INCOMPLETE = [("a", "1"), ("", "1"), ("b", None), ("c", "2"), ("  ", "2"), *zip("defg", "2121", strict=True)]
 
 
-@pytest.mark.parametrize(
-    ("rows", "settings", "message"),
-    [
-        ({"train": ["a"]}, {}, "train has 1 row, too few.*--data.path"),
-        ({"train": ["a", "b", *"aaa"]}, {}, "train has 2 rows, too few"),
-        ({"train": triples(30, 2)}, {}, "train has 30 rows of 2 different texts or groups, .*--data.val_fraction"),
-        (
-            {"train": reviews(20), "validation": reviews(2, 100), "test": reviews(4, 100)},
-            {},
-            "No row is left for validation after cleaning: all are empty",
-        ),
-        ({"train": reviews(9, labels="a")}, {}, r"label only, 'a' \(first in train\.csv, line 2\).*--data\.label_col"),
-        (
-            {"train": [("x", "a"), ("y", "b"), ("z", "a")]},
-            {},
-            "one label only after validation and test were held out of its 3 rows",
-        ),
-        (
-            {"train": reviews(20)},
-            {"max_train_samples": 1},
-            "one label only after samples were taken of its 20.*--data.max_train_samples",
-        ),
-        *(
-            (
-                {"train": reviews(20), split: [*reviews(4, 100), ("x", "mixed"), ("y", "mixed")]},
-                {},
-                rf"'mixed' is in {split} \(first in {split}\.csv, line 6\) .*neg, pos",
-            )
-            for split in ("validation", "test")
-        ),
-        (
-            {"train": INCOMPLETE, "test": [("t", None), ("u", "1")]},
-            {},
-            r"^4 rows without text or label: test\.csv, line 2; train\.csv, line 3; .*4; train\.csv, line 6; fill .*"
-            r"--data\.drop_incomplete true",
-        ),
-        ({"train": [*reviews(4), *[("", "a")] * 1500]}, {}, r"1,500 rows .*, line 15 \(first 10\); fill"),
-        *(
-            ({"train": reviews(20)}, {name: value}, rf"--data\.{name} must be {bounds}, not {value}")
-            for name, value, bounds in (
-                ("val_fraction", 0, "greater than 0 and less than 1"),
-                ("test_fraction", 1, "greater than 0 and less than 1"),
-                ("test_fraction", float("nan"), "greater than 0 and less than 1"),
-                ("max_train_samples", 0, "at least 1"),
-                ("max_val_samples", 0, "at least 1"),
-            )
-        ),
-    ],
-)
-def test_what_cannot_be_split(rows, settings, message, tmp_path):
+BOUNDS = "must be greater than 0 and less than 1, not"
+
+
+@pytest.mark.parametrize(("train", "others", "message"), [
+    (["a"], {}, "train has 1 row, too few.*--data.path"),
+    (["a", "b", *"aaa"], {}, "train has 2 rows, too few"),
+    (triples(30, 2), {}, "train has 30 rows of 2 different texts or groups, .*--data.val_fraction"),
+    (reviews(9), {"validation": reviews(2, 50), "test": reviews(4, 50)}, "No row is left for validation .*: all are"),
+    (reviews(9, labels="a"), {}, r"one label only, 'a' \(first in train\.csv, line 2\).*--data\.label_column"),
+    ([("x", "a"), ("y", "b"), ("z", "a")], {}, "one label only after validation and test were held out of its 3 rows"),
+    (reviews(20), {"max_train_samples": 1}, "one label only after samples were taken of its 20.*--data.max_train_sam"),
+    (reviews(9), {"test": [("x", "odd"), ("y", "odd")]}, r"'odd' is in test \(first in test\.csv, line 2\) .*neg, pos"),
+    (reviews(9), {"validation": [("x", "odd")]}, "'odd' is in validation"),
+    (INCOMPLETE, {"test": [("t", None), ("u", "1")]},
+     r"^4 rows without text or label: test.csv, line 2; train.csv, line 3; .*4; train.csv, line 6; .*drop_incomplete"),
+    ([*reviews(4), *[("", "a")] * 1500], {}, r"1,500 rows .*, line 15 \(first 10\); fill"),
+    *((reviews(9), {f"{split}_fraction": value}, f"--data.{split}_fraction {BOUNDS} {value}")
+      for split, value in (("val", 0), ("test", 1), ("test", float("nan")))),
+    *((reviews(9), {f"max_{split}_samples": 0}, f"--data.max_{split}_samples must be at least 1, not 0")
+      for split in ("train", "val")),
+])  # fmt: skip
+def test_what_cannot_be_split(train, others, message, tmp_path):
+    splits = {name: others.pop(name) for name in ("validation", "test") if name in others}
     with pytest.raises(UserError, match=message):
-        build_splits(make_source(**rows), work_dir=tmp_path, **settings)
+        build_splits(make_source(train=train, **splits), work_dir=tmp_path, **others)
 
 
 def test_incomplete_rows_are_dropped_on_request(tmp_path):
