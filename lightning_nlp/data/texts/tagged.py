@@ -99,15 +99,15 @@ def read_conll(
     lines = ((number, line.rstrip().lstrip(" ")) for number, line in read_lines(path, encoding))
     for filled, group in groupby(lines, lambda pair: pair[1] != "" and not pair[1].startswith("-DOCSTART-")):
         sentence = [*group] if filled else []
-        if not width:
-            head = [line for _, line in sentence if not _COMMENT.match(line)]
-            separator = _TAB if "\t" in "".join(head[:1]) else _GAP
+        head = [line for _, line in sentence if not _COMMENT.match(line)]
+        if head and not width:
+            separator = _TAB if "\t" in head[0] else _GAP
             table = [separator.split(line) for line in head]
-            width = len(table[0]) if table else 0
+            width = len(table[0])
             counted = [cells[0] for cells in table if cells[0].isdecimal()]
             numbered = width > 2 and all(_NUMBER.fullmatch(cells[0]) for cells in table)
             numbered = numbered and counted == [str(i + 1) for i in range(len(counted))]
-            tag_at = _tag_place(label_column, width, int(numbered), path) if width and tagged else 0
+            tag_at = _tag_place(label_column, width, int(numbered), path) if tagged else 0
         rows = [(number, line, separator.split(line)) for number, line in sentence]
         sure = separator is _TAB or width == 2
         while rows and _COMMENT.match(rows[0][1]) and not (sure and len(rows[0][2]) == width):
