@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import lightning_nlp
-from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR
 from tests.conftest import HOUSE, SIZES, TRAINER, invoke, train, write_reviews, write_sentences, write_tagged
 

@@ -12,9 +12,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.texts.cleaning import WARNING
 from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.texts.labels import numbered
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.targets import numbered
 from lightning_nlp.data.tokens.encoding import Truncation
 from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
 from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining, prepare_tokens

@@ -97,7 +97,7 @@ def input_texts(
 def _sentences(path: Path, text_column: str, dialect: Dialect) -> Iterator[str | list[str]] | None:
     """The sentences of JSONL, parquet or CoNLL columns without their tags; None if it is another format."""
     if file_format(path) in LISTS:
-        cells = table_cells(path, {"text": text_column}, dialect, lists=True)
+        cells = table_cells(path, {"text": text_column}, dialect)
         return (
             cell if isinstance(cell, str) else _words(as_tagged(ROW, [cell, None], f"{path.name}, {at}"))
             for at, (cell,) in cells

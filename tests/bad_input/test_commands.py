@@ -16,12 +16,9 @@ COMMANDS = [
     (["test"], ["--run"]),
     (["validate", "--config", "quickstart.yaml"], ["--run"]),
     (["fit", "--config", "clz.yaml"], ["clz.yaml", "cls.yaml"]),
-    (["fit", "--config"], ["--config"]),
-    (["test", "--run"], ["--run"]),
     (["test", "--run", "runs/cls/0"], ["runs/cls/0", "no such directory"]),
     (["validate", "--run", "."], ["not a run"]),
     (["predict"], ["--run"]),
-    (["predict", "--run", "nowhere", "--input", "x", "--output", "y"], ["nowhere", "no such directory"]),
     (["predict", "--runs", "x"], ["'runs'", "'run'"]),
 ]
 

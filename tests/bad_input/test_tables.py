@@ -27,9 +27,9 @@ def jsonl(line: str) -> bytes:
     return "\n".join([*RECORDS[:5], line, *RECORDS[5:]]).encode()
 
 
-def parquet(columns: dict[str, list[object]], names: list[str] | None = None) -> bytes:
+def parquet(columns: dict[str, list[object]]) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays([pa.array(c) for c in columns.values()], names=names or list(columns)), sink)
+    pq.write_table(pa.table(columns), sink)
     return sink.getvalue().to_pybytes()
 
 
@@ -46,67 +46,40 @@ GOOD = parquet({"text": TEXTS, "label": LABELS})
 TEXT, LABEL, PATH = "--data.text_column", "--data.label_column", "--data.path"
 CLS = [  # name, content, words of the message
     ("twice.csv", TABLE.replace("text,label", "text,text,label").replace("film n", "film,n"), "2 columns 'text'", TEXT),
-    ("twice.tsv", "label\ttext\tlabel\n" + "1\ta good film\t1\n" * 9, "2 columns 'label'", LABEL),
-    ("long.csv", 'text,label\n"a\nb",1\nc, d,2\n', "3 fields where the header has 2", "long.csv, line 4"),
     ("short.csv", "text,label\na,1\nb\n", "1 fields where the header has 2", "short.csv, line 3"),
     ("open.csv", 'label,text\n1,a\n0,"b\n1,c\n0,d\n', "malformed", "open.csv, line 3"),
-    ("nothing.csv", "", "holds no rows", PATH),
-    ("header.csv", "text,label\n", "holds no rows", PATH),
-    ("blank.tsv", "\n\n", "holds no rows", PATH),
-    ("nothing.jsonl", "\n", "holds no rows", PATH),
-    ("nothing.parquet", parquet({"text": [], "label": []}), "holds no rows", PATH),
+    ("nothing.csv", "", "has no rows", PATH),
+    ("nothing.parquet", parquet({"text": [], "label": []}), "has no rows", PATH),
     ("bytes.csv", bytes(range(256)) * 10, "not UTF-8 (byte 0x80)", "line 2", "--data.encoding"),
-    ("zip.csv", b"PK\x03\x04" + bytes(100), "no column 'text'", r"PK\x03", TEXT),
-    ("text.txt", TABLE, "text.txt", "no format that is read here", ".jsonl"),
+    ("text.txt", TABLE, "text.txt", "format that is not supported", ".jsonl"),
     ("plain.csv.gz", TABLE, "Not a gzipped file", PATH),
-    ("bytes.jsonl.gz", gzip.compress(b"\x80\x81"), "0x80", "line 1", "bytes.jsonl.gz"),
-    ("array.jsonl", f"[{','.join(RECORDS)}, 5]", "JSON int", "row 40", "each line must be one object"),
-    ("lists.jsonl", '["a film", "pos"]\n["a book", "neg"]', "JSON list, not an object: ", "lists.jsonl, line 1; "),
-    ("uneven.json", '{"text": ["a", "b"], "label": ["pos"]}', "its columns have different rows"),
-    ("two.json", '{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "train, test: write each to a file of its own"),
+    ("columns.json", '{"text": ["a", "b"], "label": ["x", "y"]}', "list", "write a row for each text"),
     ("other.json", '{"meta": {"text": "a"}, "n": 1}', "no column 'text' in ", "only meta, n"),
-    ("number.jsonl", jsonl("5"), "JSON int", "line 6", "each line must be one object"),
-    ("nested.jsonl", jsonl('{"text": {"a": "b"}, "label": 1}'), "dict", "line 6", TEXT),
+    ("number.jsonl", jsonl("5"), "JSON int", "line 6", "one JSON object on each line"),
     ("inf.jsonl", jsonl('{"text": "a", "label": 1e400}'), "inf is a score", "line 6", LABEL),
     ("half.jsonl", jsonl('{"text": "a", "label": "\\ud800"}'), r"\ud800", "half of a surrogate pair", "line 6", LABEL),
-    ("twice.jsonl", jsonl('{"text": "a", "text": "b", "label": 1}'), "'text' is in an object twice", "line 6"),
     ("digits.jsonl", jsonl(f'{{"text": "a", "label": {"9" * 5000}}}'), "5000 digits", "line 6"),
-    ("cut.jsonl", jsonl('{"text": "a", "la'), "not JSON", "line 6", "one JSON object"),
+    ("array.jsonl", f"[{','.join(RECORDS)}, 5]", "JSON int", "row 40", "one JSON object on each line"),
     ("deep.jsonl", jsonl("[" * 100_000), "not JSON", "line 6", "one JSON object"),
+    ("cut.jsonl", jsonl('{"text": "a", "la'), "not JSON", "line 6", "one JSON object"),
     ("python.jsonl", jsonl("{'text': 'a', 'label': 1}"), "double quotes", "line 6"),
-    ("blank.jsonl", jsonl('{"text": " ", "label": 1}'), "1 row without text or label", "line 6", "drop_incomplete"),
-    ("null.jsonl", jsonl('{"text": "a", "label": null}'), "1 row without text or label", "line 6", "drop_incomplete"),
     ("cut.parquet", GOOD[: len(GOOD) // 2], "cut.parquet cannot be read", PATH),
-    ("empty.parquet", b"", "0 bytes", PATH),
-    ("html.parquet", b"<html>", "6 bytes", PATH),
     ("flipped.parquet", GOOD[:60] + bytes([GOOD[60] ^ 255]) + GOOD[61:], "cannot be read", PATH),
-    (
-        "twice.parquet",
-        parquet({"a": TEXTS, "b": TEXTS, "c": LABELS}, ["text", "text", "label"]),
-        "2 columns 'text'",
-        TEXT,
-    ),
     ("bytes.parquet", parquet({"text": [t.encode() for t in TEXTS], "label": LABELS}), "bytes", "row 0", TEXT),
-    ("lists.parquet", parquet({"text": [[t, t] for t in TEXTS], "label": LABELS}), "list", "row 0", TEXT),
     ("unlabelled.parquet", parquet({"text": TEXTS}), "no column 'label'", "only text", LABEL),
-    ("archive.tar.gz", archive(), "no format that is read here", PATH),
+    ("archive.tar.gz", archive(), "format that is not supported", PATH),
 ]
 MLM = [
-    ("empty.txt", b"", "holds no text", PATH),
-    ("blank.txt", b"\n \n\t\n", "holds no text", PATH),
-    ("numbers.txt", b"1\t\n2\t \n", "holds no text", PATH),
+    ("empty.txt", b"", "has no text", PATH),
+    ("blank.txt", b"\n \n\t\n", "has no text", PATH),
     ("json.txt", b'{"text": "a"}\n{"text": "b"}\n', "looks like JSON, one object a line: name it .jsonl"),
-    ("header.txt.gz", gzip.compress(b"")[:10], "header.txt.gz cannot be read ("),
-    ("noise.txt.gz", gzip.compress(b"")[:10] + b"\xff" * 20, "noise.txt.gz cannot be read ("),
     ("junk.txt.gz", gzip.compress(b"")[:10] + b"\x03\x00" + b"\0" * 8 + b"junk", "junk.txt.gz cannot be read ("),
     ("control.txt", b"\0\n\1\n\2\n", "after cleaning", PATH),
     ("one.txt", b"unu\n", "1 row", PATH),
     ("latin1.txt", b"caf\xe9 unu\n", "0xe9", "line 1", "café unu", "--data.encoding"),
-    ("half.txt", b"unu\ndu \xed\xa0\x80\n", "0xed", "line 2", "--data.encoding"),
     ("leipzig.txt", b"".join(b"%d\tunu du\n" % i for i in range(120)) + b"tri\n", "'tri'", "line 121", PATH),
     ("specials.txt", b"[MASK]\n[PAD] [SEP]\n[CLS]\n", "Not one token", "0.15", "--data.mlm_probability"),
-    ("other.csv", b"a,b\n1,2\n", "only a, b", TEXT),
-    ("archive.tar.gz", archive(), "no format that is read here", PATH),
+    ("archive.tar.gz", archive(), "format that is not supported", PATH),
 ]
 
 
@@ -114,14 +87,9 @@ PAIRS = "first,second,label\n" + "".join(f"{text},a book,{y}\n" for text, y in z
 COLUMNS = ["first", "second"]
 OF_PAIRS = [  # content, text_column, other arguments, words of the message
     (PAIRS, ["first", "third"], {}, "no column 'third'", "only first, second, label", TEXT),
-    (PAIRS, ["first"], {}, "--data.text_column is [first]", "one column, or two different ones"),
-    (PAIRS, [], {}, "--data.text_column is []", "one column, or two different ones"),
     (PAIRS, ["first", "second", "label"], {}, "--data.text_column is [first, second, label]", "two different ones"),
-    (PAIRS, ["first", "first"], {}, "--data.text_column is [first, first]", "two different ones"),
     (PAIRS, ["first", "label"], {}, "both column 'label'", LABEL),
-    (PAIRS, COLUMNS, {"group_column": "second"}, "both column 'second'", "--data.group_column"),
     (PAIRS + "a film,,1\n", COLUMNS, {}, "1 row without text or label", "line 42", "drop_incomplete"),
-    (PAIRS.replace("second,", ""), COLUMNS, {}, "no column 'second'", TEXT),
     (PAIRS, COLUMNS, {"max_length": 4}, "no room for two texts", "--data.max_length"),
     (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "pairs of texts are for a TextClassification", TEXT),
     (PAIRS, COLUMNS, {"module": TokenClassificationDataModule}, "pairs of texts are for a TextClassification", TEXT),
@@ -145,7 +113,7 @@ def test_folders_of_classes_have_no_pairs(tmp_path):
     for name in ("pos/1.txt", "neg/1.txt"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("a film")
-    with pytest.raises(UserError, match=r"hold one text a file, no pairs: leave out --data.text_column"):
+    with pytest.raises(UserError, match=r"have one text per file, not pairs: leave out --data.text_column"):
         labelled_source(str(tmp_path), text_column=COLUMNS)
 
 

@@ -8,7 +8,7 @@ from tokenizers.processors import RobertaProcessing
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
 from lightning_nlp import load_predictor
-from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR, join_pair
 from lightning_nlp.data.tokens.tokenizer import train_bpe, train_wordpiece
 from lightning_nlp.errors import UserError

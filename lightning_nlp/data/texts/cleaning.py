@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.labels import ask_about_minus_one, in_order, label_notes, numbered
+from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
-from lightning_nlp.data.texts.sources import SPLITS, Source
+from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.targets import ask_about_minus_one, in_order, label_notes, numbered
 from lightning_nlp.errors import UserError
 
 # cp1252 read as Latin-1: its quotes, dashes and other marks become these
@@ -46,22 +47,20 @@ class CleaningCounts:
 
     def lines(self) -> list[str]:
         """A printable line for each split and each note."""
-        lines = []
+        lines, dropped = list[str](), "dropped" if self.deduplicate else "left in"
         for split in SPLITS:
             counts: SplitCounts = getattr(self, split)
-            parts = [f"{counts.read:,} rows read" if counts.read else "held out from train"]
-            dropped = "dropped" if self.deduplicate else "left in"
             conflicts = f" ({counts.repeats_other_label:,} with another label)" if counts.repeats_other_label else ""
             plural = "" if counts.repeats == 1 else "s"
-            repeats = f"repeat{plural}{conflicts} {dropped if split == 'train' else 'left in'}"
             numbers = {
                 "without text or label dropped": counts.incomplete,
                 "empty after cleaning": counts.empty,
                 "with groups of another split dropped": counts.other_group,
                 f"found in test {dropped}": counts.in_test,
                 f"found in validation {dropped}": counts.in_validation,
-                repeats: counts.repeats,
+                f"repeat{plural}{conflicts} {dropped if split == 'train' else 'left in'}": counts.repeats,
             }
+            parts = [f"{counts.read:,} rows read" if counts.read else "held out from train"]
             parts += [f"{number:,} {what}" for what, number in numbers.items() if number]
             lines.append(f"{split}: {', '.join(parts)}; {counts.kept:,} used")
         return lines + [f"{WARNING}{note}" for note in self.notes]
@@ -80,7 +79,6 @@ class Reading:
     groups: dict[str, set[bytes]] = field(default_factory=dict)  # split -> digests of its groups
     group_of: dict[bytes, bytes] = field(default_factory=dict)  # digest of a text of train -> of its group
     first_places: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> label -> its first place
-    incomplete: int = 0
     incomplete_places: list[str] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)  # words for missing labels
     controls: int = 0  # texts with control characters of Latin-1
@@ -89,23 +87,19 @@ class Reading:
 
     def texts(self, split: str, counts: SplitCounts) -> Iterator[str]:
         """The texts of a split that are kept."""
-        earlier = list(self.groups.values())
-        seen = self.seen[split] = {}
+        source, earlier = self.source, list(self.groups.values())
+        seen, groups, places = dict[bytes, str | None](), set[bytes](), dict[str, str]()
+        self.seen[split], self.groups[split], self.first_places[split] = seen, groups, places
         kept, labels = self.kept[split], self.labels[split] = bytearray(), []
-        groups = self.groups[split] = set()
-        places = self.first_places[split] = {}
-        quoted, prepare = 0, clean_pair if self.source.paired else clean_text
-        for row in self.source.splits[split]():
+        prepare = clean_pair if source.paired else clean_text
+        for row in source.splits[split]():
             counts.read += 1
-            quoted += row.text[:1] == '"' == row.text[1:][-1:]
-            label = self.source.label_name(row) if self.source.labelled else None
-            if self.source.labelled and (label is None or not row.text.strip()):
+            label = source.label_name(row) if source.labelled else None
+            if source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
-                self.incomplete += 1
-                if self.incomplete <= SHOWN:
-                    self.incomplete_places.append(row.where)
+                self.incomplete_places.append(row.where)
                 if label is None and row.label is not None:
-                    self.missing[str(row.label)] += 1
+                    self.missing[row.label] += 1
                 continue
             if control := _LATIN1_CONTROL.search(row.text):
                 self.controls += 1
@@ -114,7 +108,7 @@ class Reading:
             text = cleaned if self.clean else row.text.encode("utf-8", "replace").decode()  # no surrogates in UTF-8
             if not cleaned:
                 counts.empty += 1
-                if split != "test" or not self.source.labelled:
+                if split != "test" or not source.labelled:
                     continue
             digest = text_digest(cleaned)
             if row.group is not None:
@@ -137,17 +131,11 @@ class Reading:
             kept += digest
             if label is not None:
                 labels.append(label)
-                for name in label.split(" ") if self.source.tagged else [label]:
-                    places.setdefault(name, row.where)
+                places.setdefault(label, row.where)
             yield text
-        if quoted == counts.read > 1:
-            self.warnings.append(
-                f"Each text of {split} is read with the quotation marks around it: give --data.quoting true, or take "
-                "the marks out."
-            )
-        if counts.read == 1 == len(self.source.splits) and len(row.text) > LONG_LINE:
+        if counts.read == 1 == len(source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
-                f"{self.source.description} is one line of {len(row.text):,} characters, and each line is a text: "
+                f"{source.description} is one line of {len(row.text):,} characters, and each line is a text: "
                 "break it, for example with `sed 's/[.!?] /&\\n/g' OLD > NEW`, or give --data.path more texts."
             )
         if split == "train" and self.deduplicate and counts.repeats > MANY_REPEATS * counts.read:
@@ -158,35 +146,36 @@ class Reading:
 
     def incomplete_error(self) -> UserError:
         """The error that lists the rows without text or label."""
-        places = "; ".join(self.incomplete_places) + (f" (first {SHOWN})" if self.incomplete > SHOWN else "")
-        rows = f"{self.incomplete:,} row{'' if self.incomplete == 1 else 's'} without text or label"
-        cure = "fill them in, or drop them with --data.drop_incomplete true"
-        if not self.missing:
-            return UserError(f"{rows}: {places}; {cure}.")
+        number = len(self.incomplete_places)
+        places = "; ".join(self.incomplete_places[:SHOWN]) + (f" (first {SHOWN})" if number > SHOWN else "")
+        words = f" ({numbered(self.missing)} count as missing)" if self.missing else ""
+        cure = "; if such words are classes, give --data.missing_labels '[]'" if self.missing else ""
         return UserError(
-            f"{rows} ({numbered(self.missing)} count as missing): {places}; {cure}; if such words are classes, "
-            "give --data.missing_labels '[]'."
+            f"{number:,} row{'' if number == 1 else 's'} without text or label{words}: {places}; fill them in, or drop "
+            f"them with --data.drop_incomplete true{cure}."
         )
 
     def label_names(self) -> list[str] | None:
         """The labels in the order of their ids, None of numbers; raises a UserError if they cannot be used."""
         if not self.source.labelled:
             return None
-        form, places = self.source.form, self.first_places
-        known = {name for label in places["train"] for name in form.names_in(label)}
+        form = self.source.form
+        places = {split: dict[str, str]() for split in SPLITS}  # the first of each name
+        for split, first in self.first_places.items():
+            for entry, place in first.items():
+                places[split] |= {name: place for name in form.names_in(entry) if name not in places[split]}
+        known = {*places["train"]}
         for split in ("validation", "test"):
-            for entry, place in places.get(split, {}).items():
-                for label in form.names_in(entry):
-                    if label in known:
-                        continue
+            for label, place in places[split].items():
+                if label not in known:
                     cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
-                    cure += "correct it, or give another --data.label_column."
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
-                        f"{', '.join(sorted(known)) or 'none'}: {cure}"
+                        f"{', '.join(sorted(known)) or 'none'}: {cure}correct it, or give another --data.label_column."
                     )
-        if len(places["train"]) == 1:
-            ((label, place),) = places["train"].items()
+        values = places["train"] if self.source.tagged else self.first_places["train"]
+        if len(values) == 1:
+            ((label, place),) = values.items()
             raise UserError(
                 f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
                 f"another --data.label_column."
@@ -195,22 +184,21 @@ class Reading:
             return None
         if self.source.label_names is not None:
             return list(self.source.label_names)
-        if self.source.missing_labels is None and form.problem == "classes":
+        if form.missing is None and form.problem == "classes":
             ask_about_minus_one(known, [*self.missing])
         return in_order(known)
 
     def notes(self) -> list[str]:
         """What the user should look at."""
-        notes = [*self.warnings]
+        notes, given = [*self.warnings], self.source.form.missing
         if self.controls:
             notes.append(
-                f"{self.controls:,} texts hold control characters ({self.first_control}) that cleaning drops: quotes, "
-                "dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
+                f"{self.controls:,} texts contain control characters ({self.first_control}) that cleaning drops: "
+                "quotes, dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
             )
-        if self.missing and self.source.missing_labels is None:
+        if self.missing and given is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
-        unknown = {*(self.source.missing_labels or ())} - {word.casefold() for word in self.missing}
-        if unknown:
+        if unknown := {*(given or ())} - {word.casefold() for word in self.missing}:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
         if self.source.label_names is None and self.source.form.problem == "classes":
             notes += label_notes(Counter(chain.from_iterable(self.labels.values())))

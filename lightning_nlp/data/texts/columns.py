@@ -26,7 +26,7 @@ class Row(NamedTuple):
     """One text of a data set."""
 
     text: str  # not cleaned yet, empty if missing; of a pair both, as `join_pair` puts them together
-    label: str | int | None  # the class, or what a `LabelForm` makes of the cells; None if missing
+    label: str | None  # the class, or what a `LabelForm` makes of the cells; None if missing
     where: str  # for error messages: "reviews.csv, line 7"
     group: str | None = None  # whose text it is, for example its author's; None if not asked for or missing
 
@@ -101,43 +101,41 @@ def as_text(value: Any, where: str) -> str:
         return ""
     if not isinstance(value, (str, int, float)):
         what = f"The text is a {type(value).__name__}, not a string"
-        raise UserError(f"{what}: {where}; give another --data.text_column.")
+        raise UserError(f"{what}: {where}; give another --data.text_column, or write a row for each text.")
     text = str(value)
     if len(text) > MAX_TEXT_BYTES:
         raise UserError(f"The text has {len(text):,} characters: {where}; leave it out, or give it in parts.")
     return text
 
 
-def as_label(value: Any, where: str) -> str | int | None:
-    """A cell as a label, the same in all formats; raises a UserError for what is no class.
-
-    Returns:
-        None for an empty one; an int for a whole number (1, 1.0, "1.0", "\uff11", with any minus sign); else a
-        normalised string without invisible characters. "50%" and "1/2" are names; "1,5" and "1e3" are errors.
-    """
-    other = "give another --data.label_column"
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def plain_label(cell: Any) -> str | None:
+    r"""A label as the same string in all formats: "1" for 1, 1.0, "1.0" and "\uff11"; None if it is empty."""
+    if cell is None or cell != cell:  # NaN
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, (bool, float)):
-        value = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-    if not isinstance(value, str):
-        what = f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class"
-        raise UserError(f"{what}: {where}; labels are strings or whole numbers, {other}.")
-    if _HALF_PAIR.search(value):
+    cell = int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+    label = fold(_INVISIBLE.sub("", str(cell)))
+    number = _WHOLE_NUMBER.fullmatch(plain_digits(label))
+    return str(int(number[1] or 0)) if number else label or None
+
+
+def as_label(value: Any, where: str) -> str | None:
+    """`plain_label` for the name of a class; "50%" and "1/2" are names, "1,5" and "1e3" are errors."""
+    other = "give another --data.label_column"
+    if not isinstance(value, str | int | float | None):
+        what = f"The label is a {type(value).__name__} ({str(value)[:40]}), not a class: {where}"
+        cure = "give --data.problem labels if a text may have several" if isinstance(value, list) else other
+        raise UserError(f"{what}; labels are strings or whole numbers, {cure}.")
+    if isinstance(value, str) and _HALF_PAIR.search(value):
         raise UserError(f"The label {value[:40]!r} has half of a surrogate pair: {where}; {other}.")
-    label = fold(_INVISIBLE.sub("", value))
-    plain = plain_digits(label)
-    if number := _WHOLE_NUMBER.fullmatch(plain):
-        return int(number[1] or 0)
+    label = plain_label(value)
+    plain = plain_digits(label or "")
     if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
-        point = "write a point for its comma and " if "," in label else ""
+        point = "write a point for its comma and " if "," in plain else ""
         raise UserError(
-            f"The label {label[:40]} is a score, not a class: {where}; {point}give --data.problem number to predict "
-            f"scores, round them to whole numbers, write a word before it if it is a name, or {other}."
+            f"The label {str(label)[:40]} is a score, not a class: {where}; {point}give --data.problem number to "
+            f"predict scores, round them, write a word before it if it is a name, or {other}."
         )
-    return label or None
+    return label
 
 
 def plain_digits(text: str) -> str:

@@ -13,32 +13,29 @@ from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 
 Cells = Iterator[tuple[str, list[Any]]]  # the place of a row, and its cells
-HEAD_LINES = 100  # searched for the header and the delimiter
+HEAD_LINES = 100  # that tell whether there are spaces before quotation marks
 MOST_LABELS = 1000  # remembered, to recognise a row within a field
-_EXCEL = re.compile(r'"?sep=(.)"?')  # a line before the header
+_NUMBER = re.compile(r"[\d.,+-]*\d")
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, by column; the dialect or Excel's `sep=;` wins over `delimiter`."""
+    """The cells of a CSV or TSV file, by column; the dialect's delimiter replaces the suffix's."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
     head = list(islice(lines, HEAD_LINES))
-    told = _EXCEL.fullmatch(head[0].rstrip("\r\n")) if head else None
-    before = 1 if told else 0
-    delimiter = dialect.delimiter or (told[1] if told else delimiter)
+    delimiter = dialect.delimiter or delimiter
     # within quoted fields a mark is doubled, so a single one after a space can only open a field
     spaced = dialect.quoting and any(re.search(re.escape(delimiter) + ' +"(?!")', line) for line in head)
     quoting = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
-    options = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": spaced}
-    rows = _rows(path, chain(head[before:], lines), before, options)
+    rows = _rows(path, chain(head, lines), {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": spaced})
     try:
         header = [name.strip() for name in next(rows, (0, 0, []))[2]]
     except UserError:
-        _explain_header(path, columns, head, [], delimiter)
+        _explain_header(path, columns, head[0], [], delimiter)
         raise
     if not header:
         return
     if not {*columns.values()} <= {*header}:
-        _explain_header(path, columns, head, header, delimiter)
+        _explain_header(path, columns, head[0], header, delimiter)
     check_columns(columns, header, f"{path} (its first line)")
     places = {kind: header.index(column) for kind, column in columns.items()}
     labels = set[str]()
@@ -56,26 +53,23 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
             labels.add(fields[places["label"]] or "\n")  # no cell of a line is a line break
         if line < last and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
-                f"A field between quotation marks holds whole rows, up to line {last}: {path}, line {line}; "
+                f"A quoted field contains whole rows, up to line {last}: {path}, line {line}; "
                 "give --data.quoting false if the marks belong to the texts, or double those within a field."
             )
         yield f"line {line}", [fields[place] for place in places.values()]
 
 
-def _rows(
-    path: Path, lines: Iterable[str], before: int, options: dict[str, Any]
-) -> Iterator[tuple[int, int, list[str]]]:
-    """The first and last line of each row, counted with the lines `before` them, and its fields."""
+def _rows(path: Path, lines: Iterable[str], options: dict[str, Any]) -> Iterator[tuple[int, int, list[str]]]:
+    """The first and last line of each row, and its fields."""
     csv.field_size_limit(MAX_TEXT_BYTES)  # some documents are longer than the default of 128 KiB
     # strict: an unclosed quotation mark would otherwise swallow the rest of the file as one text
     reader = csv.reader(lines, strict=True, **options)
-    line = before + 1
+    line = 1
     try:
         for fields in reader:
-            last = before + reader.line_num  # a quoted text may go over several lines
             if fields:
-                yield line, last, fields
-            line = last + 1
+                yield line, reader.line_num, fields  # a quoted text may go over several lines
+            line = reader.line_num + 1
     except csv.Error as error:
         if "new-line" in str(error):
             raise UserError(
@@ -88,40 +82,26 @@ def _rows(
         ) from error
 
 
-def _explain_header(path: Path, columns: dict[str, str], head: list[str], header: list[str], delimiter: str) -> None:
+def _explain_header(path: Path, columns: dict[str, str], line: str, header: list[str], delimiter: str) -> None:
     """Raise a UserError if there is a likely reason why the header lacks columns."""
-
-    def names_of(line: str, delimiter: str) -> list[str]:
-        return [field.strip(' "\r\n') for field in line.split(delimiter)]
-
     wanted = {*columns.values()}
-    number = next((number for number, line in enumerate(head) if wanted <= {*names_of(line, delimiter)}), 0)
-    if number:
-        raise UserError(
-            f"The header of {path} is in line {number + 1}, not in its first: take out what is above it, for example "
-            f"with `tail -n +{number + 1} OLD > NEW`."
-        )
-    if wanted <= {name.strip('" ') for name in header}:
-        raise UserError(f"The column names are between quotation marks in {path}: give --data.quoting true.")
     for name, other in DELIMITERS.items():
-        names = names_of(head[0], other)
+        names = [field.strip(' "\r\n') for field in line.split(other)]
         fit = wanted <= {*names} or (len(header) < 2 and all(name.isprintable() for name in names))
         if other != delimiter and len(names) > 1 and fit:
             raise UserError(
                 f"The columns of {path} seem to be {', '.join(names)[:80]}, not separated by {delimiter!r}: give "
                 f"--data.delimiter '{name}'."
             )
-    numbers = [re.fullmatch(r"[\d.,+-]*\d", field) is not None for field in header]
     longest = max(header, key=len, default="")
-    if (any(numbers) and not all(numbers)) or len(longest.split()) > 3:
+    if len(longest.split()) > 3 or {bool(_NUMBER.fullmatch(field)) for field in header} == {True, False}:
         known = columns.get("label") if len(header) == 2 else None  # of several others any may be the label
         names = [columns["text"] if name == longest else known or f"column{i}" for i, name in enumerate(header, 1)]
-        label = ", and the name of the labels as --data.label_column" if "label" in columns and not known else ""
         raise UserError(
             f"There is no column {columns['text']!r} in {path}, and its first line looks like data: "
             f"{', '.join(header)[:80]}. Put column names first, for example with "
-            f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`{label}; if these are names, give "
-            "--data.text_column."
+            f"`(printf '{delimiter.join(names)}\\n'; cat OLD) > NEW`; other names need --data.text_column "
+            "and --data.label_column."
         )
 
 

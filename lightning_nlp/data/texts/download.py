@@ -31,7 +31,11 @@ def leipzig_archive(url: str, cache_dir: Path) -> Path:
     def build(folder: Path) -> None:
         try:
             _download(url, part)
-            _unpack(url, part, folder)
+            try:
+                _unpack(url, part, folder)
+            except UserError:
+                part.unlink()  # another download may be better
+                raise
         except OSError as error:
             raise UserError(
                 f"Could not store {url} in {downloads} ({error.strerror or error}): free some space, or give another "
@@ -73,14 +77,15 @@ def _download(url: str, part: Path) -> None:
 
 
 def _unpack(url: str, archive: Path, folder: Path) -> None:
-    """Take the regular files `*-sentences.txt` out of a tar.gz; an archive that cannot be used is deleted."""
+    """Take the regular files `*-sentences.txt` out of a tar.gz."""
     most, size = min(MAX_UNPACKED_BYTES, max_unpacked(archive)), 0
+    wrong = ": it was deleted; correct the address, or give another --data.path FILE."
     try:
         with gzip.open(archive) as packed:  # to its end, where the checksum is
             while chunk := packed.read(1 << 20):
                 size += len(chunk)
                 if size > most:
-                    raise _unusable(archive, f"{url} unpacks to more than {most:,} bytes")
+                    raise UserError(f"{url} unpacks to more than {most:,} bytes{wrong}")
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
                 if member.isreg() and member.name.endswith("-sentences.txt"):
@@ -88,11 +93,6 @@ def _unpack(url: str, archive: Path, folder: Path) -> None:
                     with (folder / Path(member.name).name).open("wb") as file:
                         shutil.copyfileobj(cast(IO[bytes], tar.extractfile(member)), file)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _unusable(archive, f"{url} is no whole tar.gz ({error})") from error
+        raise UserError(f"{url} is not a complete tar.gz ({error}){wrong}") from error
     if not any(folder.iterdir()):
-        raise _unusable(archive, f"{url} holds no *-sentences.txt")
-
-
-def _unusable(archive: Path, problem: str) -> UserError:
-    archive.unlink(missing_ok=True)
-    return UserError(f"{problem}: it was deleted; correct the address, or give another --data.path FILE.")
+        raise UserError(f"{url} has no *-sentences.txt{wrong}")

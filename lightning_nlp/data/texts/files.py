@@ -19,15 +19,12 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> Files[Path] | None:
     """Decide which files are which split; None if the path can only be an id of the Hub.
 
-    The split is a whole word (train, dev, valid, validation, val, eval, test) in the name of the file, or
-    else of the nearest folder. Without one, a pattern's files are train, and a folder's are if they are parts
-    of one table or have no labels. Of several data sets in a folder the uppermost is read, of a split's files
-    there those with its plain name (`train.csv` before `train_old.csv`), of a name in several formats the
-    first of CSV, TSV, JSON, parquet. Hidden and temporary files are ignored.
+    The split is a word in the name of the file, or else of the nearest folder. Without one, a pattern's files are
+    train, and a folder's are if they are parts of one table or have no labels.
 
     Args:
         labelled: Whether texts have labels: then they are in tables, or in one folder for each class.
-        suffixes: The formats that are read, instead of tables and without labels plain text.
+        suffixes: The formats to read, if not tables and, without labels, plain text.
 
     Raises:
         UserError: If `path` names nothing that can be read, or several data sets.
@@ -51,7 +48,7 @@ def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> 
             if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
                 return found
             known = ", ".join(suffixes) + (", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else "")
-            raise UserError(f"{path} holds no data files ({known}): give another --data.path.")
+            raise UserError(f"{path} has no data files ({known}): give another --data.path.")
     except OSError as error:
         raise unreadable(path, error) from error
     refuse_address(path)
@@ -67,7 +64,7 @@ def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
     """Raise a UserError if a file is in none of the formats given, or without them, is no plain text."""
     if file_format(path) in NO_TEXT or (suffixes and file_format(path) not in suffixes):
         cure = f"save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, and give that as --data.path"
-        raise UserError(f"{path} is in no format that is read here: {cure}.")
+        raise UserError(f"{path} has a format that is not supported: {cure}.")
 
 
 def local_path(path: str) -> Path:

@@ -11,8 +11,8 @@ from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
-FIRST_ROWS = 10_000  # tell whether a split has labels
-UNLABELLED = f"without labels beside its (first {FIRST_ROWS:,}) texts it is left to `predict`"
+FIRST_ROWS = 10_000  # searched for a label
+UNLABELLED = f"its (first {FIRST_ROWS:,}) texts have no labels, so it is left to `predict`"
 # never plain text
 NO_TEXT = (*".xlsx .xls .ods .docx .doc .odt .rtf .pptx .pdf .epub .zip .tar .7z .png .jpg .gif .pkl .npy .db".split(),)
 HIDDEN = (".", "_", "~")
@@ -54,7 +54,7 @@ def name_splits(names: Collection[str]) -> Files[str]:
     found = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
         "another has the plain name": [name for split in SPLITS for name in told[split] if name not in found[split]],
-        "the name tells no split": [name for name in names if not tell_split([name])],
+        "no split in its name": [name for name in names if not tell_split([name])],
     }
     found = {split: part for split, part in found.items() if part}
     shown = {key: [f"the split {name}" for name in part] for key, part in (found | left_out).items()}
@@ -65,8 +65,7 @@ def decide(
     path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, given: bool
 ) -> Files[Path] | None:
     """Sort the names of files below `root`, `given` by a pattern or not; None if nothing can be read."""
-    hidden = {name for name in names if any(part.startswith(HIDDEN) for part in name.parts)}
-    visible = [name for name in names if name not in hidden]
+    visible = [name for name in names if not any(part.startswith(HIDDEN) for part in name.parts)]
     data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
     if given and not labelled:  # any file can be plain text
         data = data or [name for name in visible if file_format(name) not in NO_TEXT]
@@ -86,16 +85,21 @@ def decide(
     taken = {name for part in parts.values() for name in part}
     told = any(map(tell_split, places.values()))
     for name in names:
+        told_split = tell_split(name.parts)
         if name in taken or name in reasons:
             continue
-        if file_format(name) in suffixes:
-            why = "the name tells no split" if told else "not beside the others"
-            why = "of another data set" if tell_split(name.parts) else why
-            reasons[name] = "hidden or temporary" if name in hidden else why
-        elif name not in hidden and tell_split(name.parts) and not classes:
-            reasons[name] = "in no format that is read here"
-    if classes:
-        reasons |= _beside_classes(taken, visible)
+        if classes and told_split and name in visible and name.suffix in _TEXTS:
+            beside = any(name.parent == used.parent.parent for used in taken)
+            reasons[name if beside else name.parent] = "not in the folder of a class"
+        elif file_format(name) not in suffixes:
+            if told_split and not classes and name in visible:
+                reasons[name] = "format not supported"
+        elif name not in visible:
+            reasons[name] = "hidden or temporary"
+        elif told_split:
+            reasons[name] = "of another data set"
+        else:
+            reasons[name] = "no split in its name" if told else "in another folder"
     left_out = dict[str, list[str]]()
     for name, why in reasons.items():
         left_out.setdefault(why, []).append(str(name))
@@ -106,6 +110,46 @@ def decide(
         left_out,
         classes=bool(classes),
     )
+
+
+def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
+    """Texts in folders of one class, with what may tell their split; `beside` tables only if it does."""
+    names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
+    texts = [name for name in names if tell_split(name.parts[-3:-2])]
+    if not texts and not beside:
+        texts = [name for name in names if len(name.parts) == 2 and not tell_split(name.parts[:1])]
+    if len({name.parent.name for name in texts}) < 2:
+        return {}
+    for name in texts:  # a downloaded tree must not read what lies elsewhere
+        file, folder = root / name, (root / name).parent
+        if file.is_symlink() or not file.is_file() or not folder.resolve().is_relative_to(root.resolve()):
+            raise UserError(f"{file} is a link or a device: give --data.path a tree of plain files, made by `cp -rL`.")
+    # review 2_10 comes before 10_7
+    texts.sort(key=lambda name: (name.parent.name, [*map(int, re.findall(r"\d+", name.stem))], name.name, name))
+    return {name: name.parts[:-2] for name in texts}
+
+
+def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
+    """Sort names by the splits that their places tell; if none does, the parts of one table are train."""
+    told = {name: split for name, place in places.items() if (split := tell_split(place))}
+    above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
+    tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)
+    depth = min(len(name.parts) for name in places)
+    train = [name for name in places if given or len(name.parts) == depth]
+    if not told and (given or pool or len({_PART.sub("", name.name) for name in train}) == 1):
+        return {"train": train}
+    if not tops:
+        raise UserError(
+            f"No file in {path} is named as the train split: found {some(map(str, places))}; rename one to "
+            f"train{file_format(train[0])}, or give --data.path a single file"
+            + ("." if told else f", or '{Path(path, *['*'] * depth)}' to train on all of them.")
+        )
+    if not given:  # of several data sets the uppermost is read
+        if len(tops) > 1 and len(tops[0]) == len(tops[1]):
+            several = some(sorted(str(Path(*top)) for top in tops))
+            raise UserError(f"{path} contains several data sets ({several}): give --data.path one of these folders.")
+        told = {name: split for name, split in told.items() if above[name] == tops[0]}
+    return {split: part for split in SPLITS if (part := [name for name in told if told[name] == split])}
 
 
 def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path, str]:
@@ -121,61 +165,6 @@ def _not_first_choice(part: list[Path], suffixes: tuple[str, ...]) -> dict[Path,
         elif first[name.parent, stem] != name:
             reasons[name] = "the same name in another format"
     return reasons
-
-
-def _beside_classes(taken: set[Path], names: list[Path]) -> dict[Path, str]:
-    """Why texts and folders beside those of the classes are not read."""
-    reasons, classes = dict[Path, str](), {name.parent for name in taken}
-    tops = {folder.parent for folder in classes}
-    for name in names:
-        folder, split, text = name.parent, tell_split([name.parent.name]), name.suffix in _TEXTS
-        if folder in tops and split and text:
-            reasons[name] = "in no folder of a class"
-        elif folder not in tops | classes and (folder.parent in tops or tell_split(folder.parts)):
-            reasons[folder] = UNLABELLED if split and text else "no texts of a class"
-    return reasons
-
-
-def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """Texts in folders of one class, with what may tell their split; `beside` tables only if it does."""
-    names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
-    texts = [name for name in names if tell_split(name.parts[-3:-2])]
-    if not texts and not beside:
-        texts = [name for name in names if len(name.parts) == 2 and not tell_split(name.parts[:1])]
-    if len({name.parent.name for name in texts}) < 2:
-        return {}
-    folders = {root / name.parent for name in texts}
-    odd = [folder for folder in folders if not folder.resolve().is_relative_to(root.resolve())]
-    odd += [root / name for name in texts if (root / name).is_symlink() or not (root / name).is_file()]
-    if odd:  # a downloaded tree must not read what lies elsewhere
-        raise UserError(f"{min(odd)} is a link or a device: give --data.path a tree of plain files, made by `cp -rL`.")
-    # review 2_10 comes before 10_7
-    texts.sort(key=lambda name: (name.parent.name, [*map(int, re.findall(r"\d+", name.stem))], name.name, name))
-    return {name: name.parts[:-2] for name in texts}
-
-
-def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
-    """Sort names by the splits that their places tell; if none does, the parts of one table are train."""
-    told = {name: split for name, place in places.items() if (split := tell_split(place))}
-    above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
-    tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)
-    depth = min(len(name.parts) for name in places)
-    train = [name for name in places if given or len(name.parts) == depth]
-    tables = {_PART.sub("", name.name) for name in train}
-    if (told and not tops) or not (told or given or pool or len(tables) == 1):
-        raise UserError(
-            f"No file in {path} is named as the train split: found {some(map(str, places))}; rename one to "
-            f"train{file_format(train[0])}, or give --data.path a single file"
-            + ("." if told else f", or '{Path(path, *['*'] * depth)}' to train on all of them.")
-        )
-    if not told:
-        return {"train": train}
-    if not given:
-        if len(tops) > 1 and len(tops[0]) == len(tops[1]):
-            several = some(sorted(str(Path(*top)) for top in tops))
-            raise UserError(f"{path} holds several data sets ({several}): give --data.path one of these folders.")
-        told = {name: split for name, split in told.items() if above[name] == tops[0]}
-    return {split: part for split in SPLITS if (part := [name for name in told if told[name] == split])}
 
 
 def some(names: Iterable[str], most: int = 5) -> str:

@@ -19,8 +19,8 @@ MAX_TEXT_BYTES = 64 << 20
 MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
 
-START = 1 << 16  # bytes that tell the encoding
-LEAST_ZEROS = 8  # among them, in UTF-16 (and one in 20: its spaces alone give that many) and UTF-32
+START = 1 << 16  # bytes from which the encoding is recognised
+LEAST_ZEROS = 8  # among them in UTF-16, and at least one in 20: spaces and line ends alone give that many
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -29,27 +29,24 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
     try:
         most = max_unpacked(path) if path.suffix.lower() in (".gz", ".zst") else math.inf
         with _open(path) as file:
-            # in UTF-16 and UTF-32 other characters hold the byte of a line feed too
-            lines: Any = io.TextIOWrapper(file, encoding, newline="\n") if _is_wide(encoding) else file
             start = file.peek(START)
             _check_encoding(path, start, encoding)
             unsure = start.isascii() and not _is_wide(encoding)
-            while raw := lines.readline(MAX_TEXT_BYTES + 1):
+            lines = io.TextIOWrapper(file, encoding, newline="\n")
+            while line := lines.readline(MAX_TEXT_BYTES + 1):
                 number += 1
-                size += len(raw)
-                if len(raw) > MAX_TEXT_BYTES or size > most:
-                    what = f"{path}, line {number} is longer than {MAX_TEXT_BYTES:,} bytes"
+                size += len(line)
+                if len(line) > MAX_TEXT_BYTES or size > most:
+                    what = f"{path}, line {number} is longer than {MAX_TEXT_BYTES:,} characters"
                     if size > most:
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
-                    raise UserError(f"{what}, as no corpus does: write it again, or give another --data.path.")
-                if unsure and not raw.isascii():  # the first line that can tell
-                    _check_encoding(f"{path}, line {number}", raw, encoding)
+                    raise UserError(f"{what}, unlike any real text: make the file again, or give another --data.path.")
+                if unsure and not line.isascii():
+                    _check_encoding(f"{path}, line {number}", line.encode(encoding), encoding)
                     unsure = False
-                # line by line: a text stream would report the place of a bad byte within its buffer
-                line = raw if isinstance(raw, str) else raw.decode(encoding)
                 if number == 1:
                     line = line.removeprefix("\ufeff")
-                    if "\r" in line and not line.endswith("\n"):  # the only line that a line feed could end
+                    if "\r" in line and not line.endswith("\n"):
                         yield from enumerate(re.findall(r"[^\r]*\r|[^\r]+", line), start=1)
                         continue
                 yield number, line
@@ -65,7 +62,7 @@ def _is_wide(encoding: str) -> bool:
 
 def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
     """Raise a UserError if bytes are certainly in another encoding, even if the given one can decode them."""
-    given, fitting = codecs.lookup(encoding).name, _wide_encodings(start)
+    given, fitting = codecs.lookup(encoding).name, _utf_16_or_32(start)
     telling = not start.isascii() or (_is_wide(encoding) and start and 0 not in start)
     if not fitting and telling and not given.startswith("utf-8"):
         with contextlib.suppress(UnicodeDecodeError):
@@ -75,28 +72,26 @@ def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
         raise UserError(f"{place} is {fitting[0].upper()}, not {encoding}: give --data.encoding {fitting[0]}.")
 
 
-def _wide_encodings(start: bytes) -> tuple[str, ...]:
-    """The names of UTF-16 or UTF-32 if a byte order mark or the zeros tell it; else none."""
+def _utf_16_or_32(start: bytes) -> tuple[str, ...]:
+    """The names that fit a byte order mark, or UTF-16 without one; none for other encodings."""
     for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):  # UTF-32's mark begins with UTF-16's
         if start.startswith("\ufeff".encode(name)):
             return name[:6], name
-    zeros = [start[place::4].count(0) for place in range(4)]
-    for name, empty in (("utf-32-le", zeros[2:]), ("utf-32-be", zeros[:2])):
-        if min(empty) >= max(LEAST_ZEROS, len(start) // 4) and "\0" not in start.decode(name, "ignore"):
-            return (name,)
-    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    even, odd = start[::2].count(0), start[1::2].count(0)
     if max(even, odd) < max(LEAST_ZEROS, len(start) / 20, 10 * min(even, odd)):
         return ()
     return ("utf-16-le" if odd > even else "utf-16-be",)
 
 
 def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):  # decoded in blocks
-        return f"{path} is not {encoding.upper()} (after line {number}): give the --data.encoding that it has."
-    line, start = error.object, error.start
-    read = " ".join(line[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
+    if not isinstance(error, UnicodeDecodeError) or _is_wide(encoding):
+        return f"{path} is not {encoding.upper()} (after line {number}): give its --data.encoding."
+    block, start = error.object, error.start  # a block begins within the line after `number`
+    line = number + 1 + block.count(b"\n", 0, start)
+    _check_encoding(f"{path}, line {line}", block[block.rfind(b"\n", 0, start) + 1 :], encoding)
+    read = " ".join(block[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
     return (
-        f"The file is not {encoding.upper()} (byte 0x{line[start]:02x}): {path}, line {number}; give --data.encoding, "
+        f"The file is not {encoding.upper()} (byte 0x{block[start]:02x}): {path}, line {line}; give --data.encoding, "
         f"such as cp1252 (Western Europe: it reads {read!r}), cp1251 (Cyrillic), gb18030, big5 (Chinese) or cp932 "
         "(Japanese)."
     )
@@ -125,4 +120,4 @@ def max_unpacked(path: Path) -> int:
 def unreadable(path: Path | str, error: Exception) -> UserError:
     """The error for a file that is damaged or may not be read."""
     reason = (isinstance(error, OSError) and error.strerror) or error
-    return UserError(f"{path} cannot be read ({reason}): make the file anew, or give another --data.path.")
+    return UserError(f"{path} cannot be read ({reason}): make it again, or give another --data.path.")

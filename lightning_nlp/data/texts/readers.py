@@ -50,32 +50,28 @@ def read_table(
         yield as_row(columns, values, f"{path.name}, {place}", read_label)
 
 
-def table_cells(path: Path, columns: dict[str, str], dialect: Dialect, *, lists: bool = False) -> Cells:
-    """The cells of a table's columns, by kind, with the place of each row; as `read_table` raises.
-
-    Args:
-        lists: Whether a text is a list of words.
-    """
-    suffix, found = file_format(path), False
+def table_cells(path: Path, columns: dict[str, str], dialect: Dialect) -> Cells:
+    """The cells of a table's columns, by kind, with the place of each row; raises as `read_table` does."""
+    suffix = file_format(path)
     assert suffix in TABLES, f"{path} is no table"
     if suffix == ".jsonl":
-        cells = _json_cells(path, columns, dialect.encoding, lists)
+        cells = _json_cells(path, columns, dialect.encoding)
     elif suffix == ".parquet":
         cells = _parquet_cells(path, columns)
     else:
         cells = delimited_cells(path, columns, dialect, "," if suffix == ".csv" else "\t")
+    row = None
     for row in cells:
-        found = True
         yield row
-    if not found:
-        raise UserError(f"{path} holds no rows: give --data.path a file with data.")
+    if row is None:
+        raise UserError(f"{path} has no rows: give --data.path a file with data.")
 
 
 def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     """Read a text file (also .gz, .zst) of sentences or, if its first lines are, of `id<TAB>sentence`.
 
     Raises:
-        UserError: If the file cannot be read or holds no text, or if a line breaks the Leipzig format.
+        UserError: If the file cannot be read or has no text, or if a line breaks the Leipzig format.
     """
     lines = read_lines(path, encoding)
     head = list(islice(lines, LEIPZIG_SAMPLE))
@@ -94,11 +90,11 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
             sentence = Row(text, None, f"{path.name}, line {number}")
             yield sentence
     if sentence is None:
-        raise UserError(f"{path} holds no text: give --data.path a file with one sentence a line.")
+        raise UserError(f"{path} has no text: give --data.path a file with one sentence a line.")
 
 
-def _json_cells(path: Path, columns: dict[str, str], encoding: str, lists: bool) -> Cells:
-    records = _json_records(path, columns["text"], encoding, lists)
+def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
+    records = _json_records(path, encoding)
     head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
     if head:
         keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
@@ -107,64 +103,27 @@ def _json_cells(path: Path, columns: dict[str, str], encoding: str, lists: bool)
         yield place, [record.get(column) for column in columns.values()]
 
 
-def _json_records(path: Path, text: str, encoding: str, lists: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a file with one value a line, or one value over several lines."""
+def _json_records(path: Path, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file: one on each line, all in one array, or one over several lines."""
     lines = ((f"line {number}", line) for number, line in read_lines(path, encoding) if line.strip())
-    head = list(islice(lines, 2))
+    head = list(islice(lines, 1))
     first = head[0][1].strip() if head else ""
-    if len(head) > 1 and first[-1] != {"{": "}", "[": "]"}.get(first[0], first[-1]):
+    whole = first.startswith("[") or (first.startswith("{") and not first.endswith("}"))
+    if whole:
         head = [("its content", "".join(line for _, line in chain(head, lines)))]
-    whole = len(head) == 1
+    form = "write one JSON object on each line, or all in one array"
     for place, content in chain(head, lines):
         try:
-            value = json.loads(content, object_pairs_hook=_unique)
-            values = _json_table(value, text, lists) if whole else [value]
+            value = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{'The file is not one table of' if whole else 'The line is not'} JSON ({error}): {path}, {place}; "
-                "each line must be one JSON object, or the file one array of them."
-            ) from error
-        for index, record in enumerate(values):
-            where = f"row {index} (from 0)" if whole and len(values) > 1 else place
+            what = "The file" if whole else "The line"
+            raise UserError(f"{what} is not JSON ({error}): {path}, {place}; {form}.") from error
+        for index, record in enumerate(value if whole and isinstance(value, list) else [value]):
+            where = f"row {index} (from 0)" if whole else place
             if not isinstance(record, dict):
-                raise UserError(
-                    f"There is a JSON {type(record).__name__}, not an object: {path}, {where}; each line must be one "
-                    f'object such as {{"{text}": "..."}}, or the file one array of them.'
-                )
+                what = f"There is a JSON {type(record).__name__}, not an object"
+                raise UserError(f"{what}: {path}, {where}; {form}.")
             yield where, record
-
-
-def _json_table(value: Any, text: str, lists: bool) -> list[Any]:
-    """The records of an array, of columns (pandas' default) or of a table under a key (`{"data": [...]}`)."""
-    if not isinstance(value, dict):
-        return value if isinstance(value, list) else [value]
-    cell = value.get(text)
-    one_row = lists and isinstance(cell, list) and not any(isinstance(part, list) for part in cell)
-    if isinstance(cell, (list, dict)) and not one_row:  # columns, by number or by the rows' names
-        columns = {
-            name: dict(enumerate(cells)) if isinstance(cells, list) else cells
-            for name, cells in value.items()
-            if isinstance(cells, type(cell))
-        }
-        rows = columns[text].keys()
-        if any(cells.keys() != rows for cells in columns.values()):
-            raise ValueError("its columns have different rows")
-        return [{name: cells[row] for name, cells in columns.items()} for row in rows]
-    if text in value or not value:
-        return [value]
-    tables = {name: cells for name, cells in value.items() if isinstance(cells, list)}
-    if len(tables) > 1:
-        raise ValueError(f"it holds {', '.join(tables)}: write each to a file of its own")
-    return next(iter(tables.values()), [value])
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that it has twice, a parser would silently take the last value."""
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is in an object twice")
-    return record
 
 
 def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
@@ -179,7 +138,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
             for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
                 cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
-                    cells["label"] = [_named(cell, classes) for cell in cells["label"]]
+                    cells["label"] = [class_named(cell, classes) for cell in cells["label"]]
                 for values in zip(*cells.values(), strict=True):
                     yield f"row {index} (from 0)", list(values)
                     index += 1
@@ -200,10 +159,11 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict
         return {}
 
 
-def _named(cell: Any, classes: dict[Any, str | None]) -> Any:
-    return [_named(part, classes) for part in cell] if isinstance(cell, list) else classes.get(cell, cell)
-
-
 def class_labels(names: Iterable[str]) -> dict[Any, str | None]:
     """The names of a `ClassLabel` by its numbers, of which -1 is a missing label."""
     return {**dict(enumerate(names)), -1: None}
+
+
+def class_named(cell: Any, classes: dict[Any, str | None]) -> Any:
+    """A label's name, or those in a list, for the numbers in a cell."""
+    return [class_named(part, classes) for part in cell] if isinstance(cell, list) else classes.get(cell, cell)

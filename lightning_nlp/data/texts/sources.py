@@ -1,31 +1,107 @@
-"""Where texts come from: files, folders, Leipzig sentences, the Hub, or the embedded demos."""
+"""A data set as a source of rows, and where it comes from: files, folders, Leipzig sentences, the Hub, the demos."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, as_row, check_columns, name_columns
+from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, name_columns
 from lightning_nlp.data.texts.dialect import UTF8, Dialect
-from lightning_nlp.data.texts.download import leipzig_archive
-from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
-from lightning_nlp.data.texts.hub_texts import from_hub, load_saved
-from lightning_nlp.data.texts.labels import is_missing
-from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files, name_splits
+from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, refuse_address
+from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files
 from lightning_nlp.data.texts.lines import read_lines
-from lightning_nlp.data.texts.readers import BATCH_ROWS, TABLES, class_labels, file_format, read_sentences, read_table
-from lightning_nlp.data.texts.source import CLASSES, Source, Splits
-from lightning_nlp.data.texts.targets import LabelForm
-from lightning_nlp.errors import UserError
-
-T = TypeVar("T")
+from lightning_nlp.data.texts.readers import TABLES, file_format, read_sentences, read_table
+from lightning_nlp.data.texts.targets import LabelForm, is_missing
+from lightning_nlp.errors import UserError, printable
 
 LEIPZIG_ESPERANTO = "https://downloads.wortschatz-leipzig.de/corpora/epo_literature_2011_300K.tar.gz"
+T = TypeVar("T")
+Splits = dict[str, Callable[[], Iterator[Row]]]
+ReadLabel = Callable[[Any, str], Any]  # of a cell and its place
+CLASSES = LabelForm()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set, and how to read its splits."""
+
+    description: str  # for the model card, without folders: "reviews.csv"
+    fingerprint: str  # SHA-256 of the contents and of how they are read
+    splits: Splits  # for each split a function that reads it from the start; "train" is always there
+    labelled: bool  # whether each row must have a label
+    label_names: tuple[str, ...] | None = None  # in the order of their ids, if the data has one
+    drop_incomplete: bool = False  # rows without text or label are dropped and counted, not an error
+    files: Files[Any] | None = None
+    form: LabelForm = CLASSES  # what a label is
+    paired: bool = False  # whether each text is a pair
+    hold_out_by: str = "--data.val_fraction and --data.test_fraction"  # for messages
+
+    def lines(self) -> list[str]:
+        """Which files are read as which split, what is left out, what a label is; a printable line each."""
+        what = {"labels": "A text may have several labels", "number": "The label is a number"}.get(self.form.problem)
+        decided = [f"{what} ({self.form.why})."] if what else []
+        return [printable(line) for line in [*(self.files.lines() if self.files else ()), *decided]]
+
+    def label_name(self, row: Row) -> str | None:
+        """The name of a row's class, or its labels or number as a string; None where the label is missing."""
+        if row.label is None or is_missing(row.label, self.form.missing):
+            return None
+        for name in self.form.names_in(row.label):
+            if self.label_names is not None and name not in self.label_names:
+                raise UserError(
+                    f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
+                    f"give another --data.label_column."
+                )
+        return row.label
+
+    @property
+    def tagged(self) -> bool:
+        """Whether a label is a tag for each word, with spaces between them."""
+        return self.form.problem == "tags"
+
+
+def make_source(
+    description: str,
+    parts: Files[T],
+    read: Callable[[T, ReadLabel], Iterator[Row]],
+    fingerprint: Callable[[list[tuple[str, T]], dict[str, Any]], str],
+    form: LabelForm | None = None,
+    **settings: Any,
+) -> Source:
+    """The source whose splits consist of `parts`; of those with labels, only the first rows are read now.
+
+    Args:
+        read: Reads the rows of a part, and their labels by a function.
+        fingerprint: Of all parts, each with its split, and of what the form of labels adds to it.
+        form: How labels are read, if there are any.
+    """
+
+    def splits_by(read_label: ReadLabel) -> Splits:
+        rows = lambda part: chain.from_iterable(read(one, read_label) for one in part)  # noqa: E731
+        return {split: partial(rows, part) for split, part in parts.splits.items()}
+
+    decided = form.decided(splits_by(lambda cell, _: cell)["train"]) if form else CLASSES
+    splits = splits_by(decided.read)
+    if form:
+        _leave_unlabelled(splits, parts, decided.missing)
+    used = [(split, one) for split in splits for one in parts.splits[split]]
+    settings |= {"labelled": form is not None, "form": decided, "files": parts}
+    return Source(description, fingerprint(used, decided.for_cache()), splits, **settings)
+
+
+def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
+    """Take out validation and test if they have no labels to compare with, as in benchmarks."""
+    for split in [split for split in SPLITS[1:] if split in splits]:
+        try:
+            unlabelled = all(is_missing(row.label, missing) for row in islice(splits[split](), FIRST_ROWS))
+        except UserError as error:  # others are raised again once all rows are read
+            unlabelled = isinstance(error, NoLabelColumn)
+        if unlabelled:
+            del splits[split]
+            files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
 
 
 def labelled_source(
@@ -42,7 +118,7 @@ def labelled_source(
 ) -> Source:
     """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; only the first rows are read.
 
-    What exists locally wins over the Hub. A folder may also be one that `save_to_disk` of `datasets` wrote.
+    What exists locally is read rather than a data set of the Hub with that name.
 
     Raises:
         UserError: If `path` names nothing, or nothing of a format that is read here.
@@ -51,50 +127,39 @@ def labelled_source(
     if missing_labels is not None:  # written as labels are
         written = (as_label(label, "--data.missing_labels") for label in missing_labels)
         missing = tuple(str(label).casefold() for label in written)
-    paired, several = "text.1" in columns, tuple(label_column) if isinstance(label_column, list) else ()
-    if label_column == []:
-        raise UserError("--data.label_column is an empty list: give the columns of the labels.")
+    several = tuple(label_column) if isinstance(label_column, list) else None
+    settings: dict[str, Any] = {"drop_incomplete": drop_incomplete, "paired": "text.1" in columns}
     form = LabelForm(problem, several, label_separator, missing)
     if path == "demo":
         from lightning_nlp.data.texts.demo_source import demo_source
 
-        return demo_source(form, group_column, paired=paired)
+        return demo_source(form, group_column, paired=settings["paired"])
     files = None if is_saved(path) else find_files(path, labelled=True)
     if files is None:
-        return datasets_source(path, columns, drop_incomplete, form)
+        from lightning_nlp.data.texts.hub_texts import datasets_source
+
+        return datasets_source(path, columns, form, **settings)
     if files.classes:
         _refuse_groups(group_column, path)
-        if paired:
-            raise UserError(f"The folders of {path} hold one text a file, no pairs: leave out --data.text_column.")
+        if settings["paired"]:
+            raise UserError(f"The folders of {path} have one text per file, not pairs: leave out --data.text_column.")
         if form.problem not in ("auto", "classes"):
             raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
         columns, form = {}, LabelForm(missing=missing)
-        splits = read_splits(partial(_read_text_of_class, encoding=dialect.encoding), files.splits)
-    else:
-        table = partial(read_table, text_column=text_column, label_column=label_column, group_column=group_column)
-        table = partial(table, dialect=dialect)
-        form = form.decided(read_splits(partial(table, read_label=lambda cell, _: cell), files.splits)["train"])
-        splits = read_splits(partial(table, read_label=form.read), files.splits)
-    leave_unlabelled(splits, files, missing)
-    contents = [
-        (f"{split}/{file.parent.name}" if files.classes else split, file)
-        for split in splits
-        for file in files.splits[split]
-    ]
+
+    def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
+        if not files.classes:
+            return read_table(file, text_column, label_column, group_column, dialect, read_label)
+        text = "".join(line for _, line in read_lines(file, dialect.encoding))
+        return iter([Row(text, file.parent.name, "/".join(file.parts[-3:]))])
+
     how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
-    how |= form.for_cache()
-    return Source(
-        description=describe(path, files),
-        fingerprint=hash_files(contents, how),
-        splits=splits,
-        labelled=True,
-        drop_incomplete=drop_incomplete,
-        label_names=form.columns or None,
-        files=files,
-        missing_labels=missing,
-        form=form,
-        paired=paired,
-    )
+
+    def fingerprint(used: list[tuple[str, Path]], form_key: dict[str, Any]) -> str:
+        contents = ((f"{split}/{file.parent.name}" if files.classes else split, file) for split, file in used)
+        return hash_files(contents, how | form_key)
+
+    return make_source(describe(path, files), files, read, fingerprint, form, label_names=several, **settings)
 
 
 def text_source(
@@ -117,101 +182,28 @@ def text_source(
     if path is None or path.startswith(("http://", "https://")):
         if path and file_format(PurePosixPath(urlsplit(path).path)) in (*TABLES, ".txt"):
             refuse_address(path)
+        from lightning_nlp.data.texts.download import leipzig_archive
+
         folder = leipzig_archive(path or LEIPZIG_ESPERANTO, cache_dir)
         files: Files[Path] | None = Files({"train": sorted(folder.glob("*-sentences.txt"))}, {}, {})
         path = ""  # its folder's name is only a hash: described by the file
     else:
         files = None if is_saved(path) else find_files(path, labelled=False)
     if files is None:
+        from lightning_nlp.data.texts.hub_texts import datasets_source
+
         return datasets_source(path, name_columns(text_column, group=group_column))
 
-    def reader(file: Path) -> Iterator[Row]:
+    def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
         if file_format(file) in TABLES:
             return read_table(file, text_column, group_column=group_column, dialect=dialect)
         _refuse_groups(group_column, file.name)
         return read_sentences(file, dialect.encoding)
 
     how = {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
-    return Source(
-        description=describe(path, files),
-        fingerprint=hash_files(((split, file) for split, part in files.splits.items() for file in part), how),
-        splits=read_splits(reader, files.splits),
-        labelled=False,
-        files=files,
-    )
+    return make_source(describe(path, files), files, read, lambda used, _: hash_files(used, how))
 
 
 def _refuse_groups(group_column: str | None, what: str) -> None:
     if group_column is not None:
         raise UserError(f"{what} has no columns, so there is no {group_column!r}: leave out --data.group_column.")
-
-
-def read_splits(reader: Callable[[T], Iterator[Row]], parts: dict[str, list[T]]) -> Splits:
-    """For each split a function that reads its files one after the other, from the start."""
-    return {split: partial(lambda part: chain.from_iterable(map(reader, part)), part) for split, part in parts.items()}
-
-
-def _read_text_of_class(file: Path, encoding: str) -> Iterator[Row]:
-    text = "".join(line for _, line in read_lines(file, encoding))
-    yield Row(text, file.parent.name, "/".join(file.parts[-3:]))
-
-
-def leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
-    """Take out validation and test if they have no labels to compare with, as in benchmarks."""
-    for split in [split for split in SPLITS[1:] if split in splits]:
-        try:
-            unlabelled = all(is_missing(row.label, missing) for row in islice(splits[split](), FIRST_ROWS))
-        except UserError as error:  # others are raised again once all rows are read
-            unlabelled = isinstance(error, NoLabelColumn)
-        if unlabelled:
-            del splits[split]
-            files.left_out.setdefault(UNLABELLED, []).extend(files.names.pop(split))
-
-
-def datasets_source(
-    path: str, columns: dict[str, str], drop_incomplete: bool = False, form: LabelForm = CLASSES, read_row: Any = as_row
-) -> Source:
-    """What `datasets` loads: from the Hub, or from a folder that it saved."""
-    from datasets import ClassLabel, load_dataset
-
-    loaded = load_saved(local_path(path)) if is_saved(path) else from_hub(path, load_dataset)
-    name, parts = describe(path, None), name_splits(loaded)
-    train = parts.splits.get("train", [])
-    if not train:
-        raise UserError(f"The data set {name} has no split train, only {', '.join(loaded)}: give another --data.path.")
-    for part in train:
-        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-    labelled = any(kind.startswith("label") for kind in columns)
-    feature = loaded[train[0]].features[columns["label"]] if "label" in columns else None
-    feature = getattr(feature, "feature", feature)  # of a list's members
-    names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
-    classes, missing = {} if names is None else class_labels(names), form.missing
-
-    def read(part: str, read_label: Callable[[Any, str], Any]) -> Iterator[Row]:
-        check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-        batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
-        rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
-        for index, values in enumerate(rows):
-            row = read_row(columns, values, f"{name}, {part}, row {index} (from 0)", read_label)
-            yield row if isinstance(row.label, list) else row._replace(label=classes.get(row.label, row.label))
-
-    if labelled:
-        form = form.decided(read_splits(partial(read, read_label=lambda cell, _: cell), parts.splits)["train"])
-        form = replace(form, names=names if form.problem in ("labels", "tags") else None)
-    splits = read_splits(partial(read, read_label=form.read), parts.splits)
-    if labelled:
-        leave_unlabelled(splits, parts, missing if names is None else ())
-    used = {part: loaded[part]._fingerprint for split in splits for part in parts.splits[split]}
-    key = [columns, drop_incomplete, missing, used, *([how] if (how := form.for_cache()) else ())]
-    return Source(
-        description=name,
-        fingerprint=hashlib.sha256(json.dumps(key).encode()).hexdigest(),
-        splits=splits,
-        label_names=names,
-        labelled=labelled,
-        drop_incomplete=drop_incomplete,
-        files=parts,
-        missing_labels=missing,
-        form=form,
-        paired="text.1" in columns,
-    )

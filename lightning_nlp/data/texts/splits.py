@@ -83,7 +83,7 @@ def build_splits(
     for split in reversed(SPLITS):  # test first: it decides what the others may keep
         if split in source.splits:
             write_texts(work_dir / f"{split}.rows.arrow", reading.texts(split, getattr(counts, split)))
-    if reading.incomplete and not source.drop_incomplete:
+    if reading.incomplete_places and not source.drop_incomplete:
         raise reading.incomplete_error()
 
     label_names = reading.label_names()

@@ -17,10 +17,10 @@ from tokenizers.pre_tokenizers import Split
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_row, name_columns
 from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved
+from lightning_nlp.data.texts.hub_texts import datasets_source
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.source import Source
-from lightning_nlp.data.texts.sources import datasets_source, leave_unlabelled, read_splits
+from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
 from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 
@@ -58,12 +58,12 @@ def tagged_source(
     columns = name_columns(text_column, str(label_column or "ner_tags"), group_column)
     files = None if is_saved(path) else find_files(path, labelled=False, suffixes=(*COLUMNS, *LISTS))
     if files is None:
-        return datasets_source(path, columns, drop_incomplete, TAGS, as_tagged)
+        return datasets_source(path, columns, TAGS, as_tagged, drop_incomplete=drop_incomplete)
 
-    def reader(file: Path) -> Iterator[Row]:
+    def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
         if file_format(file) in LISTS:
-            for place, values in table_cells(file, columns, dialect, lists=True):
-                yield as_tagged(columns, values, f"{file.name}, {place}", TAGS.read)
+            for place, values in table_cells(file, columns, dialect):
+                yield as_tagged(columns, values, f"{file.name}, {place}", read_label)
         elif file_format(file) == ".csv":
             raise UserError(
                 f"{file} is CSV, which has no lists: save the sentences as CoNLL columns, or as JSONL with "
@@ -74,19 +74,9 @@ def tagged_source(
         else:
             yield from read_conll(file, label_column, dialect.encoding)
 
-    splits = read_splits(reader, files.splits)
-    leave_unlabelled(splits, files, ())
     how = {**columns, "label_column": label_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
-    return Source(
-        description=describe(path, files),
-        fingerprint=hash_files(((split, file) for split in splits for file in files.splits[split]), how),
-        splits=splits,
-        labelled=True,
-        drop_incomplete=drop_incomplete,
-        files=files,
-        missing_labels=TAGS.missing,
-        form=TAGS,
-    )
+    hashed = lambda used, _: hash_files(used, how)  # noqa: E731
+    return make_source(describe(path, files), files, read, hashed, TAGS, drop_incomplete=drop_incomplete)
 
 
 def read_conll(
@@ -109,15 +99,15 @@ def read_conll(
     lines = ((number, line.rstrip().lstrip(" ")) for number, line in read_lines(path, encoding))
     for filled, group in groupby(lines, lambda pair: pair[1] != "" and not pair[1].startswith("-DOCSTART-")):
         sentence = [*group] if filled else []
-        if not width:
-            head = [line for _, line in sentence if not _COMMENT.match(line)]
-            separator = _TAB if "\t" in "".join(head[:1]) else _GAP
+        head = [line for _, line in sentence if not _COMMENT.match(line)]
+        if head and not width:
+            separator = _TAB if "\t" in head[0] else _GAP
             table = [separator.split(line) for line in head]
-            width = len(table[0]) if table else 0
+            width = len(table[0])
             counted = [cells[0] for cells in table if cells[0].isdecimal()]
             numbered = width > 2 and all(_NUMBER.fullmatch(cells[0]) for cells in table)
             numbered = numbered and counted == [str(i + 1) for i in range(len(counted))]
-            tag_at = _tag_place(label_column, width, int(numbered), path) if width and tagged else 0
+            tag_at = _tag_place(label_column, width, int(numbered), path) if tagged else 0
         rows = [(number, line, separator.split(line)) for number, line in sentence]
         sure = separator is _TAB or width == 2
         while rows and _COMMENT.match(rows[0][1]) and not (sure and len(rows[0][2]) == width):
@@ -133,7 +123,7 @@ def read_conll(
             values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
             yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
     if not width:
-        raise UserError(f"{path} holds no sentences: give --data.path a file with a word and its tag in each line.")
+        raise UserError(f"{path} has no sentences: give --data.path a file with a word and its tag in each line.")
 
 
 def _tag_place(label_column: str | int | None, width: int, word_at: int, path: Path) -> int:
@@ -168,7 +158,7 @@ def as_tagged(
             f"The words are {words!r:.60}, not a list of strings: {where}; correct them, or give another "
             "--data.text_column."
         )
-    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)  # type: ignore[assignment]
+    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)
     if label is not None and (number := label.count(" ") + 1) != len(words):
         raise UserError(
             f"There are {len(words)} words and {number} tags: {where}; correct it, or give another --data.label_column."

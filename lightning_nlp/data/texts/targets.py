@@ -1,9 +1,10 @@
-"""What a label is: one class, several labels or a number. The first rows decide."""
+"""What a label is: one class, several labels or a number; missing labels, and what may be wrong with classes."""
 
 import contextlib
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -11,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.texts.columns import Row, as_label, plain_digits
-from lightning_nlp.data.texts.labels import is_missing
+from lightning_nlp.data.texts.columns import Row, as_label, plain_digits, plain_label
 from lightning_nlp.data.texts.normalize import fold
 from lightning_nlp.errors import UserError
 
+# labels that count as missing, in any case, unless `missing_labels` names others
+MISSING = tuple("nan none null na n/a n.a. <na> #n/a #na ? - -- \u2013 \u2014 \u2212".split())
+SHOWN = 10
+_ID_NUMBER = re.compile(r"[+-]?\d{1,18}")
+_MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 DECIDING_ROWS = 1000
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?\d{1,1000})\.?0*", re.ASCII)
@@ -27,28 +32,31 @@ FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 class LabelForm:
     """How label cells are read: `problem` is "classes", "labels", "number", "tags", or "auto" at first.
 
-    Several labels and numbers become strings, so that what follows treats them like classes: a JSON list of
-    names, and a number as Python writes it.
+    Several labels become a JSON list of names, and a number what Python writes for it, so that what follows
+    treats each as it treats the name of a class.
     """
 
     problem: str = "classes"
-    columns: tuple[str, ...] = ()  # of several 0/1 columns; their names are the labels
+    columns: tuple[str, ...] | None = None  # several, of 0 and 1; their names are the labels
     separator: str | None = None  # between the labels of one cell
     missing: tuple[str, ...] | None = None  # words for a missing label, in lower case; None: `MISSING`
-    names: tuple[str, ...] | None = None  # of a `ClassLabel`
     why: str = "--data.problem"  # the reason for the problem
 
     def __post_init__(self) -> None:
-        several = "--data.label_column is a list" if self.columns else "--data.label_separator"
+        several = "--data.label_separator" if self.columns is None else "--data.label_column is a list"
         if self.separator == "":
             raise UserError("--data.label_separator is empty: give what separates the labels.")
-        if self.problem == "auto" and (self.columns or self.separator):
-            object.__setattr__(self, "problem", "labels")
-            object.__setattr__(self, "why", several)
-        if self.problem != "labels" and (self.columns or self.separator):
-            raise UserError(f"{several} is for several labels: leave it out, or --data.problem {self.problem}.")
+        if self.columns == ():
+            raise UserError("--data.label_column is an empty list: give the columns of the labels.")
+        if self.columns is None and self.separator is None:
+            return
         if self.columns and self.separator:
             raise UserError("--data.label_separator is for one column, --data.label_column a list: give one.")
+        if self.problem not in ("auto", "labels"):
+            raise UserError(f"{several} is for several labels: leave it out, or --data.problem {self.problem}.")
+        if self.problem == "auto":
+            object.__setattr__(self, "problem", "labels")
+            object.__setattr__(self, "why", several)
 
     def for_cache(self) -> dict[str, Any]:
         """What makes the token cache of another problem another one; nothing for classes."""
@@ -63,30 +71,28 @@ class LabelForm:
             return self
         cells: list[Any] = []
         with contextlib.suppress(UserError):  # raised again when all is read
-            cells += (_plain(row.label) for row in islice(rows(), DECIDING_ROWS))
-        cells = [cell for cell in cells if not is_missing(cell, self.missing)]
+            cells += (row.label for row in islice(rows(), DECIDING_ROWS))
         if any(isinstance(cell, list) for cell in cells):
             return replace(self, problem="labels", why="the label column has lists")
-        numbers = all(isinstance(cell, str) and _NUMBER.fullmatch(cell) for cell in cells)
-        if numbers and not all(map(_WHOLE.fullmatch, cells)):
+        known = (label for label in map(plain_label, cells) if not is_missing(label, self.missing))
+        labels = [plain_digits(label) for label in known if label]
+        if all(map(_NUMBER.fullmatch, labels)) and not all(map(_WHOLE.fullmatch, labels)):
             return replace(self, problem="number", why="the label column has fractions")
         return replace(self, problem="classes")
 
-    def read(self, cell: Any, where: str) -> str | int | None:
+    def read(self, cell: Any, where: str) -> str | None:
         """The label in a cell, or in those of several columns; None or the word for it if it is missing."""
         if self.problem == "classes":
-            if isinstance(cell, list):
-                cure = "give --data.problem labels if a text may have several"
-                raise UserError(f"The label is a list ({str(cell)[:40]}), not a class: {where}; {cure}.")
             return as_label(cell, where)
         if self.problem == "tags":
             return self._tags(cell, where)
         if self.columns:
             return self._of_columns(cell, where)
-        word = _plain(cell)
-        if is_missing(word, self.missing) and not (self.separator and word is None and isinstance(cell, str)):
-            return word
-        return self._number(cell, where) if self.problem == "number" else self._labels(cell, where)
+        if not isinstance(cell, list):
+            word = plain_label(cell)
+            if is_missing(word, self.missing) and not (self.separator and word is None and isinstance(cell, str)):
+                return word
+        return _number(cell, where) if self.problem == "number" else self._labels(cell, where)
 
     def names_in(self, label: str) -> list[str]:
         """The names in what `read` returned: none in a number."""
@@ -113,13 +119,12 @@ class LabelForm:
         return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
 
     def _of_columns(self, cells: list[Any], where: str) -> str | None:
-        found = []
-        for name, cell in zip(self.columns, cells, strict=True):
+        found = list[str]()
+        for name, cell in zip(self.columns or (), cells, strict=True):
             value = as_label(cell, where)
             if is_missing(value, self.missing):
                 return None
-            flag = FLAGS.get(str(value).casefold())
-            if flag is None:
+            if (flag := FLAGS.get(str(value).casefold())) is None:
                 what = f"The column {name!r} has {str(value)[:40]!r}, not 0 or 1: {where}"
                 raise UserError(f"{what}; correct it, or take {name} out of --data.label_column.")
             found += [name] * flag
@@ -131,53 +136,34 @@ class LabelForm:
                 what = f"The label is a {type(cell).__name__} ({str(cell)[:40]})"
                 raise UserError(f"{what}, and --data.label_separator is for strings: {where}; leave it out.")
             cell = cell.split(self.separator) if fold(cell) else []
-        names = []
-        for name in cell if isinstance(cell, list) else [cell]:
-            label = as_label(name, where) if self.names is None else self._class_name(name)
-            if label is None:
-                raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or name it.")
-            names.append(str(label))
-        return _as_json(names)
+        labels = [as_label(name, where) for name in (cell if isinstance(cell, list) else [cell])]
+        if None in labels:
+            raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or name it.")
+        return _as_json(filter(None, labels))
 
     def _tags(self, cell: Any, where: str) -> str | None:
         if not isinstance(cell, list | None):
             what = f"The tags are {cell!r:.60}, not a list of strings"
             raise UserError(f"{what}: {where}; give another --data.label_column.")
-        tags = list[str]()
         for tag in cell or []:
-            tag = tag if self.names is None else self._class_name(tag)
             if isinstance(tag, int | float):
                 what = f"The tags are numbers without names ({str(cell)[:40]})"
                 cure = "write names, or give parquet or a folder written by `datasets` whose features have them"
                 raise UserError(f"{what}: {where}; {cure}.")
             if not isinstance(tag, str) or tag.split() != [tag]:
-                raise UserError(f"The tag {tag!r} of {str(cell)[:60]} is no name: {where}; write one without spaces.")
-            tags.append(tag)
-        return " ".join(tags) or None
-
-    def _class_name(self, number: Any) -> str | None:
-        known = self.names or ()
-        return known[number] if isinstance(number, int) and 0 <= number < len(known) else None
-
-    def _number(self, cell: Any, where: str) -> str:
-        plain = _plain(cell)
-        if not (isinstance(plain, str) and _NUMBER.fullmatch(plain)) or abs(float(plain)) > LARGEST:
-            cure = "correct it, with a point before its fraction, or give --data.problem classes"
-            what = f"The label {str(cell)[:40]!r} is not a number from -{LARGEST:g} to {LARGEST:g}"
-            raise UserError(f"{what}: {where}; {cure}.")
-        return repr(float(plain) + 0.0)  # without the sign of a zero
+                raise UserError(
+                    f"The tag {tag!r} of {str(cell)[:60]} is not a name: {where}; write one without spaces."
+                )
+        return " ".join(cell or []) or None
 
 
-def _plain(cell: Any) -> Any:
-    """A cell as a string with ASCII digits, of a whole number as `missing_labels` has it; None if empty.
-
-    Lists, true and false stay as they are.
-    """
-    if cell is None or isinstance(cell, bool | list):
-        return cell
-    text = plain_digits(fold(str(cell))) if cell == cell else ""  # not equal to itself: NaN
-    whole = _WHOLE.fullmatch(text)
-    return str(int(whole[1])) if whole else text or None
+def _number(cell: Any, where: str) -> str:
+    plain = plain_digits(plain_label(cell) or "")
+    if not _NUMBER.fullmatch(plain) or abs(float(plain)) > LARGEST:
+        cure = "correct it, with a point before its fraction, or give --data.problem classes"
+        what = f"The label {str(cell)[:40]!r} is not a number from -{LARGEST:g} to {LARGEST:g}"
+        raise UserError(f"{what}: {where}; {cure}.")
+    return repr(float(plain) + 0.0)  # without the sign of a zero
 
 
 def _as_json(names: Iterable[str]) -> str:
@@ -191,3 +177,51 @@ def label_counts(labels: Sequence[Any], names: list[str] | None) -> dict[str, An
         return {"class_counts": np.bincount([*numbers], minlength=len(names)).tolist()}
     own = np.array(labels)
     return {"mean": own.mean().item(), "std": own.std().item(), "low": own.min().item(), "high": own.max().item()}
+
+
+def is_missing(label: str | None, words: Iterable[str] | None) -> bool:
+    """Whether a label is missing: None, or one of `words` (None: `MISSING`)."""
+    return label is None or label.casefold() in (MISSING if words is None else words)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """The distinct labels in the order of their ids: by number if all are numbers."""
+    distinct = {*labels}
+    numeric = all(map(_ID_NUMBER.fullmatch, distinct))
+    return sorted(distinct, key=lambda label: (int(label) if numeric else 0, label))
+
+
+def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
+    """Raise a UserError if the labels are -1, 0, 1, ...: -1 may be a class, or missing like `missing`."""
+    others = {*known} - {"-1"}
+    if "-1" in known and others == {*map(str, range(len(others)))}:
+        words = json.dumps([-1, *missing], ensure_ascii=False)
+        raise UserError(
+            f"There is a label -1 beside 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
+            f"'{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels '[]'."
+        )
+
+
+def label_notes(counts: Counter[str]) -> list[str]:
+    """What may be wrong with labels."""
+    notes, alike = list[str](), dict[str, dict[str, int]]()
+    for label, number in counts.items():
+        bare = (label[0] + _MARKS.sub("", label[1:])).casefold().lstrip("0")
+        alike.setdefault(bare, {})[label] = number
+    if several := [numbered(spellings) for spellings in alike.values() if len(spellings) > 1]:
+        notes.append(f"Classes differ in case, marks or zeros alone: {'; '.join(several)}. Correct those that are one.")
+    for mark in "|;,":
+        parts = Counter(chain.from_iterable({*label.split(mark)} for label in counts))
+        joined = {name: n for name, n in counts.items() if mark in name and min(parts[p] for p in name.split(mark)) > 1}
+        if joined:
+            notes.append(
+                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: each is a class, and "
+                f"--data.label_separator '{mark}' takes them apart."
+            )
+    return notes
+
+
+def numbered(counts: dict[str, int]) -> str:
+    """Labels with the number of their rows."""
+    shown = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
+    return shown + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")

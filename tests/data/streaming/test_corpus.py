@@ -115,7 +115,7 @@ def test_folders_tell_the_split_as_they_do_without_a_stream(tmp_path):
     assert [text for _, text in corpus.rows("test", 0)] == TEXTS[10:14]
     lines = stream_source(corpus, {"validation": 2, "test": 2}, 4).lines()
     assert lines[0] == "train is read from default/train/0000.parquet"
-    assert lines[2] == "not used: notes.parquet (the name tells no split)"
+    assert lines[2] == "not used: notes.parquet (no split in its name)"
 
 
 def test_a_folder_that_save_to_disk_made(tmp_path):
@@ -139,7 +139,7 @@ def test_splits_of_other_names_of_a_data_set(tmp_path, monkeypatch):
     assert stream_source(corpus, {"validation": 2, "test": 2}, 4).lines() == [
         "train is read from the split train",
         "validation is read from the split dev_b",
-        "not used: the split more (the name tells no split)",
+        "not used: the split more (no split in its name)",
         "not used: the split dev_a (a stream takes the first of a kind)",
     ]
 

@@ -22,14 +22,14 @@ def test_control_characters_of_latin_1_are_told_with_the_encoding(tmp_path):
     lines = [*SENTENCES, "it’s “fine” – 5€", "another – dash"]
     (tmp_path / "a.txt").write_bytes("\n".join(lines).encode("cp1252"))
     (note,) = read(tmp_path / "a.txt", tmp_path, Dialect("latin1")).notes
-    assert note.startswith(r"2 texts hold control characters ('\x92', first in a.txt, line 41)")
+    assert note.startswith(r"2 texts contain control characters ('\x92', first in a.txt, line 41)")
     cure = re.search(r"--data\.encoding (\w+)", note)[1]
     assert read(tmp_path / "a.txt", tmp_path, Dialect(cure)).notes == []
     # as after `iconv -f latin1`, in any format
     table = "text,label\n" + "".join(f"{text},{i % 2}\n" for i, text in enumerate(lines))
     (tmp_path / "a.csv").write_text(table.encode("cp1252").decode("latin1"), encoding="utf-8")
     _, _, counts = build_splits(labelled_source(str(tmp_path / "a.csv")), work_dir=tmp_path / "work")
-    assert counts.lines()[-1].startswith("warning: 2 texts hold control characters")
+    assert counts.lines()[-1].startswith("warning: 2 texts contain control characters")
 
 
 def test_a_corpus_in_one_line_and_the_command_that_breaks_it(tmp_path):
@@ -52,14 +52,3 @@ def test_many_repeats_are_told_with_the_option_that_keeps_them(tmp_path):
     assert kept.train.kept + kept.validation.kept + kept.test.kept == 70
     (tmp_path / "a.txt").write_text("\n".join([*SENTENCES, *["return None"] * 15]))
     assert read(tmp_path / "a.txt", tmp_path).notes == []
-
-
-def test_quotation_marks_around_each_text_are_told(tmp_path):
-    for marks, notes in (('"', 1), ("", 0)):
-        rows = [f"{marks}{text}{marks},{i % 2}\n" for i, text in enumerate(SENTENCES)]
-        (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
-        for quoting in (False, True):
-            source = labelled_source(str(tmp_path / "a.csv"), dialect=Dialect(quoting=quoting))
-            found = build_splits(source, work_dir=tmp_path / "work")[2].notes
-            assert len(found) == (0 if quoting else notes)
-            assert all("give --data.quoting true" in note for note in found)

@@ -28,7 +28,7 @@ def quoted(rows, delimiter=","):
     return "".join(f'"{text}"{delimiter}{label}\n' for text, label in [("text", "label"), *rows])
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("given", ["utf-8", "cp1252", "utf-16-le", "utf-32"])
 def test_utf_16_and_utf_32_are_named_and_read(tmp_path, encoding, given):
     (tmp_path / "a.csv").write_bytes(quoted(SMART).encode(encoding))
@@ -49,7 +49,14 @@ def test_what_is_not_utf_8_is_shown_as_western_text(tmp_path):
     assert "a.csv is not UTF-16" in refused(tmp_path / "a.csv", encoding="utf-16")
 
 
-@pytest.mark.parametrize("wrong", ["cp1252", "koi8-r", "cp437", "cp866", "gb18030", "utf-16-le"])
+@pytest.mark.parametrize(("encoding", "texts"), [("cp866", "рак Её"), ("gb18030", "рак 模"), ("utf-16-be", "рак 模")])
+def test_what_is_truly_in_another_encoding_is_read(tmp_path, encoding, texts):
+    rows = [(text, "a") for text in texts.split()] * 9  # in cp866, the first is valid UTF-8
+    (tmp_path / "a.csv").write_bytes(quoted(rows).encode(encoding))
+    assert read(tmp_path / "a.csv", encoding=encoding) == rows
+
+
+@pytest.mark.parametrize("wrong", ["cp1252", "koi8-r", "gb18030", "utf-16-le"])
 def test_utf_8_is_not_read_as_anything_else(tmp_path, wrong):
     (tmp_path / "a.csv").write_text(quoted(SMART), encoding="utf-8")
     message = refused(tmp_path / "a.csv", encoding=wrong)
@@ -61,28 +68,12 @@ def test_utf_8_is_not_read_as_anything_else(tmp_path, wrong):
         assert "a.csv, line 10002 is UTF-8" in refused(tmp_path / "a.csv", encoding=wrong)
 
 
-@pytest.mark.parametrize("encoding", ["cp866", "cp1251", "gb18030", "utf-16-be"])
-def test_what_is_truly_in_another_encoding_is_read(tmp_path, encoding):
-    rows = [("рак", "a"), ("Её", "b"), ("模 солнце", "a")][: 2 if encoding.startswith("cp") else 3]
-    (tmp_path / "a.csv").write_bytes(quoted(rows * 9).encode(encoding))
-    assert read(tmp_path / "a.csv", encoding=encoding) == rows * 9
-
-
 @pytest.mark.parametrize("header", ["text,label", "text, label", 'text, "label"', '"text", "label"'])
 def test_a_space_before_a_quotation_mark(tmp_path, header):
     (tmp_path / "a.csv").write_text(header + '\n"so, he said ""no"", once", "pos"\n"b",  "neg"\n')
     assert read(tmp_path / "a.csv") == [('so, he said "no", once', "pos"), ("b", "neg")]
     (tmp_path / "b.csv").write_text('text,label\n a,pos\n"b, ""so"", c", pos\n')
     assert [row.text for row in read_table(tmp_path / "b.csv", "text")] == [" a", 'b, "so", c'], "no space is lost"
-
-
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_the_delimiter_that_excel_writes_above_the_header(tmp_path, mark):
-    rows = [(text.replace(",", ";"), label) for text, label in ROWS]
-    (tmp_path / "a.csv").write_text(f"{mark}sep=;\n" + quoted(rows, ";"))
-    assert read(tmp_path / "a.csv") == rows
-    (tmp_path / "a.csv").write_text(f"{mark}sep=;\ntext;label\na;b;c\n")
-    assert "a.csv, line 3;" in refused(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ";"), ("a.csv", "tab"), ("a.csv", "|"), ("a.tsv", ",")])
@@ -107,11 +98,13 @@ def test_a_quotation_over_several_rows(tmp_path, label_first):
     content, rows = swallowing("\t", label_first)
     (tmp_path / "a.tsv").write_text(content)
     message = refused(tmp_path / "a.tsv")
-    assert re.search(r"holds whole rows, up to line 9: .*a\.tsv, line 5; give --data\.quoting false", message), message
+    assert re.search(r"contains whole rows, up to line 9: .*a\.tsv, line 5; give --data\.quoting false", message), (
+        message
+    )
     assert read(tmp_path / "a.tsv", quoting=False) == rows
     (tmp_path / "b.csv").write_text(content.replace(",", "").replace("\t", ","))
     assert "b.csv, line 5; give --data.quoting false" in refused(tmp_path / "b.csv")
-    with pytest.raises(UserError, match="holds whole rows"):
+    with pytest.raises(UserError, match="contains whole rows"):
         read(tmp_path / "a.tsv", label=None)
 
 
@@ -122,12 +115,6 @@ def test_texts_of_several_lines_hold_no_rows(tmp_path):
         lines = [",".join((f'"{text}"', label)[::order]) for text, label in cells]
         (tmp_path / name).write_text("\n".join(lines) + "\n", newline="")
         assert read(tmp_path / name) == verse
-
-
-def test_a_file_without_quotes_that_has_one_mark(tmp_path):
-    (tmp_path / "a.tsv").write_text('text\tlabel\n"so" they say\tpos\nb\tneg\n')
-    assert "--data.quoting false" in refused(tmp_path / "a.tsv")
-    assert read(tmp_path / "a.tsv", quoting=False) == [('"so" they say', "pos"), ("b", "neg")]
 
 
 def follow(command, path):
@@ -154,25 +141,7 @@ def test_a_file_without_a_header(tmp_path):
     message = refused(tmp_path / "a.csv")
     assert "its first line looks like data: 0, the cold lamp, number 0" in message
     follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
-    assert read(tmp_path / "a.csv") == [(text, i % 2) for i, (text, _) in enumerate(ROWS)]
-
-
-def test_of_several_columns_without_a_header_none_is_called_the_label(tmp_path):
-    (tmp_path / "a.csv").write_text(
-        "".join(f"{i},the {label} lamp number {i},{label}\n" for i, (_, label) in enumerate(ROWS))
-    )
-    message = refused(tmp_path / "a.csv")
-    assert "and the name of the labels as --data.label_column" in message
-    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
-    assert [row.label for row in read_table(tmp_path / "a.csv", "text", "column3")] == [label for _, label in ROWS]
-
-
-@pytest.mark.parametrize("above", ["# from a, b\n# licence: CC0\n", "The lamps of May\n", "\n# one; two\n"])
-def test_what_stands_above_the_header(tmp_path, above):
-    (tmp_path / "a.csv").write_text(above + quoted(ROWS))
-    message = refused(tmp_path / "a.csv")
-    follow(re.search("`(.*)`", message)[1], tmp_path / "a.csv")
-    assert read(tmp_path / "a.csv") == ROWS
+    assert read(tmp_path / "a.csv") == [(text, str(i % 2)) for i, (text, _) in enumerate(ROWS)]
 
 
 @pytest.mark.parametrize("place", [0, 1, 6])
@@ -186,15 +155,9 @@ def test_mixed_ends_of_lines(tmp_path, place):
     assert read(tmp_path / "a.csv") == ROWS
 
 
-def test_a_quoted_header_read_without_quoting(tmp_path):
-    (tmp_path / "a.csv").write_text('"text","label"\n"a","pos"\n')
-    assert "between quotation marks" in refused(tmp_path / "a.csv", quoting=False)
-    assert read(tmp_path / "a.csv", quoting=True) == [("a", "pos")]
+def test_marks_with_and_without_quoting(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"so" they say\tpos\nb\tneg\n')
+    assert "--data.quoting false" in refused(tmp_path / "a.tsv")
+    assert read(tmp_path / "a.tsv", quoting=False) == [('"so" they say', "pos"), ("b", "neg")]
     (tmp_path / "a.csv").write_text('text,label\n"a, b",pos\n')
     assert re.search("line 2;.*give --data.quoting true", refused(tmp_path / "a.csv", quoting=False))
-
-
-def test_a_header_of_numbers_is_one(tmp_path):
-    (tmp_path / "a.csv").write_text("0,1\na,b\n")
-    assert "only 0, 1: give --data.text_column" in refused(tmp_path / "a.csv")
-    assert [row.text for row in read_table(tmp_path / "a.csv", "0", "1")] == ["a"]

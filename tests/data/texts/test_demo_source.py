@@ -2,7 +2,7 @@ import pytest
 
 from lightning_nlp.data.texts.demo import demo_reviews
 from lightning_nlp.data.texts.demo_esperanto import demo_esperanto
-from lightning_nlp.data.texts.demo_pairs import demo_pairs
+from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.errors import UserError
 
@@ -24,8 +24,5 @@ def test_the_demos(tmp_path):
     assert rows(pairs, "test") == list(demo_pairs(2_000, 1))
     assert (pairs.paired, source.paired) == (True, False)
     assert len({"", source.fingerprint, sentences.fingerprint, pairs.fingerprint}) == 4
-
-
-def test_the_pairs_have_classes():
     with pytest.raises(UserError, match=r"pairs have classes: leave out --data.problem number"):
         labelled_source("demo", text_column=["premise", "hypothesis"], problem="number")

@@ -30,37 +30,34 @@ def test_an_address_that_is_not_read(tmp_path, path):
             find(path)
 
 
-def test_folder_without_data(tmp_path):
-    make(tmp_path, "README.md")
-    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} holds no data files \(.csv.*--data\.path"):
-        labelled_source(str(tmp_path))
-
-
 @pytest.mark.parametrize(
-    "path", ["", "reviews", "none/reviews.csv", "./org/name", "/none/at/all", "a/b/c", "~/nothing"]
+    "path",
+    ["", "reviews", "none/reviews.csv", "/none/at/all", "a/b/c", "~/nothing", "x" * 5000, "~nobody/a.csv", "a\0b"],
 )
 def test_neither_file_nor_hub_id(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail("asked the Hub"))
     for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=rf"'{re.escape(path)}' is neither a file, a folder nor .*--data\.path"):
+        with pytest.raises(UserError, match=r"is neither a file, a folder nor .*--data\.path|File name too long"):
             find(path)
 
 
 def test_glob_without_match(tmp_path):
     make(tmp_path, "a.txt")
-    with pytest.raises(UserError, match=r"\*\.csv holds no data files \(.csv.*--data\.path"):
+    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))} has no data files \(.csv.*--data\.path"):
+        labelled_source(str(tmp_path))
+    with pytest.raises(UserError, match=r"\*\.csv has no data files \(.csv.*--data\.path"):
         labelled_source(str(tmp_path / "*.csv"))
-    with pytest.raises(UserError, match="holds no data files"):
+    with pytest.raises(UserError, match="has no data files"):
         labelled_source(str(tmp_path / "*.txt"))  # plain text has no labels
 
 
 def test_file_of_an_unknown_format(tmp_path):
     make(tmp_path, "reviews.xlsx")
     for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=r"reviews\.xlsx is in no format .* \.csv, \.tsv, \.jsonl, \.parquet"):
+        with pytest.raises(UserError, match=r"reviews\.xlsx has a format .* \.csv, \.tsv, \.jsonl, \.parquet"):
             find(str(tmp_path / "reviews.xlsx"))
-    with pytest.raises(UserError, match="holds no data files"):
+    with pytest.raises(UserError, match="has no data files"):
         text_source(str(tmp_path / "*"), cache_dir=tmp_path)
 
 
@@ -70,10 +67,3 @@ def test_file_that_may_not_be_read(tmp_path):
     (tmp_path / "a.csv").chmod(0)
     with pytest.raises(UserError, match=r"a\.csv cannot be read \(Permission denied\)"):
         labelled_source(str(tmp_path / "a.csv"))
-
-
-@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-of-this-name/reviews.csv", "a\0b"])
-def test_names_that_no_file_can_have(tmp_path, path):
-    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=r"neither a file|File name too long"):
-            find(path)

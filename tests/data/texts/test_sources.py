@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
+from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
-from lightning_nlp.data.texts.sources import labelled_source, text_source
+from lightning_nlp.data.texts.sources import Source, labelled_source, text_source
+from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS, write_table
 
@@ -45,28 +47,20 @@ def test_single_file_is_train(tmp_path, name):
     assert source.labelled
 
 
-def test_columns_are_handed_on(tmp_path):
-    (tmp_path / "a.csv").write_text("review,stars\ngood,5\n")
-    assert rows(labelled_source(str(tmp_path / "a.csv"), text_column="review", label_column="stars")) == [("good", 5)]
-    assert rows(text_source(str(tmp_path / "a.csv"), text_column="stars", cache_dir=tmp_path)) == [("5", None)]
-
-
 def groups(source, split="train"):
     return [row.group for row in source.splits[split]()]
 
 
 def test_groups_come_from_a_column(tmp_path):
     (tmp_path / "a.csv").write_text("text,who,label\na, eva ,1\nb,,2\nc,7,1\n")
-    (tmp_path / "a.jsonl").write_text('{"text": "a", "who": 7, "label": 1}\n{"text": "b", "who": null, "label": 2}\n')
     pq.write_table(pa.table({"text": ["a", "b"], "who": [7.0, None], "label": [1, 2]}), tmp_path / "a.parquet")
-    found = {name: labelled_source(str(tmp_path / name), group_column="who") for name in ("a.csv", "a.jsonl")}
-    assert groups(found["a.csv"]) == ["eva", None, "7"]
-    assert groups(found["a.jsonl"]) == ["7", None]
-    assert rows(found["a.csv"]) == [("a", 1), ("b", 2), ("c", 1)]
+    found = labelled_source(str(tmp_path / "a.csv"), group_column="who")
+    assert groups(found) == ["eva", None, "7"]
+    assert rows(found) == [("a", "1"), ("b", "2"), ("c", "1")]
     assert groups(text_source(str(tmp_path / "a.parquet"), group_column="who", cache_dir=tmp_path)) == ["7", None]
     without = labelled_source(str(tmp_path / "a.csv"))
     assert groups(without) == [None] * 3
-    assert without.fingerprint != found["a.csv"].fingerprint
+    assert without.fingerprint != found.fingerprint
 
 
 def test_a_group_column_that_cannot_be(tmp_path):
@@ -98,7 +92,7 @@ def test_acl_imdb_tree(tmp_path):
     assert list(source.splits) == ["train", "test"]
     assert source.lines() == [
         "train is read from train/neg, train/pos", "test is read from test/neg, test/pos",
-        "not used: train/unsup (no texts of a class)",
+        "not used: train/unsup (not in the folder of a class)",
     ]  # fmt: skip
     assert source.description == "aclImdb"
     train = list(source.splits["train"]())
@@ -107,13 +101,6 @@ def test_acl_imdb_tree(tmp_path):
     ]  # fmt: skip
     assert [(row.text.strip(), row.label) for row in train] == [(r.where, r.where.split("/")[1]) for r in train]
     assert [label for _, label in rows(source, "test")] == ["neg", "pos"]
-
-
-def test_a_text_of_a_class_that_is_not_utf8(tmp_path):
-    folder = acl_imdb(tmp_path / "aclImdb")
-    (folder / "train/pos/0_9.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match=r"train/pos/0_9\.txt, line 1; give --data\.encoding"):
-        rows(labelled_source(str(folder)))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
@@ -125,7 +112,7 @@ def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
     source = labelled_source(str(tmp_path))
     assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
     assert source.lines()[2:] == [
-        f"not used: sub.{suffix} (the name tells no split)",
+        f"not used: sub.{suffix} (no split in its name)",
         f"not used: test-0.{suffix}, test-1.{suffix} ({UNLABELLED})",
     ]
     assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]
@@ -143,10 +130,8 @@ def without_labels(path, texts):
             file.write("\n".join(["text", *texts, ""]))
 
 
-def test_a_test_whose_labels_are_empty_is_left_out_and_a_broken_one_is_not(tmp_path):
+def test_a_test_with_one_label_or_a_mistake_is_not_left_out(tmp_path):
     make(tmp_path, "train.csv")
-    (tmp_path / "test.csv").write_text("text,label\na,\nb,\n")
-    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
     (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
     assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
     (tmp_path / "test.csv").write_text("text,label\n" + "a,\n" * FIRST_ROWS + '"never read')  # not to its end each time
@@ -203,12 +188,6 @@ def test_unpacked_leipzig_archive(tmp_path):
     assert texts(text_source(str(tmp_path), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
 
 
-def test_several_leipzig_files_are_told_apart_one_by_one(tmp_path):
-    (tmp_path / "a.txt").write_text("1\tUnua.\n")
-    (tmp_path / "b.txt").write_text("Dua.\n")
-    assert texts(text_source(str(tmp_path / "*.txt"), cache_dir=tmp_path)) == {"train": ["Unua.", "Dua."]}
-
-
 def test_pairs_are_the_same_in_each_format(tmp_path):
     pairs = [("a", "b", "x"), ("a\x1f ", "b", "y"), ("c", "", "x"), (None, "d", "y"), (5, "e", "x")]
     columns = dict(zip(("first", "label", "second"), zip(*((a, y, b) for a, b, y in pairs), strict=True), strict=True))
@@ -229,7 +208,7 @@ def test_pairs_are_the_same_in_each_format(tmp_path):
         assert swapped.fingerprint != source.fingerprint
 
 
-@pytest.mark.parametrize(("word", "missing"), [("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
+@pytest.mark.parametrize(("word", "missing"), [("", None), ("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
 def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, tmp_path):
     for split, labels in (("train", ["a", "b"]), ("test", [word, word])):
         rows = "".join(f"{split} {number},{label}\n" for number, label in enumerate(labels))
@@ -237,3 +216,26 @@ def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, t
     source = labelled_source(str(tmp_path), missing_labels=missing)
     assert [*source.splits] == ["train"]
     assert f"not used: test.csv ({UNLABELLED})" in source.lines()
+
+
+def one_source(**settings):
+    return Source("a.csv", "0", {}, labelled=True, **settings)
+
+
+def test_a_class_has_a_name_or_is_missing():
+    assert one_source().label_name(Row("a", "1", "row 1")) == "1"
+    assert one_source().label_name(Row("a", "n/a", "row 1")) is None
+    assert one_source(form=LabelForm(missing=("1",))).label_name(Row("a", "1", "row 1")) is None
+    assert (
+        one_source(label_names=("n/a", "b"), form=LabelForm(missing=())).label_name(Row("a", "n/a", "row 1")) == "n/a"
+    )
+    with pytest.raises(UserError, match="The label 'c' is none of a, b: row 1"):
+        one_source(label_names=("a", "b")).label_name(Row("a", "c", "row 1"))
+
+
+def test_several_labels_and_numbers_are_as_they_were_read_and_announced():
+    several = one_source(form=LabelForm("labels"), label_names=("a", "b"))
+    assert several.label_name(Row("a", '["a"]', "row 1")) == '["a"]'
+    assert several.label_name(Row("a", None, "row 1")) is None
+    assert several.lines() == ["A text may have several labels (--data.problem)."]
+    assert one_source().lines() == []

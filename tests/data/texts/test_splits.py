@@ -109,22 +109,6 @@ def test_the_draws_are_those_of_all_versions_to_come():
     assert (draw(digests, 43) != draw(digests, 42)).all()
 
 
-def test_another_split_seed_draws_others(tmp_path):
-    one, again, two = (parts(tmp_path, reviews(200), split_seed=seed, max_train_samples=50) for seed in (0, 0, 1))
-    assert one == again
-    for split in ("train", "validation", "test"):
-        texts = [{text for text, part in found.items() if part == split} for found in (one, two)]
-        assert texts[0] != texts[1]
-
-
-def test_only_the_missing_split_is_held_out(tmp_path):
-    source = make_source(train=reviews(100), test=reviews(10, 500))
-    splits, _, _ = build_splits(source, work_dir=tmp_path)
-    rows = contents(splits)
-    assert sorted(rows["train"] + rows["validation"]) == sorted(text for text, _ in reviews(100))
-    assert rows["test"] == [text for text, _ in reviews(10, 500)]
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_a_part_that_chance_leaves_empty_takes_the_text_with_the_smallest_hash(tmp_path, seed):
     """Rows that are added then take nothing out of train."""
@@ -177,13 +161,6 @@ def test_groups_in_a_split_of_the_data_are_dropped_from_the_others(tmp_path):
         assert "2 with groups of another split dropped" in counts.lines()[0]
 
 
-def test_one_group_cannot_be_shared(tmp_path):
-    with pytest.raises(
-        UserError, match=r"train has 30 rows of 2 different texts or groups, too few to share.*--data\.val_fraction"
-    ):
-        build_splits(make_source(train=triples(30, 2)), work_dir=tmp_path)
-
-
 def test_what_stands_in_two_splits(tmp_path):
     source = make_source(
         test=[("t1", "a"), ("t2", "b"), ("t1", "a"), ("  T ", "b")],
@@ -193,7 +170,10 @@ def test_what_stands_in_two_splits(tmp_path):
             *((text, "a") for text in ("t1 ", "v1", "t2", "w")),
         ],
     )
-    splits, names, counts = build_splits(source, work_dir=tmp_path)
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "left in", deduplicate=False)
+    assert [len(rows) for rows in splits.values()] == [8, 4, 4]
+    assert "dropped" not in "".join(counts.lines())
+    splits, names, counts = build_splits(source, work_dir=tmp_path / "dropped")
     assert contents(splits, names) == {
         "train": [("x", "a"), ("y\nz", "b"), ("w", "a")],
         "validation": [("v1", "a"), ("v2", "b"), ("v1", "b")],
@@ -213,17 +193,6 @@ def test_what_stands_in_two_splits(tmp_path):
     ]
 
 
-def test_without_deduplication(tmp_path):
-    pairs = [("x", "a"), ("x", "b"), ("t", "a"), ("y", "a")]
-    source = make_source(train=pairs, validation=[("t", "a")], test=[("t", "a")])
-    splits, names, counts = build_splits(source, work_dir=tmp_path, deduplicate=False)
-    assert contents(splits, names) == {"train": pairs, "validation": [("t", "a")], "test": [("t", "a")]}
-    train = counts.train
-    assert (train.in_test, train.in_validation, train.repeats, counts.validation.in_test) == (1, 0, 1, 1)
-    assert "left in" in counts.lines()[0]
-    assert "dropped" not in "".join(counts.lines())
-
-
 def test_without_cleaning(tmp_path):
     source = make_source(
         train=[("a<br /> b\x00", "1"), ("a\nb", "2"), ("cut \ud83d", "2")],
@@ -235,16 +204,6 @@ def test_without_cleaning(tmp_path):
     assert contents(splits)["train"] == ["a<br /> b\x00", "cut ?"]
     assert contents(splits)["test"] == [" t"]
     assert counts.train.repeats == 1
-
-
-def test_texts_without_labels(tmp_path):
-    source = make_source(train=[f"frazo {i}" for i in range(100)] + ["frazo 1", "", " \x00<br />"])
-    splits, names, counts = build_splits(source, work_dir=tmp_path)
-    assert names is None
-    assert splits["train"].column_names == ["text", "hash"]
-    assert sum(map(len, splits.values())) == 100
-    assert (counts.train.repeats, counts.train.empty, counts.train.incomplete) == (1, 2, 0)
-    assert "1 repeat dropped" in counts.lines()[0]
 
 
 def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):
@@ -267,9 +226,8 @@ def test_samples_are_the_texts_with_the_smallest_hashes(tmp_path):
 
 
 @pytest.mark.parametrize(("labels", "expected"), [
-    ([10, 9, 2], ["2", "9", "10"]),
     (["10", "9", "2"], ["2", "9", "10"]),
-    ([1, -1, -2], ["-2", "-1", "1"]),
+    (["1", "-1", "-2"], ["-2", "-1", "1"]),
     (["pos", "Neg", "neutral"], ["Neg", "neutral", "pos"]),
     (["10", "9", "x"], ["10", "9", "x"]),
 ])  # fmt: skip
@@ -286,69 +244,34 @@ def test_names_of_the_source_win(tmp_path):
     assert all(row["label"] == int(row["text"].split()[1]) % 2 for row in splits["train"])
 
 
-def test_label_unknown_to_the_source(tmp_path):
-    with pytest.raises(UserError, match=r"'2' is none of a, b: train\.csv, line 4.*--data\.label_column"):
-        build_splits(make_source(("a", "b"), train=[("x", "a"), ("y", "b"), ("z", 2)]), work_dir=tmp_path)
-
-
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_label_that_train_lacks(tmp_path, split):
-    source = make_source(train=reviews(20), **{split: [*reviews(4, 100), ("x", "mixed"), ("y", "mixed")]})
-    with pytest.raises(UserError, match=rf"'mixed' is in {split} \(first in {split}\.csv, line 6\) .*neg, pos"):
-        build_splits(source, work_dir=tmp_path)
-
-
-def test_one_class_only(tmp_path):
-    with pytest.raises(UserError, match=r"one label only, 'a' \(first in train\.csv, line 2\).*--data\.label_column"):
-        build_splits(make_source(train=reviews(20, labels="a")), work_dir=tmp_path)
-    source = make_source(train=[("x", "a"), ("y", "b"), ("z", "a")])
-    with pytest.raises(UserError, match="one label only after validation and test were held out of its 3 rows"):
-        build_splits(source, work_dir=tmp_path)
-    with pytest.raises(
-        UserError, match=r"one label only after samples were taken of its 20.*--data\.max_train_samples"
-    ):
-        build_splits(make_source(train=reviews(20)), work_dir=tmp_path, max_train_samples=1)
-
-
-@pytest.mark.parametrize(("name", "value", "bounds"), [
-    *((name, value, "greater than 0 and less than 1")
-      for name in ("val_fraction", "test_fraction") for value in (0, 1, float("nan"))),
-    *((f"max_{split}_samples", 0, "at least 1") for split in ("train", "val", "test")),
-])  # fmt: skip
-def test_numbers_out_of_range(tmp_path, name, value, bounds):
-    with pytest.raises(UserError, match=rf"--data\.{name} must be {bounds}, not {value}"):
-        build_splits(make_source(train=reviews(20)), work_dir=tmp_path, **{name: value})
-
-
-@pytest.mark.parametrize(("n", "left"), [(1, "1 row"), (2, "2 rows")])
-def test_too_few_rows(tmp_path, n, left):
-    texts = [f"frazo {i}" for i in range(n)] + ["frazo 0"] * 5
-    with pytest.raises(UserError, match=rf"train has {left}, too few.*--data\.path"):
-        build_splits(make_source(train=texts), work_dir=tmp_path)
-    splits, _, _ = build_splits(make_source(train=["a", "b", "c"]), work_dir=tmp_path)
-    assert [len(data) for data in splits.values()] == [1, 1, 1]
-
-
-def test_split_that_is_left_empty(tmp_path):
-    source = make_source(train=reviews(20), validation=reviews(2, 100), test=reviews(4, 100))
-    with pytest.raises(UserError, match="No row is left for validation after cleaning: all are empty"):
-        build_splits(source, work_dir=tmp_path)
-
-
 INCOMPLETE = [("a", "1"), ("", "1"), ("b", None), ("c", "2"), ("  ", "2"), *zip("defg", "2121", strict=True)]
 
 
-def test_incomplete_rows_are_listed_over_all_splits(tmp_path):
-    source = make_source(train=INCOMPLETE, test=[("t", None), ("u", "1")])
-    listed = r"^4 rows without text or label: test\.csv, line 2; train\.csv, line 3; .*4; train\.csv, line 6; fill .*"
-    with pytest.raises(UserError, match=listed + r"--data\.drop_incomplete true"):
-        build_splits(source, work_dir=tmp_path)
+BOUNDS = "must be greater than 0 and less than 1, not"
 
 
-def test_many_incomplete_rows_are_cut_short(tmp_path):
-    source = make_source(train=[*reviews(4), *[("", "a")] * 1500])
-    with pytest.raises(UserError, match=r"1,500 rows .*, line 6; .*, line 15 \(first 10\); fill"):
-        build_splits(source, work_dir=tmp_path)
+@pytest.mark.parametrize(("train", "others", "message"), [
+    (["a"], {}, "train has 1 row, too few.*--data.path"),
+    (["a", "b", *"aaa"], {}, "train has 2 rows, too few"),
+    (triples(30, 2), {}, "train has 30 rows of 2 different texts or groups, .*--data.val_fraction"),
+    (reviews(9), {"validation": reviews(2, 50), "test": reviews(4, 50)}, "No row is left for validation .*: all are"),
+    (reviews(9, labels="a"), {}, r"one label only, 'a' \(first in train\.csv, line 2\).*--data\.label_column"),
+    ([("x", "a"), ("y", "b"), ("z", "a")], {}, "one label only after validation and test were held out of its 3 rows"),
+    (reviews(20), {"max_train_samples": 1}, "one label only after samples were taken of its 20.*--data.max_train_sam"),
+    (reviews(9), {"test": [("x", "odd"), ("y", "odd")]}, r"'odd' is in test \(first in test\.csv, line 2\) .*neg, pos"),
+    (reviews(9), {"validation": [("x", "odd")]}, "'odd' is in validation"),
+    (INCOMPLETE, {"test": [("t", None), ("u", "1")]},
+     r"^4 rows without text or label: test.csv, line 2; train.csv, line 3; .*4; train.csv, line 6; .*drop_incomplete"),
+    ([*reviews(4), *[("", "a")] * 1500], {}, r"1,500 rows .*, line 15 \(first 10\); fill"),
+    *((reviews(9), {f"{split}_fraction": value}, f"--data.{split}_fraction {BOUNDS} {value}")
+      for split, value in (("val", 0), ("test", 1), ("test", float("nan")))),
+    *((reviews(9), {f"max_{split}_samples": 0}, f"--data.max_{split}_samples must be at least 1, not 0")
+      for split in ("train", "val")),
+])  # fmt: skip
+def test_what_cannot_be_split(train, others, message, tmp_path):
+    splits = {name: others.pop(name) for name in ("validation", "test") if name in others}
+    with pytest.raises(UserError, match=message):
+        build_splits(make_source(train=train, **splits), work_dir=tmp_path, **others)
 
 
 def test_incomplete_rows_are_dropped_on_request(tmp_path):

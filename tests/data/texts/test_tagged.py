@@ -5,7 +5,7 @@ import json
 import datasets
 import pytest
 
-from lightning_nlp.data.texts.tagged import TAGS, as_tagged, read_conll, tagged_source, words_of
+from lightning_nlp.data.texts.tagged import TAGS, as_tagged, tagged_source, words_of
 from lightning_nlp.errors import UserError
 
 WORDS, TAGGED = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
@@ -27,6 +27,9 @@ def test_columns(separator, tmp_path):
     path = conll(tmp_path / "a.conll", ["-DOCSTART- -X- O", "", *lines, "", "", "# a comment", "#\tNN\tO", *lines])
     assert rows(path) == [ROW, ("# " + ROW[0], "O " + ROW[1])] if separator == "\t" else rows(path)[0] == ROW
     assert rows(path, label_column=2)[0] == (ROW[0], "NN NN NN NN NN")
+    first = tagged_source(str(path)), tagged_source(str(path), label_column=2)
+    assert first[0].fingerprint != first[1].fingerprint
+    assert next(first[0].splits["train"]()).where == "a.conll, line 3"
 
 
 def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp_path):
@@ -54,14 +57,6 @@ def test_germeval_numbers_its_words_and_has_comments_with_tabs(tmp_path):
     assert rows(path) == [("Anna left", "O B-X"), ("#", "O")]
     assert rows(path, label_column=3) == [("Anna left", "B-PER O"), ("#", "O")]
     assert rows(conll(tmp_path / "b.conll", ["1 CD O", "000 CD B-X"])) == [("1 000", "O B-X")]
-
-
-def test_one_record_is_a_sentence_and_lists_of_lists_are_columns(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"tokens": WORDS, "ner_tags": TAGGED}))
-    assert rows(path) == [ROW]
-    path.write_text(json.dumps({"tokens": [WORDS, WORDS], "ner_tags": [TAGGED, TAGGED]}))
-    assert rows(path) == [ROW, ROW]
 
 
 @pytest.mark.parametrize("test", ['{"tokens": ["a"]}', '{"tokens": ["a"], "ner_tags": []}', None])
@@ -104,17 +99,12 @@ def test_a_folder_of_splits_and_the_demo(tmp_path):
     assert len(text.split()) == len(label.split())
 
 
-def test_a_change_of_the_tags_column_is_another_source(tmp_path):
-    path = conll(tmp_path / "a.conll", ["a X O"])
-    assert tagged_source(str(path)).fingerprint != tagged_source(str(path), label_column=2).fingerprint
-
-
 @pytest.mark.parametrize(
     ("lines", "settings", "words"),
     [
         (["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
         (["a", "b"], {}, ["has 1 column without names", "the tags need another"]),
-        (["", "-DOCSTART- O"], {}, ["holds no sentences"]),
+        (["", "-DOCSTART- O"], {}, ["has no sentences"]),
         (["a O"], {"label_column": "ner"}, ["--data.label_column is 'ner'", "2 columns without names", "number"]),
         (["a O"], {"label_column": 1}, ["--data.label_column is 1"]),
         (["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
@@ -136,7 +126,7 @@ def test_bad_columns(lines, settings, words, tmp_path):
         ),
         (
             {"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]},
-            ["The tag '' of ['O', 'O', '', 'O', 'O'] is no name", "line 2"],
+            ["The tag '' of ['O', 'O', '', 'O', 'O'] is not a name", "line 2"],
         ),
         ({"tokens": WORDS, "ner_tags": ["O", "O", "B PER", "O", "O"]}, ["'B PER'", "without spaces"]),
         ({"tokens": "Anna left", "ner_tags": TAGGED}, ["The words are 'Anna left', not a list", "--data.text_column"]),
@@ -165,12 +155,6 @@ def test_spaces_within_words_do_not_break_them():
     row = as_tagged({"text": "", "label": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here", TAGS.read)
     assert row.text.split(" ") == ["a\u00a0b", "", "c\u00a0"]
     assert row.label == "X Y Z"
-
-
-def test_read_conll_says_where_a_sentence_begins(tmp_path):
-    assert [row.where for row in read_conll(conll(tmp_path / "a.conll", ["", "a O", "b O", "", "c O"]))] == [
-        *("a.conll, line 2", "a.conll, line 5")
-    ]
 
 
 def test_the_words_of_a_text():

@@ -1,10 +1,16 @@
+"""What a label is, from its cell to the classes: the same whatever file it is in."""
+
 import json
+from decimal import Decimal
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.texts.sources import labelled_source
+from lightning_nlp.data.texts.splits import build_splits
+from lightning_nlp.data.texts.targets import label_notes
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import write_parquet
 
@@ -32,7 +38,6 @@ def write(tmp_path, name, cells):
         ("a.csv", [0, 1], {}, "classes"),
         ("a.csv", [1, 2, 3, 4, 5], {}, "classes"),
         ("a.csv", ["0.0", "1.0", ""], {}, "classes"),  # as pandas writes whole numbers beside missing ones
-        ("a.jsonl", [0.0, 1.0, None], {}, "classes"),
         ("a.jsonl", [True, False], {}, "classes"),
         ("a.jsonl", [["a"], ["b"]], {}, "classes"),
         ("a.csv", ["a", "0.5"], {}, "classes"),
@@ -46,7 +51,6 @@ def write(tmp_path, name, cells):
         ("a.jsonl", [["a", "b"], ["a"], []], {}, "labels"),
         ("a.parquet", [["a", "b"], ["a"]], {}, "labels"),
         ("a.csv", ["a|b", "b", ""], {"label_separator": "|"}, "labels"),
-        ("a.csv", ["a", "b"], {"problem": "labels"}, "labels"),
         ("a.csv", {"x": [0, 1], "y": [1, 1]}, {"label_column": ["x", "y"]}, "labels"),
     ],
 )
@@ -63,7 +67,6 @@ def test_the_column_decides_or_the_user(name, cells, options, problem, tmp_path)
         ("a.parquet", [["a", "b"], [], ["a"]], {}),
         ("a.csv", ["a|b", "", "a"], {"label_separator": "|"}),
         ("a.csv", {"a": [1, "0.0", 1], "b": [1, 0, "0"]}, {"label_column": ["a", "b"]}),
-        ("a.csv", {"a": ["True", "false", "TRUE"], "b": ["True", "False", 0]}, {"label_column": ["a", "b"]}),
         ("a.jsonl", {"a": [True, 0, 1.0], "b": [1, False, 0]}, {"label_column": ["a", "b"]}),
     ],
 )
@@ -86,21 +89,18 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
     ("name", "cells", "options", "message"),
     [
         ("a.jsonl", [["a", ""], ["b"]], {}, r"A label of \['a', ''\] is empty: a.jsonl, line 1; take it out"),
-        ("a.jsonl", [["a", None], ["b"]], {}, "is empty: a.jsonl, line 1"),
         ("a.jsonl", [["a", {}], ["b"]], {}, "The label is a dict"),
         ("a.csv", ["a||b", "c"], {"label_separator": "|"}, "is empty: a.csv, line 2"),
         ("a.jsonl", [["a", "b"], ["b"]], {"label_separator": "|"}, "--data.label_separator is for strings"),
         ("a.jsonl", [["a", "b"], ["b"]], {"problem": "classes"}, "--data.problem labels if a text may have several"),
         ("a.csv", {"x": [0, 2], "y": [1, 1]}, {"label_column": ["x", "y"]}, "The column 'x' has '2', not 0 or 1"),
         ("a.csv", {"x": [0, None], "y": [1, 1]}, {"label_column": ["x", "y"]}, "20 rows without text or label"),
-        ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "y"]}, "no column 'y'"),
         ("a.csv", {"x": [0, 1]}, {"label_column": ["x", "x"]}, "--data.label_column"),
         ("a.csv", [0, 1], {"label_column": ["x"], "problem": "classes"}, "is a list is for several labels"),
         ("a.csv", [0, 1], {"label_separator": "|", "problem": "number"}, "--data.label_separator is for several"),
         ("a.csv", [0, 1], {"label_separator": "|", "label_column": ["x"]}, "give one"),
         ("a.csv", [0, 1], {"label_separator": ""}, "--data.label_separator is empty"),
         ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
-        ("a.jsonl", [["a", "b"], None], {}, "20 rows without text or label"),
         ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
         (
             "a.csv",
@@ -109,13 +109,10 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
             "The label 'bad' is not a number from -1e\\+15 to 1e\\+15: a.csv, line 2",
         ),
         ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a point before its fraction"),
-        ("a.csv", ["1e999", "0.5"], {}, "is not a number from"),
         ("a.jsonl", [1e39, 0.5], {}, "is not a number from"),  # single precision has none so large
         ("a.jsonl", [True, False], {"problem": "number"}, "'True' is not a number from"),
         ("a.csv", ["1.5", "n/a"], {}, r"20 rows without text or label \('n/a' \(20\) count as missing\)"),
         ("a.jsonl", [1.5, -1.0], {"missing_labels": [-1]}, r"label \('-1' \(20\) count as missing\)"),
-        ("a.csv", ["1.5"], {}, "train has one label only"),
-        ("a.csv", ["a", "0.5"], {}, "--data.problem number"),
     ],
 )
 def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
@@ -124,20 +121,11 @@ def test_bad_labels_are_one_sentence(name, cells, options, message, tmp_path):
         TextClassificationDataModule(path, **options, max_length=16, cache_dir=str(tmp_path / "cache")).setup()
 
 
-def saved(tmp_path, feature, cells):
-    from datasets import Dataset, DatasetDict, Features, Value
-
-    columns = {"text": TEXTS, "label": [cells[i % len(cells)] for i in range(len(TEXTS))]}
-    data = Dataset.from_dict(columns, features=Features({"text": Value("string"), "label": feature}))
-    DatasetDict({"train": data}).save_to_disk(tmp_path / "saved")
-    return str(tmp_path / "saved")
-
-
 def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
-    from datasets import ClassLabel, Sequence
-
-    feature = Sequence(ClassLabel(names=["zebra", "ape", "never"]))
-    path, cache = saved(tmp_path, feature, [[0, 1], [], [1]]), str(tmp_path / "cache")
+    features = Features({"text": Value("string"), "label": List(ClassLabel(names=["zebra", "ape", "never"]))})
+    columns = {"text": TEXTS, "label": [[[0, 1], [], [1]][i % 3] for i in range(len(TEXTS))]}
+    DatasetDict({"train": Dataset.from_dict(columns, features=features)}).save_to_disk(tmp_path / "saved")
+    path, cache = str(tmp_path / "saved"), str(tmp_path / "cache")
     data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
     data.setup()
     assert data.label_names == ["zebra", "ape", "never"]
@@ -146,11 +134,106 @@ def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
     assert 0 < data.class_counts[0] < data.class_counts[1]
 
 
-def test_floats_of_datasets_are_numbers(tmp_path):
-    from datasets import Value
+def classes(tmp_path, labels, name="a.csv", **options):
+    """The classes of a file with these labels, ten texts each, and what is said about them."""
+    cells = [(f"text {i} of {j}", label) for i in range(10) for j, label in enumerate(labels)]
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in cells))
+    else:
+        lines = [json.dumps({"text": text, "label": label}) for text, label in cells]
+        (tmp_path / name).write_text("\n".join(lines))
+    source = labelled_source(str(tmp_path / name), **options)
+    _, names, counts = build_splits(source, work_dir=tmp_path / "work")
+    return names, counts.notes
 
-    path, cache = saved(tmp_path, Value("float64"), [0.1, 2.0, -3.5]), str(tmp_path / "cache")
-    data = TextClassificationDataModule(path, max_length=16, cache_dir=cache)
-    data.setup()
-    assert (data.label_facts["problem"], data.label_facts["low"], data.label_facts["high"]) == ("number", -3.5, 2.0)
-    assert data.label_names == []
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_one_class_whatever_nobody_sees(tmp_path, name):
+    labels = [
+        *("1", "1.0", " 1.000", "+1", "0", "-0.0", ".0", "\uff11", "\uff0b\uff11\uff0e\uff10", "\u0661"),
+        *("\u2212\uff10", "Caf\u00e9", "Cafe\u0301", "Caf\u00e9\u200b", "\ufeffCaf\u00e9 ", "7"),
+    ]
+    assert classes(tmp_path, labels, name) == (["0", "1", "7", "Caf\u00e9"], [])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("label", [0.53, "0.53", "-4.50", ".5", "1.5e-3", "1e3", "2.E5", "\u2212\uff10.\uff15"])
+def test_scores_are_no_classes(tmp_path, name, label):
+    with pytest.raises(UserError, match=rf"The label {label} is a score, not a class: {name}, line "):
+        classes(tmp_path, ["a", label if name == "a.csv" or isinstance(label, float) else str(label)], name)
+    assert classes(tmp_path, ["a", f"class {label}"], name)[0] == ["a", f"class {label}"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_what_only_looks_like_a_number_is_a_name(tmp_path, name):
+    labels = ["50%", "1/2", "1e", "e3", "3d", "0x1f", "\u00b2", "1_000", "1-2"]
+    assert set(classes(tmp_path, labels, name)[0]) == set(labels)
+
+
+def test_spellings_that_differ_where_it_can_be_seen(tmp_path):
+    names, found = classes(tmp_path, ["Bar", "BAR", "bar", "sci-fi", "sci fi", "01", "1", "other"])
+    assert len(names) == 8
+    (note,) = found
+    for pair in ("'Bar' (10), 'BAR' (10), 'bar' (10)", "'sci-fi' (10), 'sci fi' (10)", "'01' (10), '1' (10)"):
+        assert pair in note
+    assert "other" not in note
+    assert label_notes({"C": 1, "C++": 1, "C#": 1, "-": 1, "+": 1, "0": 1, "00": 2, "-1": 1, "1": 1})[0].count("(") == 2
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "N/A", "#N/A", "?", "-"])
+def test_words_for_missing_labels(tmp_path, name, word):
+    with pytest.raises(UserError, match="10 rows without text or label") as caught:
+        classes(tmp_path, ["0", "1", word], name)
+    assert f"('{word}' (10) count as missing)" in str(caught.value)
+    for cure in ("--data.drop_incomplete true", "--data.missing_labels '[]'"):
+        assert cure in str(caught.value)
+    kept, found = classes(tmp_path, ["0", "1", word], name, drop_incomplete=True)
+    assert kept == ["0", "1"]
+    assert f"'{word}' (10) count as missing" in found[0]
+    assert set(classes(tmp_path, ["0", "1", word], name, missing_labels=[])[0]) == {"0", "1", word}
+
+
+def test_words_for_missing_labels_that_are_none_are_named(tmp_path):
+    words = ["Unknown", "n/a", "?"]
+    _, found = classes(tmp_path, ["0", "1", "N/A"], drop_incomplete=True, missing_labels=words)
+    assert found == ["--data.missing_labels: no row has the label '?', 'unknown'."]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
+    with pytest.raises(UserError, match=r"label -1 beside 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
+        classes(tmp_path, [-1, 0, 1], name)
+    assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[-1], drop_incomplete=True) == (["0", "1"], [])
+    assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[]) == (["-1", "0", "1"], [])
+    assert classes(tmp_path, [-1, 1, "\u22121"], name) == (["-1", "1"], [])
+    with pytest.raises(UserError, match=r"missing_labels '\[-1, \"nan\"\]'"):
+        classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True)
+    both = classes(tmp_path, [-1, 0, 1, "nan"], name, drop_incomplete=True, missing_labels=[-1, "nan"])
+    assert both == (["0", "1"], [])
+
+
+def test_several_labels_in_one(tmp_path):
+    _, (note,) = classes(tmp_path, ["plot", "plot|sound", "sound", "cast|plot", "New York; NY"])
+    assert "'plot|sound' (10) look like several labels in one, with '|' between them" in note
+    assert "NY" not in note
+
+
+def test_a_list_of_one_and_a_decimal_are_the_value_that_they_are(tmp_path):
+    assert classes(tmp_path, [["neg"], ["pos"]], "a.jsonl")[0] == ["neg", "pos"]
+    with pytest.raises(UserError, match=r"The label is a list \(\['neg', 'pos'\]\)"):
+        classes(tmp_path, [["neg", "pos"], ["pos"]], "a.jsonl", problem="classes")
+    write_parquet(
+        tmp_path / "a.parquet", text=[f"text {i}" for i in range(40)], label=[Decimal("1"), Decimal("2")] * 20
+    )
+    assert build_splits(labelled_source(str(tmp_path / "a.parquet")), work_dir=tmp_path / "work")[1] == ["1", "2"]
+
+
+def test_class_names_that_datasets_writes_beside_a_parquet_file(tmp_path):
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    rows = {"text": [f"text {i}" for i in range(41)], "label": [*[0, 1] * 20, -1]}
+    Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
+    with pytest.raises(UserError, match=r"1 row without text or label: a\.parquet, row 40"):
+        build_splits(labelled_source(str(tmp_path / "a.parquet")), work_dir=tmp_path / "work")
+    source = labelled_source(str(tmp_path / "a.parquet"), drop_incomplete=True)
+    assert build_splits(source, work_dir=tmp_path / "work")[1] == ["neg", "pos"]
