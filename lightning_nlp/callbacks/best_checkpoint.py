@@ -1,12 +1,12 @@
 """The run's own checkpoint: the best one by a metric of the validation part."""
 
-import math
 import os
 from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_nlp.callbacks.outlook import cure_without_validation
 from lightning_nlp.errors import UserError, warn_user
 
 
@@ -82,21 +82,3 @@ class BestCheckpoint(ModelCheckpoint):
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
-
-
-def cure_without_validation(trainer: Trainer) -> str | None:
-    """The options that give a training a validation; None if one may come."""
-    if trainer.limit_val_batches == 0:
-        return "--trainer.limit_val_batches 1.0"
-    batches, interval = trainer.num_training_batches, trainer.val_check_batch
-    every = trainer.check_val_every_n_epoch or 1
-    if not trainer.enable_validation or interval is None or math.isinf(interval):  # None: by the clock
-        return None
-    end = batches * trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
-    end = min(end, trainer.max_steps * trainer.accumulate_grad_batches) if trainer.max_steps >= 0 else end
-    if interval + batches * (every - 1) <= end:
-        return None
-    cures = ["--trainer.check_val_every_n_epoch 1"] if every > 1 else []
-    if min(end, batches) < interval:
-        cures.append(f"--trainer.val_check_interval {max(1, int(min(end, batches)) // 2)}")
-    return " ".join(cures)

@@ -1,12 +1,10 @@
 """The checkpoint to go on from: written after each validation, every few minutes, and when a signal asks for it."""
 
-import contextlib
 import copy
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -17,48 +15,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.errors import TIME_LIMIT, UserError
+from lightning_nlp.callbacks.interrupt import TIME_LIMIT, Interrupted, heeded_signals
 from lightning_nlp.training.schedules import at_whole_step, is_log_step
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-class Interrupted(Exception):
-    """Raised out of `fit` when a signal, or TIME_LIMIT in its place, has ended it and the checkpoint is written."""
-
-    def __init__(self, checkpoint: Path, step: int, number: int) -> None:
-        reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
-        super().__init__(f"{reason} after step {step}; saved {checkpoint}.")
-        self.number = number
-        self.can_go_on = True
-
-    _render_traceback_ = UserError._render_traceback_
-
-
-def heeded_signals() -> list[int]:
-    """All but those that are ignored, as SIGHUP is under `nohup`."""
-    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-@contextlib.contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that everything cleans up after itself.
-
-    Lightning turns a KeyboardInterrupt into exit code 1, and SIGTERM kills Python on the spot.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, leave) for number in heeded_signals()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class LastCheckpoint(Checkpoint):

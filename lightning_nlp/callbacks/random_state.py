@@ -14,8 +14,7 @@ class RandomState(Callback):
     Dropout draws from torch's. Batches and masks depend on none of them, only on seed, epoch and row.
     """
 
-    def __init__(self) -> None:
-        self._restored: list[dict[str, Any]] | None = None
+    _restored: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """One entry for each process; all call this at the same time, and only the first one writes."""

@@ -22,7 +22,8 @@ from lightning_nlp.run import runs
 set_parsing_settings(import_path_allowlist=["lightning_nlp"])
 
 
-CLASSES = ("--model", "--data", "--model.class_path", "--data.class_path")
+CLASSES = [name for name in lightning_nlp.PUBLIC if name.endswith(("Model", "Module", "Classifier"))]
+CLASS_OPTIONS = ("--model", "--data", "--model.class_path", "--data.class_path")
 
 
 def find_configs(arguments: list[str]) -> list[str]:
@@ -32,13 +33,15 @@ def find_configs(arguments: list[str]) -> list[str]:
         UserError: If there is no such file.
     """
     found: list[str] = []
+    if {"--help", "-h"} & set(arguments):
+        import_classes(" ".join(CLASSES))
     for argument in arguments:
         option, separator, value = argument.partition("=")
         if not separator or not option.startswith("-"):
             option, separator, value = (found or [""])[-1], "", argument
         if option in ("--config", "-c"):
             value = _find_config(value)
-        elif option in CLASSES and value in lightning_nlp.PUBLIC:  # the parser knows only those that are imported
+        elif option in CLASS_OPTIONS and value in CLASSES:
             value = f"lightning_nlp.{value}"
         found.append(f"{option}={value}" if separator else value)
     return found
@@ -53,7 +56,15 @@ def _find_config(name: str) -> str:
             f"Shipped are {', '.join(sorted(place.name for place in SHIPPED.glob('*.yaml')))}."
         )
     check_yaml(path)
+    import_classes(path.read_text(encoding="utf-8"))
     return str(path)
+
+
+def import_classes(text: str) -> None:
+    """Import those of our classes that a text names: only then the parser knows their names without the module."""
+    for name in CLASSES:
+        if name in text:
+            getattr(lightning_nlp, name)
 
 
 def split_run_arguments(arguments: list[str]) -> list[str]:

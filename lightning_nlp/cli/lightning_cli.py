@@ -12,15 +12,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
-from lightning_nlp.cli.options import add_own_arguments, check_options
+from lightning_nlp.cli.options import check_options
 from lightning_nlp.cli.output import silence_notices
 from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
-
-# Imported so that the command line may name their classes without the modules.
-from lightning_nlp.data import datamodules, mlm as mlm_data  # noqa: F401  isort:skip
-from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
 
 # No abbreviations: a typing error must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
@@ -73,7 +71,8 @@ class CLI(LightningCLI):
         # found elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
         self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
-        add_own_arguments(parser)
+        parser.add_lightning_class_args(EarlyStop, "early_stopping")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         if self.command == "inspect":
             parser.add_argument(
                 "--json", type=str | None, help="A file to write all facts to; an older one is replaced."

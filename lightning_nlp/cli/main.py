@@ -5,22 +5,25 @@ import io
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 
-from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, exit_on_signals
+from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, exit_on_signals
 from lightning_nlp.cli import OVERVIEW
 from lightning_nlp.cli.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
-from lightning_nlp.cli.commands import COMMANDS
-from lightning_nlp.cli.config_file import configs
-from lightning_nlp.cli.lightning_cli import CLI, PARSER
+from lightning_nlp.cli.commands import inspect, test, validate, without_trainer
+from lightning_nlp.cli.fit import fit
+from lightning_nlp.cli.lightning_cli import CLI
 from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
 from lightning_nlp.training.peaks import float32_products
+
+COMMANDS: dict[str, Callable[[CLI, str], Any]] = {"fit": fit, "inspect": inspect, "validate": validate, "test": test}
 
 
 def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
@@ -47,29 +50,19 @@ def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
     quiet_libraries()
     try:
         if command in ("predict", "configs"):
-            _call(command, arguments[1:])
+            without_trainer(command, arguments[1:])
             return None
         description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
         cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description, in_python=in_python)
         with float32_products("high"):  # a training may round more than what is promised of its export
-            return COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
+            run_dir: Path | None = COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
+        return run_dir
     except SystemExit as stop:
         if not stop.code and command in COMMANDS and {"--help", "-h"} & set(arguments):
             print(f"{class_help()}\n{options_help()}")
         raise
     except ArgumentError as error:
         raise UserError(explain_parse_error(error, command, lambda: shown_help(command))) from error
-
-
-def _call(command: str, arguments: list[str]) -> None:
-    from lightning_nlp.predict.command import predict
-
-    function = configs if command == "configs" else predict
-    parser = ArgumentParser(prog=f"{PROGRAM} {command}", **PARSER)
-    parser.add_function_arguments(function)
-    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
-    options = parser.parse_args(arguments)
-    function(**{name: value for name, value in options.as_dict().items() if name != "debug"})
 
 
 def shown_help(command: str) -> str:

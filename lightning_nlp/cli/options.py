@@ -5,19 +5,12 @@ A row is None where the option works; otherwise it ends the sentence that refuse
 
 import importlib
 import inspect
-import os
 import re
-from argparse import SUPPRESS
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import Namespace
 from lightning import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.errors import PROGRAM, UserError
 
 Rows = dict[str, str | None]
@@ -73,12 +66,6 @@ LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger W
     "LitLogger": NOT_TRIED,
 }
 
-# The run's own two and Lightning's, of whose arguments they take the few that make sense.
-OWN = {"early_stopping": (EarlyStop, EarlyStopping), "checkpoint": (BestCheckpoint, ModelCheckpoint)}
-# What earlier versions passed to Lightning's, and wrote to config.yaml.
-BEFORE = {"filename": "best", "auto_insert_metric_name": False, "enable_version_counter": False}
-BEFORE |= {"check_on_train_epoch_end": False, "save_on_train_epoch_end": False}
-
 
 def options_help() -> str:
     """The rows, for the end of `--help`."""
@@ -89,49 +76,17 @@ def options_help() -> str:
     return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
 
 
-def add_own_arguments(parser: LightningArgumentParser) -> None:
-    """Add the arguments of the run's own early stopping and checkpoint, and hidden those that only Lightning's have."""
-    for section, (own, lightnings) in OWN.items():
-        parser.add_lightning_class_args(own, section)
-        for name in defaults(lightnings).keys() - defaults(own).keys():
-            parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
-    for name in ("weights_only", "verbose"):  # from --print_config of an earlier version
-        parser.add_argument(f"--{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
-
-
-def defaults(cls: type) -> dict[str, Any]:
-    """The arguments of a class, with their defaults."""
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-    return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
-
-
 def check_options(config: Namespace, *, training: bool) -> None:
     """Raise a UserError for an option that does not work here, and remove what has no effect.
 
     Args:
-        training: Whether it is for `fit`; otherwise what matters to a training alone is removed, not refused.
+        training: Whether it is for `fit`; otherwise what only a training uses is removed, not refused.
     """
-    trainer, folder = config.trainer, config.checkpoint.pop("dirpath", None)
-    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # from an earlier version
-        trainer.default_root_dir = folder = None
-    for name, default in defaults(Trainer).items():
-        given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != default
+    trainer = config.trainer
+    for name, parameter in inspect.signature(Trainer).parameters.items():
+        given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != parameter.default
         if given and TRAINER.get(name):
             raise UserError(f"--trainer.{name} {trainer[name]} is refused: {TRAINER[name]}.")
-    for section, (own, lightnings) in OWN.items():
-        gone = {name: value for name, value in defaults(lightnings).items() if name not in defaults(own)} | BEFORE
-        if trainer.limit_val_batches == 0:
-            gone["save_on_train_epoch_end"] = True
-        found = {name: config[section].pop(name) for name in gone if name in config[section]}
-        found |= {"dirpath": folder} if section == "checkpoint" else {}
-        changed = [name for name, value in found.items() if value != gone[name]]
-        if training and changed:
-            choice = {"monitor": config[section].monitor, "mode": config[section].mode, changed[0]: found[changed[0]]}
-            cure = " ".join(f"--trainer.callbacks.{name} {value}" for name, value in choice.items())
-            raise UserError(
-                f"--{section}.{changed[0]} is refused: the run's own {section} takes {', '.join(defaults(own))} alone. "
-                f"Give --trainer.callbacks+={lightnings.__name__} {cure} for another beside it."
-            )
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         for entry in named_classes(config, option):
             if training and (why := rows.get(row_of(entry, rows))):

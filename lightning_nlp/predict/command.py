@@ -17,12 +17,13 @@ from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
-from lightning_nlp.errors import UserError, memory_errors, one_line
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.predict.pairs import check_input
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.predict.tags import input_words
 from lightning_nlp.run import runs
+from lightning_nlp.run.library_errors import memory_errors
 from lightning_nlp.tasks import TAGS, task_of_module
 from lightning_nlp.training.hardware import default_precision
 
