@@ -2,6 +2,7 @@ import re
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import lightning_nlp
 from lightning_nlp import SequenceClassifier
@@ -11,25 +12,7 @@ from tests.cli.test_fit import RUN_FILES
 from tests.conftest import checkpoint_of, files_below, invoke, read_metrics
 
 
-@pytest.mark.parametrize("task", ["cls", "mlm"])
-def test_the_best_checkpoint_is_the_one_tested_and_exported(task, request):
-    run = request.getfixturevalue(f"{task}_run")
-    (row,) = [row for row in read_metrics(run) if row["test/loss"]]
-    expected = {key: float(value) for key, value in row.items() if key.startswith("test/")}
-    outcome = invoke("test", "--run", run)
-    assert outcome.code == 0, outcome.err
-    for key, value in expected.items():
-        assert f"{value:.4f}" in outcome.out.split(key)[1].splitlines()[0]
-    assert len(expected) >= 4
-    from safetensors.torch import load_file
-
-    weights = checkpoint_of(run, "best")["state_dict"]
-    exported = load_file(run / "export" / "model.safetensors")
-    assert exported
-    assert all(torch.equal(weights[f"network.{name}"], tensor) for name, tensor in exported.items())
-
-
-def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path, monkeypatch):
+def test_the_best_checkpoint_and_not_the_last_is_tested_and_exported(tiny_cls, tmp_path, monkeypatch):
     def ruin(self, trainer, module):
         if trainer.current_epoch == 1:
             with torch.no_grad():
@@ -45,6 +28,9 @@ def test_fit_tests_the_best_and_not_the_last_epoch(tiny_cls, tmp_path, monkeypat
     table = {which: invoke("test", "--run", run, "--ckpt_path", which).out for which in ("best", "last")}
     assert f"{float(row['test/loss']):.4f}" in table["best"]
     assert f"{float(row['test/loss']):.4f}" not in table["last"]
+    weights, exported = checkpoint_of(run, "best")["state_dict"], load_file(run / "export" / "model.safetensors")
+    assert exported
+    assert all(torch.equal(weights[f"network.{name}"], tensor) for name, tensor in exported.items())
 
 
 @pytest.mark.parametrize("task", ["cls", "mlm"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_nlp.cli.commands import COMMANDS
+from lightning_nlp.cli.main import COMMANDS
 
 HOUSE = Path(__file__).parent.parent
 

@@ -13,12 +13,12 @@ from lightning_nlp.errors import UserError, warn_user
 class BestCheckpoint(ModelCheckpoint):
     """Keeps best.ckpt, which is tested and exported, whatever other ModelCheckpoints there are.
 
-    Hand this object to whoever needs the best: `trainer.checkpoint_callback` is the first of the list,
-    perhaps another. `dirpath` is set when the run is opened.
+    Pass this object to whoever needs it: `trainer.checkpoint_callback` is the first of the list, perhaps another.
+    `dirpath` is set when the run is opened.
 
     Args:
         monitor: A metric of the validation part, e.g. val/loss; null keeps the last state instead.
-        mode: Whether less of it is better, or more.
+        mode: Whether lower or higher is better.
     """
 
     def __init__(self, monitor: str | None = "val/loss", mode: Literal["min", "max"] = "min") -> None:
@@ -45,7 +45,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the state only if it is this run's, even if the run was moved."""
+        """Restore the state if it is this run's, even if the run was moved."""
         states = checkpoint.get("callbacks", {})
         folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
         for key in [key for key in states if key.startswith(type(self).__name__)]:

@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: written after each validation, every few minutes, and when a signal asks for it."""
+"""The checkpoint to resume from: written after each validation, every few minutes, and at a signal."""
 
 import copy
 import signal
@@ -23,15 +23,15 @@ class LastCheckpoint(Checkpoint):
     """Keeps last.ckpt, and writes one at the first SIGINT or SIGTERM; a second signal stops at once.
 
     A signal may arrive between two micro-batches, so the checkpoint is written once the step is complete and
-    its metrics are logged. A validation is broken off, and starts again after a resume.
+    its metrics are logged. A validation is broken off, and repeated after a resume.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a
     `Checkpoint` so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
         save_minutes: Write it when the last one is this old, and after each validation.
-        max_time: How long this process may train; Lightning's `max_time` counts the time before a resume too, and
-            ends as if the training were complete.
+        max_time: How long this process may train. (Lightning's own `max_time` includes the time before a resume, and
+            ends a training as if it were complete.)
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class LastCheckpoint(Checkpoint):
         rank_zero_info("\nStopping after this step; Ctrl-C again stops at once.")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals after Lightning has; it restores them at the end."""
+        """Replace Lightning's signal handlers; it restores the previous ones at the end."""
         if threading.current_thread() is threading.main_thread():
             for number in heeded_signals():
                 signal.signal(number, self._request)
         self._timer.on_train_start(trainer, pl_module)
         self._saved_at = time.monotonic()
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
-            self._saved_step = trainer.global_step  # nothing left to train: leave the file alone
+            self._saved_step = trainer.global_step  # if nothing is left to train, the file stays
         validation = trainer.fit_loop.epoch_loop.val_loop
-        if validation.restarted_mid_evaluation:  # its first batch, which counts as started, is counted again
+        if validation.restarted_mid_evaluation:  # its first batch, already counted as started, is counted again
             total: Any = validation.batch_progress.total
             total.ready, total.started = total.ready - 1, total.started - 1
 
     def _agree(self, trainer: Trainer) -> bool:
-        """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask in log steps only."""
+        """Whether to save now; sets `_stopping`. Several processes agree on it, in log steps only."""
         remaining = self._timer.time_remaining()
         number = self.requested or (TIME_LIMIT if remaining is not None and remaining <= 0 else 0)
         save = time.monotonic() - self._saved_at >= self.save_seconds
@@ -92,7 +92,7 @@ class LastCheckpoint(Checkpoint):
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Note the positions after an optimizer step that is to be saved; its metrics are logged before that.
+        """Note the positions after an optimizer step that is to be saved once its metrics are logged.
 
         After the last of `max_steps` too: Lightning would save its epoch as complete.
         """
@@ -108,17 +108,16 @@ class LastCheckpoint(Checkpoint):
         self._stop_if_requested(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after the validation instead, which Lightning would skip after a resume."""
+        """Save after the validation instead, or a resume would skip it."""
         self._positions = None
 
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Break off a validation: save the state before it, so that it starts again after a resume."""
+        """Save the state before the validation and stop, if requested: a resume repeats the validation."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
             return
         if self._positions is None:
             self._positions = positions(trainer)
-            # Lightning repeats a validation that was interrupted within a batch, but not one that is due and
-            # not begun: so the first batch counts as started
+            # Lightning repeats a validation only if a batch of it had started
             progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for count in (progress["total"], progress["current"]):
                 count["started"] = count["ready"]
@@ -130,13 +129,13 @@ class LastCheckpoint(Checkpoint):
         self._positions = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put in the positions that were noted, and whether the checkpoint is one to go on from exactly."""
+        """Put in the positions that were noted, and whether a resume from here is exact."""
         checkpoint["whole_step"] = self._positions is not None or at_whole_step(trainer)
         if self._positions is not None:
             checkpoint["loops"] = self._positions
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save; a validation between two micro-batches leaves that to the end of the step."""
+        """Save; after a validation between two micro-batches, at the end of the step."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if at_whole_step(trainer):

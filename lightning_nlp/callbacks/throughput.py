@@ -39,10 +39,10 @@ class Throughput(Callback):
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
     The first step, which warms up, and validations are not timed. Counts stay on the device until a log step.
+    (Lightning's ThroughputMonitor waits for the device at each batch, and counts padding.)
 
     Args:
-        peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data
-            sheet, or measures the CPU.
+        peak_tflops: A device's dense peak in the run's precision, in TFLOP/s; null looks it up, or measures the CPU.
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:

@@ -20,21 +20,21 @@ from lightning_nlp.cli.output import silence_notices
 from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
 
-# No abbreviations: a typing error must not set another option.
+# No abbreviations: a typo must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
-# What config.yaml leaves out: it belongs to this one command.
+# What config.yaml leaves out, because it belongs to this one command.
 NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
 
-# They write to the run's directory (`options.place_in_run`), but the parser would demand one before that is known.
+# The parser would demand their directory before the run's is known (`options.place_in_run`).
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
 
 class CLI(LightningCLI):
-    """The arguments of one command, parsed and checked, as `config`; `instantiate` makes what they name.
+    """The parsed and checked arguments of one command, as `config`; `instantiate` makes what they name.
 
-    LightningCLI does both at once; here `fit` opens the run's directory in between.
+    LightningCLI does both at once; here, `fit` opens the run's directory in between.
 
     Args:
         in_python: Whether `lightning_nlp.fit` was called, for advice.
@@ -45,19 +45,19 @@ class CLI(LightningCLI):
         super().__init__(
             LightningModule,
             LightningDataModule,
-            run=False,  # without subcommands: `commands` has them
+            run=False,  # without Lightning's subcommands
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=42,
             auto_configure_optimizers=False,  # the modules have theirs
-            load_from_checkpoint_support=False,  # no checkpoint is to name a class to import
+            load_from_checkpoint_support=False,  # a checkpoint must not name a class to import
             parser_kwargs=PARSER | {"prog": f"{PROGRAM} {command}", "description": description},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the arguments of a run, of its early stopping and checkpoint, and of this command."""
+        """Add the arguments of a run and of this command."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
         parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
@@ -68,7 +68,7 @@ class CLI(LightningCLI):
             default=True,
             help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
         )
-        # found elsewhere in the configuration
+        # elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
         self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
         parser.add_lightning_class_args(EarlyStop, "early_stopping")
@@ -97,12 +97,12 @@ class CLI(LightningCLI):
             parser.add_argument("--run", type=str | None, help="A run's directory, e.g. runs/cls/0.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse `args`, and draw the seed if it is to be drawn."""
+        """Parse `args`, and draw the seed if asked to."""
         self.config = parser.parse_args(args)
         self.config.seed_everything = check_seed(self.config.seed_everything, resume=self.config.get("resume"))
 
     def before_instantiate_classes(self) -> None:
-        """Fill in what depends on other arguments or on the machine, and refuse what cannot work."""
+        """Fill in what depends on other arguments or on the machine, and check the settings."""
         config = self.config
         if config.quiet:
             silence_notices()
@@ -117,16 +117,13 @@ class CLI(LightningCLI):
         """Not yet: see `instantiate`."""
 
     def instantiate(self) -> Namespace:
-        """Make what the configuration names.
+        """Make the objects that the configuration names, or raise a UserError.
 
         Returns:
-            The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with the
-            callbacks, loggers and plugins in `trainer`, which itself is still the arguments of a Trainer.
-
-        Raises:
-            UserError: If one of them cannot be made.
+            The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with callbacks,
+            loggers and plugins in `trainer`, which still holds the arguments of a Trainer.
         """
-        mistakes: list[UserError] = []  # the parser hides what is raised here among all the types that it tried
+        mistakes: list[UserError] = []  # the parser would bury them in a list of the types that it tried
 
         def make(cls: type, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -153,12 +150,12 @@ class CLI(LightningCLI):
             raise mistakes[-1] from mistakes[-1].__cause__
 
     def way_on(self, run_dir: Path, error: Exception) -> str:
-        """How to go on with a training that has ended by an error or an interrupt."""
+        """How to resume a training that an error or an interrupt has ended."""
         if self.in_python:
             return f"lightning_nlp.open_run({str(run_dir)!r}).resume()"
         if self.config.resume != "auto":
             return "the same command and --ckpt_path last"
-        # it looks for the same settings, which a cure may change
+        # it finds a run by its settings, which a cure may change
         changed = " and --ckpt_path last in place of --resume auto" if isinstance(error, UserError) else ""
         return f"the same command{changed}"
 
@@ -171,5 +168,5 @@ class CLI(LightningCLI):
             text = str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
         except yaml.YAMLError as error:  # a default of a user's class
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
-        # The comments list the classes that happen to be imported, which a resumed run may have more of.
+        # the comments list all imported classes, perhaps others in a resumed run
         return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)

@@ -5,7 +5,6 @@ A row is None where the option works; otherwise it ends the sentence that refuse
 
 import importlib
 import inspect
-import re
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -67,17 +66,8 @@ LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger W
 }
 
 
-def options_help() -> str:
-    """The rows, for the end of `--help`."""
-    lines = ["Of Lightning's own options these are refused:"]
-    for option, rows in {"": TRAINER, "callbacks ": CALLBACKS, "logger ": LOGGERS}.items():
-        lines += [f"  --trainer.{option}{name}: {why}." for name, why in rows.items() if why]
-    works = (", ".join(name for name, why in rows.items() if not why) for rows in (CALLBACKS, LOGGERS))
-    return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
-
-
 def check_options(config: Namespace, *, training: bool) -> None:
-    """Raise a UserError for an option that does not work here, and remove what has no effect.
+    """Raise a UserError for an option that does not work here.
 
     Args:
         training: Whether it is for `fit`; otherwise what only a training uses is removed, not refused.
@@ -94,15 +84,6 @@ def check_options(config: Namespace, *, training: bool) -> None:
     if not training:
         callbacks = named_classes(config, "callbacks")
         trainer.callbacks = [entry for entry in callbacks if row_of(entry, CALLBACKS) == "Callback"]
-
-
-def refused_class(message: str) -> str | None:
-    """The sentence for a refused class whose arguments the parser has rejected already."""
-    name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
-    for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
-        if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
-            return f"--trainer.{option} {name[1]} is refused: {rows[name[1]]}."
-    return None
 
 
 def named_classes(config: Namespace, option: str) -> list[Namespace]:

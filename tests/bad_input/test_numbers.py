@@ -24,7 +24,6 @@ NUMBERS = [  # option, value, other words of the message
     ("trainer.val_check_interval", "nan", "DD:HH:MM:SS"),
     ("trainer.profiler", "magic", "simple"),
     ("early_stopping.patience", "-1", "at least 0"),
-    ("checkpoint.filename", "../../escape", "monitor, mode alone"),
     ("name", "..", "--runs_dir"),
     ("name", "a/b", "without /"),
     ("name", "", "cannot name a folder"),
