@@ -2,18 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jsonargparse import Namespace
-from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.last_checkpoint import LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
+from lightning_nlp.evaluation.records import DIGITS
 from lightning_nlp.export import folder as export
-from lightning_nlp.predict.calibration import read_record
 from lightning_nlp.private_api import log_at_last_step
 from lightning_nlp.report import summary
 from lightning_nlp.report.ending import epochs_trained, parts_read, report_end
@@ -21,14 +22,11 @@ from lightning_nlp.run import processes, runs
 from lightning_nlp.run.trainer import hardware_of
 from lightning_nlp.training.hardware import peak_memory_gib
 
-Kind = TypeVar("Kind", bound=Callback)
-
 
 class Ending:
-    """What is done after the last step, and the facts of the training.
+    """The end of a training whose Trainer has the `default_callbacks`; made after its last step.
 
     Args:
-        trainer: With the `default_callbacks`.
         config: The configuration of `fit`.
         started: When the command started, by `time.monotonic`.
         since_step: The step that the training was resumed from.
@@ -38,7 +36,8 @@ class Ending:
         self, trainer: Trainer, run_dir: Path, config: Namespace, command: str, started: float, since_step: int
     ) -> None:
         self.trainer, self.run_dir, self.config = trainer, run_dir, config
-        throughput = self._callback(Throughput)
+        self._callbacks: dict[type, Any] = {type(callback): callback for callback in trainer.callbacks}  # type: ignore
+        throughput = self._callbacks[Throughput]
         speed = throughput.tokens_per_s
         self.facts: dict[str, Any] = {
             "command": command,
@@ -71,13 +70,13 @@ class Ending:
         self.facts |= {
             "checkpoint": str(best.relative_to(run_dir.resolve())),
             "checkpoint_step": step,
-            "validation": self._best_score(step),
+            "validation": self._best_score(),
             "test": metrics,
             "peak_memory_gib": peak_memory_gib(trainer.strategy.root_device),
         }
         if trainer.is_global_zero:
-            others = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
-            suspects = [other.__name__ for other in others if not other.__module__.startswith("lightning_nlp.")]
+            others = self._callbacks.keys() - {LambdaCallback}
+            suspects = sorted(kind.__name__ for kind in others if not kind.__module__.startswith("lightning_nlp."))
             calibrated = self.config.calibrate
             export.export_run(model, datamodule, run_dir, self.facts, calibrated=calibrated, suspects=suspects)
             self.report("finished")
@@ -86,12 +85,8 @@ class Ending:
         for logger in trainer.loggers:
             logger.finalize("success")
 
-    def _callback(self, kind: type[Kind]) -> Kind:
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        return next(callback for callback in callbacks if isinstance(callback, kind))
-
     def _best_checkpoint(self) -> Path:
-        last, best = self._callback(LastCheckpoint).checkpoint, self._callback(BestCheckpoint)
+        last, best = self._callbacks[LastCheckpoint].checkpoint, self._callbacks[BestCheckpoint]
         path = last.parent.resolve() / runs.BEST
         if best.monitor is None or not best.best_model_path:  # no validation has chosen one
             if processes.is_main_process():
@@ -99,12 +94,9 @@ class Ending:
             self.trainer.strategy.barrier()
         return path
 
-    def _best_score(self, step: int) -> dict[str, float]:
-        """The validation's result that the best checkpoint was chosen by, if it was."""
-        best = self._callback(BestCheckpoint)
+    def _best_score(self) -> dict[str, float]:
+        """The metric that chose the best checkpoint, if one did, rounded as in the evaluations' records."""
+        best = self._callbacks[BestCheckpoint]
         if best.best_model_score is None or best.monitor is None:
             return {}
-        record = read_record(self.run_dir, f"val-{step:08d}") or {"metrics": {}}
-        found = record["metrics"].get(best.monitor.removeprefix("val/"))
-        score = best.best_model_score if found is None else found  # a user's own module leaves no record
-        return {best.monitor: float(score)}
+        return {best.monitor: round(float(best.best_model_score), DIGITS)}

@@ -62,7 +62,7 @@ def test_each_module_has_its_test_file():
 # --- how much there is to read: a figure falls with any commit, and rises only in one that says why
 
 PACKAGE, CORE, TESTS = 17_161, 5_771, 20_591  # lines
-MODULES_AT_THE_TOP = 7
+MODULES_AT_THE_TOP = 8
 LINES_OF_A_FILE = 250
 LINE_LENGTH, SHARE_OF_LONGER_LINES = 110, 0.048
 STEP, STEP_WITHOUT_CALLBACKS = 4_440, 3_320  # lines

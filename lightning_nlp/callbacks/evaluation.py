@@ -49,13 +49,7 @@ class Evaluation(Callback):
     on_test_start = on_validation_start
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         """Keep what the step returned."""
         if not isinstance(outputs, dict):  # a user's own module
@@ -69,7 +63,7 @@ class Evaluation(Callback):
             part["lengths"] = batch["cu_seqlens"].diff() if "cu_seqlens" in batch else batch["attention_mask"].sum(1)
         self._parts.append(part)
 
-    on_test_batch_end = on_validation_batch_end
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the record, and the predictions of a test or of the best validation so far."""
@@ -81,25 +75,15 @@ class Evaluation(Callback):
         found = writing.joined(parts, trainer.world_size)
         if not found or not trainer.is_global_zero:
             return
-        step, data = trainer.global_step, trainer.datamodule  # type: ignore[attr-defined]
+        step = trainer.global_step
         stage, name = ("test", "test") if trainer.testing else ("val", f"val-{step:08d}")
-        metrics = {
-            key.removeprefix(f"{stage}/"): float(value)
-            for key, value in sorted(trainer.callback_metrics.items())
-            if key.startswith(f"{stage}/")
-        }
+        logged = sorted(trainer.callback_metrics.items())
+        metrics = {key.removeprefix(f"{stage}/"): float(value) for key, value in logged if key.startswith(f"{stage}/")}
         record = {"task": pl_module.task, "stage": stage, "step": step, "epoch": trainer.current_epoch}
         if trainer.testing or self.best.would_take(trainer):
             writing.write_predictions(self.folder / f"{name}.safetensors", found, samples, pl_module)
-        record = writing.write_record(
-            self.folder / f"{name}.json",
-            record | {"metrics": metrics},
-            found,
-            pl_module,
-            data,
-            probes=self.probes,
-            chosen=self.best.best_model_score is not None,
-        )
+        path, chosen = self.folder / f"{name}.json", self.best.best_model_score is not None
+        record = writing.write_record(path, record | {"metrics": metrics}, found, pl_module, self.probes, chosen)
         for logger in trainer.loggers:
             if hasattr(logger, "log_evaluation"):
                 logger.log_evaluation(record)

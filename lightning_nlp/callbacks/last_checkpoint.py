@@ -111,6 +111,8 @@ class LastCheckpoint(Checkpoint):
         """Save after the validation instead, or a resume would skip it."""
         self._positions = None
 
+    on_validation_epoch_end = on_validation_start
+
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Save the state before the validation and stop, if requested: a resume repeats the validation."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
@@ -124,9 +126,6 @@ class LastCheckpoint(Checkpoint):
         if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
             self._save(trainer)
             self._stop_if_requested(trainer)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._positions = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put in the positions that were noted, and whether a resume from here is exact."""

@@ -18,10 +18,9 @@ class RandomState(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """One entry a process: all of them call this, and the first one writes."""
-        states = [generator_states()]
-        distributed = torch.distributed
+        states, distributed = [generator_states()], torch.distributed
         if distributed.is_available() and distributed.is_initialized():
-            states = [{} for _ in range(distributed.get_world_size())]
+            states *= distributed.get_world_size()
             distributed.all_gather_object(states, generator_states())
         return {"processes": states}
 

@@ -19,12 +19,6 @@ from lightning_nlp.run import processes
 from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import default_precision
 
-# By module, what it logs of a validation, and whether lower or higher is better. The data decide which task a
-# SequenceClassifier has: `callbacks.evaluation` checks again then.
-VALIDATION_METRICS: dict[str, dict[str, str]] = {}
-for _task in TASKS.values():
-    VALIDATION_METRICS.setdefault(_task.module, {}).update(_task.monitors)
-
 # The least that makes sense, where the Trainer itself would silently accept less.
 LEAST = {
     "trainer.accumulate_grad_batches": 1,
@@ -115,7 +109,9 @@ def check_settings(config: Namespace) -> None:
     for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
-    if (known := VALIDATION_METRICS.get(class_name)) is not None:
+    # The data decide which task a SequenceClassifier has: `callbacks.evaluation` checks again then.
+    known = {name: mode for task in TASKS.values() if task.module == class_name for name, mode in task.monitors.items()}
+    if known:  # not for a module of the user's own
         _check_monitors(config, class_name, known)
 
 

@@ -64,9 +64,10 @@ def without_trainer(command: str, arguments: list[str]) -> None:
     """Run `predict` or `configs`, whose arguments are those of a function."""
     from lightning_nlp.predict.command import predict
 
+    function = configs if command == "configs" else predict
     parser = ArgumentParser(prog=f"{PROGRAM} {command}", **PARSER)
-    parser.add_function_arguments(configs if command == "configs" else predict)
+    parser.add_function_arguments(function)
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     options = parser.parse_args(arguments).as_dict()
     del options["debug"]
-    (configs if command == "configs" else predict)(**options)
+    function(**options)

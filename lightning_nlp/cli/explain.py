@@ -33,11 +33,6 @@ def explain_parse_error(error: Exception, command: str) -> str:
         r"unrecognized arguments: --?([\w.]+)|(?:Group '([\w.]+)'.*)?[Oo]ption '([\w.]+)'", message
     ):
         key = ".".join([*keys, *filter(None, unknown.groups())])
-        if key == "data.streaming":
-            return (
-                "--data.streaming is gone: for a stream give --data lightning_nlp.StreamingDataModule; in a yaml file "
-                "delete `streaming`, and for cached texts `shuffle_rows` and `tokenizer_samples` too."
-            )
         last = key.rpartition(".")[2]
         near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", _shown_help(command))), n=1)
         hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
@@ -47,8 +42,6 @@ def explain_parse_error(error: Exception, command: str) -> str:
         names = [plain or re.sub(r"[\[\]']", "", literal) for plain, literal in types if plain != "NoneType"]
         names = ["a list, e.g. '[A, B]'" if name == "list" else name for name in dict.fromkeys(names)]
         return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
-    if "subcommand" in message:  # it names them all
-        return f"{message}."
     return f"{option if keys else command}: {message}. {lists_all}"
 
 
@@ -71,26 +64,17 @@ def _shown_help(command: str) -> str:
 
 def print_more_help() -> None:
     """Print what LightningCLI's own help leaves out: the arguments of our classes, and which options are refused."""
-    print(f"{_class_help()}\n{_options_help()}")
-
-
-def _class_help() -> str:
-    """The arguments of the shipped models and data modules, which LightningCLI's own help leaves out."""
-    sections = []
     models = ["SequenceClassifier", "TokenClassifier", "MaskedLanguageModel"]
     data = ["IMDBDataModule", "TokenClassificationDataModule", "EsperantoDataModule", "StreamingDataModule"]
     for name in (*models, *data):
         key = "model" if name in models else "data"
         parser = ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         parser.add_class_arguments(getattr(lightning_nlp, name), key)
-        sections.append(f"with {key}.class_path lightning_nlp.{name}:\n{parser.format_help()}")
-    return "\n".join(sections)
-
-
-def _options_help() -> str:
-    """The rows, for the end of `--help`."""
-    lines = ["Of Lightning's own options these are refused:"]
+        print(f"with {key}.class_path lightning_nlp.{name}:\n{parser.format_help()}")
+    print("Of Lightning's own options these are refused:")
     for option, rows in {"": TRAINER, "callbacks ": CALLBACKS, "logger ": LOGGERS}.items():
-        lines += [f"  --trainer.{option}{name}: {why}." for name, why in rows.items() if why]
+        for name, why in rows.items():
+            if why:
+                print(f"  --trainer.{option}{name}: {why}.")
     works = (", ".join(name for name, why in rows.items() if not why) for rows in (CALLBACKS, LOGGERS))
-    return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
+    print("Of its callbacks {} work, of its loggers {}.".format(*works))

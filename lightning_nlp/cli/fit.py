@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,40 +26,38 @@ from lightning_nlp.run.trainer import hardware_of, make_trainer, training_settin
 
 
 def fit(cli: CLI, command_line: str) -> Path:
-    """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory.
-
-    Args:
-        command_line: As it was typed, for the first line of config.yaml.
-
-    Returns:
-        The run's directory, which `fast_dev_run` has removed.
-    """
+    """Train, test the best checkpoint, export it, and sum up; the last line on stdout is the run's directory."""
     config, started = cli.config, time.monotonic()
     if (pretrained := config.model.init_args.get("pretrained")) is not None:
         from lightning_nlp.hub.pretrained import fetch_pretrained
 
         fetch_pretrained(pretrained, "model")  # fails now, not after the data's preparation
     run = open_run(config, cli.dump)
-    try:
+    with contextlib.ExitStack() as closing:
+        closing.callback(runs.unlock, run.lock)
         try:
             trainer, model, data = _set_up(cli, run, command_line)
+            since_step = int(runs.load_checkpoint(Path(config.ckpt_path))["global_step"]) if config.ckpt_path else 0
         except BaseException:
             run.undo()
             raise
-        loggers: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if config.trainer.logger:
             from lightning_nlp.tracking.setup import ended_loggers
 
-            loggers = ended_loggers(trainer)
-        with loggers:
-            try:
-                _train(trainer, model, data, config, run, command_line, started)
-            except (Interrupted, UserError) as error:
-                if error.can_go_on and (run.path / "checkpoints" / runs.LAST).is_file():
-                    error.args = (f"{error} Go on with {cli.way_on(run.path, error)}.",)
-                raise
-    finally:
-        runs.unlock(run.lock)
+            closing.enter_context(ended_loggers(trainer))
+
+        @functools.cache
+        def ending() -> Any:
+            from lightning_nlp.finishing import Ending  # with the export and the report
+
+            return Ending(trainer, run.path, config, command_line, started, since_step)
+
+        try:
+            _train(trainer, model, data, config, run, ending)
+        except (Interrupted, UserError) as error:
+            if error.can_go_on and (run.path / "checkpoints" / runs.LAST).is_file():
+                error.args = (f"{error} Go on with {cli.way_on(run.path, error)}.",)
+            raise
     return run.path
 
 
@@ -93,49 +92,31 @@ def _set_up(cli: CLI, run: RunDirectory, command_line: str) -> tuple[Trainer, Li
 
 
 def _train(
-    trainer: Trainer,
-    model: LightningModule,
-    data: Any,
-    config: Namespace,
-    run: RunDirectory,
-    command_line: str,
-    started: float,
+    trainer: Trainer, model: LightningModule, data: Any, config: Namespace, run: RunDirectory, ending: Callable[[], Any]
 ) -> None:
-    """Train, test the best checkpoint, export it and report; a training that breaks off after a step is reported too.
-
-    Raises:
-        UserError: If the user can cure what ended it.
-        Interrupted: If a signal or the time limit ended it, and it is saved.
-        NotFinite: If the loss or gradient of a step was not finite.
-        ProcessLost: If another process of the training has ended.
-    """
-    ckpt_path, since_step = config.ckpt_path, 0
+    """Train, test the best checkpoint, export it and report; report too if the training breaks off after a step."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     last = next(callback for callback in callbacks if isinstance(callback, LastCheckpoint))
-
-    @functools.cache
-    def ending() -> Any:
-        from lightning_nlp.finishing import Ending  # with the export and the report
-
-        return Ending(trainer, run.path, config, command_line, started, since_step)
 
     def report(state: str) -> None:
         if trainer.global_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             ending().report(state)
 
+    def prepared() -> str:
+        data.prepare_data()
+        return str(data.folder)
+
     def smaller(evaluating: bool) -> str:
         return smaller_batches(config.data.init_args, trainer.accumulate_grad_batches, evaluating)
 
-    if ckpt_path is not None:  # before last.ckpt is replaced
-        since_step = int(runs.load_checkpoint(Path(ckpt_path))["global_step"])
     rank_zero_info(f"{type(model).__name__} on {hardware_of(trainer)}, {trainer.precision}, in {run.path}")
     try:
         if isinstance(data, TextDataModule):
             data.go_on_from(run.trained_on)
             # not by Lightning, where the other processes would wait in a collective, with its time limit
-            data.folder = Path(processes.once("data", lambda: _prepared(data), on_node=True))
+            data.folder = Path(processes.once("data", prepared, on_node=True))
         with lightning_errors(), processes.lost_process_errors(), memory_errors(smaller):
-            trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+            trainer.fit(model, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if last.requested and last.checkpoint.is_file():  # requested after the last step
             raise Interrupted(last.checkpoint, trainer.global_step, last.requested)
     except NotFinite:
@@ -160,8 +141,3 @@ def _train(
     except BaseException:
         report("failed")
         raise
-
-
-def _prepared(data: TextDataModule) -> str:
-    data.prepare_data()
-    return str(data.folder)

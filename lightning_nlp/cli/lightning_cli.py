@@ -23,6 +23,19 @@ from lightning_nlp.fitting import default_callbacks
 # No abbreviations: a typo must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
+CALIBRATE = "Scale the exported classifier's probabilities by a temperature fitted on the validation split."
+# Of each command: name, type, default, explanation.
+ARGUMENTS: list[tuple[str, Any, Any, str]] = [
+    ("runs_dir", str, "runs", "Where runs keep their directories."),
+    ("name", str | None, None, "The run's name; null takes the stem of the yaml file."),
+    ("debug", bool, False, "Show the traceback of an error."),
+    ("quiet", bool, False, "Print warnings, errors and results only."),
+    ("calibrate", bool, True, CALIBRATE),
+]
+SWITCHES = {
+    "offline": "Keep W&B's run on this disk.",
+    "upload_export": "Send the export to W&B at the end, as a model artifact.",
+}
 # What config.yaml leaves out, because it belongs to this one command.
 NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
 
@@ -58,42 +71,25 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments of a run and of this command."""
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
-        parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
-        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
-        parser.add_argument("--quiet", type=bool, default=False, help="Print warnings, errors and results only.")
-        parser.add_argument(
-            "--calibrate",
-            type=bool,
-            default=True,
-            help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
-        )
+        for name, kind, default, explained in ARGUMENTS:
+            parser.add_argument(f"--{name}", type=kind, default=default, help=explained)
         # elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
         self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
         parser.add_lightning_class_args(EarlyStop, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         if self.command == "inspect":
-            parser.add_argument(
-                "--json", type=str | None, help="A file to write all facts to; an older one is replaced."
-            )
+            explained = "A file to write all facts to; an older one is replaced."
+            parser.add_argument("--json", type=str | None, help=explained)
             return
         parser.add_argument("--ckpt_path", type=str | None, help="A checkpoint's file, or last or best, of this run.")
         if self.command == "fit":
-            parser.add_argument(
-                "--resume",
-                type=Literal["auto"] | None,
-                help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
-            )
-            parser.add_argument("--offline", action=ActionYesNo, nargs="?", help="Keep W&B's run on this disk.")
-            parser.add_argument(
-                "--upload_export",
-                action=ActionYesNo,
-                nargs="?",
-                help="Send the export to W&B at the end, as a model artifact.",
-            )
+            explained = "auto: go on with the newest run of this configuration if it is unfinished, or start one."
+            parser.add_argument("--resume", type=Literal["auto"] | None, help=explained)
+            for name, explained in SWITCHES.items():
+                parser.add_argument(f"--{name}", action=ActionYesNo, nargs="?", help=explained)
         else:
-            # `split_run_arguments` has put the run's config.yaml and checkpoint in its place
+            # `split_run_arguments` replaces it by the run's config.yaml and checkpoint
             parser.add_argument("--run", type=str | None, help="A run's directory, e.g. runs/cls/0.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -128,11 +124,10 @@ class CLI(LightningCLI):
         def make(cls: type, *args: Any, **kwargs: Any) -> Any:
             try:
                 return cls(*args, **kwargs)
-            except UserError as error:
-                mistakes.append(error)
-                raise
             except Exception as error:
-                if issubclass(cls, Callback | Logger):
+                if isinstance(error, UserError):
+                    mistakes.append(error)
+                elif issubclass(cls, Callback | Logger):
                     missing = isinstance(error, ImportError)
                     cure = "install that, or leave it out" if missing else "give it other arguments"
                     mistakes.append(UserError(f"{cls.__name__} cannot be made ({one_line(error)}): {cure}."))

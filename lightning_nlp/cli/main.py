@@ -23,13 +23,10 @@ COMMANDS = {"fit": "fit", "inspect": "commands", "validate": "commands", "test":
 
 
 def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
-    """Run one command.
+    """Run one command, and return the directory of a run that it trained.
 
     Args:
         in_python: Whether `lightning_nlp.fit` was called, for advice.
-
-    Returns:
-        The directory of a run that was trained.
 
     Raises:
         UserError: For a user's mistake.

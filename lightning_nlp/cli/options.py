@@ -14,17 +14,7 @@ from lightning_nlp.errors import PROGRAM, UserError
 
 Rows = dict[str, str | None]
 
-TRAINER: Rows = dict.fromkeys(
-    (
-        "accelerator strategy devices num_nodes precision logger callbacks plugins fast_dev_run "
-        "max_epochs min_epochs max_steps min_steps max_time "
-        "limit_train_batches limit_val_batches limit_test_batches overfit_batches "
-        "val_check_interval check_val_every_n_epoch num_sanity_val_steps log_every_n_steps "
-        "enable_progress_bar enable_model_summary enable_autolog_hparams profiler "
-        "accumulate_grad_batches gradient_clip_val gradient_clip_algorithm deterministic benchmark "
-        "inference_mode use_distributed_sampler detect_anomaly sync_batchnorm reload_dataloaders_every_n_epochs"
-    ).split()
-) | {
+TRAINER: Rows = {  # all others work
     "barebones": "a run needs what it switches off; --trainer.log_every_n_steps 1000 logs next to nothing",
     "default_root_dir": "a run has its own directory; --runs_dir and --name say where",
     "enable_checkpointing": "the best checkpoint is what is tested and exported; leave it out",
@@ -73,10 +63,10 @@ def check_options(config: Namespace, *, training: bool) -> None:
         training: Whether it is for `fit`; otherwise what only a training uses is removed, not refused.
     """
     trainer = config.trainer
-    for name, parameter in inspect.signature(Trainer).parameters.items():
-        given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != parameter.default
-        if given and TRAINER.get(name):
-            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {TRAINER[name]}.")
+    parameters = inspect.signature(Trainer).parameters
+    for name, why in TRAINER.items():
+        if trainer[name] is False if name == "enable_checkpointing" else trainer[name] != parameters[name].default:
+            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {why}.")
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         for entry in named_classes(config, option):
             if training and (why := rows.get(row_of(entry, rows))):

@@ -21,26 +21,18 @@ from lightning_nlp.evaluation.words import mistakes
 
 
 def write_record(
-    path: Path,
-    record: dict[str, Any],
-    found: dict[str, np.ndarray],
-    module: Any,
-    data: Any,
-    *,
-    probes: list[str],
-    chosen: bool,
+    path: Path, record: dict[str, Any], found: dict[str, np.ndarray], module: Any, probes: list[str], chosen: bool
 ) -> dict[str, Any]:
-    """Complete the record of an evaluation from its outputs, write it as JSON, and return it as it is there.
+    """Complete an evaluation's record from the `joined` outputs, write it as JSON, and return it.
 
     Args:
         record: With `task`, `stage`, `step` and `metrics`.
-        found: As `joined` returns it.
         probes: Sentences for a masked language model.
         chosen: Whether a validation chose the tested weights; otherwise the last ones are tested.
     """
-    testing, stage = record["stage"] == "test", record["stage"]
+    data, stage, testing = module.trainer.datamodule, record["stage"], record["stage"] == "test"
+    labels = [str(label) for label in getattr(data, "label_names", ())]
     if "logits" in found:
-        labels = [str(label) for label in data.label_names]
         validated = _validated(path.parent, labels, record["step"], chosen) if testing else None
         record |= RECORDS[record["task"]](found["logits"], found["labels"], found["lengths"], labels, validated)
         if constant := " and all ".join(record.get("constant", ())):
@@ -49,7 +41,6 @@ def write_record(
         if testing:
             record["mistakes"] = mistakes(module.network, data.tokenizer, data.token_rows["test"], found, labels)
     elif "predictions" in found:
-        labels = [str(label) for label in data.label_names]
         record |= tags_record(found, labels)
         if testing:
             record["wrong"] = wrong_sentences(data.tokenizer, data.token_rows["test"], found, labels)
@@ -67,8 +58,7 @@ def write_predictions(
     """Write a classifier's predictions and an evaluation's evidence; a validation's replace those of earlier ones."""
     kind = getattr(module.network.config, "problem_type", None)
     proof = evidence(samples, kind, float(getattr(getattr(module, "problem", None), "std", 1.0)))
-    kept = found if "logits" in found else {}
-    tensors = {key: torch.from_numpy(values).contiguous() for key, values in kept.items()}
+    tensors = {key: torch.from_numpy(values).contiguous() for key, values in found.items() if "logits" in found}
     write_tensors(path, tensors | {f"proof/{key}": values for key, values in proof.items()})
     for other in path.parent.glob("val-*.safetensors"):
         if path.stem.startswith("val-") and other != path:
