@@ -56,8 +56,7 @@ class Ending:
 
     def report(self, state: str) -> None:
         """Write the facts and the report; `state` is finished, interrupted or failed."""
-        if self.trainer.is_global_zero:
-            report_end(self.run_dir, self.facts, state)
+        report_end(self.run_dir, self.facts, state)
 
     def finish(self, model: LightningModule, datamodule: LightningDataModule) -> None:
         """Test the best checkpoint, export it, and report."""

@@ -99,7 +99,7 @@ def _train(
     last = next(callback for callback in callbacks if isinstance(callback, LastCheckpoint))
 
     def report(state: str) -> None:
-        if trainer.global_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.global_step and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             ending().report(state)
 
     def prepared() -> str:

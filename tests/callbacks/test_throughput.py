@@ -148,18 +148,6 @@ def test_a_peak_that_cannot_be():
         Throughput(peak_tflops=0)
 
 
-def test_the_device_is_read_only_when_lightning_logs(monkeypatch, trainer, module):
-    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1.0)
-    module.network = tiny_network()
-    throughput.on_train_start(trainer, module)
-    trainer.log_every_n_steps = 4
-    # a meta tensor has no values: reading one raises
-    data = {name: tensor.to("meta") for name, tensor in batch(30, 40).items()}
-    run_batches(throughput, clock, trainer, module, [(data, 0, 1)] * 3)
-    with pytest.raises(RuntimeError, match="meta"):
-        run_batches(throughput, clock, trainer, module, [(data, 0, 1)], first=3)
-
-
 def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):
     # 4 steps an epoch (7 batches, two a step), logged in every third: 3, 6, 9 and 12 of 12
     options = ["--trainer.accumulate_grad_batches", "2", "--trainer.log_every_n_steps", "3"]
