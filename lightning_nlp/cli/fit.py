@@ -56,7 +56,7 @@ def fit(cli: CLI, command_line: str) -> Path:
             _train(trainer, model, data, config, run, ending)
         except (Interrupted, UserError) as error:
             if error.can_go_on and (run.path / "checkpoints" / runs.LAST).is_file():
-                error.args = (f"{error} Go on with {cli.way_on(run.path, error)}.",)
+                error.args = (f"{error} Go on with {cli.resume_advice(run.path, error)}.",)
             raise
     return run.path
 

@@ -144,7 +144,7 @@ class CLI(LightningCLI):
                 raise
             raise mistakes[-1] from mistakes[-1].__cause__
 
-    def way_on(self, run_dir: Path, error: Exception) -> str:
+    def resume_advice(self, run_dir: Path, error: Exception) -> str:
         """How to resume a training that an error or an interrupt has ended."""
         if self.in_python:
             return f"lightning_nlp.open_run({str(run_dir)!r}).resume()"
