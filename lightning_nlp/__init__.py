@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 PUBLIC = {
     "EsperantoDataModule": "data.mlm",
     "IMDBDataModule": "data.datamodules",
-    "Interrupted": "callbacks.last_checkpoint",
+    "Interrupted": "callbacks.interrupt",
     "MaskedLanguageModel": "models.mlm",
     "MaskedLanguageModelingDataModule": "data.mlm",
     "Run": "python_api",

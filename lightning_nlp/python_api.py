@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_nlp.callbacks.last_checkpoint import Interrupted, exit_on_signals
+from lightning_nlp.callbacks.interrupt import Interrupted, exit_on_signals
 from lightning_nlp.cli.main import run
 from lightning_nlp.errors import UserError
 from lightning_nlp.predict.command import exported, prediction_precision, read_config

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lightning_nlp.cli.commands import COMMANDS
+from lightning_nlp.cli.main import COMMANDS
 from tests.conftest import train
 
 

@@ -1,7 +1,8 @@
 """Which files of ours one training step runs through: a program of its own, since it counts what is loaded as well.
 
 python tests/trace_step.py FOLDER   prints, as JSON, the lines of each file that is loaded at the third step (`loaded`)
-and of those in which a line runs within a step or while what runs in it is built (`path`). FOLDER takes run and cache.
+and of those in which a line runs within a step or while what runs in it is built (`path`). FOLDER has the runs and the
+token cache: a second call with the same FOLDER measures a training whose texts are tokenized already.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ class StepPath:
                     sys.setprofile(None)
                     self.loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
                     raise Enough
-                while frame is not None:  # who has called it belongs to the way as well
+                while frame is not None:  # its callers belong to the path too
                     self.files.add(frame.f_code.co_filename)
                     frame = frame.f_back
             elif ours and (self._building or self._steps == 2):

@@ -1,24 +1,24 @@
 """The run's own checkpoint: the best one by a metric of the validation part."""
 
-import math
 import os
 from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_nlp.callbacks.outlook import cure_without_validation
 from lightning_nlp.errors import UserError, warn_user
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps best.ckpt, which is tested and exported, whatever other ModelCheckpoints there are.
 
-    Hand this object to whoever needs the best: `trainer.checkpoint_callback` is the first of the list,
-    perhaps another. `dirpath` is set when the run is opened.
+    Pass this object to whoever needs it: `trainer.checkpoint_callback` is the first of the list, perhaps another.
+    `dirpath` is set when the run is opened.
 
     Args:
         monitor: A metric of the validation part, e.g. val/loss; null keeps the last state instead.
-        mode: Whether less of it is better, or more.
+        mode: Whether lower or higher is better.
     """
 
     def __init__(self, monitor: str | None = "val/loss", mode: Literal["min", "max"] = "min") -> None:
@@ -45,7 +45,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the state only if it is this run's, even if the run was moved."""
+        """Restore the state if it is this run's, even if the run was moved."""
         states = checkpoint.get("callbacks", {})
         folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
         for key in [key for key in states if key.startswith(type(self).__name__)]:
@@ -82,21 +82,3 @@ class BestCheckpoint(ModelCheckpoint):
         found = [] if self.monitor is None else [trainer.callback_metrics.get(self.monitor), self.best_model_score]
         values = [float(value) for value in found if value is not None]
         return (max if self.mode == "max" else min)(values) if values else None
-
-
-def cure_without_validation(trainer: Trainer) -> str | None:
-    """The options that give a training a validation; None if one may come."""
-    if trainer.limit_val_batches == 0:
-        return "--trainer.limit_val_batches 1.0"
-    batches, interval = trainer.num_training_batches, trainer.val_check_batch
-    every = trainer.check_val_every_n_epoch or 1
-    if not trainer.enable_validation or interval is None or math.isinf(interval):  # None: by the clock
-        return None
-    end = batches * trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
-    end = min(end, trainer.max_steps * trainer.accumulate_grad_batches) if trainer.max_steps >= 0 else end
-    if interval + batches * (every - 1) <= end:
-        return None
-    cures = ["--trainer.check_val_every_n_epoch 1"] if every > 1 else []
-    if min(end, batches) < interval:
-        cures.append(f"--trainer.val_check_interval {max(1, int(min(end, batches)) // 2)}")
-    return " ".join(cures)

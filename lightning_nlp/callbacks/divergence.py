@@ -1,7 +1,6 @@
 """A warning when the training loss goes up for good."""
 
 import math
-from collections import deque
 from statistics import median
 from typing import Any
 
@@ -10,9 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning_nlp.errors import warn_user
 from lightning_nlp.training.schedules import is_log_step
 
-# Means of the loss between log steps; their median, so that a few hard batches raise no alarm.
-RECENT = 10
-USUAL = 20
+# Mean losses between log steps; their median, so that a few hard batches raise no alarm.
+RECENT, USUAL = 10, 20
 
 
 class Divergence(Callback):
@@ -22,9 +20,8 @@ class Divergence(Callback):
     """
 
     def __init__(self) -> None:
-        self.warned = False
-        self._first: list[float] = []
-        self._means: deque[float] = deque(maxlen=USUAL + RECENT)
+        self._warned = False
+        self._means: list[float] = []
         self._sum: Any = 0.0
         self._batches = 0
 
@@ -32,21 +29,19 @@ class Divergence(Callback):
         self._sum = self._sum + outputs["loss"].detach()
         self._batches += 1
         if is_log_step(trainer):
-            self._judge(float(self._sum) / self._batches, trainer.global_step)
+            mean = float(self._sum) / self._batches
             self._sum, self._batches = 0.0, 0
+            if math.isfinite(mean) and not self._warned:  # NonFiniteSteps reports the others
+                self._judge(mean, trainer.global_step)
 
     def _judge(self, mean: float, step: int) -> None:
-        if self.warned or not math.isfinite(mean):  # NonFiniteSteps reports that
-            return
-        if len(self._first) < RECENT:
-            self._first.append(mean)
         self._means.append(mean)
-        means = list(self._means)
-        if len(means) < 2 * RECENT:
+        if len(self._means) < 2 * RECENT:
             return
-        before, recent = median(means[:-RECENT]), median(means[-RECENT:])
-        if recent > 2 * before and recent > median(self._first) / 2:
-            self.warned = True
+        first, recent = median(self._means[:RECENT]), median(self._means[-RECENT:])
+        before = median(self._means[-RECENT - USUAL : -RECENT])
+        if recent > 2 * before and recent > first / 2:
+            self._warned = True
             warn_user(
                 f"The training diverges: its loss is {recent:.4g} at step {step}, after {before:.4g} before; a lower "
                 "--model.lr or a higher --model.warmup_ratio may help."

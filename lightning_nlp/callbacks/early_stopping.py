@@ -1,4 +1,4 @@
-"""The run's own early stopping, which holds across a resume."""
+"""The run's own early stopping, which survives a resume."""
 
 from typing import Any, Literal
 
@@ -8,15 +8,15 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 
 class EarlyStop(EarlyStopping):
-    """Ends a training whose validations get no better; a metric that is not finite ends it too.
+    """Ends a training whose validations no longer improve, or whose metric is not finite.
 
-    After a resume Lightning's forgets that it had stopped, and takes the patience from the checkpoint. This one stays
-    stopped unless it has more patience now. It has another name so that `EarlyStopping` in a yaml is Lightning's.
+    After a resume, Lightning's forgets that it had stopped, and its patience is the checkpoint's. This one stays
+    stopped unless its patience is now higher. The name differs so that `EarlyStopping` in a yaml file is Lightning's.
 
     Args:
         monitor: A metric of the validation part, e.g. val/loss; null never stops.
-        mode: Whether less of it is better, or more.
-        patience: How many validations in a row may bring nothing better.
+        mode: Whether lower or higher is better.
+        patience: How many validations in a row may bring no improvement.
         min_delta: A smaller improvement counts as none.
     """
 

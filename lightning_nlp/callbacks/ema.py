@@ -14,9 +14,9 @@ from lightning_nlp.training.schedules import at_whole_step
 class WeightAverage(Callback):
     """Averages the trained weights over the steps: average = d * average + (1 - d) * weights after each step.
 
-    At step t d is min(decay, (1 + t) / (10 + t)), so that a short training is not an average of its
-    beginning. For a validation the tensors are swapped. A checkpoint's `state_dict` is always the average; a
-    resume takes the weights that the optimizer moves from `TRAINED`.
+    At step t, d is min(decay, (1 + t) / (10 + t)), so that the first weights soon lose their influence. The tensors
+    are swapped for a validation. A checkpoint's `state_dict` is always the average; a resume reads the weights that
+    the optimizer moves from `TRAINED`. (Lightning's EMAWeightAveraging tests the weights that are not averaged.)
 
     Args:
         decay: How much of the average each step keeps, between 0 and 1; 0.999 averages about 1,000 steps.

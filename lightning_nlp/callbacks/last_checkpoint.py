@@ -1,12 +1,10 @@
-"""The checkpoint to go on from: written after each validation, every few minutes, and when a signal asks for it."""
+"""The checkpoint to resume from: written after each validation, every few minutes, and at a signal."""
 
-import contextlib
 import copy
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -17,63 +15,23 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.errors import TIME_LIMIT, UserError
+from lightning_nlp.callbacks.interrupt import TIME_LIMIT, Interrupted, heeded_signals
 from lightning_nlp.training.schedules import at_whole_step, is_log_step
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-class Interrupted(Exception):
-    """Raised out of `fit` when a signal, or TIME_LIMIT in its place, has ended it and the checkpoint is written."""
-
-    def __init__(self, checkpoint: Path, step: int, number: int) -> None:
-        reason = "The time limit is reached" if number == TIME_LIMIT else "Interrupted"
-        super().__init__(f"{reason} after step {step}; saved {checkpoint}.")
-        self.number = number
-        self.can_go_on = True
-
-    _render_traceback_ = UserError._render_traceback_
-
-
-def heeded_signals() -> list[int]:
-    """All but those that are ignored, as SIGHUP is under `nohup`."""
-    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-@contextlib.contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise SystemExit(128 + number), so that everything cleans up after itself.
-
-    Lightning turns a KeyboardInterrupt into exit code 1, and SIGTERM kills Python on the spot.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, leave) for number in heeded_signals()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class LastCheckpoint(Checkpoint):
     """Keeps last.ckpt, and writes one at the first SIGINT or SIGTERM; a second signal stops at once.
 
     A signal may arrive between two micro-batches, so the checkpoint is written once the step is complete and
-    its metrics are logged. A validation is broken off, and starts again after a resume.
+    its metrics are logged. A validation is broken off, and repeated after a resume.
 
     `ModelCheckpoint(save_last=True)` writes last.ckpt only when a validation is the best so far. This is a
     `Checkpoint` so that Lightning calls it after the ModelCheckpoint, whose state it saves.
 
     Args:
         save_minutes: Write it when the last one is this old, and after each validation.
-        max_time: How long this process may train; Lightning's `max_time` counts the time before a resume too, and
-            ends as if the training were complete.
+        max_time: How long this process may train. (Lightning's own `max_time` includes the time before a resume, and
+            ends a training as if it were complete.)
     """
 
     def __init__(
@@ -96,21 +54,21 @@ class LastCheckpoint(Checkpoint):
         rank_zero_info("\nStopping after this step; Ctrl-C again stops at once.")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals after Lightning has; it restores them at the end."""
+        """Replace Lightning's signal handlers; it restores the previous ones at the end."""
         if threading.current_thread() is threading.main_thread():
             for number in heeded_signals():
                 signal.signal(number, self._request)
         self._timer.on_train_start(trainer, pl_module)
         self._saved_at = time.monotonic()
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.checkpoint.resolve():
-            self._saved_step = trainer.global_step  # nothing left to train: leave the file alone
+            self._saved_step = trainer.global_step  # if nothing is left to train, the file stays
         validation = trainer.fit_loop.epoch_loop.val_loop
-        if validation.restarted_mid_evaluation:  # its first batch, which counts as started, is counted again
+        if validation.restarted_mid_evaluation:  # its first batch, already counted as started, is counted again
             total: Any = validation.batch_progress.total
             total.ready, total.started = total.ready - 1, total.started - 1
 
     def _agree(self, trainer: Trainer) -> bool:
-        """Whether to save now; sets `_stopping`. Several processes, which must do the same, ask in log steps only."""
+        """Whether to save now; sets `_stopping`. Several processes agree on it, in log steps only."""
         remaining = self._timer.time_remaining()
         number = self.requested or (TIME_LIMIT if remaining is not None and remaining <= 0 else 0)
         save = time.monotonic() - self._saved_at >= self.save_seconds
@@ -134,7 +92,7 @@ class LastCheckpoint(Checkpoint):
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Note the positions after an optimizer step that is to be saved; its metrics are logged before that.
+        """Note the positions after an optimizer step that is to be saved once its metrics are logged.
 
         After the last of `max_steps` too: Lightning would save its epoch as complete.
         """
@@ -150,17 +108,18 @@ class LastCheckpoint(Checkpoint):
         self._stop_if_requested(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after the validation instead, which Lightning would skip after a resume."""
+        """Save after the validation instead, or a resume would skip it."""
         self._positions = None
 
+    on_validation_epoch_end = on_validation_start
+
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Break off a validation: save the state before it, so that it starts again after a resume."""
+        """Save the state before the validation and stop, if requested: a resume repeats the validation."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not at_whole_step(trainer):
             return
         if self._positions is None:
             self._positions = positions(trainer)
-            # Lightning repeats a validation that was interrupted within a batch, but not one that is due and
-            # not begun: so the first batch counts as started
+            # Lightning repeats a validation only if a batch of it had started
             progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for count in (progress["total"], progress["current"]):
                 count["started"] = count["ready"]
@@ -168,17 +127,14 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer)
             self._stop_if_requested(trainer)
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._positions = None
-
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put in the positions that were noted, and whether the checkpoint is one to go on from exactly."""
+        """Put in the positions that were noted, and whether a resume from here is exact."""
         checkpoint["whole_step"] = self._positions is not None or at_whole_step(trainer)
         if self._positions is not None:
             checkpoint["loops"] = self._positions
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save; a validation between two micro-batches leaves that to the end of the step."""
+        """Save; after a validation between two micro-batches, at the end of the step."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if at_whole_step(trainer):

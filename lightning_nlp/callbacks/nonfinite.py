@@ -1,6 +1,5 @@
 """A step whose loss or gradient is not finite never changes the weights: it is saved, and ends the training."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +8,9 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_nlp.atomic_files import write_tensors
 from lightning_nlp.errors import UserError, check_range, warn_user
 from lightning_nlp.training.gradients import Gradients
 from lightning_nlp.training.schedules import is_log_step
-
-SHOWN = 5  # parameters and texts that a message names; the file has all
 
 
 class NotFinite(UserError):
@@ -39,8 +35,7 @@ class NonFiniteSteps(Callback):
     the loss counts.
 
     Args:
-        folder: Where each such step is saved as `step_N.safetensors`: its batches as `0/input_ids` etc., and
-            a report as JSON in the metadata.
+        folder: Where `save_step` writes each such step.
         skip: How many such steps may be skipped before the training stops, resumes included.
         deferred: Whether flags are read at log steps only; None decides by the device.
     """
@@ -49,10 +44,8 @@ class NonFiniteSteps(Callback):
 
     def __init__(self, folder: Path, skip: int = 0, *, deferred: bool | None = None) -> None:
         check_range("--skip_nonfinite", skip, 0)
-        self.folder = folder
-        self.skip = skip
+        self.folder, self.skip, self.deferred = folder, skip, deferred
         self.skipped = 0
-        self.deferred = deferred
         self._batches: list[tuple[int, Tensor]] = []
         self._steps: list[Step] = []
 
@@ -63,7 +56,7 @@ class NonFiniteSteps(Callback):
         self.skipped = state_dict["skipped"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._batches = []  # no gradient is carried from one epoch into the next
+        self._batches = []  # no gradient is carried over into the next epoch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         self._batches.append((trainer.fit_loop.batch_idx, loss.detach()))
@@ -84,7 +77,7 @@ class NonFiniteSteps(Callback):
         if fused:
             optimizer.found_inf = failed  # type: ignore[attr-defined]
         elif failed:
-            optimizer.zero_grad()  # a parameter without a gradient is not changed
+            optimizer.zero_grad()  # without a gradient, a parameter is not changed
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if is_log_step(trainer):
@@ -106,7 +99,9 @@ class NonFiniteSteps(Callback):
         for step, failed in zip(steps, flags.tolist(), strict=True):
             if not failed:
                 continue
-            what = self._save(trainer, step)
+            from lightning_nlp.callbacks.nonfinite_report import save_step
+
+            what = save_step(trainer, step, self.folder)
             if self.skipped >= self.skip:
                 allowed = f", after {self.skipped} that --skip_nonfinite left out" if self.skipped else ""
                 raise NotFinite(
@@ -117,50 +112,3 @@ class NonFiniteSteps(Callback):
             self.skipped += 1
             warn_user(f"Step {step.number} is not finite and was left out ({self.skipped} of {self.skip}): {what}.")
         return flags[-1]
-
-    def _save(self, trainer: Trainer, step: Step) -> str:
-        """Write a step's batches and report, and describe it for a message."""
-        names = {parameter: name for name, parameter in trainer.lightning_module.named_parameters()}
-        param_groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        groups = {parameter: group.get("name", "") for group in param_groups for parameter in group["params"]}
-        bad: dict[str, list[str]] = {}
-        for parameter, norm in step.norms.items():
-            if not norm.isfinite():
-                bad.setdefault(groups[parameter], []).append(names[parameter])
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        factor = trainer.accumulate_grad_batches / (scaler.get_scale() if scaler is not None else 1)
-        losses = [float(loss) * factor for _, loss in step.batches]  # Lightning has divided, and the scaler multiplied
-        rows: list[list[int]] = []
-        tensors: dict[str, Tensor] = {}
-        loader: Any = trainer.train_dataloader
-        for number, (place, _) in enumerate(step.batches):
-            if hasattr(loader, "batch"):  # our own can make each batch again
-                examples, batch = loader.batch(place)
-                rows.append(examples)
-                tensors |= {f"{number}/{name}": torch.as_tensor(value).clone() for name, value in batch.items()}
-        report = {
-            "step": step.number,
-            "epoch": trainer.current_epoch,
-            "batches": [place for place, _ in step.batches],
-            "losses": [str(loss) for loss in losses],  # JSON knows no NaN
-            "parameters": bad,
-            "examples": rows,
-        }
-        path = self.folder / f"step_{step.number}.safetensors"
-        try:
-            if trainer.is_global_zero:
-                write_tensors(path, tensors, {"report": json.dumps(report)})
-            saved = f"saved as {path}"
-        except OSError as error:
-            saved = f"{path} cannot be written ({error.strerror})"
-        return (
-            f"loss {', '.join(f'{loss:.4g}' for loss in losses)}; gradients not finite: "
-            f"{some([f'{name} ({group})' for group in bad for name in bad[group]]) or 'none'}; rows of train in it: "
-            f"{some([str(row) for batch in rows for row in batch]) or 'unknown'}; {saved}"
-        )
-
-
-def some(items: list[str]) -> str:
-    """The first few of a list, and how many more there are."""
-    more = len(items) - SHOWN
-    return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")

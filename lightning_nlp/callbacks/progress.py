@@ -1,15 +1,14 @@
-"""How far a training is: a bar on a terminal, plain lines elsewhere; before it, what it will do."""
+"""How far a training is, in plain lines; `progress_bar` has the bar of a terminal."""
 
 import sys
 import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.outlook import outlook
 from lightning_nlp.training.schedules import is_log_step, num_training_steps
 
 ESTIMATE_AFTER = 20  # steps: the first ones are slow
@@ -22,7 +21,8 @@ class Plan(Callback):
         total: The steps of the whole training; None for one without an end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, best: BestCheckpoint) -> None:
+        self.best = best
         self.total: int | None = None
         self._first = 0
         self._since: tuple[float, int] | None = None
@@ -31,23 +31,7 @@ class Plan(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.total = num_training_steps(trainer, trainer.num_training_batches)
         self._first, self._since, self._told = trainer.global_step, None, False
-        parameters = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        parts = [f"{parameters:,} parameters" if parameters < 1e6 else f"{parameters / 1e6:,.1f}M parameters"]
-        data: Any = getattr(trainer, "datamodule", None)
-        rows = getattr(data, "token_rows", {}).get("train")
-        if getattr(data, "streaming", False):
-            parts.append("a stream of texts")
-        elif rows is not None:
-            part = data.part("train")
-            parts.append(f"{len(rows.lengths):,} examples and {int(rows.lengths.sum()):,} tokens")
-            parts[-1] += f" ({part})" if part else " an epoch"
-        ends = [] if self.total is None else [f"at most {self.total:,} steps"]
-        if trainer.max_epochs is not None and trainer.max_epochs > 0:
-            ends.append(f"{trainer.max_epochs} epoch{'' if trainer.max_epochs == 1 else 's'}")
-        parts += [" in ".join(ends)] if ends else []
-        if self._first and self.total is not None:
-            parts.append(f"{self._first:,} of them done")
-        rank_zero_info(f"Training: {', '.join(parts)}.")
+        rank_zero_info(outlook(trainer, pl_module, self.total))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         left = self.left(trainer)
@@ -65,34 +49,22 @@ class Plan(Callback):
         since, first = self._since
         return (time.monotonic() - since) / (step - first) * (self.total - step) if step > first else None
 
-
-class Progress(RichProgressBar):
-    """Lightning's rich bar, on stderr, with few figures instead of all: one line of 80 columns."""
-
-    def __init__(self, best: BestCheckpoint, plan: Plan) -> None:
-        theme = RichProgressBarTheme(metrics_format=".4g", metrics_text_delimiter=" ")
-        super().__init__(refresh_rate=1, leave=False, theme=theme, console_kwargs={"stderr": True})
-        self.best = best
-        self.plan = plan
-        self._shown: dict[str, Any] = {}
-
-    def configure_columns(self, trainer: Trainer) -> list[Any]:
-        description, bar, batches, *_ = super().configure_columns(trainer)
-        bar.bar_width = 12
-        return [description, bar, batches]
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The figures behind the bar, read in log steps only, since reading a loss waits for the GPU."""
-        if not self._shown or not trainer.training or is_log_step(trainer):
-            self._shown = figures(trainer, self.best, self.plan)
-        return self._shown
+    def figures(self, trainer: Trainer) -> dict[str, str]:
+        """Loss, best validation, speed and time left, as far as they are known; reads from the device."""
+        logged, best, left = trainer.callback_metrics, self.best.best_so_far(trainer), self.left(trainer)
+        found = {
+            "loss": f"{logged['train/loss']:.3f}" if "train/loss" in logged else "",
+            "best": f"{best:.4f}" if best is not None else "",
+            "tokens/s": f"{logged['perf/tokens_per_s']:,.0f}" if "perf/tokens_per_s" in logged else "",
+            "left": duration(left) if left is not None else "",
+        }
+        return {name: figure for name, figure in found.items() if figure}
 
 
 class PlainProgress(Callback):
     """A line on stderr at each validation, and at log steps every `seconds` in between: for files and pipes."""
 
-    def __init__(self, best: BestCheckpoint, plan: Plan, seconds: float = 30.0) -> None:
-        self.best = best
+    def __init__(self, plan: Plan, seconds: float = 30.0) -> None:
         self.plan = plan
         self.seconds = seconds
         self._said_at = 0.0
@@ -111,34 +83,21 @@ class PlainProgress(Callback):
     def _say(self, trainer: Trainer) -> None:
         self._said_at = time.monotonic()
         of = "" if self.plan.total is None else f"/{self.plan.total:,}"
-        shown = figures(trainer, self.best, self.plan)
-        if self.best.monitor in trainer.callback_metrics:
-            shown[self.best.monitor] = f"{trainer.callback_metrics[self.best.monitor]:.4f}"
+        shown, monitor = self.plan.figures(trainer), self.plan.best.monitor
+        if monitor in trainer.callback_metrics:
+            shown[monitor] = f"{trainer.callback_metrics[monitor]:.4f}"
         parts = [f"step {trainer.global_step:,}{of}", f"epoch {trainer.current_epoch + 1}"]
         rank_zero_info("  ".join([*parts, *(f"{name} {value}" for name, value in shown.items())]))
 
 
-def figures(trainer: Trainer, best: BestCheckpoint, plan: Plan) -> dict[str, str]:
-    """Loss, best validation, speed and time left, as far as they are known; reads from the device."""
-    logged = trainer.callback_metrics
-    found = {}
-    if "train/loss" in logged:
-        found["loss"] = f"{logged['train/loss']:.3f}"
-    if (value := best.best_so_far(trainer)) is not None:
-        found["best"] = f"{value:.4f}"
-    if "perf/tokens_per_s" in logged:
-        found["tokens/s"] = f"{logged['perf/tokens_per_s']:,.0f}"
-    if (left := plan.left(trainer)) is not None:
-        found["left"] = duration(left)
-    return found
-
-
-def progress_callbacks(best: BestCheckpoint, *, enabled: bool) -> list[Callback]:
+def progress_callbacks(best: BestCheckpoint) -> list[Callback]:
     """What shows a training's progress: one line before it, then a bar if stderr is a terminal, else plain lines."""
-    if not enabled:
-        return []
-    plan = Plan()
-    return [plan, Progress(best, plan) if sys.stderr.isatty() else PlainProgress(best, plan)]
+    plan = Plan(best)
+    if not sys.stderr.isatty():
+        return [plan, PlainProgress(plan)]
+    from lightning_nlp.callbacks.progress_bar import Progress
+
+    return [plan, Progress(plan)]
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""A resumed training continues the checkpoint's random numbers."""
+"""A resumed training draws the random numbers that it would have drawn anyway."""
 
 import random
 from typing import Any
@@ -9,25 +9,23 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class RandomState(Callback):
-    """Keeps the state of each process's random number generators in the checkpoint, which Lightning does not.
+    """Saves the state of each process's random number generators, which Lightning does not.
 
-    Dropout draws from torch's. Batches and masks depend on none of them, only on seed, epoch and row.
+    Dropout uses torch's. Batches and masks depend only on seed, epoch and row.
     """
 
-    def __init__(self) -> None:
-        self._restored: list[dict[str, Any]] | None = None
+    _restored: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """One entry for each process; all call this at the same time, and only the first one writes."""
-        states = [generator_states()]
-        distributed = torch.distributed
+        """One entry a process: all of them call this, and the first one writes."""
+        states, distributed = [generator_states()], torch.distributed
         if distributed.is_available() and distributed.is_initialized():
-            states = [{} for _ in range(distributed.get_world_size())]
+            states *= distributed.get_world_size()
             distributed.all_gather_object(states, generator_states())
         return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until the training starts, since numbers are drawn before that too."""
+        """Keep the states until the training starts: numbers are drawn before that too."""
         self._restored = state_dict["processes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Resuming in the middle of an epoch with another number of processes, or batches of other sizes."""
+"""Resuming within an epoch with another number of processes or other batch sizes."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 class ResumePosition(Callback):
     """Renumbers a checkpoint's batches, before Lightning reads it, if the rest of its epoch is divided differently.
 
-    The rest becomes the epoch's last batches (see `BatchPlan`), and those before count as done, since
-    Lightning asks for the length of an epoch only once. Optimizer steps are not renumbered.
+    The rest becomes the epoch's last batches (see `BatchPlan`), and those before count as done: Lightning asks only
+    once how long an epoch is. Optimizer steps keep their numbers.
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

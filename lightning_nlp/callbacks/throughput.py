@@ -6,15 +6,12 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_nlp.callbacks.outlook import costs_and_peak
 from lightning_nlp.errors import check_range
-from lightning_nlp.training.flops import Costs, Counts, count_batch, training_costs, training_flops
-from lightning_nlp.training.hardware import device_name, peak_memory_gib
-from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.flops import Costs, Counts, count_batch, training_flops
+from lightning_nlp.training.hardware import peak_memory_gib
 from lightning_nlp.training.schedules import is_log_step
-
-NOTHING = Counts()
 
 
 @dataclass
@@ -23,7 +20,7 @@ class Interval:
 
     since: float
     ended: float  # when the last batch ended
-    counts: Counts = NOTHING
+    counts: Counts = Counts()  # noqa: RUF009, a tuple
     places: int = 0
     batches: int = 0
     waited: float = 0.0
@@ -42,10 +39,10 @@ class Throughput(Callback):
     - `perf/peak_memory_gib`: see `peak_memory_gib`.
 
     The first step, which warms up, and validations are not timed. Counts stay on the device until a log step.
+    (Lightning's ThroughputMonitor waits for the device at each batch, and counts padding.)
 
     Args:
-        peak_tflops: A device's peak in the run's precision, dense, in TFLOP/s; null takes the GPU's data
-            sheet, or measures the CPU.
+        peak_tflops: A device's dense peak in the run's precision, in TFLOP/s; null looks it up, or measures the CPU.
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:
@@ -57,20 +54,7 @@ class Throughput(Callback):
         self._interval: Interval | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        network = getattr(pl_module, "network", None)
-        if network is None or not hasattr(network, "config"):
-            return
-        self._costs = training_costs(network)
-        if self._costs is None:
-            rank_zero_info(f"MFU is not logged: the FLOPs of a {network.config.model_type} model are not counted.")
-            return
-        device, precision = pl_module.device, str(trainer.precision)
-        self._peak = peak_flops(device, precision) if self.peak_tflops is None else self.peak_tflops * 1e12
-        if self._peak is None:
-            rank_zero_info(
-                f"MFU is not logged: the peak of {device_name(device.type)} in {precision} is not known; "
-                "give --peak_tflops its dense TFLOP/s."
-            )
+        self._costs, self._peak = costs_and_peak(trainer, pl_module, self.peak_tflops)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._interval = None
@@ -112,7 +96,7 @@ class Throughput(Callback):
         if tokens_per_batch:
             pl_module.log("perf/packing_efficiency", tokens / (interval.batches * tokens_per_batch))
         pl_module.log("perf/data_wait", interval.waited / seconds)
-        if self._costs and self._peak:
+        if self._peak:
             pl_module.log("perf/mfu", flops / seconds / self._peak)
         if (memory := peak_memory_gib(pl_module.device)) is not None:
             pl_module.log("perf/peak_memory_gib", memory)
@@ -141,4 +125,4 @@ class Throughput(Callback):
     @property
     def mfu(self) -> float | None:
         """Model FLOPs utilisation over the whole fit on this process; None where it is not known."""
-        return self.flops / self.seconds / self._peak if self._costs and self._peak and self.seconds > 0 else None
+        return self.flops / self.seconds / self._peak if self._peak and self.seconds > 0 else None

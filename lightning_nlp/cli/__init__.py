@@ -24,7 +24,7 @@ def start() -> None:
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(OVERVIEW)
         return
-    gc.disable()  # collecting during the imports, whose objects all stay, takes a second
+    gc.disable()  # collecting garbage during the imports takes a second and finds none
     from lightning_nlp.cli.main import main
 
     gc.freeze()

@@ -1,4 +1,4 @@
-"""A parsed configuration before anything is made of it: nulls are filled in, and what cannot work is refused."""
+"""Checks of a parsed configuration, before anything is made of it; nulls are filled in."""
 
 import importlib
 import os
@@ -19,13 +19,7 @@ from lightning_nlp.run import processes
 from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.hardware import default_precision
 
-# What the modules log of a validation, and whether less or more is better. Calibration is measured after it.
-# Which task a SequenceClassifier has, its data say: `callbacks.evaluation` checks again then.
-VALIDATION_METRICS: dict[str, dict[str, str]] = {}
-for _task in TASKS.values():
-    VALIDATION_METRICS.setdefault(_task.module, {}).update(_task.monitors)
-
-# The least that makes sense, where the Trainer would silently take less, to divide by it or to do nothing.
+# The least that makes sense, where the Trainer itself would silently accept less.
 LEAST = {
     "trainer.accumulate_grad_batches": 1,
     "trainer.check_val_every_n_epoch": 1,
@@ -47,30 +41,30 @@ NOT_ZERO = {
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
-# What does not work of the strategies with such names.
+# What does not work with the strategies of these names.
 STRATEGIES = {
     "spawn|fork|notebook": "leaves the trained weights in the processes that it starts",
     "fsdp|deepspeed|model_?parallel": "shards the model, which is not supported",
 }
 MOST_SEED = 2**32 - 1  # NumPy's
-MOST_NAME_BYTES = 200  # file systems allow 255, and some files of a run add to it
+MOST_NAME_BYTES = 200  # file systems allow 255, and the names of some files are longer than the run's
 
 
 def fill_in(config: Namespace) -> None:
-    """Replace nulls by what they stand for, so that config.yaml says what was really used."""
+    """Replace nulls by their values, so that config.yaml records what was used."""
     data, model = config.data.init_args, config.model.init_args
     if data.get("tokenizer") is None and "tokenizer" in data:
         data.tokenizer = model.get("pretrained")
     if data.get("seed") is None and "seed" in data:
         data.seed = config.seed_everything
-    # keeps the home folder's name out of config.yaml, hyperparameters and W&B; whoever reads these expands them
+    # keeps the home folder's name out of config.yaml, hyperparameters and W&B; their readers expand it
     for section, name in ((data, "path"), (data, "tokenizer"), (data, "cache_dir"), (model, "pretrained")):
         if isinstance(section.get(name), str):
             section[name] = home_as_tilde(section[name])
     config.runs_dir = os.path.expanduser(config.runs_dir)
     if config.trainer.precision is None:
         config.trainer.precision = default_precision(config.trainer.accelerator)
-    if "shuffle_rows" in data:  # a stream is one epoch, which only its budget ends
+    if "shuffle_rows" in data:  # a stream is one epoch, which ends with its budget
         config.trainer.max_epochs = -1
         if config.trainer.val_check_interval is None:
             config.trainer.val_check_interval = STREAM_VALIDATION
@@ -83,8 +77,7 @@ def check_settings(config: Namespace) -> None:
     """Raise a UserError for what the Trainer would notice late, or never."""
     check_secrets(config.as_dict())
     for name, least in LEAST.items():
-        value = config.get(name)
-        if value is not None and value < least:
+        if (value := config.get(name)) is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, not {value}.")
     for name, why in NOT_ZERO.items():
         if config.get(name) == 0:
@@ -116,16 +109,20 @@ def check_settings(config: Namespace) -> None:
     for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
-    known = VALIDATION_METRICS.get(class_name)
-    if known is None:  # a module of the user's own
-        return
+    # The data decide which task a SequenceClassifier has: `callbacks.evaluation` checks again then.
+    known = {name: mode for task in TASKS.values() if task.module == class_name for name, mode in task.monitors.items()}
+    if known:  # not for a module of the user's own
+        _check_monitors(config, class_name, known)
+
+
+def _check_monitors(config: Namespace, class_name: str, known: dict[str, str]) -> None:
     choices = [(section, config[section]) for section in ("early_stopping", "checkpoint")]
     beside = named_classes(config, "callbacks")
     if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # the user's own may log anything
         choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
     for section, choice in choices:
         monitor, mode = choice.get("monitor"), choice.get("mode")
-        if monitor is None:  # the last checkpoint counts as the best, and nothing stops early
+        if monitor is None:  # nothing is chosen, or stops early
             continue
         modes = known if section != "trainer.callbacks" else {**known, "train/loss": "min"}
         if monitor not in modes:
@@ -146,7 +143,7 @@ def _check_stream(config: Namespace) -> None:
 
 
 def check_seed(seed: Any, *, resume: str | None = None) -> int:
-    """The seed that `--seed_everything` asks for, or a UserError; true draws one, and prints it."""
+    """The value of `--seed_everything`, or a UserError; true draws a seed, and prints it."""
     if seed is True and resume is not None:
         raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
     if seed is True:
@@ -159,7 +156,7 @@ def check_seed(seed: Any, *, resume: str | None = None) -> int:
 
 
 def check_names(config: Namespace) -> None:
-    """Raise a UserError unless the names can be those of folders."""
+    """Raise a UserError unless `--name` and the folders' names are valid."""
     name = config.name
     printable = name.isprintable() and name == name.strip() != ""  # which excludes lone surrogates
     if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
@@ -173,7 +170,7 @@ def check_names(config: Namespace) -> None:
 
 
 def check_nulls(section: str, config: Namespace) -> None:
-    """Raise a UserError if a setting is null that may not be: the parser lets all be null."""
+    """Raise a UserError if a setting must not be null but is: the parser allows it everywhere."""
     module, _, name = config.class_path.rpartition(".")
     bases = getattr(importlib.import_module(module), name).__mro__
     hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}

@@ -12,31 +12,42 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
-from lightning_nlp.cli.options import add_own_arguments, check_options
+from lightning_nlp.cli.options import check_options
 from lightning_nlp.cli.output import silence_notices
 from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
 
-# Imported so that the command line may name their classes without the modules.
-from lightning_nlp.data import datamodules, mlm as mlm_data  # noqa: F401  isort:skip
-from lightning_nlp.models import classification, mlm  # noqa: F401  isort:skip
-
-# No abbreviations: a typing error must not set another option.
+# No abbreviations: a typo must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
-# What config.yaml leaves out: it belongs to this one command.
+CALIBRATE = "Scale the exported classifier's probabilities by a temperature fitted on the validation split."
+# Of each command: name, type, default, explanation.
+ARGUMENTS: list[tuple[str, Any, Any, str]] = [
+    ("runs_dir", str, "runs", "Where runs keep their directories."),
+    ("name", str | None, None, "The run's name; null takes the stem of the yaml file."),
+    ("debug", bool, False, "Show the traceback of an error."),
+    ("quiet", bool, False, "Print warnings, errors and results only."),
+    ("calibrate", bool, True, CALIBRATE),
+]
+SWITCHES = {
+    "offline": "Keep W&B's run on this disk.",
+    "upload_export": "Send the export to W&B at the end, as a model artifact.",
+}
+# What config.yaml leaves out, because it belongs to this one command.
 NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
 
-# They write to the run's directory (`options.place_in_run`), but the parser would demand one before that is known.
+# The parser would demand their directory before the run's is known (`options.place_in_run`).
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
 
 class CLI(LightningCLI):
-    """The arguments of one command, parsed and checked, as `config`; `instantiate` makes what they name.
+    """The parsed and checked arguments of one command, as `config`; `instantiate` makes what they name.
 
-    LightningCLI does both at once; here `fit` opens the run's directory in between.
+    LightningCLI does both at once; here, `fit` opens the run's directory in between.
 
     Args:
         in_python: Whether `lightning_nlp.fit` was called, for advice.
@@ -47,63 +58,47 @@ class CLI(LightningCLI):
         super().__init__(
             LightningModule,
             LightningDataModule,
-            run=False,  # without subcommands: `commands` has them
+            run=False,  # without Lightning's subcommands
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=42,
             auto_configure_optimizers=False,  # the modules have theirs
-            load_from_checkpoint_support=False,  # no checkpoint is to name a class to import
+            load_from_checkpoint_support=False,  # a checkpoint must not name a class to import
             parser_kwargs=PARSER | {"prog": f"{PROGRAM} {command}", "description": description},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the arguments of a run, of its early stopping and checkpoint, and of this command."""
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs keep their directories.")
-        parser.add_argument("--name", type=str | None, help="The run's name; null takes the stem of the yaml file.")
-        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
-        parser.add_argument("--quiet", type=bool, default=False, help="Print warnings, errors and results only.")
-        parser.add_argument(
-            "--calibrate",
-            type=bool,
-            default=True,
-            help="Scale the exported classifier's probabilities by a temperature fitted on the validation split.",
-        )
-        # found elsewhere in the configuration
+        """Add the arguments of a run and of this command."""
+        for name, kind, default, explained in ARGUMENTS:
+            parser.add_argument(f"--{name}", type=kind, default=default, help=explained)
+        # elsewhere in the configuration
         skipped: set[str | int] = {"run_dir", "best", "early_stopping", "max_time", "progress"}
         self.callback_options = parser.add_function_arguments(default_callbacks, skip=skipped)
-        add_own_arguments(parser)
+        parser.add_lightning_class_args(EarlyStop, "early_stopping")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         if self.command == "inspect":
-            parser.add_argument(
-                "--json", type=str | None, help="A file to write all facts to; an older one is replaced."
-            )
+            explained = "A file to write all facts to; an older one is replaced."
+            parser.add_argument("--json", type=str | None, help=explained)
             return
         parser.add_argument("--ckpt_path", type=str | None, help="A checkpoint's file, or last or best, of this run.")
         if self.command == "fit":
-            parser.add_argument(
-                "--resume",
-                type=Literal["auto"] | None,
-                help="auto: go on with the newest run of this configuration if it is unfinished, or start one.",
-            )
-            parser.add_argument("--offline", action=ActionYesNo, nargs="?", help="Keep W&B's run on this disk.")
-            parser.add_argument(
-                "--upload_export",
-                action=ActionYesNo,
-                nargs="?",
-                help="Send the export to W&B at the end, as a model artifact.",
-            )
+            explained = "auto: go on with the newest run of this configuration if it is unfinished, or start one."
+            parser.add_argument("--resume", type=Literal["auto"] | None, help=explained)
+            for name, explained in SWITCHES.items():
+                parser.add_argument(f"--{name}", action=ActionYesNo, nargs="?", help=explained)
         else:
-            # `split_run_arguments` has put the run's config.yaml and checkpoint in its place
+            # `split_run_arguments` replaces it by the run's config.yaml and checkpoint
             parser.add_argument("--run", type=str | None, help="A run's directory, e.g. runs/cls/0.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse `args`, and draw the seed if it is to be drawn."""
+        """Parse `args`, and draw the seed if asked to."""
         self.config = parser.parse_args(args)
         self.config.seed_everything = check_seed(self.config.seed_everything, resume=self.config.get("resume"))
 
     def before_instantiate_classes(self) -> None:
-        """Fill in what depends on other arguments or on the machine, and refuse what cannot work."""
+        """Fill in what depends on other arguments or on the machine, and check the settings."""
         config = self.config
         if config.quiet:
             silence_notices()
@@ -118,25 +113,21 @@ class CLI(LightningCLI):
         """Not yet: see `instantiate`."""
 
     def instantiate(self) -> Namespace:
-        """Make what the configuration names.
+        """Make the objects that the configuration names, or raise a UserError.
 
         Returns:
-            The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with the
-            callbacks, loggers and plugins in `trainer`, which itself is still the arguments of a Trainer.
-
-        Raises:
-            UserError: If one of them cannot be made.
+            The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with callbacks,
+            loggers and plugins in `trainer`, which still holds the arguments of a Trainer.
         """
-        mistakes: list[UserError] = []  # the parser hides what is raised here among all the types that it tried
+        mistakes: list[UserError] = []  # the parser would bury them in a list of the types that it tried
 
         def make(cls: type, *args: Any, **kwargs: Any) -> Any:
             try:
                 return cls(*args, **kwargs)
-            except UserError as error:
-                mistakes.append(error)
-                raise
             except Exception as error:
-                if issubclass(cls, Callback | Logger):
+                if isinstance(error, UserError):
+                    mistakes.append(error)
+                elif issubclass(cls, Callback | Logger):
                     missing = isinstance(error, ImportError)
                     cure = "install that, or leave it out" if missing else "give it other arguments"
                     mistakes.append(UserError(f"{cls.__name__} cannot be made ({one_line(error)}): {cure}."))
@@ -153,13 +144,13 @@ class CLI(LightningCLI):
                 raise
             raise mistakes[-1] from mistakes[-1].__cause__
 
-    def way_on(self, run_dir: Path, error: Exception) -> str:
-        """How to go on with a training that has ended by an error or an interrupt."""
+    def resume_advice(self, run_dir: Path, error: Exception) -> str:
+        """How to resume a training that an error or an interrupt has ended."""
         if self.in_python:
             return f"lightning_nlp.open_run({str(run_dir)!r}).resume()"
         if self.config.resume != "auto":
             return "the same command and --ckpt_path last"
-        # it looks for the same settings, which a cure may change
+        # it finds a run by its settings, which a cure may change
         changed = " and --ckpt_path last in place of --resume auto" if isinstance(error, UserError) else ""
         return f"the same command{changed}"
 
@@ -172,5 +163,5 @@ class CLI(LightningCLI):
             text = str(self.parser.dump(kept, skip_unset=False, skip_validation=True, with_comments=True))
         except yaml.YAMLError as error:  # a default of a user's class
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
-        # The comments list the classes that happen to be imported, which a resumed run may have more of.
+        # the comments list all imported classes, perhaps others in a resumed run
         return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)

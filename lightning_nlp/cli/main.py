@@ -1,36 +1,32 @@
 """The program: runs a command, and says by its exit code how that ended."""
 
-import contextlib
-import io
+import importlib
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 
-from lightning_nlp.callbacks.last_checkpoint import SIGNALS, Interrupted, exit_on_signals
+from lightning_nlp.callbacks.interrupt import SIGNALS, Interrupted, exit_on_signals
 from lightning_nlp.cli import OVERVIEW
-from lightning_nlp.cli.arguments import class_help, explain_parse_error, find_configs, split_run_arguments
-from lightning_nlp.cli.commands import COMMANDS
-from lightning_nlp.cli.config_file import configs
-from lightning_nlp.cli.lightning_cli import CLI, PARSER
-from lightning_nlp.cli.options import options_help
+from lightning_nlp.cli.arguments import find_configs, split_run_arguments
+from lightning_nlp.cli.lightning_cli import CLI
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
 from lightning_nlp.training.peaks import float32_products
 
+# The module of each command that has a Trainer.
+COMMANDS = {"fit": "fit", "inspect": "commands", "validate": "commands", "test": "commands"}
+
 
 def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
-    """Run one command.
+    """Run one command, and return the directory of a run that it trained.
 
     Args:
         in_python: Whether `lightning_nlp.fit` was called, for advice.
-
-    Returns:
-        The directory of a run that was trained.
 
     Raises:
         UserError: For a user's mistake.
@@ -47,36 +43,26 @@ def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
     quiet_libraries()
     try:
         if command in ("predict", "configs"):
-            _call(command, arguments[1:])
+            from lightning_nlp.cli.commands import without_trainer
+
+            without_trainer(command, arguments[1:])
             return None
-        description = (COMMANDS[command].__doc__ or "").partition("\n")[0]
+        module = importlib.import_module(f"lightning_nlp.cli.{COMMANDS[command]}")
+        function: Callable[[CLI, str], Path | None] = getattr(module, command)
+        description = (function.__doc__ or "").partition("\n")[0]
         cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description, in_python=in_python)
-        with float32_products("high"):  # a training may round more than what is promised of its export
-            return COMMANDS[command](cli, f"{PROGRAM} {shlex.join(arguments)}")
+        with float32_products("high"):  # faster, and precise enough for anything but an export
+            return function(cli, f"{PROGRAM} {shlex.join(arguments)}")
     except SystemExit as stop:
         if not stop.code and command in COMMANDS and {"--help", "-h"} & set(arguments):
-            print(f"{class_help()}\n{options_help()}")
+            from lightning_nlp.cli.explain import print_more_help
+
+            print_more_help()
         raise
     except ArgumentError as error:
-        raise UserError(explain_parse_error(error, command, lambda: shown_help(command))) from error
+        from lightning_nlp.cli.explain import explain_parse_error
 
-
-def _call(command: str, arguments: list[str]) -> None:
-    from lightning_nlp.predict.command import predict
-
-    function = configs if command == "configs" else predict
-    parser = ArgumentParser(prog=f"{PROGRAM} {command}", **PARSER)
-    parser.add_function_arguments(function)
-    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
-    options = parser.parse_args(arguments)
-    function(**{name: value for name, value in options.as_dict().items() if name != "debug"})
-
-
-def shown_help(command: str) -> str:
-    """What `--help` prints for a command."""
-    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
-        run([command, "--help"])
-    return shown.getvalue()
+        raise UserError(explain_parse_error(error, command)) from error
 
 
 def main(args: Sequence[str] | None = None) -> None:

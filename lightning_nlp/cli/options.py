@@ -5,34 +5,16 @@ A row is None where the option works; otherwise it ends the sentence that refuse
 
 import importlib
 import inspect
-import os
-import re
-from argparse import SUPPRESS
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import Namespace
 from lightning import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.errors import PROGRAM, UserError
 
 Rows = dict[str, str | None]
 
-TRAINER: Rows = dict.fromkeys(
-    (
-        "accelerator strategy devices num_nodes precision logger callbacks plugins fast_dev_run "
-        "max_epochs min_epochs max_steps min_steps max_time "
-        "limit_train_batches limit_val_batches limit_test_batches overfit_batches "
-        "val_check_interval check_val_every_n_epoch num_sanity_val_steps log_every_n_steps "
-        "enable_progress_bar enable_model_summary enable_autolog_hparams profiler "
-        "accumulate_grad_batches gradient_clip_val gradient_clip_algorithm deterministic benchmark "
-        "inference_mode use_distributed_sampler detect_anomaly sync_batchnorm reload_dataloaders_every_n_epochs"
-    ).split()
-) | {
+TRAINER: Rows = {  # all others work
     "barebones": "a run needs what it switches off; --trainer.log_every_n_steps 1000 logs next to nothing",
     "default_root_dir": "a run has its own directory; --runs_dir and --name say where",
     "enable_checkpointing": "the best checkpoint is what is tested and exported; leave it out",
@@ -73,65 +55,18 @@ LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger W
     "LitLogger": NOT_TRIED,
 }
 
-# The run's own two and Lightning's, of whose arguments they take the few that make sense.
-OWN = {"early_stopping": (EarlyStop, EarlyStopping), "checkpoint": (BestCheckpoint, ModelCheckpoint)}
-# What earlier versions passed to Lightning's, and wrote to config.yaml.
-BEFORE = {"filename": "best", "auto_insert_metric_name": False, "enable_version_counter": False}
-BEFORE |= {"check_on_train_epoch_end": False, "save_on_train_epoch_end": False}
-
-
-def options_help() -> str:
-    """The rows, for the end of `--help`."""
-    lines = ["Of Lightning's own options these are refused:"]
-    for option, rows in {"": TRAINER, "callbacks ": CALLBACKS, "logger ": LOGGERS}.items():
-        lines += [f"  --trainer.{option}{name}: {why}." for name, why in rows.items() if why]
-    works = (", ".join(name for name, why in rows.items() if not why) for rows in (CALLBACKS, LOGGERS))
-    return "\n".join([*lines, "Of its callbacks {} work, of its loggers {}.".format(*works)])
-
-
-def add_own_arguments(parser: LightningArgumentParser) -> None:
-    """Add the arguments of the run's own early stopping and checkpoint, and hidden those that only Lightning's have."""
-    for section, (own, lightnings) in OWN.items():
-        parser.add_lightning_class_args(own, section)
-        for name in defaults(lightnings).keys() - defaults(own).keys():
-            parser.add_argument(f"--{section}.{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
-    for name in ("weights_only", "verbose"):  # from --print_config of an earlier version
-        parser.add_argument(f"--{name}", type=Any, default=SUPPRESS, help=SUPPRESS)
-
-
-def defaults(cls: type) -> dict[str, Any]:
-    """The arguments of a class, with their defaults."""
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-    return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
-
 
 def check_options(config: Namespace, *, training: bool) -> None:
-    """Raise a UserError for an option that does not work here, and remove what has no effect.
+    """Raise a UserError for an option that does not work here.
 
     Args:
-        training: Whether it is for `fit`; otherwise what matters to a training alone is removed, not refused.
+        training: Whether it is for `fit`; otherwise what only a training uses is removed, not refused.
     """
-    trainer, folder = config.trainer, config.checkpoint.pop("dirpath", None)
-    if folder is not None and trainer.default_root_dir == os.path.dirname(str(folder)):  # from an earlier version
-        trainer.default_root_dir = folder = None
-    for name, default in defaults(Trainer).items():
-        given = trainer[name] is False if name == "enable_checkpointing" else trainer[name] != default
-        if given and TRAINER.get(name):
-            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {TRAINER[name]}.")
-    for section, (own, lightnings) in OWN.items():
-        gone = {name: value for name, value in defaults(lightnings).items() if name not in defaults(own)} | BEFORE
-        if trainer.limit_val_batches == 0:
-            gone["save_on_train_epoch_end"] = True
-        found = {name: config[section].pop(name) for name in gone if name in config[section]}
-        found |= {"dirpath": folder} if section == "checkpoint" else {}
-        changed = [name for name, value in found.items() if value != gone[name]]
-        if training and changed:
-            choice = {"monitor": config[section].monitor, "mode": config[section].mode, changed[0]: found[changed[0]]}
-            cure = " ".join(f"--trainer.callbacks.{name} {value}" for name, value in choice.items())
-            raise UserError(
-                f"--{section}.{changed[0]} is refused: the run's own {section} takes {', '.join(defaults(own))} alone. "
-                f"Give --trainer.callbacks+={lightnings.__name__} {cure} for another beside it."
-            )
+    trainer = config.trainer
+    parameters = inspect.signature(Trainer).parameters
+    for name, why in TRAINER.items():
+        if trainer[name] is False if name == "enable_checkpointing" else trainer[name] != parameters[name].default:
+            raise UserError(f"--trainer.{name} {trainer[name]} is refused: {why}.")
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         for entry in named_classes(config, option):
             if training and (why := rows.get(row_of(entry, rows))):
@@ -139,15 +74,6 @@ def check_options(config: Namespace, *, training: bool) -> None:
     if not training:
         callbacks = named_classes(config, "callbacks")
         trainer.callbacks = [entry for entry in callbacks if row_of(entry, CALLBACKS) == "Callback"]
-
-
-def refused_class(message: str) -> str | None:
-    """The sentence for a refused class whose arguments the parser has rejected already."""
-    name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
-    for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
-        if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
-            return f"--trainer.{option} {name[1]} is refused: {rows[name[1]]}."
-    return None
 
 
 def named_classes(config: Namespace, option: str) -> list[Namespace]:

@@ -1,4 +1,4 @@
-"""Which messages of the libraries reach the user: those that the user can act on."""
+"""Which messages of the libraries the user sees: those that call for action."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 NOT_FOR_USERS = (
-    r".*does not have many workers.*",  # without a GPU, 0 workers are best
+    r".*does not have many workers.*",  # without a GPU, none is best
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run does
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # our loader is resumable
     r".*smaller than the logging interval.*",
@@ -17,15 +17,15 @@ NOT_FOR_USERS = (
     r".*in eval mode at the start of training.*",
     r".*Be aware that when using `ckpt_path`, callbacks.*",  # the run's own directory is given
     r".*``compute`` method of metric .* was called before the ``update`` method.*",  # a process without examples
-    r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run, which is meant
+    r".*The dirpath has changed from.*",  # --ckpt_path FILE starts a new run on purpose
 )
 
-# Lightning's files whose notices are about the set-up, not about the training itself.
+# Lightning's files whose notices are about the set-up, not the training.
 SET_UP = re.compile(r"/lightning/(?!pytorch/(loops|callbacks)/)")
 
 
 def quiet_libraries() -> None:
-    """Silence what the libraries say to developers; call it before they say anything."""
+    """Silence the libraries' messages to developers; call it before they are used."""
     from datasets.utils.logging import enable_progress_bar
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else the library warns once workers are forked
@@ -35,7 +35,7 @@ def quiet_libraries() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # their own handlers keep the stderr of their import
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # unlike a StreamHandler, it looks up sys.stderr each time: a progress bar replaces it, to stay below each message
+    # unlike a StreamHandler, it looks up sys.stderr each time: a progress bar replaces it to stay below the messages
     stderr: Any = type(logging.lastResort)(logging.NOTSET)  # type: ignore[misc]
     stderr.addFilter(lambda record: record.levelno > logging.INFO or not SET_UP.search(record.pathname))
     logger = logging.getLogger("lightning")
@@ -48,7 +48,7 @@ def quiet_libraries() -> None:
 
 
 def silence_notices() -> None:
-    """From here on let only warnings and errors through: `--quiet`."""
+    """Show only warnings and errors from here on: `--quiet`."""
     from datasets.utils.logging import disable_progress_bar
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)

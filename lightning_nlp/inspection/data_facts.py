@@ -1,11 +1,11 @@
-"""What a training is about to see, from the token cache alone, in `data.json`; and what is odd about it."""
+"""What the token cache says about the data, as `data.json`, and what is odd about them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning import Callback, LightningModule, Trainer
+from lightning import Trainer
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import UserError, warn_user
@@ -15,28 +15,22 @@ BINS = 25  # of a histogram of lengths, at most
 WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # of a bin, so that its edges are round numbers
 
 
-class DataFacts(Callback):
-    """Writes `data.json` into the run's directory before the first step, and prints its warnings."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The data module has opened its token ids."""
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        if not trainer.is_global_zero or not hasattr(datamodule, "token_rows"):  # a user's own data module
-            return
-        facts = token_facts(datamodule)
-        for finding in facts["warnings"]:
-            if finding["severity"] != "note":
-                warn_user(f"{finding['severity']}: {finding['text']}")
-        try:
-            write_whole(self.run_dir / "data.json", as_json(facts))
-        except OSError as error:
-            raise UserError(
-                f"{self.run_dir / 'data.json'} cannot be written ({error.strerror}): free some space, or give another "
-                "--runs_dir."
-            ) from error
+def write_data_facts(trainer: Trainer, run_dir: Path) -> None:
+    """Write `data.json` into the run's directory once the data module has opened its tokens; print its warnings."""
+    datamodule: Any = getattr(trainer, "datamodule", None)
+    if not trainer.is_global_zero or not hasattr(datamodule, "token_rows"):  # a user's own data module
+        return
+    facts = token_facts(datamodule)
+    for finding in facts["warnings"]:
+        if finding["severity"] != "note":
+            warn_user(f"{finding['severity']}: {finding['text']}")
+    path = run_dir / "data.json"
+    try:
+        write_whole(path, as_json(facts))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): free some space, or give another --runs_dir."
+        ) from error
 
 
 def token_facts(datamodule: Any) -> dict[str, Any]:

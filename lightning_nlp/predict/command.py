@@ -12,11 +12,12 @@ from typing import IO, Any, Literal
 import yaml
 
 from lightning_nlp.atomic_files import whole_file
-from lightning_nlp.errors import UserError, memory_errors, one_line
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.predict.inputs import check_columns, input_texts, make_utf8
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
+from lightning_nlp.run.library_errors import memory_errors
 from lightning_nlp.tasks import task_of_module
 from lightning_nlp.training.hardware import default_precision
 

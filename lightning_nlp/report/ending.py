@@ -12,7 +12,6 @@ from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.texts.layout import SPLITS
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.training.hardware import device_name
 
 
 def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
@@ -43,12 +42,6 @@ def epochs_trained(trainer: Trainer) -> float:
     within = batches.processed / max(1, trainer.num_training_batches)
     epochs = round(max(0, trainer.fit_loop.epoch_progress.current.ready - 1) + within, 2)
     return int(epochs) if epochs.is_integer() else epochs
-
-
-def hardware_of(trainer: Trainer) -> str:
-    """The device that a training runs on, and how many processes do."""
-    device = device_name(trainer.strategy.root_device.type)
-    return device if trainer.world_size == 1 else f"{trainer.world_size} processes of {device}"
 
 
 def parts_read(datamodule: LightningDataModule, splits: Iterable[str] = SPLITS) -> dict[str, str]:

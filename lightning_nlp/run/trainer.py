@@ -3,14 +3,15 @@
 from typing import Any
 
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lightning_nlp.callbacks.progress import Progress
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.run.checkpoint_io import WholeFiles
 from lightning_nlp.run.directory import RunDirectory
 from lightning_nlp.run.metrics_csv import MetricsCSV
+from lightning_nlp.training.hardware import device_name
 
 
 def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer
     """A Trainer with these callbacks besides those of its settings; a UserError if it cannot be made."""
     given = settings["callbacks"] or []
     callbacks = [*(given if isinstance(given, list) else [given]), *callbacks]
-    bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, Progress) for c in callbacks)
+    bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, ProgressBar) for c in callbacks)
     try:
         return Trainer(**settings | {"callbacks": callbacks, "enable_progress_bar": bar})
     except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
@@ -36,3 +37,9 @@ def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer
         raise UserError(
             f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {found}.)"
         ) from error
+
+
+def hardware_of(trainer: Trainer) -> str:
+    """The device that a training runs on, and how many processes do."""
+    device = device_name(trainer.strategy.root_device.type)
+    return device if trainer.world_size == 1 else f"{trainer.world_size} processes of {device}"

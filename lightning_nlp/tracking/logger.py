@@ -14,7 +14,8 @@ from lightning.pytorch import loggers
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
-from lightning_nlp.errors import HANGUP, TIME_LIMIT, UserError, one_line
+from lightning_nlp.callbacks.interrupt import HANGUP, TIME_LIMIT
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
 from lightning_nlp.tasks import METRICS, TASKS

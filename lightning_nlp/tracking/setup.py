@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning import Trainer
 
-from lightning_nlp.callbacks.last_checkpoint import Interrupted
+from lightning_nlp.callbacks.interrupt import Interrupted
 from lightning_nlp.run.metrics_csv import last_step
 from lightning_nlp.tracking.logger import WandbLogger, configure_wandb
 

@@ -9,16 +9,6 @@ from tests.conftest import checkpoint_of, ctrl_c, invoke, read_metrics
 from tests.run.test_runs import same_training
 
 
-def test_an_interrupt_while_data_is_prepared_leaves_no_run(tiny_cls, tmp_path, monkeypatch):
-    from lightning_nlp.data.base import TextDataModule
-
-    monkeypatch.setattr(TextDataModule, "prepare_data", lambda self: signal.raise_signal(signal.SIGINT))
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
-    assert outcome.code == 130, outcome.err
-    assert "Interrupted." in outcome.err
-    assert not (tmp_path / "runs").exists()
-
-
 def test_the_second_ctrl_c_stops_at_once(tiny_cls, tmp_path):
     with ctrl_c("on_validation_start", [0]), ctrl_c("on_validation_start", [0]):
         outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
@@ -69,13 +59,3 @@ def test_the_last_checkpoint_is_also_written_every_few_minutes(tiny_cls, tmp_pat
     assert invoke("fit", *arguments, "--save_minutes", "1e-9", "--runs_dir", tmp_path).code == 0
     assert signal.getsignal(signal.SIGINT) is before, "given back after the training"
     assert steps == [1, 2, 3, 4], "after each whole step, the last one with its validation"
-
-
-def test_under_nohup_a_closed_terminal_stops_nothing(tiny_cls, tmp_path):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with ctrl_c("on_train_batch_start", [2], number=signal.SIGHUP):
-            outcome = invoke("fit", *tiny_cls, "--trainer.max_epochs", "1", "--runs_dir", tmp_path)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert outcome.code == 0, outcome.err

@@ -1,16 +1,11 @@
-import os
-import pty
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.callbacks.progress import PlainProgress, Plan, Progress, duration
-from tests.conftest import HOUSE, checkpoint_of, invoke, read_metrics, without
+from lightning_nlp.callbacks.progress import PlainProgress, Plan, duration
+from tests.conftest import checkpoint_of, invoke, read_metrics, without
 
 
 def fake_trainer(**more):
@@ -19,36 +14,10 @@ def fake_trainer(**more):
     return SimpleNamespace(**figures, fit_loop=SimpleNamespace(epoch_loop=loop), **more)
 
 
-def test_only_figures_that_are_there():
-    trainer = fake_trainer()
-    bar = Progress(BestCheckpoint("val/accuracy", "max"), Plan())
-    assert bar.get_metrics(trainer, None) == {}
-    trainer.callback_metrics = {
-        "train/loss": torch.tensor(0.12345),
-        "val/accuracy": torch.tensor(0.87654),
-        "val/f1": torch.tensor(0.5),
-        "perf/tokens_per_s": torch.tensor(12345.6),
-    }
-    assert bar.get_metrics(trainer, None) == {"loss": "0.123", "best": "0.8765", "tokens/s": "12,346"}
-    assert "best" not in Progress(BestCheckpoint(None), Plan()).get_metrics(trainer, None)
-
-
-def test_a_loss_is_read_only_where_it_is_logged():
-    trainer = fake_trainer()
-    bar = Progress(BestCheckpoint(None), Plan())
-    shown = []
-    for step in range(10, 22):
-        trainer.global_step, trainer.callback_metrics = step, {"train/loss": torch.tensor(float(step))}
-        shown.append(bar.get_metrics(trainer, None)["loss"])
-    assert shown == ["10.000"] * 10 + ["20.000"] * 2
-    trainer.training = False  # the end of a validation
-    assert bar.get_metrics(trainer, None)["loss"] == "21.000"
-
-
 def test_the_time_left_follows_from_the_steps_of_this_process(monkeypatch):
     now = iter([100.0, 120.0, 180.0])
     monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: next(now))
-    plan, trainer = Plan(), SimpleNamespace(global_step=0)
+    plan, trainer = Plan(BestCheckpoint(None)), SimpleNamespace(global_step=0)
     plan.total = 100
     lefts = []
     for step in (0, 51, 55, 60):  # resumed after 50: the step that comes first does not count
@@ -98,7 +67,7 @@ def test_lines_in_between_come_at_log_steps_when_the_last_is_old(monkeypatch):
     said, clock = [], [0.0]
     monkeypatch.setattr("lightning_nlp.callbacks.progress.rank_zero_info", said.append)
     monkeypatch.setattr("lightning_nlp.callbacks.progress.time.monotonic", lambda: clock[0])
-    lines = PlainProgress(BestCheckpoint(None), Plan(), seconds=30.0)
+    lines = PlainProgress(Plan(BestCheckpoint(None)), seconds=30.0)
     trainer = fake_trainer(current_epoch=0)
     for step in range(1, 101):
         clock[0], trainer.global_step = 1.7 * step, step
@@ -111,35 +80,3 @@ def test_quiet_leaves_the_result_alone(tiny_cls, tmp_path):
     assert outcome.out.splitlines() == [str(outcome.run)]
     assert outcome.err == ""
     assert "\nquiet:" not in (outcome.run / "config.yaml").read_text(encoding="utf-8")
-
-
-@pytest.mark.acceptance
-def test_on_a_terminal_there_is_a_bar_of_one_line(tiny_cls, tmp_path):
-    arguments = without(tiny_cls, "--trainer.enable_progress_bar")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, str(HOUSE / "train.py"), "fit", *map(str, arguments), "--runs_dir", str(tmp_path)]
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, env=environment, text=True)
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    out, _ = child.communicate(timeout=60)
-    os.close(ours)
-    assert child.returncode == 0, seen
-    screen = re.sub(r"\x1b\[1A|\x1b\[2K", "\n", seen.decode())  # what erases a line begins another
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen)
-    bars = [line for line in re.split(r"[\r\n]+", text) if "Epoch" in line and "loss:" in line]
-    assert bars
-    assert max(map(len, map(str.rstrip, bars))) <= 80
-    assert "━" in bars[-1]
-    messages = [line for line in re.split(r"[\r\n]+", text) if "stopped:" in line or "Training:" in line]
-    assert len(messages) == 2
-    assert not any("Epoch" in line for line in messages), "a message has a line of its own"
-    assert "\x1b" not in out

@@ -9,7 +9,6 @@ from transformers import (
     ModernBertForSequenceClassification,
 )
 
-from lightning_nlp.callbacks import throughput as room
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.errors import UserError
 from lightning_nlp.training.flops import count_batch, training_costs, training_flops
@@ -60,13 +59,6 @@ def module():
 
 
 @pytest.fixture
-def said(monkeypatch):
-    lines = []
-    monkeypatch.setattr(room, "rank_zero_info", lines.append)
-    return lines
-
-
-@pytest.fixture
 def trainer():
     progress = SimpleNamespace(is_last_batch=False, current=SimpleNamespace(ready=1))
     return SimpleNamespace(
@@ -93,27 +85,20 @@ def test_padding_warm_up_and_validation_are_not_counted(monkeypatch, trainer, mo
     assert throughput.tokens_per_s == pytest.approx(150 / 9)
 
 
-def test_all_ranks_count(monkeypatch, trainer, module):
-    clock, throughput = Clock(monkeypatch), Throughput()
-    trainer.world_size = 4
-    run_steps(throughput, clock, trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
-    assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(4 * 15)
-
-
 def test_too_little_to_tell(monkeypatch, trainer, module):
     clock, throughput = Clock(monkeypatch), Throughput()
     run_steps(throughput, clock, trainer, module, [(30, 40, 1.0)])
     throughput.on_train_end(trainer, module)
-    assert throughput.tokens_per_s is None
+    assert throughput.tokens_per_s is throughput.mfu is None
     assert module.logged == []
 
 
 def test_packed_batches_have_only_real_tokens(monkeypatch, trainer, module):
     clock, throughput = Clock(monkeypatch), Throughput()
-    trainer.datamodule = SimpleNamespace(tokens_per_batch=50)
+    trainer.datamodule, trainer.world_size = SimpleNamespace(tokens_per_batch=50), 4
     run_batches(throughput, clock, trainer, module, [(packed_batch(9, 9), 0, 1), (packed_batch(30, 10), 0, 2)], first=0)
     logged = dict(module.logged)
-    assert logged["perf/tokens_per_s"] == pytest.approx(40 / 2)
+    assert logged["perf/tokens_per_s"] == pytest.approx(4 * 40 / 2), "of all processes"
     assert logged["perf/padding_efficiency"] == 1
     assert logged["perf/packing_efficiency"] == pytest.approx(40 / 50)
     run_batches(throughput, clock, trainer, module, [(packed_batch(20), 0, 1), (packed_batch(25, 20), 0, 1)], first=2)
@@ -143,7 +128,7 @@ def network_with_a_window():
 
 @pytest.mark.parametrize("network", [tiny_network, network_with_a_window])
 @pytest.mark.parametrize("data", [batch(30, 40), packed_batch(20, 10)], ids=["padded", "packed"])
-def test_mfu(monkeypatch, trainer, module, said, data, network):
+def test_mfu(monkeypatch, trainer, module, data, network):
     clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1e-6)
     module.network = network()
     throughput.on_train_start(trainer, module)
@@ -156,68 +141,11 @@ def test_mfu(monkeypatch, trainer, module, said, data, network):
     run_batches(throughput, clock, trainer, module, [(data, 1, 4)], first=4)
     throughput.on_train_end(trainer, module)
     assert throughput.mfu == pytest.approx(4 * flops / 15 / 1e6)
-    assert said == []
 
 
-def test_the_peak_is_the_hardwares(monkeypatch, trainer, module):
-    asked = []
-    monkeypatch.setattr(room, "peak_flops", lambda *question: asked.append(question) or 1e6)
-    clock, throughput = Clock(monkeypatch), Throughput()
-    module.network = tiny_network()
-    throughput.on_train_start(trainer, module)
-    run_steps(throughput, clock, trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
-    assert asked == [(torch.device("cpu"), "bf16-mixed")]
-    flops = training_flops(training_costs(module.network), count_batch(batch(30, 40)))
-    assert dict(module.logged)["perf/mfu"] == pytest.approx(flops / 2 / 1e6)
-
-
-def run_without_mfu(monkeypatch, throughput, trainer, module):
-    throughput.on_train_start(trainer, module)
-    run_steps(throughput, Clock(monkeypatch), trainer, module, [(30, 40, 1.0), (30, 40, 2.0)])
-    assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(15)
-    assert "perf/mfu" not in dict(module.logged)
-    assert throughput.mfu is None
-
-
-def test_an_unknown_gpu_has_no_mfu(monkeypatch, trainer, module, said):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "CocoNut 9000")
-    module.network, module.device = tiny_network(), torch.device("cuda")
-    run_without_mfu(monkeypatch, Throughput(), trainer, module)
-    (line,) = said
-    assert "CocoNut 9000" in line
-    assert "bf16-mixed" in line
-    assert "--peak_tflops" in line
-
-
-def test_an_uncounted_architecture_has_no_mfu(monkeypatch, trainer, module, said):
-    module.network = SimpleNamespace(config=SimpleNamespace(model_type="albert"))
-    run_without_mfu(monkeypatch, Throughput(peak_tflops=1.0), trainer, module)
-    (line,) = said
-    assert "albert" in line
-
-
-def test_a_module_without_a_network_has_no_mfu(monkeypatch, trainer, module, said):
-    run_without_mfu(monkeypatch, Throughput(peak_tflops=1.0), trainer, module)
-    assert said == []
-
-
-@pytest.mark.parametrize("peak", [0, -1.0, float("nan"), float("inf")])
-def test_a_peak_that_cannot_be(peak):
+def test_a_peak_that_cannot_be():
     with pytest.raises(UserError, match="--peak_tflops must be greater than 0"):
-        Throughput(peak_tflops=peak)
-
-
-def test_the_device_is_read_only_when_lightning_logs(monkeypatch, trainer, module):
-    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1.0)
-    module.network = tiny_network()
-    throughput.on_train_start(trainer, module)
-    trainer.log_every_n_steps = 4
-    # a meta tensor has no values: reading one raises
-    data = {name: tensor.to("meta") for name, tensor in batch(30, 40).items()}
-    run_batches(throughput, clock, trainer, module, [(data, 0, 1)] * 3)
-    with pytest.raises(RuntimeError, match="meta"):
-        run_batches(throughput, clock, trainer, module, [(data, 0, 1)], first=3)
+        Throughput(peak_tflops=0)
 
 
 def test_steps_count_and_not_batches_or_epochs(tiny_cls, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from lightning_nlp.cli.arguments import find_configs, split_run_arguments
 from lightning_nlp.errors import UserError
+from tests.conftest import HOUSE, train
 
 
 def test_find_configs_looks_here_then_in_configs(tmp_path, monkeypatch):
@@ -23,6 +24,12 @@ def test_our_classes_have_short_names():
     full = ["fit", "--data", "lightning_nlp.TokenClassificationDataModule", "--model=lightning_nlp.TokenClassifier"]
     assert find_configs([part.replace("lightning_nlp.", "") for part in full]) == full
     assert find_configs(["--data", "my.Data", "--name", "fit"]) == ["--data", "my.Data", "--name", "fit"]
+
+
+def test_in_a_file_too_whether_or_not_the_class_is_imported(tmp_path):
+    (tmp_path / "tags.yaml").write_text("model: TokenClassifier\ndata: TokenClassificationDataModule\n")
+    child = train("fit", "--config", tmp_path / "tags.yaml", "--print_config", cwd=HOUSE)
+    assert "class_path: lightning_nlp.TokenClassifier" in child.stdout, child.stderr
 
 
 def test_find_configs_lists_what_there_is():

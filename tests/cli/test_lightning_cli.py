@@ -1,24 +1,6 @@
-import pytest
 import yaml
 
 from tests.conftest import invoke
-
-
-@pytest.mark.parametrize(
-    ("command", "texts"),
-    [
-        ("fit", ["model.lr", "Peak learning rate", "data.mlm_probability", "The share of tokens to predict"]),
-        ("fit", ["--trainer.max_epochs", "Where runs keep their directories", "early_stopping.patience"]),
-        ("test", ["--run", "A run's directory"]),
-        ("predict", ["--input", "--output", "The JSONL file, written"]),
-    ],
-)
-def test_help(command, texts):
-    outcome = invoke(command, "--help")
-    assert outcome.code == 0
-    folded = " ".join(outcome.out.split())
-    for text in texts:
-        assert text in folded
 
 
 def test_what_is_null_where_the_default_is_not_stays_so(tiny_cls, tmp_path):

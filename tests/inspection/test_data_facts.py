@@ -32,6 +32,7 @@ def ids(datamodule, split):
 def test_token_facts_agree_with_counting_the_ids(datamodule):
     facts = token_facts(datamodule)
     assert json.loads(json.dumps(facts)) == facts, "nothing but what JSON has"
+    assert list(facts) == "source fingerprint label_names cleaning splits lengths tokenizer warnings".split()
     assert facts["source"] == "reviews.csv"
     assert facts["fingerprint"] == datamodule.fingerprint
     assert facts["label_names"] == ["neg", "pos"]
@@ -73,18 +74,6 @@ def test_rows_that_the_model_cannot_tell_apart(tmp_path):
     assert copies == {"train": 0, "validation": 0, "test": 1}
     assert facts["warnings"][0]["severity"] == "severe"
     assert facts["warnings"][0]["text"].startswith("1 of 2 test rows (50.00%) are in train too: they differ only in")
-
-
-@pytest.mark.parametrize("task", ["cls", "mlm"])
-def test_each_fit_writes_data_json(task, request):
-    run = request.getfixturevalue(f"{task}_run")
-    facts = json.loads((run / "data.json").read_text(encoding="utf-8"))
-    wanted = "source fingerprint label_names cleaning splits lengths tokenizer warnings"
-    assert list(facts) == wanted.split()
-    assert facts["label_names"] == (["neg", "pos"] if task == "cls" else None)
-    assert set(facts["splits"]) == set(SPLITS)
-    assert set(facts["warnings"][0] if facts["warnings"] else ()) <= {"severity", "text"}
-    assert not list(run.glob("*.unfinished"))
 
 
 def test_a_fit_prints_what_its_user_can_act_on(tiny_cls, tmp_path):

@@ -1,14 +1,16 @@
+import inspect
+
 import pytest
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_nlp.cli.options import defaults
 from lightning_nlp.errors import UserError
 from lightning_nlp.run.checkpoint_io import WholeFiles
 from lightning_nlp.run.directory import RunDirectory
 from lightning_nlp.run.metrics_csv import MetricsCSV
 from lightning_nlp.run.trainer import Trainer, make_trainer, training_settings
 
-SETTINGS = defaults(Trainer) | {"accelerator": "cpu", "logger": False}
+SETTINGS = {name: parameter.default for name, parameter in inspect.signature(Trainer).parameters.items()}
+SETTINGS |= {"accelerator": "cpu", "logger": False}
 
 
 @pytest.mark.parametrize("plugins", [None, TorchCheckpointIO(), [TorchCheckpointIO()]])
