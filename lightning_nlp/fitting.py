@@ -29,7 +29,7 @@ from lightning_nlp.inspection.data_facts import DataFacts
 from lightning_nlp.private_api import log_at_last_step
 from lightning_nlp.report.ending import epochs_trained, hardware_of, parts_read, report_end
 from lightning_nlp.run import processes, runs
-from lightning_nlp.run.directory import RunDirectory
+from lightning_nlp.run.directory import RunDirectory, trained_on
 from lightning_nlp.training.hardware import peak_memory_gib
 
 Kind = TypeVar("Kind", bound=Callback)
@@ -124,7 +124,7 @@ class Training:
         rank_zero_info(f"{type(model).__name__} on {hardware_of(trainer)}, {trainer.precision}, in {self.run.path}")
         try:
             if isinstance(datamodule, TextDataModule):
-                datamodule.go_on_from(self.run.trained_on)
+                datamodule.go_on_from(trained_on(self.config.ckpt_path))
                 # not by Lightning, where the other processes would wait in a collective, with its time limit
                 datamodule.folder = Path(processes.once("data", lambda: prepared(datamodule), on_node=True))
             with lightning_errors(), processes.lost_process_errors(), memory_errors(self._smaller_batches):

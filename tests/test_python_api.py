@@ -66,7 +66,7 @@ def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("importlib.util.find_spec", lambda name: None)
         rows = run.history
-    assert [row["step"] for row in rows] == [int(row["step"]) for row in read_metrics(cls_run)]
+    assert [row["step"] for row in rows] == [*range(1, 15), 14], "optimizer steps done; the last row is the test's"
     assert all(type(row["step"]) is int and "train/loss" in row for row in rows[:-1])
     texts = ["a good film", "", "the plot was dull"]
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
@@ -79,6 +79,8 @@ def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeyp
     assert report.path == cls_run / "report.html"
     assert report._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html&gt;')
     assert "<script" not in report._repr_html_()
+    with pytest.raises(lightning_nlp.UserError, match="leave out name, runs_dir; to start another run, call `fit`"):
+        run.resume(runs_dir=tmp_path, name="other")
     with pytest.raises(lightning_nlp.UserError, match=r"fills nothing in 'a \[MASK\]'"):
         run.fill("a [MASK]")
 

@@ -17,7 +17,7 @@ def linear_baseline(texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
     Returns:
         `texts`, `accuracy`, its standard `error`, macro `f1`, and `majority`, the share of the most frequent label;
-        or `skipped`, the reason.
+        or the reason why not, `skipped`.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -31,7 +31,7 @@ def linear_baseline(texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
         return {"skipped": f"it needs {LEAST_TEXTS} texts, and {FOLDS} of each of two labels"}
     features, labels = _features([text for text, _ in texts]), [label for _, label in texts]
     if not features.nnz:
-        return {"skipped": "the texts hold no words"}
+        return {"skipped": "the texts have no words in common"}
     model, folds = LogisticRegression(C=4, max_iter=1000), StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     predicted = cross_val_predict(model, features, labels, cv=folds).tolist()
     accuracy = sum(a == b for a, b in zip(predicted, labels, strict=True)) / len(labels)
@@ -45,13 +45,12 @@ def linear_baseline(texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _features(texts: list[str]) -> Any:
-    """TF-IDF of all texts together: it sees no labels, so it leaks none between the folds."""
+    """TF-IDF of all texts together; without labels, nothing leaks between the folds."""
     import numpy as np
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    # hashed: a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points
-    # more; float32 halves the memory
+    # a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more
     how: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
     counts = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, **how).transform(texts)
-    counts = counts[:, counts.getnnz(axis=0) > 1]  # a word of a single text says nothing about others
+    counts = counts[:, counts.getnnz(axis=0) > 1]  # drops what occurs in one text only
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts) if counts.nnz else counts

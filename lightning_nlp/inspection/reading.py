@@ -27,8 +27,8 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[st
     """Read all of a source once, test first, as cleaning does; rows without text or label are left out.
 
     Returns:
-        - By split: `rows`, `markup` and `markup_left` (how many texts have each kind of `MARKUP`, before and after
-          cleaning).
+        - By split: `rows`, and how many texts have each kind of `MARKUP` before (`markup`) and after (`markup_left`)
+          cleaning.
         - Distinct cleaned texts of train that are in no other split, with their labels; none without labels.
         - Examples of texts with two labels.
     """
@@ -37,26 +37,26 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[st
     kept, different, conflicts = list[tuple[str, str]](), 0, list[dict[str, str]]()
     seen: dict[bytes, tuple[str | None, str]] = {}  # label and place of a text
     for split in (name for name in reversed(SPLITS) if name in source.splits):
-        markup, markup_left, rows = Counter[str](), Counter[str](), 0
+        rows, markup = 0, {"markup": Counter[str](), "markup_left": Counter[str]()}
         for row in source.splits[split]():
             label = source.label_name(row) if source.labelled else None
             text = clean_pair(row.text) if source.paired else clean_text(row.text)
             if not text or (source.labelled and label is None):
                 continue
             rows += 1
-            markup.update(name for name, pattern in MARKUP.items() if pattern.search(row.text))
-            markup_left.update(name for name, pattern in MARKUP.items() if pattern.search(text))
+            for count, searched in zip(markup.values(), (row.text, text), strict=True):
+                count.update(name for name, pattern in MARKUP.items() if pattern.search(searched))
             first, where = seen.setdefault(text_digest(text), (label, row.where))
             if where != row.where:
                 if first != label and len(conflicts) < SHOWN:
-                    found = {"text": excerpt(text), "first": where, "again": row.where}
-                    conflicts.append(found | {"labels": f"{first}, {label}"})
+                    both = {"first": where, "again": row.where, "labels": f"{first}, {label}"}
+                    conflicts.append({"text": excerpt(text), **both})
             elif split == "train" and label is not None:
                 different += 1
                 place = len(kept) if len(kept) < MOST_TEXTS else int(rng.integers(different))
                 if place < MOST_TEXTS:
                     kept[place : place + 1] = [(text, label)]
-        raw[split] = {"rows": rows, "markup": dict(markup), "markup_left": dict(markup_left)}
+        raw[split] = {"rows": rows} | {name: dict(count) for name, count in markup.items()}
     return dict(reversed(raw.items())), kept, conflicts
 
 

@@ -31,7 +31,7 @@ def test_exactly_the_settings_that_differ_are_listed(runs):
 
 def test_a_setting_that_one_run_has_not():
     flat = settings({"model": {"init_args": {"lr": None, "betas": [0.9, 0.98]}}, "trainer": {"logger": {"a": 1}}})
-    assert flat == {"model.lr": "null", "model.betas": "[0.9, 0.98]"}
+    assert flat == {"model.lr": "null", "model.betas": "0.9, 0.98"}
 
 
 def test_differences_are_to_the_first_run_and_know_which_way_is_better():

@@ -13,7 +13,7 @@ SETTINGS = defaults(Trainer) | {"accelerator": "cpu", "logger": False}
 
 @pytest.mark.parametrize("plugins", [None, TorchCheckpointIO(), [TorchCheckpointIO()]])
 def test_checkpoints_are_written_whole_unless_the_user_says_otherwise(plugins, tmp_path):
-    run = RunDirectory(tmp_path, None, None)
+    run = RunDirectory(tmp_path)
     trainer = make_trainer(training_settings(SETTINGS | {"plugins": plugins}, run), [])
     assert isinstance(trainer.strategy.checkpoint_io, WholeFiles) == (plugins is None)
     assert [type(logger) for logger in trainer.loggers] == [MetricsCSV]

@@ -123,7 +123,7 @@ def test_modes_that_wandb_takes(mode, environment, tmp_path):
 def test_what_wandb_does_not_take_is_one_sentence(variable, environment, tmp_path):
     name, _, value = variable.partition("=")
     environment(**{name: value})
-    with pytest.raises(UserError, match=f"does not take {variable} .*unset it"):
+    with pytest.raises(UserError, match=f"does not accept {variable} .*unset it"):
         configure_wandb({}, tmp_path / "cls" / "0")
 
 

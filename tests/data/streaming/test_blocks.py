@@ -112,7 +112,7 @@ def test_other_readers_begin_at_the_next_block_and_repeat_nothing(seed):
                 positions[number] = after
                 seen.update(batch["index"].tolist())
         left_out += sum(at.left for at in positions if not turns.piece(at.turn).epoch)
-        turns = turns.dealt_anew(positions, int(rng.integers(1, 5)))
+        turns = turns.shared_among(int(rng.integers(1, 5)), positions)
     blocks = toy_blocks(BY_SIZE, ToyCorpus(sizes))
     for position in turns.beginning():
         for _, batch in until_next_pass(blocks, turns, position):
@@ -173,6 +173,6 @@ def test_the_order_is_another_one_in_each_pass_and_for_each_seed():
 def test_other_readers_finish_each_pass_that_was_begun():
     """Also one that none of the readers has come to again."""
     left = (Piece(0, 1, row=5), Piece(0, 2), Piece(1, 0, row=7))
-    turns = Turns(3, 3, 1, queue=left).dealt_anew([ReaderPosition(0, 5, 0, 9)], 2)
+    turns = Turns(3, 3, 1, queue=left).shared_among(2, [ReaderPosition(0, 5, 0, 9)])
     assert turns.queue == (Piece(0, 1, row=9), *left[1:])
     assert {piece.epoch for piece in pieces(turns, 6)[3:]} == {2}
