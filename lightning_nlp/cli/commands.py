@@ -11,8 +11,7 @@ from lightning_nlp.cli.options import place_in_run
 from lightning_nlp.errors import UserError, lightning_errors, memory_errors, smaller_batches
 from lightning_nlp.fitting import Training, default_callbacks
 from lightning_nlp.run import processes, runs
-from lightning_nlp.run.directory import open_run, trained_on
-from lightning_nlp.run.trainer import make_trainer, training_settings
+from lightning_nlp.run.directory import make_trainer, open_run, trained_on
 
 
 def fit(cli: CLI, command_line: str) -> Path:
@@ -49,7 +48,7 @@ def fit(cli: CLI, command_line: str) -> Path:
                 progress=not config.quiet and config.trainer.enable_progress_bar is not False,
                 **{name: config[name] for name in cli.callback_options},
             )
-            trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
+            trainer = make_trainer(run.trainer_settings(made.trainer.as_dict()), callbacks)
             if cli.in_python and trainer.world_size > 1 and trainer.strategy.launcher is not None:
                 # Lightning would start the calling program again in each of them, or fork a notebook
                 raise UserError(

@@ -1,4 +1,4 @@
-"""Opens the directory of a training, new or resumed."""
+"""Opens the directory of a training, new or resumed, and makes its Trainer."""
 
 import contextlib
 import json
@@ -9,12 +9,18 @@ from typing import Any
 
 from filelock import FileLock
 from jsonargparse import Namespace
+from lightning import Callback, Trainer
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks import TRAINED
-from lightning_nlp.errors import UserError
+from lightning_nlp.callbacks.progress import Progress
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.run import processes, runs
+from lightning_nlp.run.checkpoint_io import WholeFiles
+from lightning_nlp.run.metrics_csv import MetricsCSV
 
 
 class RunDirectory:
@@ -28,6 +34,15 @@ class RunDirectory:
         self.path, self.lock, self.resumed_step = path, lock, resumed_step
         self.resumed, config = resumed_step is not None, path / "config.yaml"
         self._earlier_config = config.read_text(encoding="utf-8") if self.resumed and config.is_file() else None
+
+    def trainer_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Those of a Trainer that writes checkpoints whole, and to metrics.csv before the other loggers."""
+        plugins = settings["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, WholeFiles()]
+        loggers = [MetricsCSV(self.path / "metrics.csv", self.resumed_step), *(settings["logger"] or [])]
+        return settings | {"plugins": plugins, "logger": loggers, "default_root_dir": str(self.path)}
 
     def write_config(self, text: str) -> None:
         """Write config.yaml, without the name of the home folder."""
@@ -116,3 +131,17 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
     """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if it does not say."""
     return runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None
+
+
+def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+    """A Trainer with these callbacks besides those of its settings; a UserError if it cannot be made."""
+    given = settings["callbacks"] or []
+    callbacks = [*(given if isinstance(given, list) else [given]), *callbacks]
+    bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, Progress) for c in callbacks)
+    try:
+        return Trainer(**settings | {"callbacks": callbacks, "enable_progress_bar": bar})
+    except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
+        found = ", ".join(f"{name} {settings[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
+        raise UserError(
+            f"The Trainer does not accept these --trainer arguments ({found}): {one_line(error)}"
+        ) from error
