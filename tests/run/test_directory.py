@@ -1,6 +1,5 @@
 """A training's directory; resumes by the command line are in tests/run/test_runs.py."""
 
-
 import pytest
 import torch
 from jsonargparse import Namespace
