@@ -104,10 +104,7 @@ class Run:
 
         It has a row for each step that logged, with `step` the number of optimizer steps done; and one of the test.
         """
-        rows = [
-            {name: int(value) if name in ("epoch", "step") else value for name, value in row.items()}
-            for row in read_run(self.dir).rows
-        ]
+        rows = read_run(self.dir).rows
         if importlib.util.find_spec("pandas") is None:
             return rows
         import pandas
@@ -163,9 +160,8 @@ class Report:
 
 def _word(value: Any) -> str:
     """A setting as a word on the command line."""
-    if not (value is None or isinstance(value, str | bool | int | float | list | tuple | dict)):
-        value = _plain(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    return json.loads(text) if text.startswith('"') else text
 
 
 def _plain(value: Any) -> Any:

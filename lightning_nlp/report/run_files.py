@@ -68,7 +68,7 @@ def read_run(path: str | Path) -> RunFiles:
 
 def _row(row: dict[str, str]) -> dict[str, float]:
     steps = int(row["step"]) + (not any(name.startswith("test/") for name in row))  # Lightning counts them from 0
-    return {name: float(value) for name, value in row.items()} | {"step": steps}
+    return {name: int(value) if name == "epoch" else float(value) for name, value in row.items()} | {"step": steps}
 
 
 def _json(path: Path) -> dict[str, Any]:
