@@ -8,9 +8,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import UserError
-from lightning_nlp.inspection.baseline import linear_baseline
 from lightning_nlp.inspection.data_facts import as_json, token_facts
-from lightning_nlp.inspection.reading import read_texts
+from lightning_nlp.inspection.reading import linear_baseline, read_texts
 from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
 
 SHOWN = 5  # texts with two labels; the JSON file has more
