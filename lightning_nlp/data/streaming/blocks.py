@@ -113,7 +113,8 @@ class Blocks:
     collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids` and `index`, which chooses the masks
     layout: dict[str, Any]  # `rows` of a block; `batch_size`, or `budget` with arguments of `TokenBudget`
     seed: int
-    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples, which are left out, and their copies
+    held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
+    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples, whose copies are left out
 
     def batches(self, turns: Turns, position: ReaderPosition) -> Iterator[tuple[ReaderPosition, Batch]]:
         """Endless batches from a reader's position on, and the position after each.
@@ -157,7 +158,7 @@ class Blocks:
         """A reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
         while True:
             piece = turns.piece(turn)
-            first = max(row, piece.row)
+            first = max(row, piece.row, self.held_out.get(piece.shard, 0))
             rows = self.corpus.rows("train", piece.shard, row=first, part=piece.part, parts=piece.parts)
             for number, text in rows:
                 yield turn, number + 1, f"{piece.epoch} {piece.shard} {number}", text

@@ -44,7 +44,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
         shuffle_rows: How many texts are shuffled among each other; shards are shuffled too.
         tokenizer_samples: Texts that the tokenizer is trained on.
         max_val_samples: Rows held out for validation: the first ones of up to 16 shards, or of the corpus's own split.
-            Copies of held-out texts are left out of the training; other repeats are not looked for.
+            With `deduplicate`, copies of held-out texts are left out of the training; other repeats are not looked for.
         max_test_samples: The same for the test.
     """
 
@@ -134,7 +134,8 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
             self.collate_function(self.seed),
             layout=self._layout,
             seed=self.seed,
-            hidden=frozenset(hidden),
+            held_out=held_out_rows(self.corpus, self.held_out),
+            hidden=frozenset(hidden if self.cleaning.deduplicate else ()),
         )
         return StreamLoader(
             blocks,
@@ -164,6 +165,13 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
         files=corpus.files,
         hold_out_by="--data.max_val_samples and --data.max_test_samples (null: 2,000 rows each)",
     )
+
+
+def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
+    """How many of a shard's first rows `stream_source` holds out; other shards are left out."""
+    shards = _spread(corpus.shards())
+    rows = sum(-(-size // len(shards)) for split, size in held_out.items() if split not in corpus.streams)
+    return dict.fromkeys(shards, rows)
 
 
 def _spread(number: int) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.corpus import find_corpus
-from lightning_nlp.data.streaming.datamodule import StreamingDataModule, stream_source, tokenize
+from lightning_nlp.data.streaming.datamodule import StreamingDataModule, held_out_rows, stream_source, tokenize
 from tests.conftest import invoke, read_metrics, write_sentences
 
 
@@ -103,16 +103,18 @@ def test_what_a_stream_cannot_do_is_one_error(streaming, more, what, tmp_path):
     assert "`inspect` reads all texts" in invoke("inspect", *streaming).err
 
 
-def test_neither_what_is_held_out_nor_its_copies_are_trained_on(tmp_path):
+@pytest.mark.parametrize(("deduplicate", "left"), [(True, 100 - 12 - 12), (False, 100 - 12)])
+def test_neither_what_is_held_out_nor_its_copies_are_trained_on(deduplicate, left, tmp_path):
     texts = [f"frazo {number}" for number in range(50)]
     (tmp_path / "shard.txt").write_text("".join(f"{text}\n" for text in texts * 2), encoding="utf-8")
-    settings = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False, "vocab_size": 90}
+    settings = {"max_val_samples": 7, "max_test_samples": 5, "batch_size": 100, "packing": False}
+    settings |= {"deduplicate": deduplicate, "vocab_size": 90}
     data = StreamingDataModule(str(tmp_path / "shard.txt"), **settings, cache_dir=str(tmp_path / "cache"))
     data.setup()
     sizes = {"max_steps": 9, "accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
     data.trainer = SimpleNamespace(**sizes, limit_val_batches=1.0, limit_test_batches=1.0)
     batch = next(iter(data.train_dataloader()))
-    assert len(batch["input_ids"]) == 100 - 2 * (7 + 5)
+    assert len(batch["input_ids"]) == left
 
 
 def test_texts_become_the_ids_of_the_cached_way(sentences, tmp_path):
@@ -153,7 +155,11 @@ def test_the_parts_come_from_the_beginnings_of_sixteen_shards(corpus):
     assert len(validation) == 32, "two of each shard, the least that makes 20"
     assert len(train) == 32
     assert not set(test) & set(validation)
-    assert not set(train) & {*test, *validation}
+    held = held_out_rows(corpus, sizes)
+    assert len(held) == 16
+    for text in test + validation + train:
+        shard, row = map(int, text.split())
+        assert (row >= held[shard]) == (text in train), "training begins after what is held out"
     assert source.fingerprint == stream_source(corpus, sizes, 32).fingerprint
     others = (stream_source(corpus, sizes | {"test": 17}, 32), stream_source(corpus, sizes, 33))
     assert source.fingerprint not in [other.fingerprint for other in others], "it says what is held out"
@@ -168,3 +174,4 @@ def test_a_split_that_the_corpus_has_is_taken_from_there(tmp_path):
     assert texts_of(source, "validation") == [f"validation {row}" for row in range(6)]
     assert texts_of(source, "test") == [f"train {row}" for row in range(4)]
     assert texts_of(source, "train") == [f"train {row}" for row in range(4, 30)]
+    assert held_out_rows(corpus, sizes) == {0: 4}
