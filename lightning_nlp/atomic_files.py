@@ -10,9 +10,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path for a file or folder, renamed to `path` once all of it is on the disk.
+    """A temporary path for a file or folder, renamed to `path` once it is on the disk.
 
-    Until then, and if the block raises, what is at `path` stays. Its parent must exist.
+    If the block raises, what is at `path` stays. Its parent must exist.
     """
     unfinished, replaced = (path.with_name(path.name + suffix) for suffix in (".unfinished", ".replaced"))
     if replaced.is_dir() and not path.exists():  # an earlier process was killed between the two renames below
@@ -39,14 +39,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
-    """An open file that `atomic_path` renames; mode "w" writes UTF-8 and leaves line ends alone."""
+    """An open file that `atomic_path` renames; mode "w" writes UTF-8 and keeps line ends."""
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     with atomic_path(path) as unfinished, unfinished.open(mode, encoding=encoding, newline=newline) as file:
         yield file
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole, text as UTF-8, and make its folder if need be."""
+    """Write a file whole, text as UTF-8, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)

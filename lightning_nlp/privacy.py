@@ -1,4 +1,4 @@
-"""Keeps keys and the home folder's name out of everything that a run writes."""
+"""Keeps keys and the home folder's name out of what a run writes."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def check_secrets(config: dict[str, Any]) -> None:
 
 
 def leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    """The values of nested dicts and lists, each with its dotted key; a list's items have the list's key."""
+    """The values of nested dicts and lists with their dotted keys; a list's items have the list's key."""
     if isinstance(value, Namespace):
         value = value.as_dict()
     if isinstance(value, dict):
@@ -52,7 +52,7 @@ def _has_password(address: str) -> bool:
 
 
 def home_as_tilde(text: str) -> str:
-    """A text with "~" for the user's home folder, where a path begins with it."""
+    """A text with "~" for the user's home folder at the beginning of paths."""
     for home in dict.fromkeys((os.path.expanduser("~"), os.path.realpath(os.path.expanduser("~")))):
         if len(home) > 1 and home != "~":  # "/" or no home at all
             text = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?=/|$|[\s'\",:\]])", "~", text)
@@ -65,7 +65,7 @@ def paths_with_tilde(state: Any) -> Any:
 
 
 def paths_expanded(state: Any) -> Any:
-    """Undo `paths_with_tilde`; links to the home folder come back resolved."""
+    """Undo `paths_with_tilde`, with links to the home folder resolved."""
     home = os.path.realpath(os.path.expanduser("~"))
     return _on_strings(state, lambda text: home + text[1:] if text == "~" or text.startswith("~/") else text)
 

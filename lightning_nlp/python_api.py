@@ -33,7 +33,7 @@ def fit(config: str | Path, **settings: Any) -> "Run":
     """Train, test the best checkpoint and export it, as the `fit` command does.
 
     Args:
-        config: A yaml file; those that are shipped are found by their names.
+        config: A yaml file, or the name of a shipped one.
         settings: Those of the command line without their dashes, e.g. `**{"model.lr": 3e-5}`. Values are plain
             (numbers, strings, None, lists, dicts) or classes of your own, e.g. `model=FocalClassifier`. With
             `debug=True` an error keeps its traceback.
@@ -42,12 +42,12 @@ def fit(config: str | Path, **settings: Any) -> "Run":
         UserError: For a mistake that you can cure.
         Interrupted: If Ctrl-C or `trainer.max_time` ended the training; it is saved, and the message says how to go on.
     """
-    # the parser changes the current folder while it reads a file, and random numbers are the process's
+    # the parser changes the current folder for a moment, and the random state is the process's
     if not ONE_AT_A_TIME.acquire(blocking=False):
         raise UserError("Another fit runs in this process: wait for its end, or give each a process of its own.")
     try:
         arguments = [f"--{name}={_word(value)}" for name, value in settings.items()]
-        # exit_on_signals, since Lightning answers a KeyboardInterrupt by ignoring all later ones and leaving Python
+        # Lightning would answer a KeyboardInterrupt by ignoring all later ones and leaving Python
         with warnings.catch_warnings(), _torch_as_before(), exit_on_signals():
             run_dir = run(["fit", f"--config={config}", *arguments], in_python=True)
     except SystemExit as stop:
@@ -68,18 +68,16 @@ def fit(config: str | Path, **settings: Any) -> "Run":
 
 
 def open_run(path: str | Path) -> "Run":
-    """A run that was trained before, or was interrupted; a UserError if the directory is none."""
+    """A run of any earlier training; a UserError if the directory is none."""
     return Run(existing_run(str(path)))
 
 
 @dataclass
 class Run:
-    """A trained run: its figures, predictions and report; `fit` and `open_run` return one.
-
-    What needs a training that has ended (`metrics`, `predict`, `fill`) raises a UserError for one that has not.
+    """A run: its figures, predictions and report; `metrics`, `predict` and `fill` need a training that has ended.
 
     Attributes:
-        dir: The run's directory, absolute, so that another current folder does not matter.
+        dir: The run's directory, an absolute path.
     """
 
     dir: Path
@@ -89,7 +87,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """How the training has ended: finished, interrupted or failed; unfinished if it was killed or still runs."""
+        """Finished, interrupted or failed; unfinished if the training was killed or still runs."""
         return read_run(self.dir).facts.get("state", "unfinished")
 
     @property
@@ -102,9 +100,11 @@ class Run:
 
     @property
     def history(self) -> Any:
-        """metrics.csv, a row for each step that logged: a pandas DataFrame, or without pandas a list of dicts."""
-        kinds = {"epoch": int, "step": int}
-        rows = [{name: kinds.get(name, float)(value) for name, value in row.items()} for row in read_run(self.dir).rows]
+        """metrics.csv as a pandas DataFrame, or without pandas a list of dicts.
+
+        It has a row for each step that logged, with `step` the number of optimizer steps done; and one of the test.
+        """
+        rows = read_run(self.dir).rows
         if importlib.util.find_spec("pandas") is None:
             return rows
         import pandas
@@ -123,18 +123,23 @@ class Run:
         return record["fillings"]
 
     def report(self) -> "Report":
-        """The run's page, written anew: shown in a notebook, elsewhere the path of report.html."""
+        """The run's page, written again: shown in a notebook, elsewhere the path of report.html."""
         return Report(write_report(self.dir))
 
     def resume(self, **settings: Any) -> "Run":
-        """Go on from the last checkpoint, in the same directory; other settings as `fit` takes them.
+        """Continue from the last checkpoint, in the same directory; other settings as in `fit`.
 
-        As `fit` does with a configuration, it imports the classes that the run's config.yaml names.
+        It imports the classes that the run's config.yaml names, as `fit` does.
         """
+        if fixed := sorted({"config", "ckpt_path", "resume", "name", "runs_dir"} & settings.keys()):
+            raise UserError(
+                f"A resume continues {self.dir} from its last checkpoint, so leave out {', '.join(fixed)}; to start "
+                "another run, call `fit`."
+            )
         checkpoints = existing_run(str(self.dir)) / "checkpoints"
         if not any(checkpoints.glob("*.ckpt")):
             raise UserError(f"The run {self.dir} has no checkpoint to go on from: call `fit` again.")
-        return fit(self.dir / "config.yaml", **{"ckpt_path": checkpoints / LAST, **settings})
+        return fit(self.dir / "config.yaml", ckpt_path=checkpoints / LAST, **settings)
 
     @cached_property
     def _predictor(self) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
@@ -154,10 +159,9 @@ class Report:
 
 
 def _word(value: Any) -> str:
-    """A setting as the command line takes it, so that the command in config.yaml does the same."""
-    if not (value is None or isinstance(value, str | bool | int | float | list | tuple | dict)):
-        value = _plain(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
+    """A setting as a word on the command line."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    return json.loads(text) if text.startswith('"') else text
 
 
 def _plain(value: Any) -> Any:
@@ -177,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 @contextlib.contextmanager
 def _torch_as_before() -> Iterator[None]:
-    """Leave torch's switches as they are in the program that called us."""
+    """Restore torch's switches for the program that called us."""
     benchmark, mode = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
     try:
         yield

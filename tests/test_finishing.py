@@ -113,7 +113,7 @@ def test_nothing_is_said_of_a_choice_that_no_validation_made(more, tiny_cls, tmp
     card = (outcome.run / "export" / "README.md").read_text(encoding="utf-8")
     step = checkpoint_of(outcome.run, "best")["global_step"]
     assert f"those of step {step}, the last; no validation chose them." in card
-    assert f"of step {step}, chosen by no validation" in page_of(outcome.run)
+    assert f"of step {step} chosen by no validation" in page_of(outcome.run)
     for text in (card, page_of(outcome.run)):
         assert not re.search("on validation[^ ]|scaling|val/|threshold", text.partition("class_path")[0])
     assert "│ best" not in outcome.out, "a row of the summary"
@@ -135,5 +135,5 @@ def test_a_resume_says_what_it_did_itself_and_what_was_the_best_before(tiny_cls,
     assert re.search(r"checkpoint of step 7 +│", outcome.out)
     assert re.search(r"time +│ +\d+ s since step 7 ", outcome.out)
     page = page_of(outcome.run)
-    assert re.search(r"14 steps, \d+ s since step 7 checkpoint checkpoints/best.ckpt of step 7, chosen by", page)
+    assert re.search(r"time \d+ s since step 7 .* checkpoint of step 7 chosen by", page)
     assert "Best checkpoint: step 7." in page

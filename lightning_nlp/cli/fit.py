@@ -20,7 +20,7 @@ from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.fitting import default_callbacks
 from lightning_nlp.run import processes, runs
-from lightning_nlp.run.directory import RunDirectory, open_run
+from lightning_nlp.run.directory import RunDirectory, open_run, trained_on
 from lightning_nlp.run.library_errors import lightning_errors, memory_errors, smaller_batches
 from lightning_nlp.run.trainer import hardware_of, make_trainer, training_settings
 
@@ -112,7 +112,7 @@ def _train(
     rank_zero_info(f"{type(model).__name__} on {hardware_of(trainer)}, {trainer.precision}, in {run.path}")
     try:
         if isinstance(data, TextDataModule):
-            data.go_on_from(run.trained_on)
+            data.go_on_from(trained_on(config.ckpt_path))
             # not by Lightning, where the other processes would wait in a collective, with its time limit
             data.folder = Path(processes.once("data", prepared, on_node=True))
         with lightning_errors(), processes.lost_process_errors(), memory_errors(smaller):

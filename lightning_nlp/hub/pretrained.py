@@ -1,4 +1,4 @@
-"""Pretrained models and tokenizers, local or from the Hub, and always checked."""
+"""Pretrained models and tokenizers, local or from the Hub, checked."""
 
 import hashlib
 import json
@@ -23,15 +23,14 @@ Kind = Literal["model", "tokenizer"]
 
 
 def fetch_pretrained(name: str, files: Kind) -> Path:
-    """The folder of a pretrained model or tokenizer, complete and readable; without the Hub, its cached copy.
+    """The complete folder of a pretrained model or tokenizer; if the Hub cannot be reached, its cached copy.
 
     Args:
-        name: A folder, or a Hub id, e.g. "distilbert/distilbert-base-uncased". A folder takes precedence.
+        name: A folder, or else a Hub id, e.g. "distilbert/distilbert-base-uncased".
         files: "model" for `config.json` and safetensors weights, "tokenizer" for the tokenizer's files.
 
     Raises:
-        UserError: If `name` is neither, is unknown to the Hub, cannot be reached and is not in the cache, or lacks a
-            file, is damaged, or has its weights only as a pickle.
+        UserError: If it is not found, lacks a file, is damaged, or has its weights only as a pickle.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
@@ -44,8 +43,8 @@ def fetch_pretrained(name: str, files: Kind) -> Path:
             validate_repo_id(name)
         except HFValidationError as error:
             raise UserError(
-                f"{name!r} is neither a folder nor the id of a {files} on the Hub: "
-                f"give {ARGUMENT[files]} an existing folder or an id such as organisation/name."
+                f"{name!r} is neither a folder nor the id of a {files} on the Hub: give {ARGUMENT[files]} an existing "
+                "folder or an id, e.g. organisation/name."
             ) from error
         folder = _download(name, files)
     _check(folder, name, files)
@@ -89,14 +88,14 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 def _check(folder: Path, name: str, files: Kind) -> None:
-    """Raise a UserError unless the folder is complete, and readable without running code."""
+    """Raise a UserError unless the folder is complete, and can be read without running code."""
     from safetensors import safe_open
     from transformers import AutoConfig
 
     part = folder
     try:
         if files == "tokenizer":
-            # without any of these, transformers makes a tokenizer without a single word
+            # without these, transformers makes a tokenizer without a single word
             if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
                 raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
             return
@@ -112,7 +111,7 @@ def _check(folder: Path, name: str, files: Kind) -> None:
             part = folder / shard
             if not part.is_file():
                 raise OSError("it is missing, and pickled weights (.bin), which can run code, are not read")
-            with safe_open(part, framework="pt"):  # the header records the file's length: a cut copy is found
+            with safe_open(part, framework="pt"):  # notices a copy that was cut off
                 pass
     except Exception as error:  # transformers, safetensors and json share no other base class
         raise UserError(

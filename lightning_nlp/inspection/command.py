@@ -1,5 +1,6 @@
-"""`inspect`: what can be said about the data before training: a report, a JSON file, and an exit code."""
+"""`inspect`: the data before a training, as a report, a JSON file, and an exit code."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import UserError
-from lightning_nlp.inspection.baseline import linear_baseline
 from lightning_nlp.inspection.data_facts import as_json, token_facts
-from lightning_nlp.inspection.print_report import print_report
-from lightning_nlp.inspection.reading import read_texts
+from lightning_nlp.inspection.reading import linear_baseline, read_texts
 from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
+
+SHOWN = 5  # texts with two labels; the JSON file has more
 
 
 def inspect_data(datamodule: Any, json: str | None) -> bool:
@@ -21,21 +22,18 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
     `raw` and `conflicts` (of `read_texts`), `baseline` (null without labels) and `findings`.
 
     Returns:
-        Whether something severe was found; `verdict.py` says what is.
+        Whether something is severe, by `verdict.py`.
 
     Raises:
         UserError: If the data cannot be used at all, or the file cannot be written.
     """
     if json is not None and (Path(json).is_dir() or not Path(json).absolute().parent.is_dir()):
         raise UserError(f"--json {json} cannot be written: give a file in a folder that exists.")
+    name = type(datamodule).__name__
     if not hasattr(datamodule, "token_rows"):
-        raise UserError(
-            f"`inspect` cannot read the texts of a {type(datamodule).__name__}: give --data a module of this package."
-        )
+        raise UserError(f"`inspect` cannot read the texts of a {name}: give --data a module of this package.")
     if getattr(datamodule, "streaming", False):
-        raise UserError(
-            "`inspect` reads all texts, and a stream has no end: give --data MaskedLanguageModelingDataModule."
-        )
+        raise UserError(f"`inspect` reads all texts, not a {name}: give --data MaskedLanguageModelingDataModule.")
     datamodule.prepare_data()
     datamodule.setup()
     rank_zero_info("Reading the texts.")
@@ -56,6 +54,53 @@ def inspect_data(datamodule: Any, json: str | None) -> bool:
         try:
             write_whole(Path(json), as_json(report))
         except OSError as error:
-            raise UserError(f"--json {json} cannot be written: {error.strerror}; give another file.") from error
+            raise UserError(f"--json {json} cannot be written ({error.strerror}): give another file.") from error
     print_report(report)
     return any(finding["severity"] == "severe" for finding in findings)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print the facts of each split, and the verdict last, where people look."""
+    tokens = report["tokens"]
+    print(f"Data: {tokens['source']}", *tokens["cleaning"], sep="\n  ")
+    for split in tokens["splits"]:
+        print(f"{split}, after cleaning:", *_split(split, report), sep="\n  ")
+    facts, baseline, unknown = tokens["tokenizer"], report["baseline"] or {}, tokens["tokenizer"]["unknown_rate"]
+    print(
+        f"Tokenizer: {facts['vocab_size']:,} tokens, {facts['used'] / facts['vocab_size']:.1%} of them used in train; "
+        f"{facts['chars_per_token']:.2f} characters a token; "
+        f"{'it has no unknown token' if unknown is None else f'{unknown:.3%} unknown'}; "
+        f"{'lowercase' if facts['lowercase'] else 'keeps case'}"
+    )
+    for found in report["conflicts"][:SHOWN]:
+        print(f"Two labels ({found['labels']}): {found['first']} = {found['again']}: {found['text']}")
+    if "skipped" in baseline:
+        print(f"The accuracy to beat: left out, {baseline['skipped']}")
+    elif baseline:
+        print(
+            f"The accuracy to beat: {baseline['accuracy']:.4f} ± {baseline['error']:.4f}, macro F1 {baseline['f1']:.4f}"
+            f"; always the most frequent label: {baseline['majority']:.4f} (logistic regression on words and pairs, "
+            f"5-fold cross-validation on {baseline['texts']:,} training texts)"
+        )
+    for finding in report["findings"]:
+        print(f"{finding['severity']}: {finding['text']}")
+    number = sum(finding["severity"] == "severe" for finding in report["findings"])
+    print(f"{number} severe finding{'' if number == 1 else 's'}." if number else "Nothing severe.")
+
+
+def _split(split: str, report: dict[str, Any]) -> Iterator[str]:
+    part, raw, names = report["tokens"]["splits"][split], report["raw"].get(split), report["tokens"]["label_names"]
+    texts, pieces = max(part["texts"], 1), part["rows"] - part["texts"]  # a language model splits, a classifier cuts
+    lost = f"{pieces:,} parts more of texts beyond" if pieces else f"{part['cut'] / texts:.1%} cut at"
+    length = f"{part['tokens']:,} tokens, {part['tokens'] / texts:.1f} a text"
+    yield f"{part['texts']:,} texts, {length}, {lost} max_length {report['max_length']}"
+    if names:
+        yield f"labels: {_shares(zip(names, part['class_counts'], strict=True), texts)}"
+    if split != "train":
+        yield f"rows that are in train too: {part['copies_of_train']:,}"
+    if raw:
+        yield f"markup before cleaning: {_shares(raw['markup'].items(), raw['rows']) or 'none'}"
+
+
+def _shares(counts: Iterable[tuple[str, int]], total: int) -> str:
+    return ", ".join(f"{name} {number:,} ({number / total:.1%})" for name, number in counts)

@@ -1,9 +1,11 @@
 """Runs side by side: what differs in their configurations, and their results."""
 
 import json
+import re
 from typing import Any
 
 from lightning_nlp.evaluation.figures import Figure, Line
+from lightning_nlp.privacy import leaves
 from lightning_nlp.report.run_figures import MACHINE, by_step, shown_of
 from lightning_nlp.report.run_files import RunFiles
 from lightning_nlp.tasks import METRICS
@@ -17,14 +19,13 @@ def comparison(runs: list[RunFiles]) -> dict[str, Any]:
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.path) for run in runs]
-    records = [run.test or (run.validations[-1] if run.validations else {}) for run in runs]
-    stages = [{"test": "test", "val": "validation"}.get(record.get("stage", ""), "not measured") for record in records]
+    stages = [{"test": "test", "val": "validation"}.get(run.record.get("stage", ""), "not measured") for run in runs]
     return {
         "names": names,
         "stages": stages,
         "same_stage": len(set(stages)) == 1,
         "settings": differing(runs),
-        "results": results([_measured(run, record) for run, record in zip(runs, records, strict=True)]),
+        "results": results([_measured(run) for run in runs]),
         "curves": overlaid(runs, names),
     }
 
@@ -37,19 +38,15 @@ def differing(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
     return [(key, values) for key, values in found if len(set(values)) > 1]
 
 
-def settings(config: dict[str, Any], key: str = "") -> dict[str, str]:
+def settings(config: dict[str, Any]) -> dict[str, str]:
     """A configuration's values by their dotted keys, as on the command line."""
-    found: dict[str, str] = {}
-    for name, value in config.items():
-        full = f"{key}.{name}" if key else str(name)
-        full = full.replace("model.init_args", "model").replace("data.init_args", "data")
-        if full in PLACES:
-            continue
-        if isinstance(value, dict) and value:
-            found |= settings(value, full)
-        else:
-            found[full] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return found
+    found: dict[str, list[str]] = {}
+    for key, value in leaves(config):
+        key = re.sub(r"^(model|data)\.init_args", r"\1", key)
+        if not key.startswith(PLACES):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            found.setdefault(key, []).append(text)
+    return {key: ", ".join(texts) for key, texts in found.items()}
 
 
 def results(measured: list[dict[str, float]]) -> list[dict[str, Any]]:
@@ -75,9 +72,9 @@ def overlaid(runs: list[RunFiles], names: list[str]) -> list[Figure]:
     return found
 
 
-def _measured(run: RunFiles, record: dict[str, Any]) -> dict[str, float]:
-    """The record's metrics, what the training took, and the F1 of each class."""
+def _measured(run: RunFiles) -> dict[str, float]:
+    """The metrics of the last evaluation, what the training took, and the F1 of each class."""
     took = () if run.facts.get("since_step") else ("seconds",)  # of a resumed run only a part is known
     facts = {name: run.facts.get(name) for name in (*took, "tokens_per_s", "peak_memory_gib")}
-    found = dict(sorted(record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
-    return found | {f"f1 of {part['label']}": part["f1"] for part in record.get("by_class", [])}
+    found = dict(sorted(run.record.get("metrics", {}).items())) | {k: v for k, v in facts.items() if v is not None}
+    return found | {f"f1 of {part['label']}": part["f1"] for part in run.record.get("by_class", [])}

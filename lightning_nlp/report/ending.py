@@ -1,4 +1,4 @@
-"""What a training leaves however it ends: facts.json, and the report."""
+"""facts.json and the report, which a training leaves however it ends."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
     if not (run_dir / "config.yaml").is_file():
         return
     try:
-        # here, since their import takes time and their errors must not end a training
+        # imported here, since that takes time and may fail
         from lightning_nlp.report.page import write_report
         from lightning_nlp.report.run_files import FACTS
 

@@ -1,24 +1,25 @@
-"""A run's page: the values of its template."""
+"""A run's page, or a comparison of runs: the values of their templates."""
 
 import math
 from pathlib import Path
 from typing import Any
 
 from lightning_nlp.atomic_files import write_whole
-from lightning_nlp.callbacks.progress import duration
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.drawing import STYLE, draw
 from lightning_nlp.evaluation.figures import figures_of
 from lightning_nlp.privacy import home_as_tilde
 from lightning_nlp.report import run_figures
 from lightning_nlp.report.compare import comparison
-from lightning_nlp.report.mistakes import MOST_CLASSES, confused, confusion, mistake
 from lightning_nlp.report.run_files import RunFiles, read_run
-from lightning_nlp.report.summary import counted
+from lightning_nlp.report.summary import training_rows
 from lightning_nlp.tasks import CLASSIFICATION, Task
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
+MOST_WORDS = 400  # of a mistake's text
+STRENGTHS = 4  # of a mark on a word
+MOST_CLASSES, MOST_CONFUSED = 12, 20  # in a confusion matrix; pairs shown in place of a larger one
 
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
@@ -44,32 +45,27 @@ def write_report(*paths: str | Path, output: Path | None = None) -> Path:
 def page(run: RunFiles) -> dict[str, Any]:
     """What the page of one run shows."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
-    record = run.test or (run.validations[-1] if run.validations else {})
-    task = run_figures.task_of(run) or CLASSIFICATION
-    classifier = record if "by_class" in record else None
-    matrix = classifier if "confusion" in record else None
+    record, task = run.record, run.task or CLASSIFICATION
+    labels, counts = (record.get(name, []) for name in ("labels", "confusion"))
+    matrix = list(zip(labels, counts, strict=True)) if counts else []
     return {
         "run": run,
-        "task": task.title,
-        "state": run.facts.get("state", "interrupted"),
+        "data": run.data,
+        "task": task,
+        "record": record,
         "headline": headline(run, record, task),
         "summary": summary(run),
         "metrics": sorted(record.get("metrics", {}).items()),
         "stage": {"test": "test", "val": "the last validation"}.get(record.get("stage", ""), ""),
         "learning": run_figures.learning(run, monitor),
         "curves": figures_of(record),
-        "classifier": classifier,
         "thresholds": any(part.get("best_f1") or part.get("wanted") for part in record.get("by_class", ())),
-        "confusion": confusion(matrix) if matrix and len(matrix["labels"]) <= MOST_CLASSES else None,
-        "confused": confused(matrix) if matrix else None,
+        "confusion": matrix if len(matrix) <= MOST_CLASSES else [],
+        "confused": confused(matrix) if len(matrix) > MOST_CLASSES else [],
         "mistakes": [mistake(entry) for entry in run.test.get("mistakes", [])],
-        "wrong": run.test.get("wrong", []),
-        "counted": record.get("counted"),
-        "unit": task.unit,
         "probes": probes(run),
         "machine": run_figures.measured(run),
         "lengths": run_figures.lengths(run.data),
-        "data": run.data,
     }
 
 
@@ -81,12 +77,12 @@ def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str
         return None
     value, examples = metrics[name], record.get("examples") or record.get("masked_tokens") or 0
     what = "masked tokens" if "masked_tokens" in record else "examples"
+    if "counted" in record:
+        what = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
     split, where = "validation", "of the validation part; there was no test"
     if record["stage"] == "test":
         split, where = "test", "of the test split"
     part = run.facts.get("parts", {}).get(split)
-    if "counted" in record:
-        what = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
     text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
     if name == "accuracy" and examples:
         low, high = wilson(round(value * examples), examples)
@@ -117,45 +113,45 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
     facts, model, data = run.facts, run.config["model"].get("init_args", {}), run.config["data"].get("init_args", {})
     sizes = f"{model.get('n_layers', '?')} layers of width {model.get('dim', '?')}"
     start = model.get("pretrained") or f"from scratch, {sizes}"
-    rows = [(f"{split} read", part) for split, part in facts.get("parts", {}).items()]
-    rows.append(("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}"))
+    rows = [("model", f"{run.config['model']['class_path'].rsplit('.', 1)[-1]}, {start}")]
     rows.append(("data", str(run.data.get("source") or data.get("path"))))
-    if facts.get("steps") is not None:
-        length = f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}"
-        since = f" since step {facts['since_step']:,}" if facts.get("since_step") else ""
-        rows.append(("training", f"{length}, {duration(facts['seconds'])}{since}"))
+    if "steps" in facts:
+        rows += training_rows(facts)
     if facts.get("checkpoint"):
-        of_step = f" of step {facts['checkpoint_step']:,}" if "checkpoint_step" in facts else ""
-        chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("validation", {}).items())
-        chosen = f"chosen by {chosen} on validation" if chosen else "chosen by no validation"
-        rows.append(("checkpoint", f"{facts['checkpoint']}{of_step}, {chosen}"))
+        chosen = ", ".join(f"{name} {value:.4f}" for name, value in facts["validation"].items()) or "no validation"
+        rows.append((f"checkpoint of step {facts['checkpoint_step']}", f"chosen by {chosen}"))
     if facts.get("ema_decay"):
         rows.append(("weights", f"a moving average, ema_decay {facts['ema_decay']}"))
-    if facts.get("hardware"):
-        rows.append(("hardware", f"{facts['hardware']}, {facts.get('precision')}"))
-    if facts.get("tokens_per_s"):
-        mfu = f", {facts['mfu']:.1%} of the peak arithmetic" if facts.get("mfu") else ""
-        rows.append(("speed", f"{facts['tokens_per_s']:,.0f} tokens/s{mfu}"))
-    if facts.get("peak_memory_gib"):
-        rows.append(("memory", f"{facts['peak_memory_gib']:.2f} GiB at the peak"))
     return rows
+
+
+def confused(matrix: list[tuple[str, list[int]]]) -> list[tuple[str, str, int]]:
+    """The most frequent confusions: label, prediction, number of texts."""
+    labels = [label for label, _ in matrix]
+    found = [(a, b, n) for a, counts in matrix for b, n in zip(labels, counts, strict=True) if a != b and n]
+    return sorted(found, key=lambda entry: -entry[2])[:MOST_CONFUSED]
+
+
+def mistake(entry: dict[str, Any]) -> dict[str, Any]:
+    """A wrong prediction, each of its words with how strongly it spoke for or against it, from 0 to `STRENGTHS`."""
+    marked = [
+        (word, math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0, "for" if score > 0 else "against")
+        for word, score in entry["words"][:MOST_WORDS]
+    ]
+    return {**entry, "marked": marked, "cut": len(entry["words"]) > MOST_WORDS}
 
 
 def probes(run: RunFiles) -> list[dict[str, Any]]:
     """What filled the probe sentences over time: a table for each hole."""
     records = [record for record in [*run.validations, run.test] if record.get("probes")]
-    if len(records) > MOST_ROWS:  # evenly spread, the first and the last among them
-        records = [records[round(i * (len(records) - 1) / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
+    every = -(-len(records) // MOST_ROWS) or 1
     tables: dict[tuple[str, int], list[Any]] = {}
-    for record in records:
+    for record in records[::-every][::-1]:  # the last one always
         when = f"step {record['step']:,}" if record["stage"] == "val" else "test"
         for probe in record["probes"]:
             for hole, best in enumerate(probe["fillings"]):
                 tables.setdefault((probe["text"], hole), []).append((when, best))
-    return [
-        {"text": text, "hole": hole + 1, "several": text.count("[MASK]") > 1, "rows": rows}
-        for (text, hole), rows in tables.items()
-    ]
+    return [{"text": text, "hole": hole + 1, "rows": rows} for (text, hole), rows in tables.items()]
 
 
 def number(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_nlp.evaluation.figures import MOST_LINES, Bar, Figure, Line
 from lightning_nlp.report.run_files import RunFiles
-from lightning_nlp.tasks import TASKS, Task, task_of_module
+from lightning_nlp.tasks import TASKS
 
 Shown = tuple[str, str, Mapping[str, str]]  # a figure's heading, what y is, and its metrics with their names
 LOSS: Shown = ("Loss", "loss", {"train/loss": "train batches", "val/loss": "validation"})
@@ -20,15 +20,9 @@ MACHINE: tuple[Shown, ...] = (
 )
 
 
-def task_of(run: RunFiles) -> Task | None:
-    """The task of a run: its last evaluation's, else its module's; None for a user's own."""
-    record = run.test or (run.validations[-1] if run.validations else {})
-    return TASKS.get(record.get("task", "")) or task_of_module(run.config["model"]["class_path"])
-
-
 def shown_of(*runs: RunFiles) -> list[Shown]:
     """The figures of a training, for the tasks of these runs; a user's own module may log what any task does."""
-    tasks = [task_of(run) for run in runs]
+    tasks = [run.task for run in runs]
     every = [task for task in TASKS.values() if task in tasks or None in tasks]
     return [LOSS, *(curve for task in every for curve in task.curves), RATE]
 

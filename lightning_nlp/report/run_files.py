@@ -1,4 +1,4 @@
-"""A run's files, read for its report; any but config.yaml may be missing."""
+"""A run's files, read for its report; all but config.yaml may be missing."""
 
 import json
 from dataclasses import dataclass
@@ -10,19 +10,20 @@ import yaml
 from lightning_nlp.errors import UserError
 from lightning_nlp.run.metrics_csv import read_rows
 from lightning_nlp.run.runs import existing_run
+from lightning_nlp.tasks import TASKS, Task, task_of_module
 
 FACTS = "facts.json"
 
 
 @dataclass
 class RunFiles:
-    """What the files of a run say."""
+    """The contents of a run's files."""
 
     path: Path
     command: str  # from the first line of config.yaml
     config: dict[str, Any]
     config_text: str
-    rows: list[dict[str, float]]  # of metrics.csv
+    rows: list[dict[str, float]]  # of metrics.csv; `step` is the number of optimizer steps done
     validations: list[dict[str, Any]]  # their records, by step
     test: dict[str, Any]  # its record
     facts: dict[str, Any]  # facts.json
@@ -33,37 +34,45 @@ class RunFiles:
         """The last two parts of its path: `cls/0`."""
         return "/".join(self.path.resolve().parts[-2:])
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the test, or else of the last validation."""
+        return self.test or (self.validations[-1] if self.validations else {})
+
+    @property
+    def task(self) -> Task | None:
+        """The task that was evaluated, or else the module's; None for a user's own."""
+        return TASKS.get(self.record.get("task", "")) or task_of_module(self.config["model"]["class_path"])
+
     def series(self, name: str) -> tuple[list[float], list[float]]:
-        """The steps, numbered from 1, and the values of a metric."""
-        found = [(row["step"] + 1, row[name]) for row in self.rows if name in row]
+        """The steps done and the values of a metric."""
+        found = [(row["step"], row[name]) for row in self.rows if name in row]
         return [step for step, _ in found], [value for _, value in found]
 
 
 def read_run(path: str | Path) -> RunFiles:
-    """Read a run's files.
-
-    Raises:
-        UserError: If it is no run, or one of the files is damaged.
-    """
+    """Read a run's files; a UserError if it is no run, or one of them is damaged."""
     run = existing_run(str(path))
     try:
         text = (run / "config.yaml").read_text(encoding="utf-8")
         config = yaml.safe_load(text)
         assert "model" in dict(config or {}), "no configuration of a training"
-        rows = [{name: float(value) for name, value in row.items()} for row in read_rows(run / "metrics.csv")]
+        rows = [_row(row) for row in read_rows(run / "metrics.csv")]
         records = [_json(file) for file in sorted((run / "evaluation").glob("val-*.json"))]
         test, facts, data = (_json(run / name) for name in ("evaluation/test.json", FACTS, "data.json"))
     except (OSError, ValueError, AssertionError, yaml.YAMLError) as error:
         raise UserError(f"The run {run} cannot be read ({error}): give another.") from error
-    first = text.partition("\n")[0]
-    command = first.removeprefix("# ") if first.startswith("# python") else ""
+    command = text.partition("\n")[0].removeprefix("# ") if text.startswith("# python") else ""
     return RunFiles(run, command, config, text, rows, records, test, facts, data)
 
 
+def _row(row: dict[str, str]) -> dict[str, float]:
+    steps = int(row["step"]) + (not any(name.startswith("test/") for name in row))  # Lightning counts them from 0
+    return {name: int(value) if name == "epoch" else float(value) for name, value in row.items()} | {"step": steps}
+
+
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is no record")
     return found

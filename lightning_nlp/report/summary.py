@@ -12,22 +12,29 @@ from lightning_nlp.callbacks.progress import duration
 
 def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
     """Print the results of a training."""
-    speed = facts["tokens_per_s"]
     rows = [(name, f"{value:.4f}") for name, value in facts["test"].items()]
     rows += [(f"best {name}", f"{value:.4f}") for name, value in facts["validation"].items()]
-    rows += [(f"{split} read", part) for split, part in facts["parts"].items()]
     rows += [
-        ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
-        ("time", duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
-        ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
-        ("model FLOPs utilisation", "not known" if facts["mfu"] is None else f"{facts['mfu']:.1%}"),
-        ("peak memory", "not known" if facts["peak_memory_gib"] is None else f"{facts['peak_memory_gib']:.2f} GiB"),
-        ("hardware", f"{facts['hardware']}, {facts['precision']}"),
+        *training_rows(facts),
         (f"checkpoint of step {facts['checkpoint_step']}", str(run_dir / facts["checkpoint"])),
         ("export", str(run_dir / "export")),
         ("report", str(run_dir / "report.html")),
     ]
     _print_table(run_dir.parent.name, rows)
+
+
+def training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a training read and took, and what it ran on; also on the run's page."""
+    speed, mfu, memory = (facts[name] for name in ("tokens_per_s", "mfu", "peak_memory_gib"))
+    return [
+        *((f"{split} read", part) for split, part in facts.get("parts", {}).items()),
+        ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
+        ("time", duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
+        ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
+        ("model FLOPs utilisation", "not known" if mfu is None else f"{mfu:.1%}"),
+        ("peak memory", "not known" if memory is None else f"{memory:.2f} GiB"),
+        ("hardware", f"{facts['hardware']}, {facts['precision']}"),
+    ]
 
 
 def print_metrics(title: str, metrics: dict[str, float]) -> None:
@@ -41,7 +48,7 @@ def counted(number: float, noun: str) -> str:
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    # Text, because rich reads a string's square brackets, which a path may have, as markup
+    # Text, because rich takes square brackets in a string, e.g. in a path, for markup
     console = Console()
     console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would break a path
     table = Table(show_header=False)

@@ -1,4 +1,4 @@
-"""Opens the directory of a training, new or resumed, and restores it if nothing was trained."""
+"""Opens the directory of a training, new or resumed."""
 
 import contextlib
 import json
@@ -21,17 +21,13 @@ class RunDirectory:
     """The directory of this training, locked; of several processes, only the main one writes to it.
 
     Args:
-        resumed_step: The step that a training resumes from in its own directory; None for a new one.
-        trained_on: As the function `trained_on` found it before config.yaml is replaced.
+        resumed_step: Where a training resumes in its own directory; None for a new one.
     """
 
-    def __init__(self, path: Path, lock: FileLock | None, resumed_step: int | None, trained_on: Any = None) -> None:
-        self.path, self.lock, self.resumed_step, self.trained_on = path, lock, resumed_step, trained_on
-        self.resumed = resumed_step is not None
-        self._earlier_config: str | None = None
-        if self.resumed:
-            with contextlib.suppress(OSError):
-                self._earlier_config = (path / "config.yaml").read_text(encoding="utf-8")
+    def __init__(self, path: Path, lock: FileLock | None = None, resumed_step: int | None = None) -> None:
+        self.path, self.lock, self.resumed_step = path, lock, resumed_step
+        self.resumed, config = resumed_step is not None, path / "config.yaml"
+        self._earlier_config = config.read_text(encoding="utf-8") if self.resumed and config.is_file() else None
 
     def write_config(self, text: str) -> None:
         """Write config.yaml, without the name of the home folder."""
@@ -39,28 +35,27 @@ class RunDirectory:
             write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
-        """Nothing was trained: remove the directory, or restore that of a resumed run."""
+        """Remove the directory, or restore that of a resumed run: nothing was trained."""
         if not processes.is_main_process():
             return
         if self._earlier_config is not None:
             write_whole(self.path / "config.yaml", self._earlier_config)
         elif not self.resumed and not any((self.path / "checkpoints").glob("*.ckpt")):
-            if "wandb" in sys.modules:  # its process would make the directory again
+            if "wandb" in sys.modules:  # its process would recreate the directory
                 with contextlib.suppress(TimeoutError):
                     sys.modules["wandb"].finish(exit_code=1)
             runs.discard(self.path)
 
 
 def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
-    """Make the directory of a new run, or find that of the run to resume, and its checkpoint; once for all processes.
+    """Make a new run's directory, or find the run to resume and its checkpoint; once for all processes.
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
         dump: Returns it as the text of config.yaml.
 
     Raises:
-        UserError: If there is no such checkpoint, it is of another task, or the directory is in use or on another
-            machine.
+        UserError: If the checkpoint cannot be used, or the directory is in use or on another machine.
         MainProcessFailed: In the other processes, if the main one failed.
     """
     opened: list[RunDirectory] = []
@@ -77,7 +72,7 @@ def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
         raise UserError(
             f"The run's directory {path} is not on this machine: give a --runs_dir on storage that all machines share."
         )
-    return RunDirectory(Path(path), None, step, trained_on(config.ckpt_path))
+    return RunDirectory(Path(path), resumed_step=step)
 
 
 def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
@@ -99,26 +94,23 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
         in_run = found.name == runs.LAST and (found.parent.parent / "config.yaml").is_file()  # not a copy elsewhere
         if in_run:
             found = runs.newest_checkpoint(found.parent.parent) or found
-    step = record = None
+    step = None
     if found is not None:
         checkpoint = runs.load_checkpoint(found)
         runs.check_task(checkpoint, found, config.model.class_path)
         if "optimizer_states" not in checkpoint:
             raise UserError(
-                f"The checkpoint {found} has only the weights, and no training can go on from it: give another with "
-                "--ckpt_path; to measure it, give it to `test`."
+                f"The checkpoint {found} has only the weights, from which no training can go on: give another with "
+                "--ckpt_path, or measure this one with `test`."
             )
         if TRAINED in checkpoint and config.ema_decay is None:
-            raise UserError(
-                f"{found} has an average of the weights, which must be continued: give its --ema_decay too."
-            )
+            raise UserError(f"{found} has averaged weights, which must be continued: give its --ema_decay too.")
         if in_run:
             run, step = found.parent.parent, int(checkpoint["global_step"])
-        record = trained_on(found)
         config.ckpt_path = str(found)
     path, lock = runs.new_run(runs_dir, config.name) if run is None else (run, runs.lock(run))
     runs.sweep(path)
-    return RunDirectory(path, lock, step, record)
+    return RunDirectory(path, lock, step)
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:

@@ -25,36 +25,33 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "lightning_nlp": __version__, "torch": str(torch.__version__), **found}
 
 
-def hardware(accelerator: str = "auto") -> dict[str, Any]:
-    """The device, the number of cores and the memory of the machine in GiB."""
-    memory = memory_gib(torch.device("cpu"))
-    rounded = None if memory is None else round(memory, 1)
-    return {"device": device_name(accelerator), "cores": os.cpu_count(), "memory_gib": rounded}
-
-
 def commit() -> str | None:
     """The commit of this code, with "-dirty" if it was changed; None outside a repository."""
     command = "git -c core.fsmonitor=false describe --always --dirty --abbrev=40 --exclude=*".split()
-    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "text": True, "timeout": 5}
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        found: str = subprocess.check_output(command, cwd=Path(__file__).parent, env=environment, **how)
+        found = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.strip() or None
+    return found.stdout.decode().strip() or None
 
 
 def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml, and under `facts` what it was made with: of the data, data.json, or else `data_facts`."""
+    """A run's config.yaml, and under `facts` what it was made with; `data_facts` stand in for a missing data.json."""
     text = (run_dir / "config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     with contextlib.suppress(OSError):
         data_facts = json.loads((run_dir / "data.json").read_text(encoding="utf-8"))
+    memory = memory_gib(torch.device("cpu"))
     facts = {
         "command": text.partition("\n")[0].removeprefix("# "),
         "commit": commit(),
         "versions": versions(),
-        "hardware": hardware(config["trainer"]["accelerator"]),
+        "hardware": {
+            "device": device_name(config["trainer"]["accelerator"]),
+            "cores": os.cpu_count(),
+            "memory_gib": memory and round(memory, 1),
+        },
         "data": data_facts,
     }
     return paths_with_tilde({**config, "facts": facts})

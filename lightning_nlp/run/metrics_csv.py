@@ -17,37 +17,23 @@ from lightning_nlp.errors import UserError
 class MetricsCSV(Logger):
     """Metrics in one CSV file, a row for each step at which something was logged.
 
-    Rows are appended, and only the last is kept in memory; a new column rewrites the file. Lightning's CSVLogger keeps
-    all rows, and deletes the file of an earlier training.
+    Rows are appended, and a new column rewrites the file. Lightning's CSVLogger keeps all rows in memory, and deletes
+    the file of an earlier training.
 
     Args:
-        resume_step: Continue an existing file after its rows of the steps before this one, counted from 0.
+        resume_step: Keep the rows of an existing file from before this step, counted from 0; None keeps none.
     """
+
+    name = version = ""  # the run's directory is enough
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
         self.path = path
         self._resume_step = resume_step
         self._columns: list[str] = []  # none before the first row
-        self._row: dict[str, Any] = {}
-        self._end = 0  # where in the file the last row begins
+        self._row: dict[str, Any] = {}  # the last one
+        self._start = 0  # where in the file it begins
 
-    @property
-    def name(self) -> str:
-        """Empty: the run's directory is the name."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Empty."""
-        return ""
-
-    @property
-    def log_dir(self) -> str:
-        """The run's directory."""
-        return str(self.path.parent)
-
-    @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: they are in config.yaml."""
 
@@ -65,26 +51,25 @@ class MetricsCSV(Logger):
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         rows = None
-        if not self._columns:  # nothing is written yet: keep the rows from before a resume
+        if not self._columns:  # the first call
             rows = [row for row in read_rows(self.path) if int(row["step"]) < (self._resume_step or 0)]
         last = rows[-1] if rows else self._row
         same_step = bool(last) and str(last["step"]) == str(step)
         row = {**last, **metrics} if same_step else {"step": step, **metrics}
         if set(row) <= set(self._columns) and self.path.exists():
-            self._put(row, in_place=same_step)
+            self._put(row, replace=same_step)
         else:
             rows = read_rows(self.path) if rows is None else rows
             self._write([*(rows[:-1] if same_step else rows), row])
         self._row = row
 
-    def _put(self, row: dict[str, Any], *, in_place: bool) -> None:
+    def _put(self, row: dict[str, Any], *, replace: bool) -> None:
         text = io.StringIO(newline="")
         csv.DictWriter(text, self._columns).writerow(row)
         with self.path.open("r+b") as file:
-            place = self._end if in_place else file.seek(0, os.SEEK_END)
-            # in one call, so that a process that is killed leaves no half row
-            file.truncate(place + os.pwrite(file.fileno(), text.getvalue().encode(), place))
-        self._end = place
+            self._start = self._start if replace else file.seek(0, os.SEEK_END)
+            # in one call, so that a killed process leaves no half row
+            file.truncate(self._start + os.pwrite(file.fileno(), text.getvalue().encode(), self._start))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         found = {column for row in rows for column in row} - {"epoch", "step"}
@@ -94,12 +79,12 @@ class MetricsCSV(Logger):
             writer.writeheader()
             writer.writerows(rows[:-1])
             file.flush()
-            self._end = os.fstat(file.fileno()).st_size
+            self._start = os.fstat(file.fileno()).st_size
             writer.writerows(rows[-1:])
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.csv without their empty fields, and without a half row; none if there is no such file."""
+    """The rows of a metrics.csv without empty fields; none if there is no file, and no half row."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""The processes of a distributed training before there is a process group: one does a thing, the others get its result.
+"""Several processes before there is a process group: the main one does a thing, and the others get its result.
 
-torchrun starts all at once, and has a store through which they share results. Lightning starts the others from the main
-one when the training begins, and they inherit its environment variables.
+torchrun starts all at once, with a store that they share. Lightning starts the others from the main one when the
+training begins, and they inherit its environment variables.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from lightning_nlp.errors import UserError, one_line
 
 VARIABLE = "LIGHTNING_NLP_ONCE_"
 FAILED, DONE = "failed ", "done "
-LONGEST_WAIT = timedelta(days=7)  # a large corpus takes hours to tokenize
-SAME_ERROR_WAIT = timedelta(seconds=5)  # for processes that fail together
+LONGEST_WAIT = timedelta(days=7)  # tokenizing a large corpus takes hours
+SAME_ERROR_WAIT = timedelta(seconds=5)  # between processes that fail together
 CONNECTION = re.compile(r"gloo/|connection (closed|reset)|broken pipe|nccl", re.IGNORECASE)
 
 
@@ -32,11 +32,11 @@ class ProcessLost(Exception):
 
 
 class MainProcessFailed(Exception):
-    """The process on whose result the others wait has failed, and reports the error itself."""
+    """The process that the others wait for has failed, and reports the error itself."""
 
 
 def is_main_process(*, on_node: bool = False) -> bool:
-    """Whether this process is the one, of all or `on_node` of its machine's, that writes, downloads and reports."""
+    """Whether this process, of all or `on_node` of its machine's, writes, downloads and reports."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -48,10 +48,7 @@ def started_by_lightning() -> bool:
 
 
 def once(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
-    """The result of an action of the main process, in all processes.
-
-    Args:
-        on_node: Let one process of each machine do it.
+    """The result of an action of the main process (`on_node`: of one on each machine), in all processes.
 
     Raises:
         MainProcessFailed: In the others, if it failed.
@@ -60,22 +57,22 @@ def once(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
     if not TorchElasticEnvironment.detect():
         return _inherited(name, action)
     store, key = _store(), f"{name}/{os.environ['GROUP_RANK']}" if on_node else name
-    if not is_main_process(on_node=on_node):
+    if is_main_process(on_node=on_node):
         try:
-            store.wait([key], LONGEST_WAIT)
-            text = store.get(key).decode()
-        except DistError as error:
-            raise MainProcessFailed(str(error)) from error
-        if text.startswith(FAILED):
-            raise MainProcessFailed(text.removeprefix(FAILED))
-        return text.removeprefix(DONE)
+            result = action()
+        except BaseException as error:
+            store.set(key, f"{FAILED}{error}")
+            raise
+        store.set(key, f"{DONE}{result}")
+        return result
     try:
-        result = action()
-    except BaseException as error:
-        store.set(key, f"{FAILED}{error}")
-        raise
-    store.set(key, f"{DONE}{result}")
-    return result
+        store.wait([key], LONGEST_WAIT)
+        text = store.get(key).decode()
+    except DistError as error:
+        raise MainProcessFailed(str(error)) from error
+    if text.startswith(FAILED):
+        raise MainProcessFailed(text.removeprefix(FAILED))
+    return text.removeprefix(DONE)
 
 
 def _inherited(name: str, action: Callable[[], str]) -> str:
@@ -92,7 +89,7 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
 
 @contextlib.contextmanager
 def lost_process_errors() -> Iterator[None]:
-    """Turn what torch's collectives raise after another process has ended into a ProcessLost."""
+    """Raise ProcessLost for what torch's collectives raise after another process has ended."""
     try:
         yield
     except RuntimeError as error:
@@ -123,7 +120,7 @@ def print_error(message: str) -> None:
 
 
 def leave_process_group() -> None:
-    """End the process group, if there is one: gloo's threads may abort a process that exits while they run."""
+    """End the process group: gloo's threads may abort a process that exits while they run."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

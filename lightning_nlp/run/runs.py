@@ -1,4 +1,4 @@
-"""The directories of runs: made, locked, found again, removed."""
+"""The directories of runs: make, lock, find and remove them."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def numbers(parent: Path) -> list[int]:
 
 
 def discard(run: Path) -> None:
-    """Remove a run's directory, and its parents if they are empty then."""
+    """Remove a run's directory, and parents that are empty then."""
     shutil.rmtree(run, ignore_errors=True)
     with contextlib.suppress(OSError):
         run.parent.rmdir()
@@ -56,12 +56,12 @@ def discard(run: Path) -> None:
 
 
 def lock(run: Path) -> FileLock:
-    """Keep other processes out of a run's directory until this one ends, however it does; may raise `Locked`."""
+    """Keep other processes out of a run's directory until this one ends; raises `Locked` if one is in it."""
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
     except Timeout:
-        raise Locked(f"{run} is being trained by another process: wait for it to end, or stop it first.") from None
+        raise Locked(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
     return held
 
 
@@ -79,11 +79,11 @@ def unlock(held: FileLock | None) -> None:
 
 
 def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
-    """The newest run that has a checkpoint, `LAST` or `BEST`; a UserError if no run of that name has one."""
+    """The newest run that has a checkpoint, `LAST` or `BEST`; a UserError if there is none."""
     for number in reversed(numbers(runs_dir / name)):
-        folder = runs_dir / name / str(number) / "checkpoints"
-        if (folder / checkpoint).is_file():
-            return folder.parent
+        run = runs_dir / name / str(number)
+        if (run / "checkpoints" / checkpoint).is_file():
+            return run
     raise UserError(
         f"No run under {runs_dir / name} has a {checkpoint.removesuffix('.ckpt')} checkpoint: train first, name the "
         "run with --name and --runs_dir, or give a file with --ckpt_path."
@@ -91,7 +91,7 @@ def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
 
 
 def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
-    """The newest run with this text of config.yaml; None if there is none, or it is complete."""
+    """The newest run with this config.yaml, unless it is complete."""
     wanted = training_part(config)
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
@@ -105,7 +105,7 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
 
 
 def training_part(config: str) -> dict[str, Any]:
-    """What must agree for two config.yaml to be the same training: not where it runs or writes, nor for how long."""
+    """The settings of config.yaml that make it the same training: not where it runs or writes, nor for how long."""
     settings: dict[str, Any] = yaml.safe_load(config)
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
@@ -119,15 +119,13 @@ def newest_checkpoint(run: Path) -> Path | None:
         UserError: If all of them are damaged.
     """
     broken = []
-    for path in (run / "checkpoints" / LAST, run / "checkpoints" / BEST):
-        if not path.is_file():
-            continue
+    for path in filter(Path.is_file, (run / "checkpoints" / LAST, run / "checkpoints" / BEST)):
         if reason := damage(path):
             broken.append(f"{path} is damaged ({reason})")
             continue
         checkpoint = load_checkpoint(path)
         if not (broken or checkpoint["whole_step"]):
-            continue  # a validation between two micro-batches, killed before the first last.ckpt
+            continue  # saved by a validation between two micro-batches
         if broken:
             step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
             lost = "" if logged is None else f", which repeats {max(0, logged + 1 - step)} steps"
@@ -139,9 +137,9 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def existing_run(path: str) -> Path:
-    """The directory that the user gave as `--run`; a UserError if it is not a run's."""
+    """The directory that the user gave as `--run`; a UserError if it is no run's."""
     run = Path(os.path.expanduser(path))
-    if not os.path.isdir(run):
+    if not os.path.isdir(run):  # pathlib raises for names that no file can have
         raise UserError(f"--run {path}: there is no such directory; give a run, e.g. runs/cls/0.")
     if not (run / "config.yaml").is_file():
         inside = [str(run / str(number)) for number in numbers(run)]
@@ -151,8 +149,8 @@ def existing_run(path: str) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running any code in it, tensors memory-mapped; a UserError if it is none of ours."""
-    if not os.path.isfile(path):  # pathlib raises for names that no file can have
+    """Read a checkpoint of ours, tensors memory-mapped, without running code in it; a UserError if that fails."""
+    if not os.path.isfile(path):
         raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -171,7 +169,6 @@ def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None
     task, ours = checkpoint["lightning_nlp"]["task"], task_of_module(model_class)
     if ours is not None and (task not in TASKS or TASKS[task].module != ours.module):
         raise UserError(
-            f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: "
-            "give another --ckpt_path or --config. To start a classifier from a pretrained encoder, give "
-            "--model.pretrained RUN/export."
+            f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: give another "
+            "--ckpt_path or --config. To start from a pretrained encoder, give --model.pretrained RUN/export."
         )

@@ -20,7 +20,7 @@ def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, 
     plugins = plugins if isinstance(plugins, list) else [plugins]
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         plugins = [*plugins, WholeFiles()]
-    metrics_csv = MetricsCSV(run.path / "metrics.csv", resume_step=run.resumed_step)
+    metrics_csv = MetricsCSV(run.path / "metrics.csv", run.resumed_step)
     loggers = [metrics_csv, *(settings["logger"] or [])]
     return settings | {"plugins": plugins, "logger": loggers, "default_root_dir": str(run.path)}
 
@@ -35,7 +35,7 @@ def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer
     except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
         found = ", ".join(f"{name} {settings[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
         raise UserError(
-            f"The Trainer does not take these --trainer arguments: {one_line(error)} (it was given {found}.)"
+            f"The Trainer does not accept these --trainer arguments ({found}): {one_line(error)}"
         ) from error
 
 

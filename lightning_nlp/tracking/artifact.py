@@ -16,9 +16,9 @@ SECONDS = 60.0  # for the server's answers while the artifact is prepared
 
 
 def send_export(run: Any, run_dir: Path) -> None:
-    """Hand a run's export to W&B as a model artifact, or say how to do it later; `run` has not ended yet.
+    """Send a run's export as a model artifact before the run ends, or say how to do it later.
 
-    An offline run gets none: it would be in the home folder, and lost if another machine sends the run.
+    Not of an offline run: W&B would keep it in the home folder, where it is lost if another machine sends the run.
     """
     name = f"{run.project}/{run_dir.parent.name}"
     later = f"`wandb artifact put --type model --name {name} --alias last {run_dir}/export`"
@@ -34,8 +34,7 @@ def send_export(run: Any, run_dir: Path) -> None:
         except Exception as error:  # the server may fail in any way
             failed[:] = [one_line(error)[:200]]
 
-    # W&B asks the server several times, without a limit. A thread given up on may go on: it reads the run's own
-    # files, which nobody removes.
+    # W&B waits for the server without limit; a thread left behind only reads the run's files
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(SECONDS)
@@ -46,7 +45,7 @@ def send_export(run: Any, run_dir: Path) -> None:
 def log_export(run: Any, run_dir: Path) -> None:
     """Log the export with the run's score, and the data's fingerprint as its input."""
     name, config = run_dir.parent.name, run.config.as_dict()
-    data, monitor, mode = config["facts"]["data"], config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
+    data, (monitor, mode) = config["facts"]["data"], (config["checkpoint"][key] for key in ("monitor", "mode"))
     fingerprint = data.get("fingerprint")
     score = json.loads((run_dir / "facts.json").read_text(encoding="utf-8"))["validation"].get(monitor)  # of best.ckpt
     metadata = {"data_fingerprint": fingerprint, "data": data.get("source"), "monitor": monitor, "score": score}
@@ -61,18 +60,17 @@ def log_export(run: Any, run_dir: Path) -> None:
         facts = run_dir / "wandb" / "data.json"
         write_whole(facts, json.dumps(data, indent=1))
         used.add_file(str(facts), **in_place)
-        with contextlib.suppress(Exception):  # the export is sent, and its metadata names the fingerprint too
+        with contextlib.suppress(Exception):  # the export's metadata has the fingerprint too
             run.use_artifact(used)
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:
-    """Whether a score is no worse than that of the export with the alias `best`."""
+    """Whether a score is no worse than that of the export with the alias `best`, if that has one to compare."""
     if score is None:
         return False
     try:
         other = wandb.Api(timeout=15).artifact(address, type="model").metadata
     except (wandb.errors.CommError, ValueError):  # there is none yet
         return True
-    if other.get("monitor") != monitor or other.get("score") is None:
-        return True
-    return score >= other["score"] if mode == "max" else score <= other["score"]
+    best = other.get("score") if other.get("monitor") == monitor else None
+    return best is None or (score >= best if mode == "max" else score <= best)

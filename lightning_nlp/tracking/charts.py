@@ -15,7 +15,7 @@ TABLE_ROWS = 10_000  # what W&B shows of a table
 
 
 def figures(record: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a record that the modules do not log themselves, e.g. `val/ece` and `val/f1/pos`."""
+    """The numbers of a record that the modules do not log, e.g. `val/ece` and `val/f1/pos`."""
     stage = record["stage"]
     values: dict[str, Any] = {f"{stage}/{name}": record["metrics"].get(name) for name in ("ece", "brier")}
     for row in record.get("by_class", [])[:SHOWN_CLASSES]:
@@ -31,12 +31,10 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
 
 
 def charts(record: dict[str, Any]) -> dict[str, Any]:
-    """The charts and tables of a record by name, without the probes, whose table spans all records."""
+    """The charts and tables of a record by name; the probes have a table of all records."""
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
-    if "by_class" in record:
-        made["by_class"] = _by_class(record["by_class"])
     if "mistakes" in record:
         made["mistakes"] = _mistakes(record["mistakes"])
     return {f"{record['stage']}/{name}": chart for name, chart in made.items()}
@@ -44,22 +42,20 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
 
 def probe_table(run_dir: Path, step: int) -> Any:
     """What filled the probes up to a step; later records are from before a resume."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run_dir.glob("evaluation/val-*.json"))]
-    rows = [
-        [record["step"], probe["text"], number, "  ".join(f"{f['token']} {f['probability']:.3f}" for f in fillings)]
-        for record in records
-        if record["step"] <= step
-        for probe in record["probes"]
-        for number, fillings in enumerate(probe["fillings"], 1)
-    ]
+    rows: list[list[Any]] = []
+    for path in sorted(run_dir.glob("evaluation/val-*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for probe in record["probes"] if record["step"] <= step else ():
+            for number, fillings in enumerate(probe["fillings"], 1):
+                shown = "  ".join(f"{filling['token']} {filling['probability']:.3f}" for filling in fillings)
+                rows.append([record["step"], probe["text"], number, shown])
     return wandb.Table(["step", "text", "mask", "fillings"], rows[-TABLE_ROWS:])
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
-    """Keep W&B from making an artifact of each table: one that is already bound is only a file of the run.
+    """Bind tables to the run, so that W&B makes no artifacts of them.
 
-    W&B waits for the server without limit to log an artifact. Those of an offline run are in the home folder, and
-    lost if another machine sends the run.
+    It would wait for the server without limit, and keep those of an offline run in the home folder.
     """
     for name, value in logged.items():
         if isinstance(value, wandb.plot.CustomChart):
@@ -95,21 +91,10 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> Any:
     )
 
 
-def _by_class(by_class: list[dict[str, Any]]) -> Any:
-    figures = ["label", "support", "precision", "recall", "f1", "average_precision", "auc"]
-    chosen = ["best_f1 threshold", "best_f1 f1", "wanted precision", "wanted threshold", "wanted recall"]
-    rows = []
-    for row in by_class:
-        limits = [(row.get(place) or {}).get(name) for place, name in map(str.split, chosen)]
-        rows.append([*map(row.get, figures), *limits])
-    return wandb.Table(figures + chosen, rows)
-
-
 def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
-    columns = ["text", "label", "prediction", "probability", "row"]
-    rows = []
+    table = wandb.Table(["text", "label", "prediction", "probability", "row", "words"])
     for mistake in mistakes:
         words = sorted(mistake["words"], key=lambda word: -abs(word[1]))[:MISTAKE_WORDS]
-        said = ", ".join(f"{word} {score:+.2f}" for word, score in words)
-        rows.append([*(mistake[name] for name in columns), said])
-    return wandb.Table([*columns, "words"], rows)
+        shown = ", ".join(f"{word} {score:+.2f}" for word, score in words)
+        table.add_data(*(mistake[name] for name in table.columns[:-1]), shown)
+    return table

@@ -1,14 +1,13 @@
-"""W&B's saved workspaces, one a task: made or updated by one command.
+"""Make or update W&B's saved workspaces, one for each task.
 
-    python -m lightning_nlp.tracking.dashboard --project lightning_nlp [--entity TEAM]
-
-It needs `pip install -e '.[dashboard]'`. W&B itself adds a panel for each other metric, chart and table of a run.
-A workspace is found by its name and overwritten: keep your changes under another name.
+W&B itself adds a panel for each other metric, chart and table of a run. A workspace is found by its name and
+overwritten: keep your changes under another name.
 """
 
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from lightning_nlp.errors import UserError, one_line
@@ -16,7 +15,7 @@ from lightning_nlp.private_api import replace_view
 from lightning_nlp.tasks import TASKS, Plots, Task
 
 STEP = "trainer/global_step"
-# Of every task: plots over the training, by section.
+# Of all tasks, by section.
 OF_ALL: dict[str, Plots] = {
     "Speed": {
         "Tokens a second": ["perf/tokens_per_s"],
@@ -41,12 +40,11 @@ def workspace(entity: str, project: str, task: Task) -> Any:
     bars = [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)]) for name in task.compared]
     sections: dict[str, list[Any]] = {"Runs compared": [*bars, wr.RunComparer(diff_only="split")]}
     for section, plots in {"Quality": task.quality, "Mistakes": task.mistakes, **OF_ALL}.items():
-        sections[section] = [
-            wr.LinePlot(title=title, x=STEP, metric_regex=names[0].removeprefix("re:"))
-            if names[0].startswith("re:")
-            else wr.LinePlot(title=title, x=STEP, y=[*names])
-            for title, names in plots.items()
-        ]
+        sections[section] = []
+        for title, names in plots.items():
+            pattern = names[0].removeprefix("re:")
+            which: dict[str, Any] = {"y": [*names]} if pattern == names[0] else {"metric_regex": pattern}
+            sections[section].append(wr.LinePlot(title=title, x=STEP, **which))
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -64,11 +62,9 @@ def update(project: str, entity: str | None = None) -> list[str]:
     Raises:
         UserError: If W&B cannot be reached or refuses them, or wandb-workspaces is not installed.
     """
+    if find_spec("wandb_workspaces") is None:
+        raise UserError("Dashboards need wandb-workspaces: pip install -e '.[dashboard]'.")
     os.environ.setdefault("WANDB_SILENT", "true")
-    try:
-        import wandb_workspaces  # noqa: F401
-    except ImportError as error:
-        raise UserError("Dashboards need wandb-workspaces: pip install -e '.[dashboard]'.") from error
     import wandb
 
     try:
@@ -92,16 +88,14 @@ def update(project: str, entity: str | None = None) -> list[str]:
             addresses.append(view.url)
     except UserError:
         raise
-    except Exception as error:  # whatever the libraries make of a server that refuses or is away
+    except Exception as error:  # a server that refuses or is away
         raise UserError(f"W&B did not take the dashboards of {project} ({one_line(error)[:300]}).") from error
     return addresses
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command: prints the addresses, one a line; exit code 2 and one sentence if it fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_nlp.tracking.dashboard", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m lightning_nlp.tracking.dashboard", description=__doc__)
     parser.add_argument("--project", required=True, help="The W&B project that the runs are in.")
     parser.add_argument("--entity", help="The user or team that has it; left out, the login's own.")
     options = parser.parse_args(arguments)

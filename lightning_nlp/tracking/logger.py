@@ -41,14 +41,11 @@ PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 class RunWandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, but a failing server neither stops nor delays a training.
 
-    Everything is written to the run's directory first, and sent from there by a process of W&B. Without a server
-    at the start the run is offline; at the end it is not waited for.
-
-    W&B's configuration is the run's config.yaml, with the commit, versions, hardware and data facts.
+    Everything is written to the run's directory first, and a process of W&B sends it from there. Without a server at
+    the start the run is offline. Its configuration is config.yaml, with the commit, versions, hardware and data facts.
 
     Args:
-        skip_before: Steps before this one, numbered from 0, are not logged: the run sent them before it was
-            killed, and a resume trains those after its checkpoint again.
+        skip_before: Steps before this one, counted from 0, are not logged: the run had sent them before a resume.
         upload_export: At the end of an online run, send the export as a model artifact named after the run. Alias
             `last` is the newest one; `best` moves to it if its score on validation is not worse.
         **kwargs: Lightning's; `settings` overrides `WANDB_SETTINGS`.
@@ -58,9 +55,7 @@ class RunWandbLogger(loggers.WandbLogger):
         self._run_dir = Path(kwargs.get("save_dir") or ".")
         self._skip_before = skip_before
         self._upload_export = upload_export
-        self._described = False
-        self._monitored: tuple[str, str] | None = None
-        self._best: float | None = None
+        self._config: dict[str, Any] | None = None
         kwargs["settings"] = WANDB_SETTINGS | dict(kwargs.get("settings") or {})
         super().__init__(**kwargs)
 
@@ -74,8 +69,7 @@ class RunWandbLogger(loggers.WandbLogger):
             return self._experiment
         if self._wandb_init.get("mode") == "online":
             try:
-                run = super().experiment
-                rank_zero_info(f"W&B: {run.url}")
+                rank_zero_info(f"W&B: {super().experiment.url}")
                 atexit.register(self.finish)  # runs before W&B's own, which says nothing
             except wandb.errors.CommError as error:  # it answered the login, but no longer
                 wandb.teardown()  # otherwise its process still holds the run's id
@@ -93,52 +87,41 @@ class RunWandbLogger(loggers.WandbLogger):
     @rank_zero_only
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Log the run's configuration, once the data is set up."""
-        if self._described:
+        if self._config is not None:
             return
-        self._described = True
         facts = getattr(getattr(model.trainer, "datamodule", None), "facts", {})
-        run, config = self.experiment, run_config(self._run_dir, facts)
-        run.config.update(config, allow_val_change=True)
-        if config["checkpoint"]["monitor"] is not None:
-            self._monitored = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        task = TASKS.get(getattr(model, "task", ""))
+        self._config = run_config(self._run_dir, facts)
+        run, task = self.experiment, TASKS.get(getattr(model, "task", ""))
+        run.config.update(self._config, allow_val_change=True)
         if task is not None and task.name not in run.tags:  # by which the dashboards choose their runs
             run.tags = (*run.tags, task.name)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log, unless the run had done so before a resume."""
-        if step is None or step >= self._skip_before:
-            super().log_metrics({**metrics, **self._best_so_far(metrics)}, step)
-
-    def _best_so_far(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """`val/best`, for W&B's sweeps: the best value so far of the metric that chooses the checkpoint."""
-        if self._monitored is None or self._monitored[0] not in metrics:
-            return {}
-        name, mode = self._monitored
-        values = [float(metrics[name])]
-        if self._best is not None:
-            values.append(self._best)
-        else:  # metrics.csv has those from before a resume
-            values += [float(row[name]) for row in read_rows(self._run_dir / "metrics.csv") if name in row]
-        self._best = max(values) if mode == "max" else min(values)
-        return {"val/best": self._best}
+        """Log, unless the run had done so before a resume; with `val/best`, for W&B's sweeps."""
+        if step is not None and step < self._skip_before:
+            return
+        choice = (self._config or {}).get("checkpoint", {})
+        if (name := choice.get("monitor")) in metrics:
+            rows = read_rows(self._run_dir / "metrics.csv")  # also those from before a resume
+            values = [float(row[name]) for row in [*rows, metrics] if name in row]
+            metrics = {**metrics, "val/best": max(values) if choice["mode"] == "max" else min(values)}
+        super().log_metrics(metrics, step)
 
     @rank_zero_only
     def log_evaluation(self, record: dict[str, Any]) -> None:
         """Log the charts, tables and figures of an evaluation."""
         from lightning_nlp.tracking import charts  # here, since it is not needed before the first validation
 
-        # Lightning numbers the metrics of a validation by the step before it, from 0
+        # Lightning logs a validation's metrics at the step before it, counted from 0
         step = record["step"] - 1 if record["stage"] == "val" else record["step"]
         if step < self._skip_before:
             return
-        run = self.experiment
         logged = {STEP: step, **charts.figures(record), **charts.charts(record)}
         if record["stage"] == "val" and record.get("probes"):
             logged["val/probes"] = charts.probe_table(self._run_dir, record["step"])
-        charts.keep_tables_in_run(run, logged)
-        run.log(logged)
+        charts.keep_tables_in_run(self.experiment, logged)
+        self.experiment.log(logged)
 
     @rank_zero_only
     def finish(self, exit_code: int = 0) -> None:
@@ -148,7 +131,7 @@ class RunWandbLogger(loggers.WandbLogger):
             exit_code: The process's: 0 is finished, one of `PREEMPTED` can go on, any other is failed.
         """
         run, self._experiment = self._experiment, None
-        if run is None or getattr(run, "_is_finished", False):  # it ended before, and nothing was trained
+        if run is None or getattr(run, "_is_finished", False):  # `undo` has ended it
             return
         try:
             if exit_code in PREEMPTED:
@@ -176,38 +159,19 @@ def offline_notice(reason: str, run_dir: Any) -> str:
     )
 
 
-def _wandb_settings() -> Any:
-    """W&B's settings from its files and the environment, where an empty variable counts as unset."""
-    import wandb
-    from pydantic import ValidationError
-
-    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
-        del os.environ[name]
-    try:
-        return wandb.setup().settings
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UserError(
-            f"W&B does not take WANDB_{str(problem['loc'][0]).upper()}={problem['input']} ({problem['msg']}): correct "
-            "it, unset it, or train without W&B (--trainer.logger false)."
-        ) from error
-
-
 def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """Arguments for a WandbLogger that never asks for a key and never waits for long.
 
     Without a login or an answer from the server, the run is offline, and one line says so.
 
-    Args:
-        init_args: The configuration's; None is left out, since it would override WandbLogger's own defaults.
-
     Returns:
-        The arguments to use, with a run id, so that a resumed training continues the same W&B run.
+        The arguments, without those that are None, and with a run id, so that a resume continues the same W&B run.
 
     Raises:
-        UserError: If the key is refused, before any data is prepared.
+        UserError: If W&B refuses the key or a variable of the environment, before any data is prepared.
     """
     import wandb
+    from pydantic import ValidationError
 
     logging.getLogger("wandb").setLevel(logging.WARNING)  # its debug.log would name the user's folders
     arguments = {name: value for name, value in init_args.items() if value is not None}
@@ -218,7 +182,14 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     arguments.setdefault("id", os.environ.get("WANDB_RUN_ID") or f"r{secrets.token_hex(4)}")
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
-    settings = _wandb_settings()
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]  # an empty variable counts as unset
+    try:
+        settings = wandb.setup().settings
+    except ValidationError as error:
+        problem = error.errors()[0]
+        variable = f"WANDB_{str(problem['loc'][0]).upper()}={problem['input']}"
+        raise UserError(f"W&B does not accept {variable} ({problem['msg']}): correct it or unset it.") from error
     mode = "offline" if arguments.get("offline") else arguments.get("mode") or settings.mode
     mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's older names
     reason = "it was asked for" if mode == "offline" else None

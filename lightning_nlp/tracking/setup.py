@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.csv: the loggers of the configuration, W&B above all."""
+"""The loggers of the configuration, W&B above all, besides metrics.csv."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,29 +27,29 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
     if found is True:  # what `fit --help` promises
         name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
         found = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
-    entries = found if isinstance(found, list) else [found] if isinstance(found, Namespace) else []
+    entries = found if isinstance(found, list) else [found] if found else []
     earlier = []
     if resumed:  # the ids of the run's W&B runs
         before = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["trainer"]["logger"] or []
         earlier = [logger["init_args"]["id"] for logger in before if is_wandb(logger["class_path"])]
     for entry in entries:
-        if is_wandb(entry.class_path):
-            init_args = entry.init_args.as_dict()
-            if entry.class_path == OURS:  # copied from another run's config.yaml, which names another W&B run
-                other = Path(init_args["save_dir"])
-                own_name = init_args.get("name") != f"{other.parent.name}-{other.name}"
-                left = ("id", "skip_before") if own_name else ("id", "skip_before", "name")
-                init_args = {name: value for name, value in init_args.items() if name not in left}
-            if earlier and init_args.get("id") is None:
-                init_args["id"] = earlier.pop(0)
-                # metrics.csv gets each row first: W&B may lack its last step, or some of it
-                init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
-            if config.get("offline"):
-                init_args["mode"] = "offline"
-            if config.get("upload_export"):
-                init_args["upload_export"] = True
-            entry.class_path = OURS
-            entry.init_args = Namespace(**configure_wandb(init_args, run_dir))
+        if not is_wandb(entry.class_path):
+            continue
+        init_args = entry.init_args.as_dict()
+        if entry.class_path == OURS:  # from another run's config.yaml, with that run's W&B run
+            other = Path(init_args["save_dir"])
+            if init_args.get("name") == f"{other.parent.name}-{other.name}":
+                init_args["name"] = None
+            init_args |= {"id": None, "skip_before": None}
+        if earlier and init_args.get("id") is None:
+            init_args["id"] = earlier.pop(0)
+            # metrics.csv gets each row first: W&B may lack some of its last step
+            init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
+        if config.get("offline"):
+            init_args["mode"] = "offline"
+        if config.get("upload_export"):
+            init_args["upload_export"] = True
+        entry.class_path, entry.init_args = OURS, Namespace(**configure_wandb(init_args, run_dir))
     config.trainer.logger = entries or False
 
 

@@ -1,5 +1,6 @@
 import logging
 import os
+import sys
 import warnings
 
 import pytest
@@ -39,6 +40,13 @@ def test_what_the_training_does_is_told_and_its_setting_up_is_not(quiet, capsys)
         "`Trainer.fit` stopped: `max_epochs=0` reached.",
         "a notice of ours",
     ]
+
+
+def test_a_program_with_messages_of_its_own_prints_ours_once(quiet, monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(sys.stderr)])  # as logging.basicConfig does
+    quiet_libraries()
+    rank_zero_info("a notice of ours")
+    assert capsys.readouterr().err == "a notice of ours\n"
 
 
 def test_the_users_own_environment_wins(monkeypatch):

@@ -100,11 +100,6 @@ def test_whatever_fails_all_arrives_or_one_error_says_so(rate, seed, files, tmp_
     assert fetch(Hub(*files), tmp_path) == whole(files)  # no half file is in the way of the next attempt
 
 
-def test_a_data_set_that_the_hub_does_not_have_is_one_error(files, tmp_path):
-    said = fetch(Hub(*files), tmp_path, FETCH.replace("org/films", "org/unknown"))
-    assert said.startswith("error: 'org/unknown' is neither a local file or folder nor a public data set on http")
-
-
 def test_a_hub_that_always_fails_is_one_error_and_no_file(files, tmp_path):
     said = fetch(Hub(*files, lambda request: "busy"), tmp_path)
     assert said.startswith("error: Could not fetch the model 'org/model' from http")

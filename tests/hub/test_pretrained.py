@@ -24,17 +24,25 @@ def model(tmp_path):
     return folder
 
 
-def test_a_folder_is_returned_as_it_is(model):
+@pytest.mark.parametrize(
+    ("names", "complete"),
+    [
+        (("vocab.txt",), True),
+        (("vocab.json", "merges.txt"), True),
+        (("tokenizer.json",), True),
+        (("vocab.json",), False),
+        ((), False),
+    ],
+)
+def test_a_folder_is_returned_as_it_is_if_it_is_complete(names, complete, model):
     assert pretrained.fetch_pretrained(str(model), "model") == model
-    (model / "tokenizer.json").write_text("{}")
-    assert pretrained.fetch_pretrained(str(model), "tokenizer") == model
-
-
-@pytest.mark.parametrize("names", [("vocab.txt",), ("vocab.json", "merges.txt"), ("tokenizer.json",)], ids=str)
-def test_each_form_of_a_tokenizer_will_do(names, tmp_path):
     for name in names:
-        (tmp_path / name).write_text("{}")
-    assert pretrained.fetch_pretrained(str(tmp_path), "tokenizer") == tmp_path
+        (model / name).write_text("{}")
+    if complete:
+        assert pretrained.fetch_pretrained(str(model), "tokenizer") == model
+        return
+    with pytest.raises(UserError, match=r"is no tokenizer .*--data.tokenizer"):
+        pretrained.fetch_pretrained(str(model), "tokenizer")
 
 
 def test_sharded_weights_are_all_opened(model):
@@ -59,14 +67,6 @@ def test_damaged_weights_are_found(model):
         path.write_bytes(broken)
         with pytest.raises(UserError, match=r"model.safetensors \(.*header.*--model.pretrained"):
             pretrained.fetch_pretrained(str(model), "model")
-
-
-def test_a_folder_that_is_no_tokenizer_is_refused(model):
-    for name in (None, "vocab.json"):
-        if name:
-            (model / name).write_text("{}")
-        with pytest.raises(UserError, match=r"is no tokenizer .*--data.tokenizer"):
-            pretrained.fetch_pretrained(str(model), "tokenizer")
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./absent", "~/absent-folder", "a/b/c", "with space/x", ""])
@@ -106,17 +106,12 @@ def test_only_what_is_needed_is_fetched(server):
     assert not (folder / "pytorch_model.bin").exists()
 
 
-def test_a_partial_copy_in_the_cache_is_refused_when_the_hub_stays_away(server):
-    pretrained.fetch_pretrained("org/name", "model")
-    server.fault = lambda request: "busy"
-    with pytest.raises(UserError, match=r"Could not fetch the tokenizer .*give --data.tokenizer a local folder"):
-        pretrained.fetch_pretrained("org/name", "tokenizer")
-
-
-def test_a_complete_copy_in_the_cache_replaces_the_hub(server):
+def test_only_a_complete_copy_in_the_cache_replaces_the_hub(server):
     folder = pretrained.fetch_pretrained("org/name", "model")
     server.fault = lambda request: "busy"
     assert pretrained.fetch_pretrained("org/name", "model") == folder
+    with pytest.raises(UserError, match=r"Could not fetch the tokenizer .*give --data.tokenizer a local folder"):
+        pretrained.fetch_pretrained("org/name", "tokenizer")
     server.close()
     assert pretrained.fetch_pretrained("org/name", "model") == folder
 

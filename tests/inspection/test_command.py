@@ -3,11 +3,12 @@ import json
 
 import pytest
 
+from lightning_nlp.inspection.command import print_report
 from tests.bad_input.check import check
 from tests.conftest import files_below, invoke, write_reviews
 
 
-def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path):
+def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path, capsys):
     data, path = write_reviews(tmp_path / "reviews.csv"), tmp_path / "facts.json"
     _, first, second, third, *_ = csv.reader(data.read_text(encoding="utf-8").splitlines())
     other = {"neg": "pos", "pos": "neg"}[second[1]]
@@ -16,24 +17,49 @@ def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path):
     outcome = invoke("inspect", *tiny_cls, "--data.path", data, "--json", path)
     assert outcome.code == 1, outcome.err
     facts = json.loads(path.read_text(encoding="utf-8"))
-    wanted = "tokens max_length counts raw conflicts baseline findings"
-    assert list(facts) == wanted.split()
+    assert list(facts) == "tokens max_length counts raw conflicts baseline findings".split()
     assert (facts["counts"]["train"]["read"], facts["counts"]["train"]["repeats"]) == (63, 2)
     assert facts["raw"]["train"]["rows"] == 63
-    assert [sorted(example["labels"].split(", ")) for example in facts["conflicts"]] == [["neg", "pos"]]
+    (conflict,) = facts["conflicts"]
+    assert sorted(conflict["labels"].split(", ")) == ["neg", "pos"]
     assert facts["baseline"]["texts"] == 61
     severities = [finding["severity"] for finding in facts["findings"]]
     assert severities == sorted(severities, key=["severe", "warning", "note"].index), "the worst first"
     assert "another label" in facts["findings"][0]["text"]
     printed = [f"{finding['severity']}: {finding['text']}" for finding in facts["findings"]]
-    assert outcome.out.splitlines()[-len(printed) - 1 : -1] == printed
+    lines = outcome.out.splitlines()
+    assert lines[-len(printed) - 1 :] == [*printed, "1 severe finding."]
+    part = facts["tokens"]["splits"]["test"]
+    shares = ", ".join(
+        f"{n} {k} ({k / part['texts']:.1%})" for n, k in zip(["neg", "pos"], part["class_counts"], strict=True)
+    )
+    length = f"{part['tokens']} tokens, {part['tokens'] / part['texts']:.1f} a text, 0.0% cut at max_length 32"
+    assert lines[:2] == ["Data: reviews.csv", f"  {facts['tokens']['cleaning'][0]}"]
+    at = lines.index("test, after cleaning:") + 1
+    assert lines[at : at + 3] == [
+        f"  {part['texts']} texts, {length}",
+        f"  labels: {shares}",
+        "  rows that are in train too: 0",
+    ]
+    assert "  markup before cleaning: none" in lines
+    assert f"Two labels ({conflict['labels']}): {conflict['first']} = " in outcome.out
+    assert f"The accuracy to beat: {facts['baseline']['accuracy']:.4f} ± " in outcome.out
+    print_report(facts | {"baseline": {"skipped": "too few"}})
+    assert "The accuracy to beat: left out, too few" in capsys.readouterr().out
 
 
 def test_good_data_give_exit_code_0_and_only_the_cache(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = invoke("inspect", *tiny_cls)
     assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == "Nothing severe."
     assert files_below(tmp_path) == set()
+
+
+def test_long_documents_of_a_language_model_are_split_and_not_cut(tiny_mlm):
+    outcome = invoke("inspect", *tiny_mlm, "--data.max_length", "8")
+    assert "parts more of texts beyond max_length 8" in outcome.out
+    assert "accuracy to beat" not in outcome.out, "there are no labels"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +67,6 @@ def test_good_data_give_exit_code_0_and_only_the_cache(tiny_cls, tmp_path, monke
     [
         (["--data.label_column", "stars"], ["stars", "--data.label_column"]),
         (["--json", "no/such/folder/facts.json"], ["--json no/such/folder/facts.json"]),
-        (["--json", ""], ["--json  cannot be written"]),
         (["--json", "."], ["--json . cannot be written"]),
         (["--modle.lr", "1"], ["modle"]),
     ],

@@ -42,8 +42,5 @@ def test_a_report_that_cannot_be_written_ends_no_training(cls_run, tmp_path, cap
         report_end(tmp_path, {"steps": 1}, "finished")
     assert f"python -m lightning_nlp.report {tmp_path}" in caplog.text
     assert (tmp_path / "facts.json").is_file()
-
-
-def test_a_run_that_was_removed_stays_so(tmp_path):
     report_end(tmp_path / "gone", {}, "failed")
-    assert not (tmp_path / "gone").exists()
+    assert not (tmp_path / "gone").exists(), "a run that was removed stays so"

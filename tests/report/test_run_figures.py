@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 
 import pytest
@@ -21,12 +20,11 @@ def test_the_learning_curves_say_what_metrics_csv_says(run):
     assert f"validation: {said}" in loss.text
     assert f"Best checkpoint: step {run_figures.best_step(run, monitor)}." in loss.text
     assert loss.best == run_figures.best_step(run, monitor)
-
-
-def test_a_monitor_of_the_users_own_has_a_figure(run):
     found = run_figures.learning(run, "train/grad_norm")
-    assert [figure.heading for figure in found][:2] == ["Loss", "train/grad_norm"]
-    assert len({figure.name for figure in found}) == len(found)
+    assert [figure.heading for figure in found][:2] == ["Loss", "train/grad_norm"], "a monitor of the user's own"
+    (length,) = run_figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
+    assert "5 to 9 tokens (7 of 9)" in length.text
+    assert run_figures.lengths({}) == []
 
 
 def test_the_best_step_is_that_of_the_checkpoint(run):
@@ -46,14 +44,3 @@ def test_curves_that_have_no_room_are_left_out_and_said_to_be():
     assert figure.text.endswith("The first 4 of 6 curves.")
     assert [line.name for line in figure.lines] == ["0", "1", "2", "3"]
     assert run_figures.by_step("Loss", "loss", [Line("one point", [1], [0.5])]) == []
-
-
-def test_the_machine_and_the_lengths(run):
-    speed = run_figures.measured(run)[0]
-    _, values = run.series("perf/tokens_per_s")
-    lowest, highest = re.search(r"lowest ([\d.,]+), highest ([\d.,]+), last", speed.text).groups()
-    found = [float(number.replace(",", "")) for number in (lowest, highest)]
-    assert found == pytest.approx([min(values), max(values)], rel=1e-3)
-    (length,) = run_figures.lengths({"lengths": {"edges": [0, 5, 10], "train": [2, 7]}})
-    assert "5 to 9 tokens (7 of 9)" in length.text
-    assert run_figures.lengths({}) == []

@@ -4,7 +4,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.report.run_files import read_run
 
 
-def test_a_run_is_read(cls_run):
+def test_a_run_is_read(cls_run, tmp_path):
     run = read_run(cls_run)
     assert run.command.startswith("python train.py fit")
     assert run.name == "quickstart/0"
@@ -14,12 +14,9 @@ def test_a_run_is_read(cls_run):
     steps, losses = run.series("train/loss")
     assert steps == list(range(1, 15))
     assert len(losses) == 14
-
-
-def test_all_but_the_configuration_may_be_missing(cls_run, tmp_path):
     (tmp_path / "config.yaml").write_bytes((cls_run / "config.yaml").read_bytes())
     run = read_run(tmp_path)
-    assert (run.rows, run.validations, run.test, run.facts, run.data) == ([], [], {}, {}, {})
+    assert (run.rows, run.record, run.facts, run.data) == ([], {}, {}, {}), "all else may be missing"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 import json
 import re
 
-import torch
-
 from lightning_nlp.run import environment
 
 
@@ -11,13 +9,6 @@ def test_the_commit_is_known_or_nothing(monkeypatch):
     assert found is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", found)
     monkeypatch.setenv("PATH", "")
     assert environment.commit() is None
-
-
-def test_versions_and_hardware():
-    assert environment.versions()["torch"] == torch.__version__
-    assert {"python", "lightning_nlp", "lightning", "transformers", "datasets"} <= set(environment.versions())
-    assert environment.hardware("cpu")["device"].startswith("CPU")
-    assert environment.hardware("cpu")["memory_gib"] > 0
 
 
 def test_the_configuration_of_a_run_is_its_yaml_and_facts(tmp_path, monkeypatch):
@@ -29,6 +20,9 @@ def test_the_configuration_of_a_run_is_its_yaml_and_facts(tmp_path, monkeypatch)
     config = environment.run_config(tmp_path, {"source": "/home/mallory/x.csv"})
     assert config["model"] == {"lr": 0.1}
     assert config["facts"]["data"] == {"source": "~/x.csv"}
+    assert {"python", "lightning_nlp", "torch", "lightning", "transformers"} <= config["facts"]["versions"].keys()
+    assert config["facts"]["hardware"]["device"].startswith("CPU")
+    assert config["facts"]["hardware"]["memory_gib"] > 0
     assert config["facts"]["command"] == "python train.py fit --data.path ~/x.csv"
     assert "mallory" not in json.dumps(config)
     (tmp_path / "data.json").write_text('{"fingerprint": "abc"}', encoding="utf-8")

@@ -1,12 +1,8 @@
 """Who does a thing first; whole trainings of several processes are in tests/faults/test_processes.py."""
 
-import os
-import socket
-import subprocess
-import sys
-
 import pytest
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch.distributed import HashStore
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.run import processes
@@ -14,9 +10,10 @@ from lightning_nlp.run import processes
 
 @pytest.fixture
 def rank(monkeypatch):
-    def be(number):
+    def be(number, local=None, node=0):
         monkeypatch.setattr(rank_zero_only, "rank", number)
-        monkeypatch.setenv("LOCAL_RANK", str(number))
+        monkeypatch.setenv("LOCAL_RANK", str(number if local is None else local))
+        monkeypatch.setenv("GROUP_RANK", str(node))
 
     for name in ("TORCHELASTIC_RUN_ID", processes.VARIABLE + "thing"):
         monkeypatch.delenv(name, raising=False)
@@ -41,39 +38,14 @@ def test_processes_that_another_program_started_are_told_of_torchrun(rank):
         processes.once("thing", lambda: pytest.fail("done twice"))
 
 
-SCRIPT = """
-import sys
-from lightning_nlp.run import processes
-
-def fail():
-    raise ValueError("no room")
-
-print(processes.once("one", lambda: "by " + sys.argv[1]))
-print(processes.once("each", lambda: "on " + sys.argv[1], on_node=True))
-try:
-    processes.once("bad", fail)
-except (ValueError, processes.MainProcessFailed) as error:
-    print(type(error).__name__, error)
-sys.stdin.read()  # the first process has the store
-"""
-
-
-@pytest.mark.acceptance  # its short form is each training of tests/faults/test_processes.py
-def test_torchruns_processes_wait_for_the_main_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "3"}
-    processes = []
-    for rank, local, node in ((0, 0, 0), (1, 1, 0), (2, 0, 1)):
-        own = {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
-        environment = os.environ | together | own
-        command = [sys.executable, "-c", SCRIPT, str(rank)]
-        pipes = {"stdin": subprocess.DEVNULL if rank else subprocess.PIPE, "stdout": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
-    said = [process.communicate(timeout=120)[0].splitlines() for process in reversed(processes)][::-1]
-    assert said == [
-        ["by 0", "on 0", "ValueError no room"],
-        ["by 0", "on 0", "MainProcessFailed no room"],
-        ["by 0", "on 2", "MainProcessFailed no room"],
-    ]
+def test_torchruns_processes_share_results_and_failures(rank, monkeypatch):
+    store = HashStore()
+    monkeypatch.setattr(processes, "_store", lambda: store)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    for place in ((0, 0, 0), (1, 1, 0), (2, 0, 1)):
+        rank(*place)
+        assert processes.once("one", lambda number=place[0]: f"by {number}") == "by 0"
+        node = processes.once("each", lambda number=place[0]: f"by {number}", on_node=True)
+        assert node == ("by 2" if place[2] else "by 0")
+        with pytest.raises(ZeroDivisionError if place[0] == 0 else processes.MainProcessFailed, match="zero"):
+            processes.once("bad", lambda: str(1 / 0))

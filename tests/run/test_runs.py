@@ -12,54 +12,36 @@ from tests.conftest import checkpoint_of, ctrl_c, files_below, invoke, read_loss
 NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
 
 
-def test_new_runs_count_up_and_never_share(tmp_path):
+def test_new_runs_count_up_and_never_share(tmp_path, monkeypatch):
     made = [runs.new_run(tmp_path, "cls")[0] for _ in range(3)]
     assert made == [tmp_path / "cls" / str(n) for n in range(3)]
     (tmp_path / "cls" / "7").mkdir()
     (tmp_path / "cls" / "notes").mkdir()
     assert runs.new_run(tmp_path, "cls")[0] == tmp_path / "cls" / "8"
-    assert runs.new_run(tmp_path, "other")[0] == tmp_path / "other" / "0"
-
-
-def test_two_processes_at_once_get_two_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "numbers", lambda parent: [])  # both looked before either made its own
-    assert [runs.new_run(tmp_path, "cls")[0].name for _ in range(3)] == ["0", "1", "2"]
-
-
-def test_discard_leaves_other_runs(tmp_path):
-    (first, _), (second, _) = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
-    (second / "config.yaml").touch()
-    runs.discard(second)
-    assert first.is_dir()
-    assert not second.exists()
-    runs.discard(first)
-    assert not (tmp_path / "runs").exists()
-
-
-def test_latest_run_skips_runs_without_a_checkpoint(tmp_path):
-    for number in (2, 10, 11):
-        (tmp_path / "cls" / str(number) / "checkpoints").mkdir(parents=True)
-    for number in (2, 10):
-        (tmp_path / "cls" / str(number) / "checkpoints" / "last.ckpt").touch()
-    assert runs.latest_run(tmp_path, "cls", runs.LAST) == tmp_path / "cls" / "10"
-    with pytest.raises(UserError, match=r"No run under .*cls has a best checkpoint"):
-        runs.latest_run(tmp_path, "cls", runs.BEST)
-
-
-def test_existing_run_names_the_numbers(tmp_path):
-    (tmp_path / "cls" / "3").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"did you mean .*cls/3\?"):
-        runs.existing_run(str(tmp_path / "cls"))
-    with pytest.raises(UserError, match="no such directory"):
-        runs.existing_run(str(tmp_path / "cls" / "4"))
-
-
-def test_a_run_killed_before_it_had_a_configuration_is_taken_over(tmp_path):
-    killed = tmp_path / "cls" / "0"
-    killed.mkdir(parents=True)
+    killed = tmp_path / "cls" / "8"
     for name in (runs.LOCK, "config.unfinished"):
         (killed / name).touch()
-    assert runs.unfinished_run(tmp_path, "cls", "trainer: {}") == killed
+    assert runs.unfinished_run(tmp_path, "cls", "trainer: {}") == killed, "it had no configuration yet"
+    monkeypatch.setattr(runs, "numbers", lambda parent: [])  # both looked before either made its own
+    assert [runs.new_run(tmp_path, "other")[0].name for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_runs_are_found_again_and_removed(tmp_path):
+    (run, _), (other, _) = runs.new_run(tmp_path / "runs", "cls"), runs.new_run(tmp_path / "runs", "cls")
+    with pytest.raises(UserError, match=r"did you mean .*cls/1\?"):
+        runs.existing_run(str(run.parent))
+    with pytest.raises(UserError, match="no such directory"):
+        runs.existing_run(str(run / "4"))
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "last.ckpt").touch()
+    assert runs.latest_run(tmp_path / "runs", "cls", runs.LAST) == run, "the newest that has one"
+    with pytest.raises(UserError, match=r"No run under .*cls has a best checkpoint"):
+        runs.latest_run(tmp_path / "runs", "cls", runs.BEST)
+    runs.discard(other)
+    assert run.is_dir()
+    assert not other.exists()
+    runs.discard(run)
+    assert not (tmp_path / "runs").exists()
 
 
 def same_training(one: Path, other: Path) -> None:
@@ -70,24 +52,6 @@ def same_training(one: Path, other: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     best = [checkpoint_of(run, "best") for run in (one, other)]
     assert best[0]["global_step"] == best[1]["global_step"]
-
-
-@pytest.fixture(scope="module")
-def validated_often(tiny_cls, tmp_path_factory):
-    """A training with a validation in the middle of each epoch and one at its end: its arguments, and its run."""
-    arguments = [*tiny_cls, *NO_DROPOUT, "--trainer.val_check_interval", "3"]
-    arguments += ["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min", "--early_stopping.patience", "9"]
-    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
-
-
-@pytest.mark.parametrize(
-    ("hook", "call"), [("on_validation_start", 0), ("on_validation_start", 2), ("on_train_batch_end", 6)]
-)
-def test_interrupts_around_validations_lose_none(hook, call, validated_often, tmp_path):
-    arguments, whole = validated_often  # whose best checkpoint comes from all validations
-    with ctrl_c(hook, [call]):
-        assert invoke("fit", *arguments, "--runs_dir", tmp_path).code == 130
-    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +116,7 @@ def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, t
     assert resumed.run.name == "0"
     same_training(whole, resumed.run)
     assert invoke("fit", *arguments).run.name == "2", "the one before is complete"
+    check(invoke("fit", *arguments, "--ckpt_path", "last"), "leave out --ckpt_path last")
 
 
 def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
@@ -169,11 +134,6 @@ def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
     assert "49 examples" in resumed.err
     assert "at most 14 steps in 2 epochs, 5 of them done" in resumed.err
     same_training(whole, resumed.run)
-
-
-def test_resume_auto_takes_no_checkpoint_besides(tiny_cls, tmp_path):
-    outcome = invoke("fit", *tiny_cls, "--resume", "auto", "--ckpt_path", "last", "--runs_dir", tmp_path)
-    check(outcome, "leave out --ckpt_path last")
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tiny_cls, tmp_path):
@@ -202,13 +162,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path)
     assert "last.ckpt is damaged" in resumed.err
     assert "going on from best.ckpt after step 7, which repeats 4 steps" in resumed.err
     same_training(whole, resumed.run)
-
-
-def test_where_all_checkpoints_are_damaged_nothing_is_changed(tiny_cls, tmp_path):
-    invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
-    folder = tmp_path / "quickstart" / "0" / "checkpoints"
     for name in ("last.ckpt", "best.ckpt"):
-        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last")
-    check(outcome, "there is no other to resume from")
-    assert (tmp_path / "quickstart" / "0" / "export").is_dir()
+        last.with_name(name).write_bytes(last.with_name(name).read_bytes()[:-100])
+    check(invoke("fit", *arguments, "--ckpt_path", "last"), "there is no other to resume from")
+    assert (resumed.run / "export").is_dir(), "nothing is changed"

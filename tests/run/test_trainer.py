@@ -15,7 +15,7 @@ SETTINGS |= {"accelerator": "cpu", "logger": False}
 
 @pytest.mark.parametrize("plugins", [None, TorchCheckpointIO(), [TorchCheckpointIO()]])
 def test_checkpoints_are_written_whole_unless_the_user_says_otherwise(plugins, tmp_path):
-    run = RunDirectory(tmp_path, None, None)
+    run = RunDirectory(tmp_path)
     trainer = make_trainer(training_settings(SETTINGS | {"plugins": plugins}, run), [])
     assert isinstance(trainer.strategy.checkpoint_io, WholeFiles) == (plugins is None)
     assert [type(logger) for logger in trainer.loggers] == [MetricsCSV]
@@ -23,5 +23,5 @@ def test_checkpoints_are_written_whole_unless_the_user_says_otherwise(plugins, t
 
 
 def test_settings_that_it_does_not_take_are_one_sentence():
-    with pytest.raises(UserError, match=r"--trainer arguments: .*\(it was given accelerator cpu, devices 0, "):
+    with pytest.raises(UserError, match=r"--trainer arguments \(accelerator cpu, devices 0, "):
         make_trainer(SETTINGS | {"devices": 0}, [])

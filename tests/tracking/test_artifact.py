@@ -2,9 +2,10 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+import wandb
 
 from lightning_nlp.tracking import artifact as wandb_export
-from lightning_nlp.tracking.artifact import is_best, send_export
+from lightning_nlp.tracking.artifact import send_export
 
 
 class Run:
@@ -35,7 +36,6 @@ def said(monkeypatch):
 @pytest.fixture
 def server(monkeypatch):
     """W&B's server with this metadata of the best export so far, or this failure."""
-    import wandb
 
     def set_best(best):
         def artifact(address, type):
@@ -58,9 +58,17 @@ def run_dir(tmp_path):
     return export.parent
 
 
-@pytest.mark.parametrize(("best", "aliases"), [(0.8, ["last"]), (0.75, ["last", "best"]), (0.5, ["last", "best"])])
+@pytest.mark.parametrize(
+    ("best", "aliases"),
+    [
+        ({"monitor": "val/accuracy", "score": 0.8}, ["last"]),
+        ({"monitor": "val/accuracy", "score": 0.75}, ["last", "best"]),
+        ({"monitor": "val/loss", "score": 0.1}, ["last", "best"]),
+        (wandb.errors.CommError("there is none"), ["last", "best"]),
+    ],
+)
 def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_dir):
-    server({"monitor": "val/accuracy", "score": best})
+    server(best)
     run = Run()
     send_export(run, run_dir)
     ((artifact, found),) = run.logged
@@ -76,37 +84,19 @@ def test_the_export_is_sent_with_its_lineage(best, aliases, server, said, run_di
     assert said == []
 
 
-def test_without_another_export_this_is_the_best(server):
-    import wandb
+def test_an_export_that_is_not_sent_says_how_to_send_it(said, run_dir, monkeypatch):
+    def refuse(run, run_dir):
+        raise RuntimeError("no\nroom")
 
-    server(wandb.errors.CommError("not found"))
-    assert is_best("e/p/cls:best", "val/accuracy", "max", 0.5)
-    server({"monitor": "val/loss", "score": 0.1})
-    assert is_best("e/p/cls:best", "val/accuracy", "max", 0.5)
-    assert not is_best("e/p/cls:best", None, "max", None)
-
-
-def test_an_offline_run_has_no_artifact_and_says_how_to_send_it(said, run_dir):
-    run = Run(offline=True)
+    over, run = threading.Event(), Run(offline=True)
     send_export(run, run_dir)
-    assert run.logged == []
-    (line,) = said
-    assert f"wandb artifact put --type model --name p/cls --alias last {run_dir}/export" in line
-
-
-def test_a_server_that_does_not_answer_is_not_waited_for(said, run_dir, monkeypatch):
-    over = threading.Event()
+    monkeypatch.setattr(wandb_export, "log_export", refuse)
+    send_export(Run(), run_dir)
     monkeypatch.setattr(wandb_export, "SECONDS", 0.2)
     monkeypatch.setattr(wandb_export, "log_export", lambda run, run_dir: over.wait())
     send_export(Run(), run_dir)
     over.set()
-    assert "does not answer" in said[0]
-
-
-def test_a_server_that_refuses_stops_nothing(said, run_dir, monkeypatch):
-    def refuse(run, run_dir):
-        raise RuntimeError("no\nroom")
-
-    monkeypatch.setattr(wandb_export, "log_export", refuse)
-    send_export(Run(), run_dir)
-    assert "the export was not sent (no room)" in said[0]
+    assert run.logged == []
+    for line, reason in zip(said, ("offline run", "was not sent (no room)", "does not answer"), strict=True):
+        assert reason in line
+        assert f"wandb artifact put --type model --name p/cls --alias last {run_dir}/export" in line

@@ -7,8 +7,7 @@ from tests.conftest import cls_record, mlm_record
 def test_a_classifiers_charts_hold_the_records_numbers():
     made = charts(cls_record(7, "test"))
     assert set(made) == {
-        f"test/{name}"
-        for name in ("confusion_matrix", "precision_recall", "roc", "reliability", "accuracy_by_length", "by_class")
+        f"test/{name}" for name in ("confusion_matrix", "precision_recall", "roc", "reliability", "accuracy_by_length")
     } | {"test/mistakes"}
     assert made["test/confusion_matrix"].table.data == [
         ["neg", "neg", 3],
@@ -21,9 +20,6 @@ def test_a_classifiers_charts_hold_the_records_numbers():
     assert made["test/reliability"].table.data == [[0.65, 0.75, "network"], *ends]
     assert made["test/accuracy_by_length"].table.data == [["5–9", 0.75]]
     assert made["test/mistakes"].data == [["the film", "pos", "neg", 0.99, 7, "dull -1.00, the +0.10"]]
-    by_class = made["test/by_class"]
-    assert dict(zip(by_class.columns, by_class.data[1], strict=True))["wanted threshold"] == 0.9
-    assert by_class.data[0][-1] is None  # unreachable
     assert "val/mistakes" not in charts(cls_record(7))
 
 

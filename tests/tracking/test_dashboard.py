@@ -1,6 +1,5 @@
 import json
 import re
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -110,21 +109,22 @@ def test_two_calls_leave_one_workspace_a_task_and_others_alone(server, capsys):
     assert server.projects == ["other", "p"]
 
 
-def test_without_a_login_there_is_one_sentence(server, monkeypatch, capsys):
-    import wandb
-
-    monkeypatch.setattr(wandb, "login", lambda **kwargs: False)
-    with pytest.raises(SystemExit, match="2"):
-        dashboard.main(["--project", "p"])
-    assert "wandb login" in capsys.readouterr().err
-    monkeypatch.setattr(wandb, "login", lambda **kwargs: (_ for _ in ()).throw(RuntimeError("not\nthere")))
-    with pytest.raises(SystemExit, match="2"):
-        dashboard.main(["--project", "p"])
-    assert "error: W&B did not take the dashboards of p (not there)." in capsys.readouterr().err
+def not_there(**kwargs):
+    raise RuntimeError("not\nthere")
 
 
-def test_the_command_explains_itself_without_the_extra(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+@pytest.mark.parametrize(
+    ("place", "answer", "words"),
+    [
+        ("wandb.login", lambda **kwargs: False, "run `wandb login` first"),
+        ("wandb.login", not_there, "W&B did not take the dashboards of p (not there)."),
+        ("lightning_nlp.tracking.dashboard.find_spec", lambda name: None, "pip install -e '.[dashboard]'"),
+    ],
+)
+def test_what_fails_is_one_sentence(place, answer, words, server, monkeypatch, capsys):
+    monkeypatch.setattr(place, answer)
     with pytest.raises(SystemExit, match="2"):
         dashboard.main(["--project", "p"])
-    assert "pip install -e '.[dashboard]'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert words in err

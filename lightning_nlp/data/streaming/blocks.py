@@ -1,4 +1,4 @@
-"""Which reader reads what of a stream, and how texts become batches: in blocks, each shuffled alone."""
+"""Which reader reads what of a stream, and how texts become batches: in blocks, each shuffled by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.errors import UserError
 
 BLOCK_CHARACTERS = 1 << 24  # a block of long texts (books) ends here, however few they are
-EMPTY_BLOCKS = 10  # in a row are an error; one pass over a small corpus may leave nothing for one of many readers
+EMPTY_BLOCKS = 10  # so many in a row are an error; in one pass over a small corpus some readers may get nothing
 
 
 class Piece(NamedTuple):
@@ -27,12 +27,12 @@ class Piece(NamedTuple):
     epoch: int  # the pass over the corpus, from 0
     shard: int
     part: int = 0  # the rows whose number % parts is this
-    parts: int = 1  # how many readers share the shard
+    parts: int = 1
     row: int = 0  # the first one
 
 
 class ReaderPosition(NamedTuple):
-    """Where a reader stands: before a batch of a block of texts."""
+    """A reader's position: before a batch of a block of texts."""
 
     turn: int  # where the block begins
     row: int
@@ -40,18 +40,22 @@ class ReaderPosition(NamedTuple):
     next_row: int
     block: int = 0  # its number among this reader's
     batch: int = 0  # the next one of the block
-    left: int = 0  # the examples left of a block that was begun
+    left: int = 0  # examples that are left of the block
+
+    def next_block(self) -> ReaderPosition:
+        """Before the next block."""
+        return ReaderPosition(self.next_turn, self.next_row, self.next_turn, self.next_row, self.block + 1)
 
 
 @dataclass(frozen=True)
 class Turns:
-    """An endless sequence of shards, shuffled anew for each pass; reader k of n has turns k, k + n, ...
+    """An endless sequence of shards, shuffled for each pass; reader k of n reads those of turns k, k + n, ...
 
-    So all readers get equally far, and each shard is read once per pass: in parts, if there are more readers.
+    So readers keep pace, and each shard is read once per pass: in parts, if there are more readers than shards.
     """
 
     shards: int
-    seed: int  # of their order
+    seed: int
     readers: int  # of all processes
     queue: tuple[Piece, ...] = ()  # comes first: what another number of readers had left of a pass
 
@@ -61,33 +65,29 @@ class Turns:
             return self.queue[turn]
         parts = -(-self.readers // self.shards)
         epoch, place = divmod(turn - len(self.queue), self.shards * parts)
-        epoch += self._last + 1
+        epoch += self.queue[-1].epoch + 1 if self.queue else 0
         number = int(_shuffled(self.shards * parts, self.seed, epoch)[place])
         return Piece(epoch, number // parts, number % parts, parts)
 
-    @property
-    def _last(self) -> int:
-        """The last pass of the queue."""
-        return self.queue[-1].epoch if self.queue else -1
-
     def beginning(self) -> list[ReaderPosition]:
-        """Where the readers stand before the first batch."""
+        """The readers' positions before the first batch."""
         return [ReaderPosition(turn, 0, turn, 0) for turn in range(self.readers)]
 
-    def dealt_anew(self, positions: Sequence[ReaderPosition], readers: int) -> Turns:
+    def shared_among(self, readers: int, positions: Sequence[ReaderPosition]) -> Turns:
         """The turns of another number of readers: first the rest of the passes that were begun.
 
-        It begins with each reader's next block: the rest of a block is skipped, and no text comes twice.
+        It begins with each reader's next block: the rest of the open one is skipped, and no text comes twice.
         """
-        last = max(self._last, *(self.piece(position.next_turn).epoch for position in positions))
+        last = max(self.piece(position.next_turn).epoch for position in positions)
+        if self.queue:
+            last = max(last, self.queue[-1].epoch)
         queue = []
         for position in positions:
             turn, row = position.next_turn, position.next_row
             while (piece := self.piece(turn)).epoch <= last:
                 queue.append(piece._replace(row=max(row, piece.row)))
                 turn, row = turn + self.readers, 0
-        queue.sort(key=lambda piece: piece.epoch)
-        return replace(self, readers=readers, queue=tuple(queue))
+        return replace(self, readers=readers, queue=tuple(sorted(queue, key=lambda piece: piece.epoch)))
 
 
 @lru_cache(maxsize=4)
@@ -96,7 +96,7 @@ def _shuffled(number: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """Deal a block's examples out to batches, in an order that `seed` and `block` choose."""
+    """The batches of a block's examples, in an order that `seed` and `block` choose."""
     if not len(lengths):
         return []
     if "budget" not in layout:
@@ -114,16 +114,16 @@ class Blocks:
     layout: dict[str, Any]  # `rows` of a block; `batch_size`, or `budget` with arguments of `TokenBudget`
     seed: int
     held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
-    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples: copies are left out
+    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples, whose copies are left out
 
     def batches(self, turns: Turns, position: ReaderPosition) -> Iterator[tuple[ReaderPosition, Batch]]:
         """Endless batches from a reader's position on, and the position after each.
 
         Raises:
-            UserError: If the corpus cannot be read, or gives nothing to train on.
+            UserError: If the corpus cannot be read, or has nothing to train on.
         """
         blocks, done, empty = self._blocks(turns, position), position.batch, 0
-        with ThreadPoolExecutor(1) as thread:  # the next block is made while this one is trained on
+        with ThreadPoolExecutor(1) as thread:  # makes the next block while this one is trained on
             waiting = thread.submit(next, blocks)
             while True:
                 at, ids, keys = waiting.result()
@@ -136,7 +136,7 @@ class Blocks:
                 left = sum(map(len, batches))
                 for number, batch in enumerate(batches, done + 1):
                     left -= len(batch)
-                    after = at._replace(batch=number, left=left) if left else _next_block(at)
+                    after = at._replace(batch=number, left=left) if left else at.next_block()
                     yield after, self.collate({"input_ids": [ids[i] for i in batch], "index": keys[batch]}, 0)
                 done = 0
 
@@ -152,7 +152,7 @@ class Blocks:
             if text is None or len(texts) >= self.layout["rows"] or size >= BLOCK_CHARACTERS:
                 at = ReaderPosition(at.turn, at.row, turn, row, at.block)
                 yield at, *self._examples(texts)
-                at, texts, size = _next_block(at), [], 0
+                at, texts, size = at.next_block(), [], 0
 
     def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
         """A reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
@@ -167,24 +167,14 @@ class Blocks:
                 yield turn, row, "", None
 
     def _examples(self, texts: list[tuple[str, str]]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Token ids and mask keys, without what is held out."""
+        """Token ids without what is held out; and mask keys below 2^63: another one in each pass, for any reader."""
         found, keys = list[np.ndarray](), list[int]()
         for start in range(0, len(texts), CHUNK_ROWS):
             part = texts[start : start + CHUNK_ROWS]
-            ids, origins = self.tokenize([text for _, text in part])
-            number = 0
-            for i, (example, origin) in enumerate(zip(ids, origins, strict=True)):
-                number = number + 1 if i and origin == origins[i - 1] else 0
-                if not self.hidden or hashlib.blake2b(example.tobytes(), digest_size=16).digest() not in self.hidden:
+            for example, origin in zip(*self.tokenize([text for _, text in part]), strict=True):
+                digest = hashlib.blake2b(example.tobytes(), digest_size=16).digest()
+                if digest not in self.hidden:
+                    key = hashlib.blake2b(part[origin][0].encode() + digest, digest_size=8).digest()
                     found.append(example)
-                    keys.append(_mask_key(f"{part[origin][0]} {number}"))
+                    keys.append(int.from_bytes(key, "little") >> 1)
         return found, np.array(keys, dtype=np.int64)
-
-
-def _next_block(at: ReaderPosition) -> ReaderPosition:
-    return ReaderPosition(at.next_turn, at.next_row, at.next_turn, at.next_row, at.block + 1)
-
-
-def _mask_key(place: str) -> int:
-    """A number below 2^63 for an example's place: masks differ by pass, whoever the reader is."""
-    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little") >> 1

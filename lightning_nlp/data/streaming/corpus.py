@@ -1,4 +1,4 @@
-"""The shards of a corpus: where they are, and their rows one after the other, without a copy on disk."""
+"""The shards of a corpus, and their rows one after the other, without a copy on disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 1000  # rows read at a time
 BUILDERS = {".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}  # all others are text
-REFUSED = (".csv", ".tsv")  # a row may span lines, so a damaged one silently swallows the rest
+REFUSED = (".csv", ".tsv")  # a row may span lines, so a damaged one would swallow the rest
 TEXT = "text"  # the name that `datasets` gives the only column of a text file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -45,7 +45,7 @@ class Corpus:
     names: dict[str, list[str]]  # the shards' file names by split, for messages; empty if unknown
     text_column: str
     files: Files[Any]  # which files or splits of a data set they are
-    leipzig: bool = False  # whether the lines are `id<TAB>sentence`
+    leipzig: bool = False  # whether lines are `id<TAB>sentence`
 
     def shards(self, split: str = "train") -> int:
         """How many shards a split has."""
@@ -72,7 +72,7 @@ class Corpus:
                 first += len(table)
         except UserError:
             raise
-        except Exception as error:  # of datasets, pyarrow, fsspec or whatever reads the file: none documents its errors
+        except Exception as error:  # datasets, pyarrow and fsspec document none of their errors
             raise UserError(
                 f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): make it "
                 "again, or give another --data.path; --resume auto then goes on with a training."
@@ -93,8 +93,8 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
 
     if path is None or path == "demo" or re.fullmatch(r"https?://.*\.(tar(\.gz)?|tgz|zip)", path):
         raise UserError(
-            f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or "
-            "--data MaskedLanguageModelingDataModule, which reads it into a cache."
+            f"--data.path {path} cannot be streamed: give files, a glob, addresses or a data set of the Hub, or read "
+            "it into a cache with --data MaskedLanguageModelingDataModule."
         )
     files, found = dict[str, list[str]](), None
     if "://" in path:
@@ -107,20 +107,19 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     parts = name_splits(builder.config.data_files)
     if "train" not in parts.splits:
         raise UserError(f"The data set {path} has no split train: give another --data.path.")
-    first = {split: part[0] for split, part in parts.splits.items()}
     if not files:
         shown = parts
         parts.left_out["a stream takes the first of a kind"] = [n for part in parts.names.values() for n in part[1:]]
         for part in parts.names.values():
             del part[1:]
-    streams = {split: builder.as_streaming_dataset(name).with_format("arrow") for split, name in first.items()}
+    first = {split: part[0] for split, part in parts.splits.items()}
     data_files = {split: builder.config.data_files[name] for split, name in first.items()}
     known = {split: sorted(map(str, part.origin_metadata)) for split, part in data_files.items()}
     known["how"] = [text_column, *sorted(map(str, files.values()))]
     corpus = Corpus(
         description=PurePosixPath(path).name if "://" in path else describe(path, found),
         fingerprint=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
-        streams=streams,
+        streams={split: builder.as_streaming_dataset(name).with_format("arrow") for split, name in first.items()},
         names={split: [str(name) for name in part] for split, part in data_files.items()},
         text_column=TEXT if builder.dataset_name == "text" and files else text_column,
         files=shown,
@@ -130,13 +129,13 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
     return replace(corpus, leipzig=leipzig)
 
 
-# `datasets` opens compressed files through fsspec, which does not notice that a file was cut off
+# `datasets` opens compressed files through fsspec, which does not notice a file that was cut off
 fsspec.compression.register_compression("zstd", lambda file, *_, **__: open_zstd(file), "zst", force=True)
 
 
 @cache
 def _read_texts_over_http() -> None:
-    """Let the connection ignore a text's encoding, which `datasets` passes on; it would call the file missing."""
+    """Let fsspec ignore a text's encoding, which `datasets` passes on; it would report a missing file."""
     from fsspec.implementations.http import HTTPFileSystem
 
     class Http(HTTPFileSystem):
@@ -148,17 +147,17 @@ def _read_texts_over_http() -> None:
 
 
 def addresses(path: str) -> list[str]:
-    """The addresses that one with `{00..99}` in it means; leading zeros are kept."""
+    """The addresses behind one with `{00..99}` in it; leading zeros are kept."""
     match = _RANGE.search(path)
     if match is None:
         return [path]
     first, last = match.groups()
     width = len(first) if first.startswith("0") else 0
-    numbers = [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
+    numbers = range(int(first), int(last) + 1)
     if not numbers:
         raise UserError(f"--data.path {path} names no address: {match[0]} goes from {first} down to {last}.")
     before, after = path[: match.start()], addresses(path[match.end() :])
-    return [before + number + rest for number in numbers for rest in after]
+    return [f"{before}{number:0{width}}{rest}" for number in numbers for rest in after]
 
 
 def _files_builder(path: str, files: dict[str, list[str]]) -> Any:

@@ -1,4 +1,4 @@
-"""The data module of a stream: a corpus that is read, tokenized and batched while the training runs."""
+"""The data module of a corpus that is read, tokenized and batched while the training runs."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
     Args:
         path: Files, a glob, an address (`https://host/part-{000..099}.jsonl.zst`) or a data set of the Hub: text,
             JSONL or parquet.
-        shuffle_rows: Texts that are shuffled among each other, after the shards are.
+        shuffle_rows: How many texts are shuffled among each other; shards are shuffled too.
         tokenizer_samples: Texts that the tokenizer is trained on.
         max_val_samples: Rows held out for validation: the first ones of up to 16 shards, or of the corpus's own split.
-            Copies of held-out texts are left out of the training, with `deduplicate`; other repeats are not looked for.
+            With `deduplicate`, copies of held-out texts are left out of the training; other repeats are not looked for.
         max_test_samples: The same for the test.
     """
 
@@ -148,12 +148,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
 
 def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Source:
-    """The held-out parts and the sample as a source like any other.
-
-    Args:
-        held_out: Rows of validation and of test: the first ones of up to 16 shards, or of the corpus's own split.
-        sample: Rows of train, the first ones after those.
-    """
+    """The held-out parts, and the `sample` rows of train after them, as a source like any other."""
     splits: dict[str, Callable[[], Iterator[Row]]] = {}
     taken = dict.fromkeys(corpus.streams, 0)
     for split, size in (("test", held_out["test"]), ("validation", held_out["validation"]), ("train", sample)):
@@ -173,7 +168,7 @@ def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Sour
 
 
 def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
-    """How many of its first rows `stream_source` holds out, by shard; none of other shards."""
+    """How many of a shard's first rows `stream_source` holds out; other shards are left out."""
     shards = _spread(corpus.shards())
     rows = sum(-(-size // len(shards)) for split, size in held_out.items() if split not in corpus.streams)
     return dict.fromkeys(shards, rows)

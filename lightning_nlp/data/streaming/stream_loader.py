@@ -1,4 +1,4 @@
-"""The loader of a stream: endless batches, from worker processes or not, with which a resume goes on exactly."""
+"""The loader of a stream: endless batches, with or without worker processes, that resume exactly."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from lightning_nlp.errors import UserError
 
 @dataclass(eq=False)
 class _Readers(IterableDataset[Any]):
-    """This process's readers, one per worker: their batches, each with the position after it."""
+    """This process's readers, one per worker."""
 
     blocks: Blocks
     turns: Turns
@@ -32,14 +32,13 @@ class _Readers(IterableDataset[Any]):
 
 @dataclass(eq=False)
 class StreamLoader:
-    """Endless batches of a corpus for one process; each iteration goes on where the last one ended.
+    """Endless batches of a corpus for one process; each iteration continues where the last one ended.
 
-    Its length is the whole training's, for limits that are shares of it: processes do not end their passes together.
-    Each process has one reader, or one per worker, which take turns.
+    A process has one reader, or one per worker, which take turns.
     """
 
     blocks: Blocks
-    length: int  # the whole training's batches for this process
+    length: int  # of the whole training, for limits that are shares of it
     num_workers: int = 0
     pin_memory: bool = False
     rank: int = 0
@@ -48,11 +47,10 @@ class StreamLoader:
     positions: list[ReaderPosition] = field(init=False)  # of this process's readers, the next one first
 
     def __post_init__(self) -> None:
-        readers = max(self.num_workers, 1) * self.world_size
-        turns = Turns(self.blocks.corpus.shards(), self.blocks.seed, readers)
-        self._take(turns, turns.beginning())
+        turns = Turns(self.blocks.corpus.shards(), self.blocks.seed, max(self.num_workers, 1) * self.world_size)
+        self._start_at(turns, turns.beginning())
 
-    def _take(self, turns: Turns, positions: list[ReaderPosition]) -> None:
+    def _start_at(self, turns: Turns, positions: list[ReaderPosition]) -> None:
         own = max(self.num_workers, 1)
         self.turns, self.positions = turns, positions[self.rank * own : (self.rank + 1) * own]
 
@@ -70,7 +68,7 @@ class StreamLoader:
             batch_size=None,
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
-            generator=torch.Generator(),  # as in `ResumableLoader`
+            generator=torch.Generator(),  # leaves torch's random state alone
             worker_init_fn=_start_worker,
         )
         for item in loader:
@@ -86,12 +84,10 @@ class StreamLoader:
         return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The positions of all readers of all processes; each process must call this."""
-        own = [list(position) for position in self.positions]
-        gathered: list[Any] = [own]
+        """The positions of all readers; each process must call this."""
+        gathered: list[Any] = [[list(position) for position in self.positions]] * self.world_size
         if self.world_size > 1:
-            gathered = [None] * self.world_size
-            torch.distributed.all_gather_object(gathered, own)
+            torch.distributed.all_gather_object(gathered, gathered[0])
         return {
             "layout": self._layout,
             "shards": self.turns.shards,
@@ -101,7 +97,7 @@ class StreamLoader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`; with other processes, workers or batches, each reader at its next block.
+        """Continue from a `state_dict`; with other processes, workers or batches, each reader at its next block.
 
         Raises:
             UserError: If the number of shards or the seed has changed.
@@ -117,13 +113,13 @@ class StreamLoader:
         if state["layout"] != self._layout:
             begun = [position.left for position in positions if position.left]
             rank_zero_info(
-                "The number of processes or workers, or the size of batches, has changed, so each reader goes on at "
+                "The number of processes or workers, or the size of batches, has changed, so each reader continues at "
                 f"its next block of texts: {sum(begun):,} examples left of {len(begun)} begun "
                 f"block{'' if len(begun) == 1 else 's'} are skipped in this pass over the corpus; none comes twice."
             )
-            turns = turns.dealt_anew(positions, self.turns.readers)
+            turns = turns.shared_among(self.turns.readers, positions)
             positions = turns.beginning()
-        self._take(turns, positions)
+        self._start_at(turns, positions)
 
 
 def _start_worker(worker: int) -> None:

@@ -3,15 +3,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
-from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
+from lightning_nlp.data.streaming.corpus import find_corpus
 from lightning_nlp.data.streaming.datamodule import StreamingDataModule, held_out_rows, stream_source, tokenize
-from lightning_nlp.errors import UserError
-from lightning_nlp.run.runs import load_checkpoint
-from tests.conftest import ctrl_c, invoke, read_metrics, write_sentences
+from tests.conftest import invoke, read_metrics, write_sentences
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +33,6 @@ def streaming(tiny_mlm, shards):
     ]
 
 
-def losses(run):
-    return [(row["step"], row["train/loss"]) for row in read_metrics(run) if row.get("train/loss")]
-
-
 def test_a_training_on_a_stream(streaming, tmp_path):
     run = invoke("fit", *streaming, "--runs_dir", tmp_path).run
     rows = read_metrics(run)
@@ -54,21 +46,6 @@ def test_a_training_on_a_stream(streaming, tmp_path):
     assert data["cleaning"][0] == "a stream of 3 shards"
     assert data["splits"]["validation"]["texts"] == data["splits"]["test"]["texts"] == 30
     assert "max_epochs: -1" in (run / "config.yaml").read_text()
-
-
-def test_a_resumed_stream_is_the_undisturbed_one(streaming, tmp_path):
-    more = ["--data.tokens_per_batch", "256", "--data.num_workers", "1"]
-    arguments = ["fit", *streaming, *more, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "8"]
-    whole = invoke(*arguments, "--runs_dir", tmp_path / "whole").run
-    part = tmp_path / "part"
-    for batch in (2, 11):
-        with ctrl_c("on_train_batch_end", [batch]):
-            assert invoke(*arguments, "--runs_dir", part, "--resume", "auto").code == 130
-    resumed = invoke(*arguments, "--runs_dir", part, "--resume", "auto").run
-    assert losses(resumed) == losses(whole)
-    ours, theirs = (load_file(run / "export" / "model.safetensors") for run in (resumed, whole))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert load_checkpoint(resumed / "checkpoints" / "last.ckpt")["global_step"] == 24
 
 
 def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
@@ -92,28 +69,6 @@ def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
         assert "texts may have been used in its training" in refused.err
 
 
-def test_a_shard_that_fails_in_the_middle_costs_nothing(streaming, monkeypatch, tmp_path):
-    arguments = ["fit", *streaming, "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "4"]
-    whole = invoke(*arguments, "--runs_dir", tmp_path / "whole").run
-    original = Corpus.rows
-
-    def failing(self, split, shard, **where):
-        for number, text in original(self, split, shard, **where):
-            if number == 150 and where:
-                raise UserError("part-1.jsonl cannot be read")
-            yield number, text
-
-    monkeypatch.setattr(Corpus, "rows", failing)
-    broken = invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto")
-    assert broken.code == 2
-    assert broken.err.count("error: part-1.jsonl cannot be read") == 1
-    assert list((tmp_path / "part").rglob("last.ckpt")), "some of it was trained"
-    monkeypatch.undo()
-    resumed = invoke(*arguments, "--runs_dir", tmp_path / "part", "--resume", "auto").run
-    assert resumed.name == "0", "the same run"
-    assert losses(resumed) == losses(whole)
-
-
 def test_max_tokens_end_the_training(streaming, tmp_path):
     more = ["--data.tokens_per_batch", "256", "--data.max_tokens", "4000", "--trainer.max_steps", "-1"]
     run = invoke("fit", *streaming, *more, "--runs_dir", tmp_path, "--trainer.log_every_n_steps", "1").run
@@ -122,11 +77,6 @@ def test_max_tokens_end_the_training(streaming, tmp_path):
     rates = [float(row["train/lr"]) for row in read_metrics(run) if row.get("train/lr")]
     assert len(rates) == steps
     assert rates[-1] == min(rates[steps // 2 :]) < 0.2 * max(rates), "the rate has come down with the budget"
-
-
-def test_max_tokens_count_for_cached_texts_too(tiny_mlm, tmp_path):
-    run = invoke("fit", *tiny_mlm, "--data.max_tokens", "600", "--runs_dir", tmp_path).run
-    assert 0 < json.loads((run / "facts.json").read_text())["steps"] < 10
 
 
 @pytest.mark.parametrize(
@@ -150,12 +100,7 @@ def test_what_a_stream_cannot_do_is_one_error(streaming, more, what, tmp_path):
     assert what in outcome.err
     assert outcome.err.count("error:") == 1
     assert not list(tmp_path.rglob("config.yaml"))
-
-
-def test_inspect_refuses_a_stream(streaming):
-    outcome = invoke("inspect", *streaming)
-    assert outcome.code == 2
-    assert "`inspect` reads all texts" in outcome.err
+    assert "`inspect` reads all texts" in invoke("inspect", *streaming).err
 
 
 @pytest.mark.parametrize(("deduplicate", "left"), [(True, 100 - 12 - 12), (False, 100 - 12)])
@@ -215,6 +160,9 @@ def test_the_parts_come_from_the_beginnings_of_sixteen_shards(corpus):
     for text in test + validation + train:
         shard, row = map(int, text.split())
         assert (row >= held[shard]) == (text in train), "training begins after what is held out"
+    assert source.fingerprint == stream_source(corpus, sizes, 32).fingerprint
+    others = (stream_source(corpus, sizes | {"test": 17}, 32), stream_source(corpus, sizes, 33))
+    assert source.fingerprint not in [other.fingerprint for other in others], "it says what is held out"
 
 
 def test_a_split_that_the_corpus_has_is_taken_from_there(tmp_path):
@@ -227,13 +175,3 @@ def test_a_split_that_the_corpus_has_is_taken_from_there(tmp_path):
     assert texts_of(source, "test") == [f"train {row}" for row in range(4)]
     assert texts_of(source, "train") == [f"train {row}" for row in range(4, 30)]
     assert held_out_rows(corpus, sizes) == {0: 4}
-    (tmp_path / "test.txt").write_text("test\n", encoding="utf-8")
-    assert held_out_rows(find_corpus(str(tmp_path)), sizes) == {0: 0}
-
-
-def test_the_fingerprint_tells_what_is_held_out(corpus):
-    first, *others = (
-        stream_source(corpus, {"validation": 6, "test": test}, sample).fingerprint
-        for test, sample in ((4, 10), (4, 10), (5, 10), (4, 11))
-    )
-    assert [first == other for other in others] == [True, False, False]
