@@ -24,7 +24,8 @@ from token_data import TokenData, Vocabulary, random_groups, train
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.mlm import MaskedLanguageModel
 from lightning_nlp.training.hardware import device_name
-from lightning_nlp.training.peaks import float32_products, peak_flops
+from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.precision import float32_products
 
 DISTILBERT = {"n_layers": 6, "n_heads": 12, "dim": 768, "hidden_dim": 3072}
 TINY = {"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32}

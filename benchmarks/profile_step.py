@@ -18,9 +18,11 @@ from token_data import make_batch, random_groups
 from torch.profiler import ProfilerActivity, profile
 
 from lightning_nlp.models import packing
-from lightning_nlp.training.flops import count_batch, training_costs, training_flops
-from lightning_nlp.training.hardware import default_precision, device_name
+from lightning_nlp.training.counts import count_batch
+from lightning_nlp.training.flops import training_costs, training_flops
+from lightning_nlp.training.hardware import device_name
 from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.precision import default_precision
 
 STEPS = 3
 KINDS = {

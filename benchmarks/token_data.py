@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models.heads import masked_positions
-from lightning_nlp.training.hardware import default_precision
+from lightning_nlp.training.precision import default_precision
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
 

@@ -182,7 +182,7 @@ class Yardstick:
 if __name__ == "__main__":
     peak, source = peak_flops(sys.argv[1])
     name = torch.cuda.get_device_name() if sys.argv[1] == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    from lightning_nlp.training.hardware import default_precision
+    from lightning_nlp.training.precision import default_precision
 
     bf16 = default_precision(sys.argv[1]) == "bf16-mixed"
     print(json.dumps({"peak_flops": peak, "source": source, "device": name, "bf16": bf16}))

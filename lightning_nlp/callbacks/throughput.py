@@ -9,7 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_nlp.errors import check_range
-from lightning_nlp.training.flops import Costs, Counts, count_batch, training_costs, training_flops
+from lightning_nlp.training.counts import Counts, count_batch
+from lightning_nlp.training.flops import Costs, training_costs, training_flops
 from lightning_nlp.training.hardware import device_name, peak_memory_gib
 from lightning_nlp.training.peaks import peak_flops
 from lightning_nlp.training.schedules import is_log_step

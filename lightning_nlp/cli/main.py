@@ -20,7 +20,7 @@ from lightning_nlp.cli.options import options_help
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 
 
 def run(arguments: list[str], *, in_python: bool = False) -> Path | None:

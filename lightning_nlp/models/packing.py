@@ -1,7 +1,7 @@
 """Runs an unmodified Hugging Face encoder on a packed batch: sequences end to end, without padding between them.
 
 transformers passes a network's keyword arguments down to its attention function, which a library may register. Ours is
-told where sequences begin and end, so no token attends across a boundary; all else works on each token alone.
+told where sequences begin and end, so no token attends across a boundary; the other layers see each token alone.
 """
 
 from collections.abc import Mapping
@@ -42,21 +42,20 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
     Raises:
         UserError: If packing is asked for where it is not possible.
     """
-    asked = getattr(data, "packing", False)
-    if asked is False:
+    if getattr(data, "packing", False) is False:
         return
     device = trainer.strategy.root_device
     reason = why_not(network, device=device, precision=str(trainer.precision))
-    if asked is True and reason is not None:
-        raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
     packed, before = reason is None, (is_enabled(network), getattr(data, "packed", None))
     if packed:
         enable(network)
-        line = f"Batches are packed, without padding: {network.config.model_type} on {device.type}."
+        line = f"packed, without padding: {network.config.model_type} on {device.type}."
+    elif data.packing is True:
+        raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
     else:
-        line = f"Batches are padded, in groups of similar length: {reason}."
+        line = f"padded, in groups of similar length: {reason}."
     if before != (packed, packed):  # not again for the test after the training
-        rank_zero_info(line)
+        rank_zero_info(f"Batches are {line}")
     data.packed = packed
 
 
@@ -95,7 +94,7 @@ def enable(network: Any) -> None:
 
 
 def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
-    """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
+    """A forward hook on an encoder: its head gets only the rows that it needs, as (n, 1, width).
 
     A classifier needs the first token of each sequence, a token classifier that of each word; a masked language model
     the masked tokens, 15%, where its head costs about as much as all layers of a small encoder.
@@ -122,8 +121,8 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     Args:
         network: A `...ForMaskedLM`, `...ForSequenceClassification` or `...ForTokenClassification`; the first packed
             batch `enable`s it.
-        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; of pairs
-            maybe `token_type_ids`, left out for a network that has none.
+        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; for pairs
+            `token_type_ids` too, which a network without them ignores.
         head_rows: (n,) positions in the flattened batch that the head computes; None for all.
 
     Returns:
@@ -137,7 +136,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         inputs = _packed_inputs(network, batch)
     else:
         check_batch(batch, "input_ids", "attention_mask")
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | token_types(network, batch)
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | _token_types(network, batch)
     if head_rows is None:
         return network(**inputs).logits
     if is_enabled(network):
@@ -151,28 +150,25 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
 
 
 def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
-    config, cu_seqlens = network.config, batch["cu_seqlens"]
-    tokens, positions = batch["input_ids"], batch["position_ids"]
+    tokens, cu_seqlens = batch["input_ids"], batch["cu_seqlens"]
     if not is_enabled(network):  # `choose` was not called: a module from a checkpoint, or batches from a plain loader
         precision = "16" if torch.is_autocast_enabled(tokens.device.type) else str(network.dtype)
         if reason := why_not(network, device=tokens.device, precision=precision):
             raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
         enable(network)
-    if config.model_type in POSITIONS_AFTER_PADDING:
-        positions = positions + config.pad_token_id + 1
-    types, outside = token_types(network, batch), 0 if tokens.is_cuda else -tokens.shape[1] % ROUND
-    if outside:
-        tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
-        types = {name: F.pad(values, (0, outside)) for name, values in types.items()}
-    layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
-    starts = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
-    ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
-    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready, **types}
-    return {**inputs, "layout": layout, "head_rows": starts}
+    inputs = {"input_ids": tokens, "position_ids": batch["position_ids"], **_token_types(network, batch)}
+    if network.config.model_type in POSITIONS_AFTER_PADDING:
+        inputs["position_ids"] = inputs["position_ids"] + network.config.pad_token_id + 1
+    if not tokens.is_cuda:
+        inputs = {name: F.pad(values, (0, -tokens.shape[1] % ROUND)) for name, values in inputs.items()}
+    return inputs | {
+        "layout": layout_of(cu_seqlens, batch["max_seqlen"], inputs["input_ids"].shape[1]),
+        "head_rows": cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None,
+        "attention_mask": tokens.new_empty(1, 1, 1, 1),  # transformers makes no mask where this has four dimensions
+    }
 
 
-def token_types(network: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """The batch's `token_type_ids`, if it has them and the network takes them."""
+def _token_types(network: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
     return {name: batch[name] for name in ("token_type_ids",) if name in batch and takes_token_types(network)}
 
 

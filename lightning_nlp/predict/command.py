@@ -24,7 +24,7 @@ from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.predict.tags import input_words
 from lightning_nlp.run import runs
 from lightning_nlp.tasks import TAGS, task_of_module
-from lightning_nlp.training.hardware import default_precision
+from lightning_nlp.training.precision import default_precision
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
 WINDOW = 2048

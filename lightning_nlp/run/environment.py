@@ -13,8 +13,9 @@ import torch
 import yaml
 
 from lightning_nlp import __version__
+from lightning_nlp.models.encoder import memory_gib
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.training.hardware import device_name, memory_gib
+from lightning_nlp.training.hardware import device_name
 
 LIBRARIES = ("lightning", "transformers", "tokenizers", "datasets", "wandb")
 

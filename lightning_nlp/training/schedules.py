@@ -9,11 +9,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_nlp.errors import UserError, check_range
 
 Schedule = Literal["linear", "cosine", "constant", "wsd"]
+DECAY_RATIO = 0.1  # the share of the steps in which "wsd" decays
 
 
-def lr_lambda(
-    schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0, decay_ratio: float = 0.1
-) -> Callable[[int], float]:
+def lr_lambda(schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0) -> Callable[[int], float]:
     """The factor on the learning rate at each optimizer step, from 0 to 1.
 
     With T = `num_training_steps` and W = ceil(`warmup_ratio` T) it is s / W at step s < W, and then:
@@ -22,7 +21,7 @@ def lr_lambda(
     - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
     - "constant": 1;
     - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
-      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D) (Hägele et al., arXiv:2405.18392).
+      ceil(`DECAY_RATIO` T), then 1 - sqrt((s - T + D) / D) (Hägele et al., arXiv:2405.18392).
 
     All but "constant" reach 0 exactly at step T and stay there.
 
@@ -30,12 +29,11 @@ def lr_lambda(
         num_training_steps: None for a run without an end, which only "constant" without a warmup allows.
 
     Raises:
-        UserError: If the schedule is unknown, a ratio is not between 0 and 1, or the end is needed and unknown.
+        UserError: If the schedule is unknown, the ratio is not between 0 and 1, or the end is needed and unknown.
     """
     if schedule not in get_args(Schedule):
         raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
     check_range("--model.warmup_ratio", warmup_ratio, 0, 1)
-    check_range("decay_ratio", decay_ratio, 0, 1)
     if num_training_steps is None:
         if schedule != "constant" or warmup_ratio > 0:
             raise UserError(
@@ -46,7 +44,7 @@ def lr_lambda(
         return lambda step: 1.0
     total = num_training_steps
     warmup = math.ceil(warmup_ratio * total)
-    start_of_decay = max(warmup, total - math.ceil(decay_ratio * total))
+    start_of_decay = max(warmup, total - math.ceil(DECAY_RATIO * total))
 
     def factor(step: int) -> float:
         if schedule != "constant" and step >= total:
@@ -104,13 +102,10 @@ def train_batches(trainer: Trainer, data: Any) -> float:
 
 
 def limit_tokens(trainer: Trainer, data: Any) -> None:
-    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
-
-    Args:
-        data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
-    """
+    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner."""
     if getattr(data, "max_tokens", None) is None:
         return
+    # `tokens_in_batch` is the mean for each process
     in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
     steps = max(1, round(data.max_tokens / in_step))
     if trainer.max_steps < 0 or steps < trainer.max_steps:

@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.classification import SequenceClassifier
+from lightning_nlp.evaluation.classes import class_scores
+from lightning_nlp.models.classification import OneClass, SequenceClassifier
 from tests import fitting
 from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
@@ -82,17 +83,6 @@ def test_filler_rows_count_nowhere(tmp_path):
     assert run.callback_metrics["train/loss"] == 0
 
 
-def test_balanced_weights_are_those_of_scikit_learn(tmp_path):
-    from sklearn.utils.class_weight import compute_class_weight
-
-    data = Texts()
-    module, _, _ = fit(tmp_path, data, {"max_steps": 1}, class_weights="balanced")
-    labels = [int(row["labels"]) for row in data.rows]
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=np.array(labels))
-    assert module.class_weights.tolist() == pytest.approx(expected.tolist())
-    assert "class_weights" not in module.state_dict()
-
-
 def test_logits_and_losses_are_float32_under_autocast(tmp_path):
     module, _, run = fit(tmp_path, Texts(), {"max_steps": 1})
     with torch.autocast("cpu", torch.bfloat16):
@@ -103,36 +93,22 @@ def test_logits_and_losses_are_float32_under_autocast(tmp_path):
     torch.testing.assert_close(predictions.sum(-1), torch.ones(12))
 
 
-@pytest.mark.parametrize("label_names", [LABELS, [*LABELS, "never seen"]], ids=["all classes", "one class absent"])
-def test_metrics_are_those_of_scikit_learn(label_names, tmp_path):
-    from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
-
-    data = Texts(5, label_names=label_names)  # batches of 5, 5 and 2: the mean is over examples
-    weights = [1.0, 2.0, 3.0, 4.0][: len(label_names)]
-    module, _, run = fit(tmp_path, data, {"max_epochs": 3}, label_smoothing=0.3, class_weights=weights)
+def test_validation_and_test_measure_the_plain_loss_and_the_scores(tmp_path):
+    data = Texts(5)  # batches of 5, 5 and 2: the mean is over examples
+    module, _, run = fit(tmp_path, data, {"max_epochs": 2}, label_smoothing=0.3, class_weights="balanced")
+    assert module.class_weights.tolist() == pytest.approx([12 / 9, 12 / 18, 12 / 9])
+    assert "class_weights" not in module.state_dict()
     validation = dict(run.callback_metrics)
     metrics = run.test(module, datamodule=data, verbose=False)[0]
     module.eval()
     with torch.no_grad():
-        probabilities = torch.cat([module(batch) for batch in data.train_dataloader()]).double().softmax(-1).numpy()
-    labels = [int(row["labels"]) for row in data.rows]
-    predicted = probabilities.argmax(-1)
-    macro = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
-    expected = dict(zip(("precision", "recall", "f1"), macro, strict=False))
-    expected["loss"] = log_loss(labels, probabilities, labels=list(range(len(label_names))))  # as if not smoothed
-    expected["accuracy"] = accuracy_score(labels, predicted)
-    assert metrics == pytest.approx({f"test/{name}": value for name, value in expected.items()}, rel=1e-4)
-    for name, value in expected.items():
-        assert validation[f"val/{name}"].item() == pytest.approx(value, rel=1e-4)
-
-
-def test_a_class_that_is_predicted_and_absent_counts_as_wrong(tmp_path):
-    data = Texts(label_names=[*LABELS, "never seen"])
-    module, _, run = fit(tmp_path, data, {"max_steps": 1})
-    with torch.no_grad():
-        module.network.classifier.bias[-1] += 100
-    metrics = run.test(module, datamodule=data, verbose=False)[0]
-    assert [metrics[f"test/{name}"] for name in ("accuracy", "precision", "recall", "f1")] == [0, 0, 0, 0]
+        logits = torch.cat([module(batch) for batch in data.train_dataloader()])
+    labels = torch.stack([row["labels"] for row in data.rows])
+    scores = class_scores(3)
+    scores.update(logits.argmax(-1), labels)
+    for name, value in {"loss": F.cross_entropy(logits, labels), **scores.compute()}.items():
+        assert metrics[f"test/{name}"] == pytest.approx(value.item(), rel=1e-4)
+        assert validation[f"val/{name}"].item() == pytest.approx(value.item(), rel=1e-4)
 
 
 def test_the_configuration_names_the_labels(tmp_path):
@@ -148,27 +124,17 @@ def test_the_configuration_names_the_labels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({"lr": 0}, "lr"),  # the others of all networks are in test_encoder.py
-        ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"label_smoothing": -0.1}, "label_smoothing"),
-        ({"class_weights": "even"}, "class_weights"),
-        ({"class_weights": [1.0, -1.0]}, "class_weights"),
-        ({"class_weights": [0.0, 0.0]}, "class_weights"),
-    ],
-    ids=str,
+    ("name", "value"), [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("class_weights", "even")]
 )
-def test_settings_that_cannot_be_meant_are_refused_at_once(settings, name):
+def test_settings_that_cannot_be_meant_are_refused_at_once(name, value):
     with pytest.raises(UserError, match=rf"--model\.{name}"):
-        SequenceClassifier(**settings)
+        SequenceClassifier(**{name: value})
 
 
-def test_weights_must_fit_the_labels(tmp_path):
-    with pytest.raises(UserError, match=r"2 weights for 3 classes \(bad, fair, good\).*--model.class_weights"):
-        fit(tmp_path, Texts(), class_weights=[1.0, 2.0])
-    with pytest.raises(UserError, match=r"No training example has the label 'fair'.*--model.class_weights"):
-        fit(tmp_path, Texts(labels=[0, 2, 0, 2]), class_weights="balanced")
+@pytest.mark.parametrize("labels", [torch.tensor([[1, 0], [0, 0]]), torch.tensor([0.5, 1.5])])
+def test_a_batch_of_another_problem_is_one_sentence(labels):
+    with pytest.raises(UserError, match="give a data module with `label_facts`"):
+        OneClass().loss_terms(torch.zeros(2, 2), labels, None, 0.0)
 
 
 def test_a_checkpoint_holds_plain_types_and_says_what_it_is(tmp_path):

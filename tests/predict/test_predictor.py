@@ -12,7 +12,7 @@ from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import proof
 from lightning_nlp.models import packing
 from lightning_nlp.predict.predictor import owners
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 from tests.conftest import invoke
 
 
