@@ -8,7 +8,7 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 
 
 def class_scores(number: int) -> MetricCollection:
-    """Metrics of a number of classes; macro averages are over those among the labels or the predictions."""
+    """Metrics, updated with logits (N, classes) and labels (N,); macro averages leave out classes that never occur."""
     settings: dict[str, Any] = {"num_classes": number, "ignore_index": IGNORE_INDEX, "validate_args": False}
     macro = settings | {"average": "macro", "zero_division": 0}
     return MetricCollection(

@@ -55,15 +55,11 @@ class OneClass(nn.Module):
         """The loss of each example, (B,), without weights or label smoothing."""
         return F.cross_entropy(outputs, labels, reduction="none")
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        """What the metrics compare with the labels."""
-        return outputs.argmax(dim=-1)
-
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.softmax(dim=-1)
 
     def metrics(self, number: int) -> Any:
-        """Scores by name, of all predictions and labels."""
+        """Scores by name, of outputs and labels."""
         from lightning_nlp.evaluation.classes import class_scores
 
         return class_scores(number)
@@ -151,29 +147,23 @@ class SequenceClassifier(EncoderModule):
         return self.problem.loss_terms(self(batch), batch["labels"], self.class_weights, smoothing)
 
     def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Keep a batch's results; its loss has neither label smoothing nor class weights.
-
-        Returns:
-            Its `logits` (B, number of classes) and `labels` (B, ...).
-        """
+        """Keep a batch's `logits` (B, number of classes) and `labels` (B, ...), and return them."""
         packing.check_batch(batch, "labels")
-        outputs, labels = self(batch), batch["labels"]
-        self._evaluated.append((self.problem.losses(outputs, labels), self.problem.predicted(outputs), labels))
-        return {"logits": outputs, "labels": labels}
+        self._evaluated.append({"logits": self(batch), "labels": batch["labels"]})
+        return self._evaluated[-1]
 
     def new_metrics(self) -> dict[str, Any]:
         return {"loss": mean_metric(), "scores": self.problem.metrics(len(self.label_names or []))}
 
     def log_metrics(self, stage: Stage) -> None:
         """Leaving out unlabelled rows waits for the device, so the metrics are updated at the end of the split."""
-        for losses, predictions, labels in self._evaluated:
-            self.metrics["loss"].update(losses[counted(labels)])
-            self.metrics["scores"].update(predictions, labels)
+        for outputs, labels in (part.values() for part in self._evaluated):
+            self.metrics["loss"].update(self.problem.losses(outputs, labels)[counted(labels)])
+            self.metrics["scores"].update(outputs, labels)
         self._evaluated.clear()
-        # the same in all processes
-        self.log(f"{stage}/loss", self.metrics["loss"].compute(), prog_bar=True, sync_dist=True)
-        scores = {f"{stage}/{name}": value for name, value in self.metrics["scores"].compute().items()}
-        self.log_dict(scores, prog_bar=stage == "val", sync_dist=True)
+        found = {"loss": self.metrics["loss"].compute(), **self.metrics["scores"].compute()}
+        for name, value in found.items():  # the same in all processes
+            self.log(f"{stage}/{name}", value, prog_bar=stage == "val" or name == "loss", sync_dist=True)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""

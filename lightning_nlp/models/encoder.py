@@ -55,9 +55,6 @@ def build(
             from, and `max_length`, its longest sequence in tokens.
         device: Where it will train; a new network must fit into its memory.
         overrides: Attributes of the configuration, e.g. `id2label`.
-
-    Raises:
-        UserError: If the settings do not make a network, or the data do not fit it.
     """
     tokenizer, max_length = data.tokenizer, getattr(data, "max_length", 0)
     overrides |= {rate: hparams[rate] for rate in ("dropout", "attention_dropout")}
@@ -88,9 +85,9 @@ def check_memory(config: DistilBertConfig, device: torch.device) -> None:
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
     if room is not None and needed > room:
         raise UserError(
-            f"A network of these sizes has {needed:,.0f} GiB of weights, and this "
-            f"{'GPU' if device.type == 'cuda' else 'machine'} has {room:,.0f}: change --model.n_layers, --model.dim or "
-            "the other sizes."
+            f"A network of n_layers {config.n_layers}, dim {config.dim} and hidden_dim {config.hidden_dim} has "
+            f"{needed:,.0f} GiB of weights, and this {'GPU' if device.type == 'cuda' else 'machine'} has {room:,.0f}: "
+            "change --model.n_layers, --model.dim or --model.hidden_dim."
         )
 
 

@@ -60,9 +60,6 @@ class SeveralLabels(OneClass):
         targets = labels.clamp(min=0).float() * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none", pos_weight=weights).mean(-1)
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        return outputs
-
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.sigmoid()
 

@@ -22,6 +22,7 @@ from lightning_nlp.models.attention import attention, layout_of
 # Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
+FLASH = "variable-length flash attention"
 FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
 
 NAME = "lightning_nlp_packed"
@@ -67,16 +68,20 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     if FIRST_TOKENS in type(network).__name__ and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
     if device.type == "cuda":
-        if (capability := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
-            found = ".".join(map(str, capability))
-            return f"variable-length flash attention needs compute capability 8.0, and this GPU has {found}"
+        if (found := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
+            return f"{FLASH} needs compute capability 8.0, and this GPU has {found[0]}.{found[1]}"
         if "16" not in precision:
-            return f"variable-length flash attention needs 16 bits, and the precision is {precision}"
+            return f"{FLASH} needs 16 bits, and the precision is {precision}"
         if any(getattr(config, name, None) for name in ATTENTION_DROPOUT_NAMES):
-            return "variable-length flash attention has no dropout: --model.attention_dropout 0 does without"
+            return f"{FLASH} has no dropout: --model.attention_dropout 0 does without"
     elif device.type != "cpu":
         return f"packing is not proven on {device.type}"
     return None
+
+
+def is_enabled(network: Any) -> bool:
+    """Whether `enable` has prepared a network."""
+    return getattr(network, "takes_packed_batches", False)
 
 
 def enable(network: Any) -> None:
@@ -90,29 +95,7 @@ def enable(network: Any) -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
     network.set_attn_implementation(NAME)
     network.base_model.register_forward_hook(select_rows, with_kwargs=True)
-    network.takes_packed_batches = True  # on no configuration, which networks may share
-
-
-def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
-    """A forward hook on an encoder: its head gets only the rows that it needs, as (n, 1, width).
-
-    A classifier needs the first token of each sequence, a token classifier that of each word; a masked language model
-    the masked tokens, 15%, where its head costs about as much as all layers of a small encoder.
-    """
-    rows = keywords.get("head_rows", rows)
-    if rows is None:
-        return output
-    hidden = output.last_hidden_state = output.last_hidden_state.flatten(0, 1).index_select(0, rows).unsqueeze(1)
-    if output.get("pooler_output") is not None:
-        pooler = encoder.pooler
-        bare = isinstance(pooler, nn.Linear)  # ALBERT's; others take the first token, and activate, themselves
-        output.pooler_output = encoder.pooler_activation(pooler(hidden[:, 0])) if bare else pooler(hidden)
-    return output
-
-
-def is_enabled(network: Any) -> bool:
-    """Whether `enable` has prepared a network."""
-    return getattr(network, "takes_packed_batches", False)
+    network.takes_packed_batches = True  # not in the configuration, which networks may share
 
 
 def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None) -> Tensor:
@@ -136,7 +119,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         inputs = _packed_inputs(network, batch)
     else:
         check_batch(batch, "input_ids", "attention_mask")
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | _token_types(network, batch)
+        inputs = _inputs(network, batch, "attention_mask")
     if head_rows is None:
         return network(**inputs).logits
     if is_enabled(network):
@@ -149,6 +132,23 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         hook.remove()
 
 
+def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
+    """A forward hook on an encoder: its head gets only the rows that it needs, as (n, 1, width).
+
+    A classifier needs the first token of each sequence, a token classifier that of each word; a masked language model
+    the masked tokens, 15%, where its head costs about as much as all layers of a small encoder.
+    """
+    rows = keywords.get("head_rows", rows)
+    if rows is None:
+        return output
+    hidden = output.last_hidden_state = output.last_hidden_state.flatten(0, 1).index_select(0, rows).unsqueeze(1)
+    if output.get("pooler_output") is not None:
+        pooler = encoder.pooler
+        bare = isinstance(pooler, nn.Linear)  # ALBERT's; others take the first token, and activate, themselves
+        output.pooler_output = encoder.pooler_activation(pooler(hidden[:, 0])) if bare else pooler(hidden)
+    return output
+
+
 def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
     tokens, cu_seqlens = batch["input_ids"], batch["cu_seqlens"]
     if not is_enabled(network):  # `choose` was not called: a module from a checkpoint, or batches from a plain loader
@@ -156,20 +156,20 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         if reason := why_not(network, device=tokens.device, precision=precision):
             raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
         enable(network)
-    inputs = {"input_ids": tokens, "position_ids": batch["position_ids"], **_token_types(network, batch)}
+    inputs = _inputs(network, batch, "position_ids")
     if network.config.model_type in POSITIONS_AFTER_PADDING:
         inputs["position_ids"] = inputs["position_ids"] + network.config.pad_token_id + 1
     if not tokens.is_cuda:
         inputs = {name: F.pad(values, (0, -tokens.shape[1] % ROUND)) for name, values in inputs.items()}
-    return inputs | {
-        "layout": layout_of(cu_seqlens, batch["max_seqlen"], inputs["input_ids"].shape[1]),
-        "head_rows": cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None,
-        "attention_mask": tokens.new_empty(1, 1, 1, 1),  # transformers makes no mask where this has four dimensions
-    }
+    inputs["layout"] = layout_of(cu_seqlens, batch["max_seqlen"], inputs["input_ids"].shape[1])
+    inputs["head_rows"] = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
+    inputs["attention_mask"] = tokens.new_empty(1, 1, 1, 1)  # of four dimensions, so transformers makes none
+    return inputs
 
 
-def _token_types(network: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: batch[name] for name in ("token_type_ids",) if name in batch and takes_token_types(network)}
+def _inputs(network: Any, batch: dict[str, Any], *names: str) -> dict[str, Any]:
+    names += ("token_type_ids",) if "token_type_ids" in batch and takes_token_types(network) else ()
+    return {name: batch[name] for name in ("input_ids", *names)}
 
 
 def check_batch(batch: Any, *names: str) -> None:

@@ -105,7 +105,7 @@ def test_validation_and_test_measure_the_plain_loss_and_the_scores(tmp_path):
         logits = torch.cat([module(batch) for batch in data.train_dataloader()])
     labels = torch.stack([row["labels"] for row in data.rows])
     scores = class_scores(3)
-    scores.update(logits.argmax(-1), labels)
+    scores.update(logits, labels)
     for name, value in {"loss": F.cross_entropy(logits, labels), **scores.compute()}.items():
         assert metrics[f"test/{name}"] == pytest.approx(value.item(), rel=1e-4)
         assert validation[f"val/{name}"].item() == pytest.approx(value.item(), rel=1e-4)
