@@ -83,16 +83,6 @@ def test_filler_rows_count_nowhere(tmp_path):
     assert run.callback_metrics["train/loss"] == 0
 
 
-def test_logits_and_losses_are_float32_under_autocast(tmp_path):
-    module, _, run = fit(tmp_path, Texts(), {"max_steps": 1})
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = module(next(iter(Texts().train_dataloader())))
-    assert logits.dtype == torch.float32
-    assert logits.shape == (4, 3)
-    predictions = torch.cat(run.predict(module, datamodule=Texts()))
-    torch.testing.assert_close(predictions.sum(-1), torch.ones(12))
-
-
 def test_validation_and_test_measure_the_plain_loss_and_the_scores(tmp_path):
     data = Texts(5)  # batches of 5, 5 and 2: the mean is over examples
     module, _, run = fit(tmp_path, data, {"max_epochs": 2}, label_smoothing=0.3, class_weights="balanced")
@@ -111,18 +101,6 @@ def test_validation_and_test_measure_the_plain_loss_and_the_scores(tmp_path):
         assert validation[f"val/{name}"].item() == pytest.approx(value.item(), rel=1e-4)
 
 
-def test_the_configuration_names_the_labels(tmp_path):
-    module, _, _ = fit(tmp_path, Texts(), {"max_steps": 1}, dropout=0.2)
-    config = module.network.config
-    assert config.id2label == {0: "bad", 1: "fair", 2: "good"}
-    assert config.label2id == {"bad": 0, "fair": 1, "good": 2}
-    assert (config.num_labels, config.max_position_embeddings, config.vocab_size) == (3, 16, 50)
-    assert (config.dropout, config.attention_dropout) == (0.2, 0.0)
-    network = module.network
-    module.configure_model()
-    assert module.network is network
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("class_weights", "even")]
 )
@@ -135,16 +113,6 @@ def test_settings_that_cannot_be_meant_are_refused_at_once(name, value):
 def test_a_batch_of_another_problem_is_one_sentence(labels):
     with pytest.raises(UserError, match="give a data module with `label_facts`"):
         OneClass().loss_terms(torch.zeros(2, 2), labels, None, 0.0)
-
-
-def test_a_checkpoint_holds_plain_types_and_says_what_it_is(tmp_path):
-    _, _, run = fit(tmp_path, Texts(), {"max_steps": 1})
-    run.save_checkpoint(tmp_path / "run.ckpt")
-    content = torch.load(tmp_path / "run.ckpt", weights_only=True)
-    metadata = content["lightning_nlp"]
-    assert (metadata["task"], metadata["label_names"], len(metadata["tokenizer"])) == ("classification", LABELS, 64)
-    assert content["hyper_parameters"]["lr"] == 1e-3
-    assert content["hyper_parameters"]["class_weights"] is None
 
 
 def data_of(run, **changes):

@@ -117,15 +117,6 @@ def test_a_batch_without_masked_tokens_trains_nothing(tmp_path):
     assert run.callback_metrics["train/loss"] == 0
 
 
-def test_logits_are_float32_under_autocast(tmp_path):
-    module, _, _ = fit(tmp_path, Sentences(), {"max_steps": 1})
-    batch = next(iter(Sentences().train_dataloader()))
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = module(batch)
-    assert logits.dtype == torch.float32
-    assert logits.shape == (1 + 9 + 3 + 2, 50)
-
-
 def test_metrics_are_means_over_masked_tokens(tmp_path):
     data = Sentences(5, chars_per_token={"validation": 4.0, "test": 5.0})
     module, _, run = fit(tmp_path, data, {"max_epochs": 3}, lr=1e-2)
@@ -198,18 +189,6 @@ def test_a_checkpoint_without_this_head_gets_a_new_one(tmp_path):
     assert math.isfinite(run.callback_metrics["val/loss"])
     with pytest.raises(UserError, match="60 tokens and the bert model 50 embeddings"):
         fit(tmp_path, Sentences(tokenizer=word_tokenizer(55)), pretrained=str(tmp_path / "bert"))
-
-
-def test_a_checkpoint_resumes_with_the_command_line_and_refuses_another_tokenizer(tmp_path):
-    path = tmp_path / "run.ckpt"
-    fit(tmp_path, Sentences(), {"max_steps": 1})[2].save_checkpoint(path)
-    assert torch.load(path, weights_only=True)["lightning_nlp"]["task"] == "mlm"
-    resumed, module = fitting.trainer(tmp_path), MaskedLanguageModel(**EXACT | {"lr": 2e-3})
-    resumed.fit(module, datamodule=Sentences(), ckpt_path=path, weights_only=True)
-    assert resumed.optimizers[0].param_groups[0]["initial_lr"] == 2e-3
-    other = Sentences(tokenizer=word_tokenizer(45, pad_first=False))
-    with pytest.raises(UserError, match=r"tokenizer is .*--data.tokenizer"):
-        fitting.trainer(tmp_path).fit(module, datamodule=other, ckpt_path=path, weights_only=True)
 
 
 def loaded(run, **changes):
