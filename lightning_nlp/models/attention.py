@@ -74,9 +74,8 @@ def attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key.to(value.dtype), value))  # (tokens, heads, head_dim)
+    query, key, value = (x[0].transpose(0, 1).to(value.dtype) for x in (query, key, value))  # (tokens, heads, head_dim)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    query = query.to(value.dtype)
     if layout.cu_seqlens.is_cuda:
         from torch.nn.attention.varlen import varlen_attn
 

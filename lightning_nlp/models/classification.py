@@ -1,20 +1,19 @@
-"""Sequence classification: an encoder with a linear head, trained and measured."""
+"""Sequence classification: an encoder with a linear head in training; `measured_classifier.py` measures it."""
 
 from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_nlp.errors import UserError, check_range
-from lightning_nlp.evaluation import IGNORE_INDEX, counted
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, packing
 from lightning_nlp.models.encoder import Frozen
-from lightning_nlp.models.measured import Stage, mean_metric
-from lightning_nlp.models.module import EncoderModule
+from lightning_nlp.models.measured_classifier import MeasuredClass, MeasuredClassifier
 from lightning_nlp.training.schedules import Schedule
 
 
-class OneClass(nn.Module):
+class OneClass(MeasuredClass):
     """One class a text, the usual problem; `other_problems.py` has several labels, and numbers.
 
     `outputs` is what the module makes of the network's logits, for one class the logits themselves.
@@ -33,7 +32,7 @@ class OneClass(nn.Module):
             )
 
     def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
-        """Prepare for the data of a new training; `facts` are the data's `label_facts`."""
+        """Prepare for a new training; `facts` are the data's `label_facts`."""
 
     def outputs(self, logits: Tensor) -> Tensor:
         return logits
@@ -51,21 +50,8 @@ class OneClass(nn.Module):
         kept = labels != IGNORE_INDEX
         return loss_sum, kept.sum() if weights is None else (weights[labels.clamp(min=0)] * kept).sum()
 
-    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each example, (B,), without weights or label smoothing."""
-        return F.cross_entropy(outputs, labels, reduction="none")
 
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        return outputs.softmax(dim=-1)
-
-    def metrics(self, number: int) -> Any:
-        """Scores by name, of outputs and labels."""
-        from lightning_nlp.evaluation.classes import class_scores
-
-        return class_scores(number)
-
-
-class SequenceClassifier(EncoderModule):
+class SequenceClassifier(MeasuredClassifier):
     """A text encoder that puts each text into one of several classes, gives it labels, or a number.
 
     Which of them the data module decides from the labels (`--data.problem`).
@@ -145,30 +131,6 @@ class SequenceClassifier(EncoderModule):
         packing.check_batch(batch, "labels")
         smoothing = self.hparams["label_smoothing"]
         return self.problem.loss_terms(self(batch), batch["labels"], self.class_weights, smoothing)
-
-    def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Keep a batch's `logits` (B, number of classes) and `labels` (B, ...), and return them."""
-        packing.check_batch(batch, "labels")
-        self._evaluated.append({"logits": self(batch), "labels": batch["labels"]})
-        return self._evaluated[-1]
-
-    def new_metrics(self) -> dict[str, Any]:
-        return {"loss": mean_metric(), "scores": self.problem.metrics(len(self.label_names or []))}
-
-    def log_metrics(self, stage: Stage) -> None:
-        """Leaving out unlabelled rows waits for the device, so the metrics are updated at the end of the split."""
-        for outputs, labels in (part.values() for part in self._evaluated):
-            self.metrics["loss"].update(self.problem.losses(outputs, labels)[counted(labels)])
-            self.metrics["scores"].update(outputs, labels)
-        self._evaluated.clear()
-        found = {"loss": self.metrics["loss"].compute(), **self.metrics["scores"].compute()}
-        for name, value in found.items():  # the same in all processes
-            self.log(f"{stage}/{name}", value, prog_bar=stage == "val" or name == "loss", sync_dist=True)
-
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""
-        found = self.problem.probabilities(self(batch))
-        return found[batch["rows"].argsort()] if "rows" in batch else found
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if not self.attached:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -83,7 +84,7 @@ def check_memory(config: DistilBertConfig, device: torch.device) -> None:
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
     needed, room = 4 * (words + config.n_layers * layer) / 2**30, memory_gib(device)
-    if room is not None and needed > room:
+    if needed > room:
         raise UserError(
             f"A network of n_layers {config.n_layers}, dim {config.dim} and hidden_dim {config.hidden_dim} has "
             f"{needed:,.0f} GiB of weights, and this {'GPU' if device.type == 'cuda' else 'machine'} has {room:,.0f}: "
@@ -91,13 +92,12 @@ def check_memory(config: DistilBertConfig, device: torch.device) -> None:
         )
 
 
-def memory_gib(device: torch.device) -> float | None:
-    """The memory of a GPU, or for any other device that of the machine, in GiB; None if unknown."""
+def memory_gib(device: torch.device) -> float:
+    """The memory of a GPU, or for any other device that of the machine, in GiB; infinite if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / 2**30
-    if not hasattr(os, "sysconf"):  # Windows
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    known = hasattr(os, "sysconf")  # not on Windows
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if known else math.inf
 
 
 def from_config(

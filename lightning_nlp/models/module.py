@@ -28,7 +28,7 @@ class EncoderModule(MeasuredModule):
 
     task: str
     label_names: list[str] | None = None
-    built = False
+    _built = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,9 +43,10 @@ class EncoderModule(MeasuredModule):
 
     def config_overrides(self) -> dict[str, Any]:
         """What the task sets in the configuration of a new or pretrained network."""
-        names = self.label_names or []
-        label2id = {name: number for number, name in enumerate(names)}
-        return {"id2label": dict(enumerate(names)), "label2id": label2id} if names else {}
+        if not self.label_names:
+            return {}
+        names = dict(enumerate(self.label_names))
+        return {"id2label": names, "label2id": {name: number for number, name in names.items()}}
 
     def configure_model(self) -> None:
         """Build the network once the data module knows its data; decide on packing."""
@@ -54,7 +55,7 @@ class EncoderModule(MeasuredModule):
         data, head = self._data, TASKS[self.task].head
         if getattr(data, "head", head) != head:
             raise UserError(f"{type(data).__name__} is not for {type(self).__name__}: give another --data or --model.")
-        if not self.built:
+        if not self._built:
             self._build()
         packing.choose(self.network, data, self.trainer)
 
@@ -118,4 +119,4 @@ class EncoderModule(MeasuredModule):
             fitted = self.trainer.state.fn == "fit"  # perhaps to other texts
             check_checkpoint(self, {"lightning_nlp": self.loaded}, self._data, same_texts=not fitted)
         self.tokenizer = data.tokenizer
-        self.built = True
+        self._built = True

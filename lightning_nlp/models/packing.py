@@ -37,11 +37,8 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
     """Decide whether batches are packed, tell the user and the data module, and prepare the network.
 
     Args:
-        data: `packing` is True, False, or "auto", which packs where that is proven; `packed` is set to the
-            answer. A user's own without `packing` has padded batches.
-
-    Raises:
-        UserError: If packing is asked for where it is not possible.
+        data: `packing` is True (a UserError where that is not possible), False, or "auto", which packs where that is
+            proven; `packed` is set to the answer. A user's own without `packing` has padded batches.
     """
     if getattr(data, "packing", False) is False:
         return
@@ -102,18 +99,14 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
     """A network's logits for a padded or a packed batch.
 
     Args:
-        network: A `...ForMaskedLM`, `...ForSequenceClassification` or `...ForTokenClassification`; the first packed
-            batch `enable`s it.
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; for pairs
-            `token_type_ids` too, which a network without them ignores.
+            `token_type_ids` too, which a network without them ignores. A UserError if it is neither, or packed for
+            a network that cannot compute it.
         head_rows: (n,) positions in the flattened batch that the head computes; None for all.
 
     Returns:
-        (n, number of classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`,
-        (B, T, classes), and (1, T, classes) for a packed batch, with a few rows more on a CPU.
-
-    Raises:
-        UserError: If the batch is neither, or packed for a network that cannot compute it.
+        (n, classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`, (B, T, classes);
+        for a packed batch (1, T, classes), with a few rows more on a CPU.
     """
     if "cu_seqlens" in batch:
         inputs = _packed_inputs(network, batch)

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -29,7 +30,7 @@ def versions() -> dict[str, str]:
 def hardware(accelerator: str = "auto") -> dict[str, Any]:
     """The device, the number of cores and the memory of the machine in GiB."""
     memory = memory_gib(torch.device("cpu"))
-    rounded = None if memory is None else round(memory, 1)
+    rounded = None if math.isinf(memory) else round(memory, 1)
     return {"device": device_name(accelerator), "cores": os.cpu_count(), "memory_gib": rounded}
 
 

@@ -34,15 +34,13 @@ class Gradients:
         self._finished: tuple[int, dict[nn.Parameter, Tensor], Tensor] | None = None  # a step, and its norms
 
     def loss(self, loss_sum: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """What `training_step` returns for one batch, and what it logs.
+        """What `training_step` returns for one batch, and what it logs: without a graph, the mean of all processes.
+
+        A loss that is finite here but not in another process becomes that mean, so that all skip the step.
 
         Args:
             loss_sum: The sum of the losses of the batch, a scalar with a graph.
             count: The number of terms, or the sum of their weights; 0 for an empty batch.
-
-        Returns:
-            The sum over the reference count; and, without a graph, the mean loss over all processes. A loss
-            that is finite here but not in another process becomes that mean, so that all skip the step.
         """
         joint = torch.stack([loss_sum.detach().to(torch.float32), count.detach().to(torch.float32)])
         joint_sum, joint_count = _mean_over_ranks(joint)
@@ -73,12 +71,7 @@ class Gradients:
             module.log("train/grad_norm", total_norm(norms[p] for p in module.parameters() if p in norms))
 
     def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
-        """Clip as Lightning does, but by the known norms, and with a fused optimizer in bf16, which Lightning refuses.
-
-        Args:
-            value: None or 0 clips nothing.
-            algorithm: "norm", the default, or "value".
-        """
+        """Clip as Lightning does, by the known norms; in bf16 with a fused optimizer too, which Lightning refuses."""
         if value is None or value <= 0:
             return
         norms, total = self.finish(trainer, optimizer)

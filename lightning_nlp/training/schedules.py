@@ -63,9 +63,18 @@ def lr_lambda(schedule: Schedule, num_training_steps: int | None, warmup_ratio: 
 
 
 def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], float]:
-    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
-    limit_tokens(module.trainer, data)
-    steps = num_training_steps(module.trainer, train_batches(module.trainer, data))
+    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data.
+
+    A data module's `max_tokens` becomes the Trainer's `max_steps`, unless that ends the run sooner.
+    """
+    trainer = module.trainer
+    if getattr(data, "max_tokens", None) is not None:
+        # `tokens_in_batch` is the mean for each process
+        in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
+        steps = max(1, round(data.max_tokens / in_step))
+        if trainer.max_steps < 0 or steps < trainer.max_steps:
+            trainer.fit_loop.epoch_loop.max_steps = steps
+    steps = num_training_steps(trainer, train_batches(trainer, data))
     return lr_lambda(module.hparams["schedule"], steps, module.hparams["warmup_ratio"])
 
 
@@ -86,12 +95,8 @@ def num_training_steps(trainer: Trainer, batches: float) -> int | None:
 
 
 def train_batches(trainer: Trainer, data: Any) -> float:
-    """An epoch's batches on one process, within `limit_train_batches`; infinite for an endless loader.
-
-    Args:
-        data: `train_batches` is their number, None for an endless loader; without it, the loader is set up and asked.
-    """
-    if not hasattr(data, "train_batches"):
+    """An epoch's batches on one process, within `limit_train_batches`; infinite for an endless loader."""
+    if not hasattr(data, "train_batches"):  # a user's own: set up its loader, and ask that
         trainer.fit_loop.setup_data()  # too early (see above) for a loader that can resume within an epoch
         return trainer.num_training_batches
     batches, limit = data.train_batches, trainer.limit_train_batches
@@ -101,17 +106,6 @@ def train_batches(trainer: Trainer, data: Any) -> float:
     return int(batches * limit) if isinstance(limit, float) else min(batches, limit)
 
 
-def limit_tokens(trainer: Trainer, data: Any) -> None:
-    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner."""
-    if getattr(data, "max_tokens", None) is None:
-        return
-    # `tokens_in_batch` is the mean for each process
-    in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
-    steps = max(1, round(data.max_tokens / in_step))
-    if trainer.max_steps < 0 or steps < trainer.max_steps:
-        trainer.fit_loop.epoch_loop.max_steps = steps
-
-
 def at_whole_step(trainer: Trainer) -> bool:
     """Whether the batches so far end an optimizer step, as the last one of an epoch does too."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -119,10 +113,10 @@ def at_whole_step(trainer: Trainer) -> bool:
 
 
 def is_log_step(trainer: Trainer, step: int | None = None) -> bool:
-    """Whether Lightning logs the optimizer step that this batch ends; False for a batch that ends none.
+    """Whether Lightning logs the optimizer step that this batch ends, if it ends one.
 
     Args:
-        step: Its number, from 1; None if it has been made, so that `global_step` counts it.
+        step: Its number, from 1; None if `global_step` counts it already.
     """
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and at_whole_step(trainer) and (step or trainer.global_step) % every == 0

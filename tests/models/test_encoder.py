@@ -62,7 +62,7 @@ def test_a_network_must_fit_into_the_device_that_it_trains_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=2**10))
     with pytest.raises(UserError, match=r"this GPU has 0: change --model\.n_layers"):
         build(device="cuda")
-    assert encoder.memory_gib(torch.device("cpu")) > 0.5
+    assert 0.5 < encoder.memory_gib(torch.device("cpu")) < 1e5
     monkeypatch.delattr(os, "sysconf")
     assert build() is not None
 
