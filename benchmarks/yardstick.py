@@ -71,9 +71,10 @@ def peak_memory() -> int:
 
 def peak_flops(device: str) -> tuple[float | None, str]:
     """FLOP/s of matrix products in the precision of b, c and d, and where from: a GPU's data sheet, or measured."""
-    from lightning_nlp.training import hardware, peaks
+    from lightning_nlp.training import peaks
+    from lightning_nlp.training.precision import default_precision
 
-    precision = hardware.default_precision(device)  # without bf16 units its product is emulated, far below any peak
+    precision = default_precision(device)  # without bf16 units its product is emulated, far below any peak
     peak = peaks.peak_flops(torch.device(device), precision)
     if device == "cuda":
         return peak, f"{torch.cuda.get_device_name()}, {precision}, {'data sheet' if peak else 'not in the table'}"
