@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Up to these lengths three plain operations beat the fused kernel on a CPU (benchmarks/README.md).
+# Up to these lengths three plain operations beat the fused kernel on a CPU (benchmarks/README.md)
 LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
@@ -121,9 +121,7 @@ def _in_rectangles(
 def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor, Tensor]:
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
-    Returns:
-        The rectangles; for each place its token, past the end of a sequence its first; for each token its
-        place, 0 if it belongs to no sequence.
+    Returns them; for each place its token, past the end of a sequence its first; for each token its place, or 0.
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []

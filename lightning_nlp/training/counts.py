@@ -18,12 +18,10 @@ class Counts(NamedTuple):
 
 
 def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
-    """Count a batch without waiting for the device; padding counts nothing.
+    """Count a padded or packed batch without waiting for the device; padding counts nothing.
 
-    Args:
-        batch: Padded or packed. If `labels` have the shape of `input_ids`, those other than -100 are head
-            rows; otherwise each sequence is one.
-        window: Tokens that one token sees in a layer with a sliding window.
+    If `labels` have the shape of `input_ids`, those other than -100 are head rows; otherwise each sequence is one. A
+    `window` is the number of tokens that one token sees in a layer with a sliding window.
     """
     input_ids, labels = batch["input_ids"], batch.get("labels")
     tokens: int | Tensor

@@ -26,10 +26,7 @@ def lr_lambda(schedule: Schedule, num_training_steps: int | None, warmup_ratio: 
     All but "constant" reach 0 exactly at step T and stay there.
 
     Args:
-        num_training_steps: None for a run without an end, which only "constant" without a warmup allows.
-
-    Raises:
-        UserError: If the schedule is unknown, the ratio is not between 0 and 1, or the end is needed and unknown.
+        num_training_steps: None for a run without an end: a UserError but for "constant" without a warmup.
     """
     if schedule not in get_args(Schedule):
         raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
