@@ -20,11 +20,7 @@ POSITIONS_AFTER_PADDING = frozenset(
 
 
 def set_dropout(config: Any, dropout: Rate, attention_dropout: Rate) -> None:
-    """Set the dropout rates of a transformers configuration under its own names.
-
-    Raises:
-        UserError: If a rate above 0 is asked of an architecture that has no such setting.
-    """
+    """Set the dropout rates of a configuration under its own names; a UserError for one above 0 that it has not."""
     rates = {"dropout": (dropout, DROPOUT_NAMES), "attention_dropout": (attention_dropout, ATTENTION_DROPOUT_NAMES)}
     for argument, (rate, names) in rates.items():
         present = [name for name in names if rate is not None and hasattr(config, name)]

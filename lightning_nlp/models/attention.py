@@ -65,8 +65,7 @@ def attention(
         query: (1, heads, tokens, head_dim), as are key and value.
         sliding_window: Tokens attend to those less than this far away; None for the whole sequence.
 
-    Returns:
-        (1, tokens, heads, head_dim), and None for the weights.
+    Returns (1, tokens, heads, head_dim), and None for the weights.
     """
     if layout is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward

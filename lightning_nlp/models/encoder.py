@@ -1,11 +1,9 @@
 """The Hugging Face network of a training: a new DistilBERT, or a pretrained encoder, that fits its data."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -13,9 +11,6 @@ from lightning_nlp.errors import UserError, check_range
 from lightning_nlp.models.architectures import Rate, check_max_length, set_dropout
 from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.schedules import lr_lambda
-
-if TYPE_CHECKING:
-    from transformers import DistilBertConfig, PreTrainedConfig, PreTrainedModel
 
 Frozen = int | Literal["embeddings", "encoder"]
 SIZES = ("n_layers", "n_heads", "dim", "hidden_dim")  # of a new network
@@ -44,9 +39,7 @@ def auto_class(task: str) -> Any:
     return getattr(transformers, f"AutoModel{TASKS[task].head}")
 
 
-def build(
-    auto_class: Any, hparams: Mapping[str, Any], data: Any, device: torch.device, **overrides: Any
-) -> PreTrainedModel:
+def build(auto_class: Any, hparams: Mapping[str, Any], data: Any, device: torch.device, **overrides: Any) -> Any:
     """The network that a training module's settings ask for, checked against its data.
 
     Args:
@@ -79,7 +72,7 @@ def build(
     return network
 
 
-def check_memory(config: DistilBertConfig, device: torch.device) -> None:
+def check_memory(config: Any, device: torch.device) -> None:
     """Raise a UserError if a device cannot hold even the weights: making them would kill the process."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
     words = (config.vocab_size + config.max_position_embeddings) * config.dim
@@ -101,8 +94,8 @@ def memory_gib(device: torch.device) -> float:
 
 
 def from_config(
-    auto_class: Any, config: PreTrainedConfig, dropout: Rate = None, attention_dropout: Rate = None, **overrides: Any
-) -> PreTrainedModel:
+    auto_class: Any, config: Any, dropout: Rate = None, attention_dropout: Rate = None, **overrides: Any
+) -> Any:
     """A network with random weights, in float32 and in training mode; `config` is changed in place."""
     config.update(overrides)
     set_dropout(config, dropout, attention_dropout)

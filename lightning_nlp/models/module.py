@@ -109,10 +109,9 @@ class EncoderModule(MeasuredModule):
         return data if hasattr(data, "tokenizer") else self
 
     def _build(self) -> None:
-        data, device = self._data, self.trainer.strategy.root_device
+        data, auto_class, device = self._data, encoder.auto_class(self.task), self.trainer.strategy.root_device
         if self.network is None:
-            auto_class, overrides = encoder.auto_class(self.task), self.config_overrides()
-            self.network = encoder.build(auto_class, self.hparams, data, device, **overrides)
+            self.network = encoder.build(auto_class, self.hparams, data, device, **self.config_overrides())
         elif self.loaded:
             from lightning_nlp.models.checkpoints import check_checkpoint
 

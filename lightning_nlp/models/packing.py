@@ -23,8 +23,6 @@ from lightning_nlp.models.attention import attention, layout_of
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
 FLASH = "variable-length flash attention"
-FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
-
 NAME = "lightning_nlp_packed"
 FIRST_TOKENS = "ForSequenceClassification"  # heads that read the first token of a sequence
 
@@ -65,7 +63,7 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     if FIRST_TOKENS in type(network).__name__ and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
     if device.type == "cuda":
-        if (found := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
+        if (found := torch.cuda.get_device_capability(device)) < (8, 0):  # Ampere; a T4 has 7.5, a V100 7.0
             return f"{FLASH} needs compute capability 8.0, and this GPU has {found[0]}.{found[1]}"
         if "16" not in precision:
             return f"{FLASH} needs 16 bits, and the precision is {precision}"

@@ -1,6 +1,5 @@
 """The gradient of one optimizer step: an exact mean over its batches, measured once, logged and clipped."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -57,7 +56,7 @@ class Gradients:
             accumulate, counts = trainer.accumulate_grad_batches, self._counts
             if gradients and counts and (len(counts), accumulate) != (1, 1):
                 multiply_all(gradients, accumulate * _positive(counts[0]) / _positive(sum(counts)))
-            norms = norms_of(gradients) if gradients else []
+            norms = list(norms_of(gradients)) if gradients else []
             self.reset()
             self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True)), total_norm(norms)
         return self._finished[1:]
@@ -68,7 +67,7 @@ class Gradients:
         if is_log_step(module.trainer, module.trainer.global_step + 1):
             module.log("train/lr", optimizer.param_groups[0]["lr"])  # a float, which `log` copies to the device
             # in the module's order, since the order of a float32 sum decides its last digit
-            module.log("train/grad_norm", total_norm(norms[p] for p in module.parameters() if p in norms))
+            module.log("train/grad_norm", total_norm([norms[p] for p in module.parameters() if p in norms]))
 
     def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
         """Clip as Lightning does, by the known norms; in bf16 with a fused optimizer too, which Lightning refuses."""
@@ -83,9 +82,8 @@ class Gradients:
             torch.nn.utils.clip_grads_with_norm_(norms, value, total)
 
 
-def total_norm(norms: Iterable[Tensor]) -> Tensor:
+def total_norm(norms: list[Tensor]) -> Tensor:
     """The norm of a whole gradient from those of its parts."""
-    norms = list(norms)
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
 
 

@@ -76,13 +76,10 @@ def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], floa
 
 
 def num_training_steps(trainer: Trainer, batches: float) -> int | None:
-    """How many optimizer steps a run will make; None where neither `max_epochs` nor `max_steps` ends it.
+    """How many optimizer steps a run with these batches an epoch will make; None if it has no end.
 
     Not read from `trainer.estimated_stepping_batches`: that sets up the training loader too early, and
     Lightning then never restores its state within an epoch (issue 20550 of pytorch-lightning).
-
-    Args:
-        batches: Of an epoch on one process; infinite for an endless loader.
     """
     ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
     if math.isfinite(batches) and trainer.max_epochs is not None and trainer.max_epochs >= 0:
