@@ -18,7 +18,8 @@ from profile_step import STEPS, milliseconds_by_name, record
 from token_data import TokenData, new_module, random_data
 
 from lightning_nlp.training.hardware import device_name
-from lightning_nlp.training.peaks import float32_products, peak_flops
+from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.precision import float32_products
 
 
 def machine(options: Namespace) -> Iterator[Row]:

@@ -116,7 +116,7 @@ def pipeline(
 def ours(run: Path, texts: list[str]) -> Iterator[tuple[float, list[str]]]:
     """Seconds and answers of what `train.py predict` loads, at its defaults, again and again."""
     from lightning_nlp import load_predictor
-    from lightning_nlp.training.hardware import default_precision
+    from lightning_nlp.training.precision import default_precision
 
     predictor = load_predictor(run / "export", precision=default_precision())
     predictor(texts[:WARM_UP])

@@ -19,9 +19,11 @@ from token_data import TokenData, new_module, random_data, train
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
-from lightning_nlp.training.flops import count_batch, training_costs, training_flops
-from lightning_nlp.training.hardware import default_precision, device_name
+from lightning_nlp.training.counts import count_batch
+from lightning_nlp.training.flops import training_costs, training_flops
+from lightning_nlp.training.hardware import device_name
 from lightning_nlp.training.peaks import peak_flops
+from lightning_nlp.training.precision import default_precision
 
 STEPS = 3  # that are recorded
 KINDS = {

@@ -15,7 +15,7 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models.classification import SequenceClassifier
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.mlm import MaskedLanguageModel
-from lightning_nlp.training.hardware import default_precision
+from lightning_nlp.training.precision import default_precision
 
 SPECIAL_IDS = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
 

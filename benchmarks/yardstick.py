@@ -15,7 +15,9 @@ import torch
 from heldout import HeldOut
 
 from lightning_nlp.training import hardware, peaks
-from lightning_nlp.training.flops import Counts, count_batch, training_costs, training_flops
+from lightning_nlp.training.counts import Counts, count_batch
+from lightning_nlp.training.flops import training_costs, training_flops
+from lightning_nlp.training.precision import default_precision
 
 
 def peak_memory() -> int:
@@ -29,7 +31,7 @@ def peak_memory() -> int:
 
 def device_facts(device: str) -> dict[str, Any]:
     """The device's name, whether it multiplies bf16, and the peak of matrix products in the precision of b, c and d."""
-    precision = hardware.default_precision(device)  # without bf16 units its product is emulated, far below any peak
+    precision = default_precision(device)  # without bf16 units its product is emulated, far below any peak
     peak, name = peaks.peak_flops(torch.device(device), precision), hardware.device_name(device)
     source = f"{precision} matmul, measured" if device == "cpu" else "data sheet" if peak else "not in the table"
     return {"device": name, "bf16": precision == "bf16-mixed", "peak_flops": peak, "source": source}

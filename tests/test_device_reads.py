@@ -37,6 +37,7 @@ KNOWN = {
     "training/gradients.py": {"gradients": HOST, "norms": HOST},
     "training/optimizer.py": {},
     "training/schedules.py": {"bool(every)": HOST, "ends": HOST, "int(batches * limit)": HOST},
+    "training/counts.py": {},
     "training/flops.py": {"trained": HOST, "int(count)": LOG_STEP},
     "models/losses.py": {},
     "callbacks/nonfinite.py": {

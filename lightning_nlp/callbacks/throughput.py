@@ -9,7 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 
 from lightning_nlp.callbacks.outlook import costs_and_peak
 from lightning_nlp.errors import check_range
-from lightning_nlp.training.flops import Costs, Counts, count_batch, training_flops
+from lightning_nlp.training.counts import Counts, count_batch
+from lightning_nlp.training.flops import Costs, training_flops
 from lightning_nlp.training.hardware import peak_memory_gib
 from lightning_nlp.training.schedules import is_log_step
 

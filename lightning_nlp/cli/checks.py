@@ -17,7 +17,7 @@ from lightning_nlp.evaluation.probes import MASK
 from lightning_nlp.privacy import check_secrets, home_as_tilde
 from lightning_nlp.run import processes
 from lightning_nlp.tasks import TASKS
-from lightning_nlp.training.hardware import default_precision
+from lightning_nlp.training.precision import default_precision
 
 # The least that makes sense, where the Trainer itself would silently accept less.
 LEAST = {

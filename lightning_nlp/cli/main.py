@@ -16,7 +16,7 @@ from lightning_nlp.cli.lightning_cli import CLI
 from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 
 # The module of each command that has a Trainer.
 COMMANDS = {"fit": "fit", "inspect": "commands", "validate": "commands", "test": "commands"}

@@ -19,11 +19,11 @@ from lightning_nlp.evaluation import takes_token_types
 from lightning_nlp.evaluation.proof import prove
 from lightning_nlp.export.model_card import model_card
 from lightning_nlp.hub.pretrained import tokenizer_hash
-from lightning_nlp.models.number import in_its_unit
+from lightning_nlp.models.other_problems import in_its_unit
 from lightning_nlp.predict.calibration import Calibration, calibrate, read_record, scaled
 from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import Task, task_of_network
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 
 FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")

@@ -1,13 +1,8 @@
 """Where the architectures of transformers differ: the names of their dropout rates, and how they count positions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 from lightning_nlp.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 Rate = float | None  # None keeps the architecture's own
 
@@ -24,30 +19,23 @@ POSITIONS_AFTER_PADDING = frozenset(
 )
 
 
-def set_dropout(config: PreTrainedConfig, dropout: Rate, attention_dropout: Rate) -> None:
-    """Set the dropout rates of an architecture under its own names; None keeps its rates.
-
-    Raises:
-        UserError: If a rate above 0 is asked of an architecture that has no such setting.
-    """
-    for argument, rate, names in (
-        ("dropout", dropout, DROPOUT_NAMES),
-        ("attention_dropout", attention_dropout, ATTENTION_DROPOUT_NAMES),
-    ):
-        present = [name for name in names if hasattr(config, name)]
+def set_dropout(config: Any, dropout: Rate, attention_dropout: Rate) -> None:
+    """Set the dropout rates of a configuration under its own names; a UserError for one above 0 that it has not."""
+    rates = {"dropout": (dropout, DROPOUT_NAMES), "attention_dropout": (attention_dropout, ATTENTION_DROPOUT_NAMES)}
+    for argument, (rate, names) in rates.items():
+        present = [name for name in names if rate is not None and hasattr(config, name)]
         if rate and not present:
             raise UserError(
                 f"{argument} is {rate}, and a {config.model_type} has no such setting: leave --model.{argument} null."
             )
-        if rate is not None:
-            for name in present:
-                setattr(config, name, rate)
+        for name in present:
+            setattr(config, name, rate)
 
 
-def check_max_length(config: PreTrainedConfig, max_length: int) -> None:
+def check_max_length(config: Any, max_length: int) -> None:
     """Raise a UserError if `max_length` tokens, special ones included, exceed the model's positions."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if not positions or positions < 1 or not getattr(config, "position_biased_input", True):
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    if positions < 1 or not getattr(config, "position_biased_input", True):
         return
     if config.model_type in POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1

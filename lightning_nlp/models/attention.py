@@ -1,5 +1,6 @@
 """Attention within the sequences of a packed batch, as transformers' attention interface calls it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Up to these lengths three plain operations beat the fused kernel on a CPU (benchmarks/README.md).
+# Up to these lengths three plain operations beat the fused kernel on a CPU (benchmarks/README.md)
 LONGEST_PLAIN_16_BITS = 512
 LONGEST_PLAIN_32_BITS = 128
 LONGEST_PLAIN_INFERENCE = 32
@@ -34,14 +35,15 @@ class Layout(NamedTuple):
 
     cu_seqlens: Tensor  # (n + 1,) int32: where each begins, and the end of the last
     max_seqlen: int
-    rectangles: list[Rectangle] | None  # None on CUDA
-    places: Tensor | None  # for each place in the rectangles its token; None if they hold the tokens in order
-    tokens: Tensor | None  # for each token its place
+    # on a CPU:
+    rectangles: Sequence[Rectangle] = ()
+    places: Any = None  # for each place in the rectangles its token
+    tokens: Any = None  # for each token its place
 
 
 def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
     """The layout of a batch of `tokens`; on a CPU the last may belong to no sequence, and their output is noise."""
-    on_host = (None, None, None) if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
+    on_host = () if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
     return Layout(cu_seqlens, max_seqlen, *on_host)
 
 
@@ -57,14 +59,13 @@ def attention(
     layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, within the sequences of a packed batch; without `layout`, its own.
+    """Attention as transformers calls it, within the sequences of a packed batch; without `layout`, PyTorch's.
 
     Args:
         query: (1, heads, tokens, head_dim), as are key and value.
         sliding_window: Tokens attend to those less than this far away; None for the whole sequence.
 
-    Returns:
-        (1, tokens, heads, head_dim), and None for the weights.
+    Returns (1, tokens, heads, head_dim), and None for the weights.
     """
     if layout is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -72,10 +73,9 @@ def attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key.to(value.dtype), value))  # (tokens, heads, head_dim)
+    query, key, value = (x[0].transpose(0, 1).to(value.dtype) for x in (query, key, value))  # (tokens, heads, head_dim)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    query = query.to(value.dtype)
-    if layout.rectangles is None:
+    if layout.cu_seqlens.is_cuda:
         from torch.nn.attention.varlen import varlen_attn
 
         reach = -1 if sliding_window is None else sliding_window - 1  # flash attention counts inclusively
@@ -89,14 +89,12 @@ def attention(
 def _in_rectangles(
     query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, sliding_window: int | None
 ) -> Tensor:
-    """Attention on a CPU; `split`, since a slice fills a whole tensor with zeros in the backward pass."""
-    assert layout.rectangles is not None
     sizes = [number * width for number, width, _ in layout.rectangles]
     longest_plain = LONGEST_PLAIN_16_BITS if value.element_size() == 2 else LONGEST_PLAIN_32_BITS
     if not torch.is_grad_enabled():
         longest_plain = LONGEST_PLAIN_INFERENCE
-    inputs = (x if layout.places is None else x.index_select(0, layout.places) for x in (query, key, value))
-    outputs = []
+    inputs = (x.index_select(0, layout.places) for x in (query, key, value))
+    outputs = []  # of `split` parts, since a slice fills a whole tensor with zeros in the backward pass
     for (number, width, beyond), *parts in zip(layout.rectangles, *(x.split(sizes) for x in inputs), strict=True):
         q, k, v = (part.unflatten(0, (number, width)).transpose(1, 2) for part in parts)  # (number, heads, width, _)
         hidden = beyond
@@ -116,16 +114,13 @@ def _in_rectangles(
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         outputs.append(mixed.transpose(1, 2).flatten(0, 1))
-    output = torch.cat(outputs)
-    return output if layout.tokens is None else output.index_select(0, layout.tokens)
+    return torch.cat(outputs).index_select(0, layout.tokens)
 
 
-def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor | None, Tensor | None]:
+def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor, Tensor]:
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
-    Returns:
-        The rectangles; for each place its token, past the end of a sequence its first; for each token its
-        place, 0 if it belongs to no sequence. Two None where the rectangles hold the tokens in order.
+    Returns them; for each place its token, past the end of a sequence its first; for each token its place, or 0.
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []
@@ -147,8 +142,5 @@ def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Te
         beyond = None if inside.all() else torch.from_numpy(~inside)[:, None, None, :]
         found.append(Rectangle(last - first, width, beyond))
         first = last
-    outside = tokens - int(cu_seqlens[-1])
-    if outside == 0 and all(rectangle.beyond is None for rectangle in found):
-        return found, None, None
-    place_of.append(np.zeros(outside, dtype=np.int64))
+    place_of.append(np.zeros(tokens - cu_seqlens[-1], dtype=np.int64))
     return found, torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(place_of))

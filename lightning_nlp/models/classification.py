@@ -1,22 +1,57 @@
-"""Sequence classification: an encoder with a linear head, trained and measured."""
+"""Sequence classification: an encoder with a linear head in training; `measured_classifier.py` measures it."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from lightning_nlp.errors import UserError, check_range
-from lightning_nlp.evaluation import counted
+from lightning_nlp.evaluation import IGNORE_INDEX
 from lightning_nlp.models import encoder, packing
-from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
-from lightning_nlp.models.number import Number
-from lightning_nlp.models.problem import OneClass, Problem, SeveralLabels
+from lightning_nlp.models.encoder import Frozen
+from lightning_nlp.models.measured_classifier import MeasuredClass, MeasuredClassifier
 from lightning_nlp.training.schedules import Schedule
 
-PROBLEMS: dict[str, type[Problem]] = {"classes": OneClass, "labels": SeveralLabels, "number": Number}
+
+class OneClass(MeasuredClass):
+    """One class a text, the usual problem; `other_problems.py` has several labels, and numbers.
+
+    `outputs` is what the module makes of the network's logits, for one class the logits themselves.
+    """
+
+    task = "classification"  # its row in `tasks.TASKS`
+    configuration: ClassVar[dict[str, Any]] = {"problem_type": "single_label_classification"}
+
+    def check(self, names: list[str], hparams: Any) -> None:
+        """Raise a UserError if the names of the classes are unknown, or the data's and the module's differ."""
+        ours = hparams["label_names"]
+        if not names or ours not in (None, names):
+            raise UserError(
+                f"The labels of the data are {names or 'not known'}, and label_names is {ours}: without a data module "
+                "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
+            )
+
+    def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
+        """Prepare for a new training; `facts` are the data's `label_facts`."""
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        return logits
+
+    def loss_terms(
+        self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """The sum of a batch's losses, and the divisor that PyTorch's mean has: the weights of the targets."""
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise UserError(
+                f"The labels of a batch are {labels.dtype} of shape {tuple(labels.shape)}, and classes are torch.int64 "
+                "of shape (B,): for several labels or numbers give a data module with `label_facts` (docs/python.md)."
+            )
+        loss_sum = F.cross_entropy(outputs, labels, weight=weights, reduction="sum", label_smoothing=smoothing)
+        kept = labels != IGNORE_INDEX
+        return loss_sum, kept.sum() if weights is None else (weights[labels.clamp(min=0)] * kept).sum()
 
 
-class SequenceClassifier(EncoderModule):
+class SequenceClassifier(MeasuredClassifier):
     """A text encoder that puts each text into one of several classes, gives it labels, or a number.
 
     Which of them the data module decides from the labels (`--data.problem`).
@@ -51,7 +86,7 @@ class SequenceClassifier(EncoderModule):
             null takes the data module's.
     """
 
-    task = OneClass.task  # until the data, or a checkpoint, say another one
+    task = OneClass.task  # until the data, or a checkpoint, say otherwise
 
     def __init__(
         self,
@@ -77,96 +112,51 @@ class SequenceClassifier(EncoderModule):
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
         check_range("--model.label_smoothing", label_smoothing, 0, 1, high_open=True)
-        if isinstance(class_weights, str) and class_weights != "balanced":
-            raise UserError(f"class_weights is {class_weights!r}: give --model.class_weights balanced, or a list.")
-        if isinstance(class_weights, list):
-            for weight in class_weights:
-                check_range("--model.class_weights", weight, 0)
-            if not any(class_weights):
-                raise UserError(f"class_weights is {class_weights}, all 0: change --model.class_weights.")
+        if class_weights is not None:
+            from lightning_nlp.models.class_weights import check_class_weights
+
+            check_class_weights(class_weights)
         self.label_names = label_names  # the data's once they are known
-        self.problem: Problem = OneClass()
+        self.problem: OneClass = OneClass()
         self.class_weights: Tensor | None
 
     def config_overrides(self) -> dict[str, Any]:
-        """The names of the classes, and the problem."""
-        return self.problem.configuration(self.label_names or [])
+        return super().config_overrides() | self.problem.configuration
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits of each class in float32, (B, classes), or a number (B, 1), in the order of the batch."""
         return self.problem.outputs(packing.forward(self.network, batch).float())
 
     def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The problem's loss."""
         packing.check_batch(batch, "labels")
-        return self.problem.loss_terms(
-            self(batch), batch["labels"], self.class_weights, self.hparams["label_smoothing"]
-        )
-
-    def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Keep a batch's results, with the plain loss, without label smoothing or class weights.
-
-        Returns:
-            Its `logits` (B, number of classes) and `labels` (B, ...).
-        """
-        packing.check_batch(batch, "labels")
-        outputs, labels = self(batch), batch["labels"]
-        self._evaluated.append((self.problem.losses(outputs, labels), self.problem.predicted(outputs), labels))
-        return {"logits": outputs, "labels": labels}
-
-    def new_metrics(self, stage: Stage) -> Any:
-        """The loss, and the problem's scores."""
-        scores = self.problem.metrics(stage, len(self.label_names or []))
-        return nn.ModuleDict({"loss": mean_metric(), "scores": scores})
-
-    def log_metrics(self, stage: Stage) -> None:
-        """Log a split's metrics; they leave rows out, which waits for the device, so only at its end."""
-        loss, scores = self.metrics[stage]["loss"], self.metrics[stage]["scores"]
-        for losses, predictions, labels in self._evaluated:
-            loss.update(losses[counted(labels)])
-            scores.update(predictions, labels)
-        self._evaluated.clear()
-        self.log(f"{stage}/loss", loss, prog_bar=True)
-        self.log_dict(scores.compute(), prog_bar=stage == "val", sync_dist=True)  # the same in all processes
-
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The probability of each class or label, (B, k), or a number (B, 1); in the order of `rows` if any."""
-        found = self.problem.chances(self(batch))
-        return found[batch["rows"].argsort()] if "rows" in batch else found
+        smoothing = self.hparams["label_smoothing"]
+        return self.problem.loss_terms(self(batch), batch["labels"], self.class_weights, smoothing)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Without a Trainer, take the checkpoint's problem and labels too."""
-        if not encoder.attached(self):
-            self._take_problem(checkpoint.get("lightning_nlp", {}).get("task"))
+        if not self.attached:
+            self._set_problem(checkpoint.get("lightning_nlp", {}).get("task"))
         super().on_load_checkpoint(checkpoint)
-        if not encoder.attached(self):
-            self.label_names = self.loaded["label_names"]
-
-    def _metadata(self) -> dict[str, Any]:
-        return super()._metadata() | {"label_names": [str(name) for name in self._data.label_names]}
 
     def _build(self) -> None:
-        data = self._data
-        labels, ours = list(data.label_names or []), self.hparams["label_names"]
+        data, new = self._data, self.network is None
         facts = getattr(data, "label_facts", {"class_counts": getattr(data, "class_counts", None)})
-        problem = PROBLEMS[facts.get("problem", "classes")]
-        self._take_problem(problem.task)
-        if (not labels and problem.problem_type) or ours not in (None, labels):
-            raise UserError(
-                f"The labels of the data are {labels or 'not known'}, and label_names is {ours}: without a data module "
-                "give SequenceClassifier both label_names and pretrained, with one leave label_names out."
-            )
-        for name in self.problem.refused:
-            if self.hparams[name]:
-                raise UserError(f"--model.{name} is for classes, and these labels are numbers: leave it out.")
-        self.label_names = labels
-        weights = self.problem.class_weights(self.hparams["class_weights"], facts, labels)
-        new = self.network is None
+        problem = facts.get("problem", "classes")
+        self._set_problem(OneClass.task if problem == "classes" else problem)
+        self.label_names = [str(name) for name in data.label_names or []]
+        self.problem.check(self.label_names, self.hparams)
+        weights = None
+        if self.hparams["class_weights"] is not None:
+            from lightning_nlp.models.class_weights import class_weights
+
+            weights = class_weights(self.hparams["class_weights"], facts, self.label_names)
+        self.register_buffer("class_weights", weights, persistent=False)
         super()._build()
         if new:
             self.problem.begin(self.network, self.hparams, facts)
-        self.register_buffer("class_weights", weights, persistent=False)
 
-    def _take_problem(self, task: str | None) -> None:
-        if task != self.task and (found := [kind for kind in PROBLEMS.values() if kind.task == task]):
-            self.problem, self.task = found[0](), found[0].task
+    def _set_problem(self, task: str | None) -> None:
+        if task != self.task:
+            from lightning_nlp.models.other_problems import PROBLEMS
+
+            if task in PROBLEMS:  # else the checkpoint is of another module, and will be refused
+                self.problem, self.task = PROBLEMS[task](), task

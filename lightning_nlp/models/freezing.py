@@ -1,13 +1,12 @@
 """Parts of a pretrained encoder that are not trained, from the embeddings upwards."""
 
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from lightning_nlp.errors import UserError
+from lightning_nlp.models.encoder import Frozen
 from lightning_nlp.training.flops import encoder_layers
-
-Frozen = int | Literal["embeddings", "encoder"]
 
 
 def freeze(network: Any, part: Frozen | None) -> None:

@@ -24,9 +24,15 @@ def last_layer(network: Any) -> nn.Linear | None:
     return layer if isinstance(layer, nn.Linear) else None
 
 
+def new_weights(layer: nn.Linear, config: Any) -> None:
+    """Initialise a layer as transformers does."""
+    nn.init.normal_(layer.weight, std=getattr(config, "initializer_range", 0.02))
+    nn.init.zeros_(layer.bias)
+
+
 @contextmanager
 def rescaled(layer: nn.Linear, divisor: float, shift: float = 0.0) -> Iterator[None]:
-    """Divide what a layer gives within this context, and then add to it, by its weights."""
+    """While this is open, divide what a layer gives and then add to it, by way of its weights."""
     kept = [(name, parameter, parameter.data) for name, parameter in layer.named_parameters()]
     for name, parameter, value in kept:
         parameter.data = (value.double() / divisor + (shift if name == "bias" else 0.0)).to(value.dtype)
@@ -72,8 +78,7 @@ def match_head(
     elif keep:
         rank_zero_info(f"The head of {name} is taken by position (--model.keep_head): {there} become {here}.")
     else:
-        nn.init.normal_(layers[path].weight, std=getattr(network.config, "initializer_range", 0.02))
-        nn.init.zeros_(layers[path].bias)
+        new_weights(layers[path], network.config)
         rank_zero_info(
             f"The head of {name} is for {there}, and the labels are {here}: its last layer is new. If they are the "
             "same classes in the same order, --model.keep_head true keeps it."

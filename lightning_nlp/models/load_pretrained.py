@@ -1,8 +1,7 @@
 """A pretrained encoder with a head for this task, checked for missing weights and another tokenizer."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info
@@ -10,16 +9,23 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_nlp.errors import UserError
 from lightning_nlp.hub.pretrained import fetch_pretrained
 from lightning_nlp.models.architectures import Rate, set_dropout
+from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 # Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
 MOST_UNUSED_ROWS = 1024
 
-# Masked language models that transformers does not load as they were saved: one of 40 architectures tried.
-NOT_RELOADED = {"funnel": "sets the embedding of the padding token, which the head shares and trains, to zero"}
+
+def pretrained_for(auto_class: Any, hparams: Mapping[str, Any], data: Any, **overrides: Any) -> Any:
+    """What `encoder.build` returns for a setting `pretrained`, with the same arguments and errors."""
+    name = hparams["pretrained"]
+    network = from_pretrained(auto_class, name, keep_head=hparams.get("keep_head", False), **overrides)
+    if data.tokenizer is not None:
+        check_tokenizer(network.config, data.tokenizer)
+        if name != getattr(data, "tokenizer_name", None):
+            check_words(name, data.tokenizer)
+    freeze(network, hparams["freeze"])
+    return network
 
 
 def from_pretrained(
@@ -29,15 +35,15 @@ def from_pretrained(
     attention_dropout: Rate = None,
     keep_head: bool = False,
     **overrides: Any,
-) -> PreTrainedModel:
+) -> Any:
     """A pretrained network in float32 and training mode; a head that does not fit is new, and a line says so.
 
     Args:
         name: A folder or a Hub id, with safetensors weights.
 
     Raises:
-        UserError: If the model cannot be fetched (see `fetch_pretrained`), has no form for this task, could
-            not be loaded again after the training, or lacks weights of the encoder.
+        UserError: If the model cannot be fetched (see `fetch_pretrained`), has no form for this task, or lacks
+            weights of the encoder.
     """
     from transformers import AutoConfig
     from transformers.utils import logging
@@ -61,9 +67,9 @@ def from_pretrained(
             ignore_mismatched_sizes=True,  # for the head; checked below
             output_loading_info=True,
         )
-    except UserError:
-        raise
     except (ValueError, OSError, KeyError, RuntimeError, ArithmeticError) as error:
+        if isinstance(error, UserError):  # of `set_dropout`
+            raise
         details = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "
@@ -71,15 +77,9 @@ def from_pretrained(
         ) from error
     finally:
         logging.set_verbosity(verbosity)
-    if (does := NOT_RELOADED.get(config.model_type)) and network.get_output_embeddings() is not None:
-        raise UserError(
-            f"A {config.model_type} model cannot be exported as a masked language model, for transformers {does} when "
-            "it loads one: give --model.pretrained another architecture."
-        )
     new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
-    encoder = f"{network.base_model_prefix}."
     # BERT's pooler is in the encoder by name, but part of the head: a checkpoint made by MLM has none
-    lost = [key for key in new if key.startswith(encoder) and "pooler" not in key]
+    lost = [key for key in new if key.startswith(f"{network.base_model_prefix}.") and "pooler" not in key]
     if lost:
         raise UserError(
             f"The checkpoint {name!r} lacks {len(lost)} weights of its encoder, or has them in another shape, "
@@ -94,30 +94,29 @@ def from_pretrained(
     return network.train()
 
 
-def realign(network: PreTrainedModel) -> None:
+def realign(network: Any) -> None:
     """Copy a network's weights to memory aligned to 64 bytes; parameters stay the same objects, and tied.
 
-    From a safetensors file it is 8 bytes, where a CPU's kernels are slower and round differently in the last bit.
+    A safetensors file aligns them to 8 bytes, where a CPU's kernels are slower and round the last bit differently.
     """
     for tensor in [*network.parameters(), *network.buffers()]:
         tensor.data = tensor.data.clone()
 
 
-def check_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+def check_tokenizer(config: Any, tokenizer: Any) -> None:
     """Raise a UserError if the data's tokenizer cannot be a pretrained model's, by size and padding."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
-    unused = config.vocab_size - len(tokenizer)
-    if not 0 <= unused <= MOST_UNUSED_ROWS:
+    if not 0 <= config.vocab_size - len(tokenizer) <= MOST_UNUSED_ROWS:
         raise UserError(
             f"The tokenizer has {len(tokenizer)} tokens and the {config.model_type} model {config.vocab_size} "
             f"embeddings: {cure}"
         )
     pad_token_id = getattr(config, "pad_token_id", None)
-    if pad_token_id is not None and pad_token_id != tokenizer.pad_token_id:
+    if pad_token_id not in (None, tokenizer.pad_token_id):
         raise UserError(f"The tokenizer pads with {tokenizer.pad_token_id} and the model with {pad_token_id}: {cure}")
 
 
-def check_words(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
+def check_words(name: str, tokenizer: Any) -> None:
     """Raise a UserError if the data's tokenizer has other words than a pretrained model's own."""
     from transformers import AutoTokenizer
 

@@ -5,21 +5,52 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import encoder, packing
-from lightning_nlp.models.freezing import Frozen
+from lightning_nlp.models.encoder import Frozen
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.losses import cross_entropy_sum
-from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
+from lightning_nlp.models.measured import Stage, mean_metric
+from lightning_nlp.models.module import EncoderModule
 from lightning_nlp.training.schedules import Schedule
 
 # exp(80) is 5e34: below the largest float32, above any perplexity that means something
 LARGEST_LOG_PERPLEXITY = 80.0
 
 
-class MaskedLanguageModel(EncoderModule):
+class LabelledTokens(EncoderModule):
+    """An encoder whose head is computed at the labelled tokens alone: masked ones, or the first piece of each word."""
+
+    positions: str  # the batch's key for them, if it has it
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """The logits at the labelled tokens.
+
+        Returns:
+            Float32, (number of labels other than -100, words or tags), row by row of the batch; without
+            `labels`, those of all tokens of a padded batch, (B, T, words or tags).
+        """
+        if "labels" not in batch:
+            return packing.forward(self.network, batch).float()
+        return self.labelled(batch)[0].float()
+
+    def labelled(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits (n, words or tags), labels (n,) and positions (n,) of a batch's n labelled tokens."""
+        packing.check_batch(batch, "labels")
+        # found on the host by the collate function, since finding them here waits for the device
+        positions = batch[self.positions] if self.positions in batch else masked_positions(batch["labels"])
+        logits = packing.forward(self.network, batch, head_rows=positions)
+        return logits, batch["labels"].flatten().index_select(0, positions), positions
+
+    def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Cross-entropy; an empty sum is 0 and has a graph: it trains nothing, and DDP can go on."""
+        logits, targets, _ = self.labelled(batch)
+        return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
+
+
+class MaskedLanguageModel(LabelledTokens):
     """A text encoder trained to predict masked tokens.
 
     The tokenizer comes from the data module when the Trainer starts, or from a checkpoint with
@@ -46,6 +77,7 @@ class MaskedLanguageModel(EncoderModule):
     """
 
     task = "mlm"
+    positions = "masked"
 
     def __init__(
         self,
@@ -68,28 +100,9 @@ class MaskedLanguageModel(EncoderModule):
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits at the masked tokens.
-
-        Returns:
-            Float32, (number of labels other than -100, vocabulary), row by row of the batch; without
-            `labels`, those of all tokens of a padded batch, (B, T, vocabulary).
-        """
-        if "labels" not in batch:
-            return packing.forward(self.network, batch).float()
-        return self._guess(batch)[0].float()
-
-    def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The cross-entropy of the masked tokens.
-
-        An empty sum is 0 and has a graph: a batch without masked tokens trains nothing, and DDP can go on.
-        """
-        logits, targets = self._guess(batch)
-        return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
-
     def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Add a batch's n masked tokens to a split's means; returns `targets`, `loss`, `top1` and `top5`, each (n,)."""
-        logits, targets = self._guess(batch)
+        logits, targets, _ = self.labelled(batch)
         logits = logits.float()
         best = logits.topk(min(5, logits.shape[-1])).indices == targets[:, None]
         found = {
@@ -99,16 +112,15 @@ class MaskedLanguageModel(EncoderModule):
         }
         if len(targets):
             for name, values in found.items():
-                self.metrics[stage][name].update(values)
+                self.metrics[name].update(values)
         return {"targets": targets, **found}
 
-    def new_metrics(self, stage: Stage) -> Any:
-        """Means over masked tokens."""
-        return nn.ModuleDict({name: mean_metric() for name in ("loss", "top1", "top5")})
+    def new_metrics(self) -> dict[str, Any]:
+        return {name: mean_metric() for name in ("loss", "top1", "top5")}
 
     def log_metrics(self, stage: Stage) -> None:
         """Log a split's means, and what follows from the loss."""
-        metrics = self.metrics[stage]
+        metrics = self.metrics
         split = "validation" if stage == "val" else "test"
         # computing joins the ranks, so each logs the same value
         if not metrics["loss"].update_called and self.trainer.world_size == 1:
@@ -124,11 +136,3 @@ class MaskedLanguageModel(EncoderModule):
             values["bits_per_char"] = values["loss"] / math.log(2) / chars_per_token
         for name, value in values.items():
             self.log(f"{stage}/{name}", value, sync_dist=True)
-
-    def _guess(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The logits (n, vocabulary) and the tokens (n,) at the n masked positions of a batch."""
-        packing.check_batch(batch, "labels")
-        # found on the host by the collate function, since finding them here waits for the device
-        positions = batch["masked"] if "masked" in batch else masked_positions(batch["labels"])
-        logits = packing.forward(self.network, batch, head_rows=positions)
-        return logits, batch["labels"].flatten().index_select(0, positions)

@@ -1,7 +1,7 @@
 """Runs an unmodified Hugging Face encoder on a packed batch: sequences end to end, without padding between them.
 
 transformers passes a network's keyword arguments down to its attention function, which a library may register. Ours is
-told where sequences begin and end, so no token attends across a boundary; all else works on each token alone.
+told where sequences begin and end, so no token attends across a boundary; the other layers see each token alone.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,7 @@ from lightning_nlp.models.attention import attention, layout_of
 # Others may not pass keyword arguments down (DeBERTa and MPNet do not) or may use positions elsewhere.
 PROVEN = ("distilbert", "bert", "roberta", "xlm-roberta", "camembert", "electra", "modernbert", "albert")
 
-FLASH_CAPABILITY = (8, 0)  # Ampere; a T4 has 7.5, a V100 7.0
-
+FLASH = "variable-length flash attention"
 NAME = "lightning_nlp_packed"
 FIRST_TOKENS = "ForSequenceClassification"  # heads that read the first token of a sequence
 
@@ -36,27 +35,23 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
     """Decide whether batches are packed, tell the user and the data module, and prepare the network.
 
     Args:
-        data: `packing` is True, False, or "auto", which packs where that is proven; `packed` is set to the
-            answer. A user's own without `packing` has padded batches.
-
-    Raises:
-        UserError: If packing is asked for where it is not possible.
+        data: `packing` is True (a UserError where that is not possible), False, or "auto", which packs where that is
+            proven; `packed` is set to the answer. A user's own without `packing` has padded batches.
     """
-    asked = getattr(data, "packing", False)
-    if asked is False:
+    if getattr(data, "packing", False) is False:
         return
     device = trainer.strategy.root_device
     reason = why_not(network, device=device, precision=str(trainer.precision))
-    if asked is True and reason is not None:
-        raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
     packed, before = reason is None, (is_enabled(network), getattr(data, "packed", None))
     if packed:
         enable(network)
-        line = f"Batches are packed, without padding: {network.config.model_type} on {device.type}."
+        line = f"packed, without padding: {network.config.model_type} on {device.type}."
+    elif data.packing is True:
+        raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
     else:
-        line = f"Batches are padded, in groups of similar length: {reason}."
+        line = f"padded, in groups of similar length: {reason}."
     if before != (packed, packed):  # not again for the test after the training
-        rank_zero_info(line)
+        rank_zero_info(f"Batches are {line}")
     data.packed = packed
 
 
@@ -68,16 +63,20 @@ def why_not(network: Any, *, device: torch.device, precision: str) -> str | None
     if FIRST_TOKENS in type(network).__name__ and getattr(config, "classifier_pooling", "cls") != "cls":
         return f"this {config.model_type} model's classifier takes the mean over a padded row"
     if device.type == "cuda":
-        if (capability := torch.cuda.get_device_capability(device)) < FLASH_CAPABILITY:
-            found = ".".join(map(str, capability))
-            return f"variable-length flash attention needs compute capability 8.0, and this GPU has {found}"
+        if (found := torch.cuda.get_device_capability(device)) < (8, 0):  # Ampere; a T4 has 7.5, a V100 7.0
+            return f"{FLASH} needs compute capability 8.0, and this GPU has {found[0]}.{found[1]}"
         if "16" not in precision:
-            return f"variable-length flash attention needs 16 bits, and the precision is {precision}"
+            return f"{FLASH} needs 16 bits, and the precision is {precision}"
         if any(getattr(config, name, None) for name in ATTENTION_DROPOUT_NAMES):
-            return "variable-length flash attention has no dropout: --model.attention_dropout 0 does without"
+            return f"{FLASH} has no dropout: --model.attention_dropout 0 does without"
     elif device.type != "cpu":
         return f"packing is not proven on {device.type}"
     return None
+
+
+def is_enabled(network: Any) -> bool:
+    """Whether `enable` has prepared a network."""
+    return getattr(network, "takes_packed_batches", False)
 
 
 def enable(network: Any) -> None:
@@ -91,11 +90,41 @@ def enable(network: Any) -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
     network.set_attn_implementation(NAME)
     network.base_model.register_forward_hook(select_rows, with_kwargs=True)
-    network.takes_packed_batches = True  # on no configuration, which networks may share
+    network.takes_packed_batches = True  # not in the configuration, which networks may share
+
+
+def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None) -> Tensor:
+    """A network's logits for a padded or a packed batch.
+
+    Args:
+        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; for pairs
+            `token_type_ids` too, which a network without them ignores. A UserError if it is neither, or packed for
+            a network that cannot compute it.
+        head_rows: (n,) positions in the flattened batch that the head computes; None for all.
+
+    Returns:
+        (n, classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`, (B, T, classes);
+        for a packed batch (1, T, classes), with a few rows more on a CPU.
+    """
+    if "cu_seqlens" in batch:
+        inputs = _packed_inputs(network, batch)
+    else:
+        check_batch(batch, "input_ids", "attention_mask")
+        inputs = _inputs(network, batch, "attention_mask")
+    if head_rows is None:
+        return network(**inputs).logits
+    if is_enabled(network):
+        return network(**{**inputs, "head_rows": head_rows}).logits.squeeze(1)
+    # other architectures may not pass the argument down to their encoder
+    hook = network.base_model.register_forward_hook(partial(select_rows, rows=head_rows), with_kwargs=True)
+    try:
+        return network(**inputs).logits.squeeze(1)
+    finally:
+        hook.remove()
 
 
 def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: Any, rows: Tensor | None = None) -> Any:
-    """A forward hook on an encoder: only the rows that its head needs reach it, as (n, 1, width).
+    """A forward hook on an encoder: its head gets only the rows that it needs, as (n, 1, width).
 
     A classifier needs the first token of each sequence, a token classifier that of each word; a masked language model
     the masked tokens, 15%, where its head costs about as much as all layers of a small encoder.
@@ -111,69 +140,27 @@ def select_rows(encoder: Any, arguments: Any, keywords: dict[str, Any], output: 
     return output
 
 
-def is_enabled(network: Any) -> bool:
-    """Whether `enable` has prepared a network."""
-    return getattr(network, "takes_packed_batches", False)
-
-
-def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None) -> Tensor:
-    """A network's logits for a padded or a packed batch.
-
-    Args:
-        network: A `...ForMaskedLM`, `...ForSequenceClassification` or `...ForTokenClassification`; the first packed
-            batch `enable`s it.
-        batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; of pairs
-            maybe `token_type_ids`, left out for a network that has none.
-        head_rows: (n,) positions in the flattened batch that the head computes; None for all.
-
-    Returns:
-        (n, number of classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`,
-        (B, T, classes), and (1, T, classes) for a packed batch, with a few rows more on a CPU.
-
-    Raises:
-        UserError: If the batch is neither, or packed for a network that cannot compute it.
-    """
-    if "cu_seqlens" in batch:
-        inputs = _packed_inputs(network, batch)
-    else:
-        check_batch(batch, "input_ids", "attention_mask")
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | token_types(network, batch)
-    if head_rows is None:
-        return network(**inputs).logits
-    if is_enabled(network):
-        return network(**{**inputs, "head_rows": head_rows}).logits.squeeze(1)
-    # other architectures may not pass the argument down to their encoder
-    hook = network.base_model.register_forward_hook(partial(select_rows, rows=head_rows), with_kwargs=True)
-    try:
-        return network(**inputs).logits.squeeze(1)
-    finally:
-        hook.remove()
-
-
 def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
-    config, cu_seqlens = network.config, batch["cu_seqlens"]
-    tokens, positions = batch["input_ids"], batch["position_ids"]
+    tokens, cu_seqlens = batch["input_ids"], batch["cu_seqlens"]
     if not is_enabled(network):  # `choose` was not called: a module from a checkpoint, or batches from a plain loader
         precision = "16" if torch.is_autocast_enabled(tokens.device.type) else str(network.dtype)
         if reason := why_not(network, device=tokens.device, precision=precision):
             raise UserError(f"The batch is packed, and cannot be computed: {reason}; give --data.packing false.")
         enable(network)
-    if config.model_type in POSITIONS_AFTER_PADDING:
-        positions = positions + config.pad_token_id + 1
-    types, outside = token_types(network, batch), 0 if tokens.is_cuda else -tokens.shape[1] % ROUND
-    if outside:
-        tokens, positions = F.pad(tokens, (0, outside)), F.pad(positions, (0, outside))
-        types = {name: F.pad(values, (0, outside)) for name, values in types.items()}
-    layout = layout_of(cu_seqlens, batch["max_seqlen"], tokens.shape[1])
-    starts = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
-    ready = tokens.new_empty(1, 1, 1, 1)  # transformers makes no mask where it is given one of four dimensions
-    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": ready, **types}
-    return {**inputs, "layout": layout, "head_rows": starts}
+    inputs = _inputs(network, batch, "position_ids")
+    if network.config.model_type in POSITIONS_AFTER_PADDING:
+        inputs["position_ids"] = inputs["position_ids"] + network.config.pad_token_id + 1
+    if not tokens.is_cuda:
+        inputs = {name: F.pad(values, (0, -tokens.shape[1] % ROUND)) for name, values in inputs.items()}
+    inputs["layout"] = layout_of(cu_seqlens, batch["max_seqlen"], inputs["input_ids"].shape[1])
+    inputs["head_rows"] = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
+    inputs["attention_mask"] = tokens.new_empty(1, 1, 1, 1)  # of four dimensions, so transformers makes none
+    return inputs
 
 
-def token_types(network: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """The batch's `token_type_ids`, if it has them and the network takes them."""
-    return {name: batch[name] for name in ("token_type_ids",) if name in batch and takes_token_types(network)}
+def _inputs(network: Any, batch: dict[str, Any], *names: str) -> dict[str, Any]:
+    names += ("token_type_ids",) if "token_type_ids" in batch and takes_token_types(network) else ()
+    return {name: batch[name] for name in ("input_ids", *names)}
 
 
 def check_batch(batch: Any, *names: str) -> None:

@@ -5,19 +5,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation.tags import count, scores, types_of
-from lightning_nlp.models import encoder, packing
-from lightning_nlp.models.freezing import Frozen
-from lightning_nlp.models.heads import masked_positions
-from lightning_nlp.models.losses import cross_entropy_sum
-from lightning_nlp.models.module import EncoderModule, Stage, mean_metric
+from lightning_nlp.models import encoder
+from lightning_nlp.models.encoder import Frozen
+from lightning_nlp.models.measured import Stage, mean_metric
+from lightning_nlp.models.mlm import LabelledTokens
 from lightning_nlp.training.schedules import Schedule
 
 
-class TokenClassifier(EncoderModule):
+class TokenClassifier(LabelledTokens):
     """A text encoder that gives each word a tag: named entities, parts of speech.
 
     Tags (`label_names`) and tokenizer come from the data module when the Trainer starts, or from a
@@ -45,6 +44,7 @@ class TokenClassifier(EncoderModule):
     """
 
     task = "tags"
+    positions = "words"
 
     def __init__(
         self,
@@ -66,27 +66,10 @@ class TokenClassifier(EncoderModule):
         super().__init__()
         self.save_hyperparameters()
         encoder.check_settings(self.hparams)
-        self.label_names = list[str]()  # the data's once they are known
-
-    def config_overrides(self) -> dict[str, Any]:
-        """The names of the tags."""
-        names = self.label_names
-        return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """The logits in float32: of the n tagged tokens, (n, tags), or of all tokens without `labels`."""
-        if "labels" not in batch:
-            return packing.forward(self.network, batch).float()
-        return self._tagged(batch)[0].float()
-
-    def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The cross-entropy of the words' tags; without words, 0 with a graph."""
-        logits, targets, _ = self._tagged(batch)
-        return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
 
     def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Keep a batch's n words; returns `targets`, `predictions`, `loss` and `rows`, each (n,)."""
-        logits, targets, positions = self._tagged(batch)
+        logits, targets, positions = self.labelled(batch)
         logits = logits.float()
         rows = batch["word_rows"] if "word_rows" in batch else positions // batch["input_ids"].shape[1]
         losses = F.cross_entropy(logits, targets, reduction="none")
@@ -94,13 +77,12 @@ class TokenClassifier(EncoderModule):
         self._evaluated.append(found)
         return found
 
-    def new_metrics(self, stage: Stage) -> Any:
-        """Means over words; precision, recall and F1 follow from counts of all processes."""
-        return nn.ModuleDict({name: mean_metric() for name in ("loss", "accuracy")})
+    def new_metrics(self) -> dict[str, Any]:
+        return {name: mean_metric() for name in ("loss", "accuracy")}
 
     def log_metrics(self, stage: Stage) -> None:
         """Log a split's accuracy of words, and the `scores` of its counts."""
-        names, metrics = self.label_names, self.metrics[stage]
+        names, metrics = self.label_names or [], self.metrics
         counts = np.zeros((len(types_of(names)), 3), dtype=np.int64)
         for part in self._evaluated:
             if len(part["targets"]):
@@ -116,24 +98,8 @@ class TokenClassifier(EncoderModule):
             shown = name == "loss" or (name == "f1" and stage == "val")
             self.log(f"{stage}/{name}", float(value), sync_dist=True, prog_bar=shown)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Without a Trainer, take the checkpoint's tags too."""
-        super().on_load_checkpoint(checkpoint)
-        if not encoder.attached(self):
-            self.label_names = self.loaded["label_names"]
-
-    def _metadata(self) -> dict[str, Any]:
-        return super()._metadata() | {"label_names": self.label_names}
-
     def _build(self) -> None:
         self.label_names = [str(name) for name in getattr(self._data, "label_names", None) or ()]
         if not self.label_names:
             raise UserError("A TokenClassifier needs a data module that names the tags: one with `label_names`.")
         super()._build()
-
-    def _tagged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits (n, tags), tags (n,) and positions (n,) of the n tagged tokens of a batch."""
-        packing.check_batch(batch, "labels")
-        positions = batch["words"] if "words" in batch else masked_positions(batch["labels"])
-        logits = packing.forward(self.network, batch, head_rows=positions)
-        return logits, batch["labels"].flatten().index_select(0, positions), positions

@@ -19,7 +19,7 @@ from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
 from lightning_nlp.run.library_errors import memory_errors
 from lightning_nlp.tasks import task_of_module
-from lightning_nlp.training.hardware import default_precision
+from lightning_nlp.training.precision import default_precision
 
 # Texts read, sorted by length and predicted at a time: enough for batches without padding, in a fixed memory.
 WINDOW = 2048

@@ -25,7 +25,7 @@ from lightning_nlp.predict.calibration import FITTED_FOR, layer_digest
 from lightning_nlp.predict.inputs import checked_texts, paired
 from lightning_nlp.predict.tags import tag_predictor
 from lightning_nlp.tasks import Task, task_of_network
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 
 Record = dict[str, Any]
 READING = "lightning_nlp"  # in an export's config.json: how texts are read

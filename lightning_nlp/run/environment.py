@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -13,8 +14,9 @@ import torch
 import yaml
 
 from lightning_nlp import __version__
+from lightning_nlp.models.encoder import memory_gib
 from lightning_nlp.privacy import paths_with_tilde
-from lightning_nlp.training.hardware import device_name, memory_gib
+from lightning_nlp.training.hardware import device_name
 
 LIBRARIES = ("lightning", "transformers", "tokenizers", "datasets", "wandb")
 
@@ -50,7 +52,7 @@ def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
         "hardware": {
             "device": device_name(config["trainer"]["accelerator"]),
             "cores": os.cpu_count(),
-            "memory_gib": memory and round(memory, 1),
+            "memory_gib": None if math.isinf(memory) else round(memory, 1),
         },
         "data": data_facts,
     }

@@ -1,25 +1,15 @@
-"""The floating-point operations that a model needs for a batch, counted from its layers for real tokens only."""
+"""The floating-point operations that training a model takes, counted from its layers for real tokens only."""
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lightning_nlp.evaluation import IGNORE_INDEX
+from lightning_nlp.training.counts import Counts
 
 # The count equals what PyTorch executes (tests/training/test_flops.py). Others may run a layer more than once
 # (ALBERT), or multiply matrices outside Linear layers (DeBERTa).
 COUNTED = frozenset("distilbert bert roberta xlm-roberta camembert electra mpnet modernbert".split())
-
-
-class Counts(NamedTuple):
-    """What a batch costs is linear in these; scalar tensors if known only on the device."""
-
-    tokens: int | Tensor = 0
-    pairs: int | Tensor = 0  # of tokens that attend to each other: length^2, summed over the sequences
-    near_pairs: int | Tensor = 0  # the same within a sliding window
-    sequences: int | Tensor = 0
-    head_rows: int | Tensor = 0  # masked tokens, or sequences to classify
 
 
 class Costs(NamedTuple):
@@ -44,11 +34,11 @@ def training_costs(network: Any) -> Costs | None:
     config = network.config
     if config.model_type not in COUNTED:
         return None
-    encoder = network.base_model
-    inside, pooler = set(encoder.modules()), getattr(encoder, "pooler", None)
-    pooling = set(pooler.modules()) if pooler is not None else set()
-    behind = _behind_trained(network)
-    passes = {m: 1 + m.weight.requires_grad + (m in behind) for m in network.modules() if isinstance(m, nn.Linear)}
+    encoder, behind = network.base_model, _behind_trained(network)
+    pooler = getattr(encoder, "pooler", None)
+    inside, pooling = set(encoder.modules()), set(pooler.modules()) if pooler is not None else set()
+    linear: list[Any] = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    passes = {module: 1 + module.weight.requires_grad + (module in behind) for module in linear}
     token = sequence = head_row = 0
     for module, times in passes.items():
         cost = times * 2 * module.in_features * module.out_features
@@ -61,16 +51,10 @@ def training_costs(network: Any) -> Costs | None:
     pair = {"full_attention": 0, "sliding_attention": 0}
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
     for layer, kind in zip(encoder_layers(network) or (), kinds, strict=True):
-        trained = any(times > 1 for module, times in passes.items() if module in set(layer.modules()))
+        trained = any(passes.get(module, 0) > 1 for module in layer.modules())
         pair[kind] += (3 if trained else 1) * 4 * config.hidden_size
-    return Costs(
-        token=token,
-        pair=pair["full_attention"],
-        near_pair=pair["sliding_attention"],
-        sequence=sequence,
-        head_row=head_row,
-        window=2 * config.sliding_window + 1 if "sliding_attention" in kinds else None,
-    )
+    window = 2 * config.sliding_window + 1 if "sliding_attention" in kinds else None
+    return Costs(token, pair["full_attention"], pair["sliding_attention"], sequence, head_row, window)
 
 
 def encoder_layers(network: Any) -> nn.ModuleList | None:
@@ -98,34 +82,6 @@ def _behind_trained(network: Any) -> set[nn.Module]:
     for hook in hooks:
         hook.remove()
     return found
-
-
-def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
-    """Count a batch without waiting for the device; padding counts nothing.
-
-    Args:
-        batch: Padded or packed. If `labels` have the shape of `input_ids`, those other than -100 are head
-            rows; otherwise each sequence is one.
-        window: `Costs.window`.
-    """
-    input_ids, labels = batch["input_ids"], batch.get("labels")
-    tokens: int | Tensor
-    if "cu_seqlens" in batch:
-        lengths = batch["cu_seqlens"].diff().long()
-        tokens, sequences = input_ids.numel(), len(lengths)
-    else:
-        lengths = batch["attention_mask"].sum(-1)
-        tokens, sequences = lengths.sum(), len(input_ids)
-    head_rows: int | Tensor = sequences
-    if labels is not None and labels.shape == input_ids.shape:
-        head_rows = (labels != IGNORE_INDEX).sum()
-    return Counts(
-        tokens=tokens,
-        pairs=(lengths * lengths).sum(),
-        near_pairs=(lengths * lengths.clamp(max=window)).sum() if window is not None else 0,
-        sequences=sequences,
-        head_rows=head_rows,
-    )
 
 
 def training_flops(costs: Costs, counts: Counts) -> int:

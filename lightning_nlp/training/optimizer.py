@@ -1,4 +1,4 @@
-"""AdamW: which parameters decay, its fused kernel, and which settings override its state on a resume."""
+"""AdamW: which parameters decay, and its fused kernel."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 
-from lightning_nlp.errors import UserError
 from lightning_nlp.training.schedules import module_lr_lambda
 
 
@@ -38,31 +37,3 @@ def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
     optimizer.register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, module_lr_lambda(module, data))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def override_checkpoint(module: LightningModule, checkpoint: dict[str, Any], data: Any) -> None:
-    """Put this run's learning rate and weight decay into the states of a checkpoint that it resumes.
-
-    Args:
-        checkpoint: What `on_load_checkpoint` receives; changed in place. Moments and step counts stay.
-
-    Raises:
-        UserError: If other layers were frozen.
-    """
-    if module.trainer.state.fn != "fit":
-        return
-    hparams, before = module.hparams, checkpoint.get("hyper_parameters", {}).get("freeze")
-    if before != hparams.get("freeze"):
-        raise UserError(
-            f"The checkpoint was trained with freeze {before}, and its optimizer fits no other: give --model.freeze "
-            f"{'null' if before is None else before}, or start from its export with --model.pretrained RUN/export."
-        )
-    lr, factor = hparams["lr"], module_lr_lambda(module, data)
-    optimizers, schedulers = checkpoint.get("optimizer_states", []), checkpoint.get("lr_schedulers", [])
-    for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
-        current = lr * factor(scheduler["last_epoch"])
-        for group in optimizer["param_groups"]:
-            group |= {"lr": current, "initial_lr": lr}
-            group["weight_decay"] = hparams["weight_decay"] if group["name"] == "decay" else 0.0
-        scheduler["base_lrs"] = [lr] * len(optimizer["param_groups"])
-        scheduler["_last_lr"] = [current] * len(optimizer["param_groups"])

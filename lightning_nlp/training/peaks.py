@@ -2,8 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -50,17 +48,6 @@ MATMUL_SIZE = 2048
 LONGEST_MATMUL = 0.3  # seconds; a slower CPU is measured with a smaller matrix
 
 
-@contextmanager
-def float32_products(precision: str) -> Iterator[None]:
-    """Multiply float32 matrices as torch.set_float32_matmul_precision says: "highest", or "high", on a GPU TF32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def peak_flops(device: torch.device, precision: str) -> float | None:
     """The floating-point operations a second that matrix products could reach on one device; None if not known.
 
@@ -78,17 +65,12 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
     if peaks is None:
         return None
     tf32 = peaks.tf32 is not None and torch.get_float32_matmul_precision() != "highest"
-    by_dtype = {
-        torch.bfloat16: peaks.bf16,
-        torch.float16: peaks.fp16,
-        torch.float32: peaks.tf32 if tf32 else peaks.fp32,
-    }
-    peak = by_dtype.get(dtype)
+    fp32 = peaks.tf32 if tf32 else peaks.fp32
+    peak = {torch.bfloat16: peaks.bf16, torch.float16: peaks.fp16, torch.float32: fp32}.get(dtype)
     return None if peak is None else peak * 1e12
 
 
 def _model(name: str) -> str:
-    """A GPU's model: its name without the words that change nothing."""
     return " ".join(word for word in re.split(r"[ -]+", name.upper()) if not NO_MATTER.fullmatch(word))
 
 
@@ -103,7 +85,7 @@ def _measured_peak(dtype: torch.dtype, threads: int) -> float:
 
 
 def _fastest_matmul(size: int, dtype: torch.dtype) -> float:
-    """Seconds of the fastest of three products: the first is slow, as are those that other programs disturb."""
+    # of three: the first is slow, as is one that another program disturbs
     matrix = torch.ones(size, size, dtype=dtype)  # random values would move the seed
     product = torch.empty_like(matrix)
     times = []

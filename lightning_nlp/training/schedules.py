@@ -9,11 +9,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_nlp.errors import UserError, check_range
 
 Schedule = Literal["linear", "cosine", "constant", "wsd"]
+DECAY_RATIO = 0.1  # the share of the steps in which "wsd" decays
 
 
-def lr_lambda(
-    schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0, decay_ratio: float = 0.1
-) -> Callable[[int], float]:
+def lr_lambda(schedule: Schedule, num_training_steps: int | None, warmup_ratio: float = 0.0) -> Callable[[int], float]:
     """The factor on the learning rate at each optimizer step, from 0 to 1.
 
     With T = `num_training_steps` and W = ceil(`warmup_ratio` T) it is s / W at step s < W, and then:
@@ -22,20 +21,16 @@ def lr_lambda(
     - "cosine": (1 + cos(pi (s - W) / (T - W))) / 2;
     - "constant": 1;
     - "wsd" (warmup, stable, decay; MiniCPM, arXiv:2404.06395): 1 until step T - D, with D =
-      ceil(`decay_ratio` T), then 1 - sqrt((s - T + D) / D) (Hägele et al., arXiv:2405.18392).
+      ceil(`DECAY_RATIO` T), then 1 - sqrt((s - T + D) / D) (Hägele et al., arXiv:2405.18392).
 
     All but "constant" reach 0 exactly at step T and stay there.
 
     Args:
-        num_training_steps: None for a run without an end, which only "constant" without a warmup allows.
-
-    Raises:
-        UserError: If the schedule is unknown, a ratio is not between 0 and 1, or the end is needed and unknown.
+        num_training_steps: None for a run without an end: a UserError but for "constant" without a warmup.
     """
     if schedule not in get_args(Schedule):
         raise UserError(f"Unknown schedule {schedule!r}: give --model.schedule one of {', '.join(get_args(Schedule))}.")
     check_range("--model.warmup_ratio", warmup_ratio, 0, 1)
-    check_range("decay_ratio", decay_ratio, 0, 1)
     if num_training_steps is None:
         if schedule != "constant" or warmup_ratio > 0:
             raise UserError(
@@ -46,7 +41,7 @@ def lr_lambda(
         return lambda step: 1.0
     total = num_training_steps
     warmup = math.ceil(warmup_ratio * total)
-    start_of_decay = max(warmup, total - math.ceil(decay_ratio * total))
+    start_of_decay = max(warmup, total - math.ceil(DECAY_RATIO * total))
 
     def factor(step: int) -> float:
         if schedule != "constant" and step >= total:
@@ -65,20 +60,26 @@ def lr_lambda(
 
 
 def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], float]:
-    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
-    limit_tokens(module.trainer, data)
-    steps = num_training_steps(module.trainer, train_batches(module.trainer, data))
+    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data.
+
+    A data module's `max_tokens` becomes the Trainer's `max_steps`, unless that ends the run sooner.
+    """
+    trainer = module.trainer
+    if getattr(data, "max_tokens", None) is not None:
+        # `tokens_in_batch` is the mean for each process
+        in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
+        steps = max(1, round(data.max_tokens / in_step))
+        if trainer.max_steps < 0 or steps < trainer.max_steps:
+            trainer.fit_loop.epoch_loop.max_steps = steps
+    steps = num_training_steps(trainer, train_batches(trainer, data))
     return lr_lambda(module.hparams["schedule"], steps, module.hparams["warmup_ratio"])
 
 
 def num_training_steps(trainer: Trainer, batches: float) -> int | None:
-    """How many optimizer steps a run will make; None where neither `max_epochs` nor `max_steps` ends it.
+    """How many optimizer steps a run with these batches an epoch will make; None if it has no end.
 
     Not read from `trainer.estimated_stepping_batches`: that sets up the training loader too early, and
     Lightning then never restores its state within an epoch (issue 20550 of pytorch-lightning).
-
-    Args:
-        batches: Of an epoch on one process; infinite for an endless loader.
     """
     ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
     if math.isfinite(batches) and trainer.max_epochs is not None and trainer.max_epochs >= 0:
@@ -88,12 +89,8 @@ def num_training_steps(trainer: Trainer, batches: float) -> int | None:
 
 
 def train_batches(trainer: Trainer, data: Any) -> float:
-    """An epoch's batches on one process, within `limit_train_batches`; infinite for an endless loader.
-
-    Args:
-        data: `train_batches` is their number, None for an endless loader; without it, the loader is set up and asked.
-    """
-    if not hasattr(data, "train_batches"):
+    """An epoch's batches on one process, within `limit_train_batches`; infinite for an endless loader."""
+    if not hasattr(data, "train_batches"):  # a user's own: set up its loader, and ask that
         trainer.fit_loop.setup_data()  # too early (see above) for a loader that can resume within an epoch
         return trainer.num_training_batches
     batches, limit = data.train_batches, trainer.limit_train_batches
@@ -103,20 +100,6 @@ def train_batches(trainer: Trainer, data: Any) -> float:
     return int(batches * limit) if isinstance(limit, float) else min(batches, limit)
 
 
-def limit_tokens(trainer: Trainer, data: Any) -> None:
-    """Turn a data module's `max_tokens` into the Trainer's `max_steps`, unless that ends the run sooner.
-
-    Args:
-        data: With `max_tokens`, and `tokens_in_batch`, the mean for each process.
-    """
-    if getattr(data, "max_tokens", None) is None:
-        return
-    in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
-    steps = max(1, round(data.max_tokens / in_step))
-    if trainer.max_steps < 0 or steps < trainer.max_steps:
-        trainer.fit_loop.epoch_loop.max_steps = steps
-
-
 def at_whole_step(trainer: Trainer) -> bool:
     """Whether the batches so far end an optimizer step, as the last one of an epoch does too."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -124,10 +107,10 @@ def at_whole_step(trainer: Trainer) -> bool:
 
 
 def is_log_step(trainer: Trainer, step: int | None = None) -> bool:
-    """Whether Lightning logs the optimizer step that this batch ends; False for a batch that ends none.
+    """Whether Lightning logs the optimizer step that this batch ends, if it ends one.
 
     Args:
-        step: Its number, from 1; None if it has been made, so that `global_step` counts it.
+        step: Its number, from 1; None if `global_step` counts it already.
     """
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(every) and at_whole_step(trainer) and (step or trainer.global_step) % every == 0

@@ -52,7 +52,7 @@ def test_without_a_peak_there_is_no_mfu_and_a_missed_goal_is_named(peak, shown):
 
 def test_the_peak_is_of_the_precision_that_the_contenders_run_in(monkeypatch):
     """A CPU without bf16 units emulates its product, and trains in float32 sixty times as fast."""
-    monkeypatch.setattr("lightning_nlp.training.hardware._cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("lightning_nlp.training.precision._cpu_has_bf16", lambda: False)
     monkeypatch.setattr(
         "lightning_nlp.training.peaks._measured_peak", lambda dtype, threads: {torch.float32: 1e11}[dtype]
     )

@@ -11,7 +11,8 @@ from transformers import (
 
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.errors import UserError
-from lightning_nlp.training.flops import count_batch, training_costs, training_flops
+from lightning_nlp.training.counts import count_batch
+from lightning_nlp.training.flops import training_costs, training_flops
 from tests.conftest import invoke, read_metrics
 
 

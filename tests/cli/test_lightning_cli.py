@@ -14,7 +14,7 @@ def test_what_is_null_where_the_default_is_not_stays_so(tiny_cls, tmp_path):
 
 
 def test_precision_is_filled_in_and_told(tiny_cls, tmp_path):
-    from lightning_nlp.training.hardware import default_precision
+    from lightning_nlp.training.precision import default_precision
 
     arguments = list(tiny_cls)
     arguments[arguments.index("--trainer.precision") + 1] = "null"

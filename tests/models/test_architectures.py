@@ -7,8 +7,6 @@ from transformers import (
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
-    ElectraConfig,
-    ModernBertConfig,
     RobertaConfig,
 )
 
@@ -17,39 +15,21 @@ from lightning_nlp.models.architectures import check_max_length, set_dropout
 from lightning_nlp.models.packing import PROVEN
 
 
-@pytest.mark.parametrize(
-    ("config", "hidden", "attention"),
-    [
-        (DistilBertConfig(), ["dropout", "seq_classif_dropout"], "attention_dropout"),
-        (BertConfig(), ["hidden_dropout_prob", "classifier_dropout"], "attention_probs_dropout_prob"),
-        (RobertaConfig(), ["hidden_dropout_prob", "classifier_dropout"], "attention_probs_dropout_prob"),
-        (ElectraConfig(), ["hidden_dropout_prob"], "attention_probs_dropout_prob"),
-        (DebertaV2Config(), ["hidden_dropout_prob"], "attention_probs_dropout_prob"),
-        (ModernBertConfig(), ["embedding_dropout", "mlp_dropout", "classifier_dropout"], "attention_dropout"),
-    ],
-    ids=lambda value: getattr(value, "model_type", ""),
-)
-def test_dropout_is_set_under_each_architectures_names(config, hidden, attention):
+@pytest.mark.parametrize("model_type", [*PROVEN, "deberta-v2", "mpnet"])
+@pytest.mark.parametrize("auto_class", [AutoModelForSequenceClassification, AutoModelForMaskedLM])
+def test_all_dropout_has_the_rates_asked_for(model_type, auto_class):
+    sizes = {"vocab_size": 50, "pad_token_id": 0, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model(model_type, **sizes)
     before = config.to_dict()
     set_dropout(config, None, None)
     assert config.to_dict() == before
-    set_dropout(config, 0.35, 0.25)
-    assert [getattr(config, name) for name in hidden] == [0.35] * len(hidden)
-    assert getattr(config, attention) == 0.25
-    set_dropout(config, None, 0.0)
-    assert getattr(config, attention) == 0
-    assert getattr(config, hidden[0]) == 0.35
-
-
-@pytest.mark.parametrize("model_type", [*PROVEN, "deberta-v2", "mpnet"])
-@pytest.mark.parametrize("auto_class", [AutoModelForSequenceClassification, AutoModelForMaskedLM])
-def test_no_dropout_is_left_at_0(model_type, auto_class):
-    sizes = {"vocab_size": 50, "pad_token_id": 0, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = AutoConfig.for_model(model_type, **sizes)
-    set_dropout(config, 0.0, 0.0)
-    with torch.device("meta"):
-        network = auto_class.from_config(config)
-    assert [module for module in network.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0] == []
+    for rates in ((0.0, 0.0), (0.35, 0.25)):
+        set_dropout(config, *rates)
+        with torch.device("meta"):
+            network = auto_class.from_config(config)
+        attention = getattr(config, "attention_dropout", getattr(config, "attention_probs_dropout_prob", None))
+        assert attention == rates[1]
+        assert {module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)} <= {*rates}
 
 
 def test_dropout_of_an_architecture_without_it_is_refused():

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.errors import UserError
-from lightning_nlp.models.classification import SequenceClassifier
+from lightning_nlp.models.classification import OneClass, SequenceClassifier
 from tests import fitting
 from tests.conftest import read_metrics
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
@@ -64,121 +64,18 @@ def test_gradients_are_clipped_after_they_are_made_exact(tmp_path):
     assert norms == pytest.approx([1e-3] * 2, rel=1e-3)
 
 
-def test_filler_rows_count_nowhere(tmp_path):
-    labels = (0, 1, 2, 1, -100, -100, -100, -100, 2, -100, 0, -100)
-    filled, plain = Texts(4, labels), Texts(4, labels)
-    plain.rows = [row for row in plain.rows if row["labels"] >= 0]
-    # 4 + 0 + 2 against 4 + 2 examples: with one window an epoch both make the same step
-    _, steps_a, run_a = fit(tmp_path, filled, {"accumulate_grad_batches": 3})
-    _, steps_b, run_b = fit(tmp_path, plain, {"accumulate_grad_batches": 3})
-    assert len(steps_a) == len(steps_b) == 1
-    for name, gradient in steps_a[0].items():
-        torch.testing.assert_close(gradient, steps_b[0][name], rtol=2e-3, atol=2e-6)
-    one, other = ({k: v.item() for k, v in run.callback_metrics.items() if "val/" in k} for run in (run_a, run_b))
-    assert len(one) == 5
-    assert one == pytest.approx(other, rel=1e-3)
-    _, steps, run = fit(tmp_path, Texts(4, [-100] * 4))
-    assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in steps[0].values())
-    assert run.callback_metrics["train/loss"] == 0
-
-
-def test_balanced_weights_are_those_of_scikit_learn(tmp_path):
-    from sklearn.utils.class_weight import compute_class_weight
-
-    data = Texts()
-    module, _, _ = fit(tmp_path, data, {"max_steps": 1}, class_weights="balanced")
-    labels = [int(row["labels"]) for row in data.rows]
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=np.array(labels))
-    assert module.class_weights.tolist() == pytest.approx(expected.tolist())
-    assert "class_weights" not in module.state_dict()
-
-
-def test_logits_and_losses_are_float32_under_autocast(tmp_path):
-    module, _, run = fit(tmp_path, Texts(), {"max_steps": 1})
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = module(next(iter(Texts().train_dataloader())))
-    assert logits.dtype == torch.float32
-    assert logits.shape == (4, 3)
-    predictions = torch.cat(run.predict(module, datamodule=Texts()))
-    torch.testing.assert_close(predictions.sum(-1), torch.ones(12))
-
-
-@pytest.mark.parametrize("label_names", [LABELS, [*LABELS, "never seen"]], ids=["all classes", "one class absent"])
-def test_metrics_are_those_of_scikit_learn(label_names, tmp_path):
-    from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
-
-    data = Texts(5, label_names=label_names)  # batches of 5, 5 and 2: the mean is over examples
-    weights = [1.0, 2.0, 3.0, 4.0][: len(label_names)]
-    module, _, run = fit(tmp_path, data, {"max_epochs": 3}, label_smoothing=0.3, class_weights=weights)
-    validation = dict(run.callback_metrics)
-    metrics = run.test(module, datamodule=data, verbose=False)[0]
-    module.eval()
-    with torch.no_grad():
-        probabilities = torch.cat([module(batch) for batch in data.train_dataloader()]).double().softmax(-1).numpy()
-    labels = [int(row["labels"]) for row in data.rows]
-    predicted = probabilities.argmax(-1)
-    macro = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
-    expected = dict(zip(("precision", "recall", "f1"), macro, strict=False))
-    expected["loss"] = log_loss(labels, probabilities, labels=list(range(len(label_names))))  # as if not smoothed
-    expected["accuracy"] = accuracy_score(labels, predicted)
-    assert metrics == pytest.approx({f"test/{name}": value for name, value in expected.items()}, rel=1e-4)
-    for name, value in expected.items():
-        assert validation[f"val/{name}"].item() == pytest.approx(value, rel=1e-4)
-
-
-def test_a_class_that_is_predicted_and_absent_counts_as_wrong(tmp_path):
-    data = Texts(label_names=[*LABELS, "never seen"])
-    module, _, run = fit(tmp_path, data, {"max_steps": 1})
-    with torch.no_grad():
-        module.network.classifier.bias[-1] += 100
-    metrics = run.test(module, datamodule=data, verbose=False)[0]
-    assert [metrics[f"test/{name}"] for name in ("accuracy", "precision", "recall", "f1")] == [0, 0, 0, 0]
-
-
-def test_the_configuration_names_the_labels(tmp_path):
-    module, _, _ = fit(tmp_path, Texts(), {"max_steps": 1}, dropout=0.2)
-    config = module.network.config
-    assert config.id2label == {0: "bad", 1: "fair", 2: "good"}
-    assert config.label2id == {"bad": 0, "fair": 1, "good": 2}
-    assert (config.num_labels, config.max_position_embeddings, config.vocab_size) == (3, 16, 50)
-    assert (config.dropout, config.attention_dropout) == (0.2, 0.0)
-    network = module.network
-    module.configure_model()
-    assert module.network is network
-
-
 @pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({"lr": 0}, "lr"),  # the others of all networks are in test_encoder.py
-        ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"label_smoothing": -0.1}, "label_smoothing"),
-        ({"class_weights": "even"}, "class_weights"),
-        ({"class_weights": [1.0, -1.0]}, "class_weights"),
-        ({"class_weights": [0.0, 0.0]}, "class_weights"),
-    ],
-    ids=str,
+    ("name", "value"), [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("class_weights", "even")]
 )
-def test_settings_that_cannot_be_meant_are_refused_at_once(settings, name):
+def test_settings_that_cannot_be_meant_are_refused_at_once(name, value):
     with pytest.raises(UserError, match=rf"--model\.{name}"):
-        SequenceClassifier(**settings)
+        SequenceClassifier(**{name: value})
 
 
-def test_weights_must_fit_the_labels(tmp_path):
-    with pytest.raises(UserError, match=r"2 weights for 3 classes \(bad, fair, good\).*--model.class_weights"):
-        fit(tmp_path, Texts(), class_weights=[1.0, 2.0])
-    with pytest.raises(UserError, match=r"No training example has the label 'fair'.*--model.class_weights"):
-        fit(tmp_path, Texts(labels=[0, 2, 0, 2]), class_weights="balanced")
-
-
-def test_a_checkpoint_holds_plain_types_and_says_what_it_is(tmp_path):
-    _, _, run = fit(tmp_path, Texts(), {"max_steps": 1})
-    run.save_checkpoint(tmp_path / "run.ckpt")
-    content = torch.load(tmp_path / "run.ckpt", weights_only=True)
-    metadata = content["lightning_nlp"]
-    assert (metadata["task"], metadata["label_names"], len(metadata["tokenizer"])) == ("classification", LABELS, 64)
-    assert content["hyper_parameters"]["lr"] == 1e-3
-    assert content["hyper_parameters"]["class_weights"] is None
+@pytest.mark.parametrize("labels", [torch.tensor([[1, 0], [0, 0]]), torch.tensor([0.5, 1.5])])
+def test_a_batch_of_another_problem_is_one_sentence(labels):
+    with pytest.raises(UserError, match="give a data module with `label_facts`"):
+        OneClass().loss_terms(torch.zeros(2, 2), labels, None, 0.0)
 
 
 def data_of(run, **changes):

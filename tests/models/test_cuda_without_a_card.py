@@ -35,6 +35,7 @@ def module_of(task, name, dtype, monkeypatch):
     )
     module._jit_is_scripting = True  # LightningModule.trainer then asks nothing of the stand-in
     module.configure_model()
+    module.on_validation_epoch_start()
     module.logged = {}
     monkeypatch.setattr(LightningModule, "log", lambda self, name, value, **_: self.logged.update({name: value}))
     monkeypatch.setattr(LightningModule, "log_dict", lambda self, values, **_: self.logged.update(values))
@@ -80,7 +81,8 @@ def on_fake_cuda(module, batch, mode):
 
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
-        module._apply(moved)
+        for part in (module, *module.metrics.values()):
+            part._apply(moved)
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
     return {key: moved(x) if isinstance(x, torch.Tensor) else x for key, x in batch.items()}

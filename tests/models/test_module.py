@@ -1,10 +1,10 @@
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import seed_everything
-from torch import nn
 
 from lightning_nlp.models import encoder, packing
-from lightning_nlp.models.module import EncoderModule, mean_metric
+from lightning_nlp.models.measured import mean_metric
+from lightning_nlp.models.module import EncoderModule
 from tests import fitting
 from tests.models.test_classification import EXACT, Texts
 
@@ -24,15 +24,15 @@ class NextToken(EncoderModule):
         loss_sum = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
         return loss_sum, torch.tensor(targets.numel())
 
-    def new_metrics(self, stage):
-        return nn.ModuleDict({"loss": mean_metric()})
+    def new_metrics(self):
+        return {"loss": mean_metric()}
 
     def evaluate(self, batch, stage):
         loss_sum, count = self.loss_terms(batch)
-        self.metrics[stage]["loss"].update(loss_sum / count)
+        self.metrics["loss"].update(loss_sum / count)
 
     def log_metrics(self, stage):
-        self.log(f"{stage}/loss", self.metrics[stage]["loss"])
+        self.log(f"{stage}/loss", self.metrics["loss"].compute())
 
 
 def test_a_further_task_is_its_loss_and_metrics_alone(tmp_path):

@@ -179,22 +179,18 @@ REASONS = [
     (lambda: BertConfig(**SIZES, **DROPPING), "cuda", "bf16-mixed", "attention_dropout 0"),
     (ARCHITECTURES["bert"], "mps", "32-true", "not proven on mps"),
     (ARCHITECTURES["bert"], "cuda", "bf16-mixed", None),
+    (lambda: ModernBertConfig(**MODERNBERT, classifier_pooling="mean"), "cpu", "32-true (mlm)", None),
     (lambda: BertConfig(**SIZES, **DROPPING), "cpu", "bf16-mixed", None),
 ]
 
 
 @pytest.mark.parametrize(("config", "device", "precision", "reason"), REASONS)
 def test_what_speaks_against_packing(config, device, precision, reason, monkeypatch):
-    network = AutoModelForSequenceClassification.from_config(config())
+    network = (AutoModelForMaskedLM if "mlm" in precision else AutoModelForSequenceClassification).from_config(config())
     device, _, card = device.partition(": ")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5) if card else (8, 0))
     found = packing.why_not(network, device=torch.device(device), precision=precision)
     assert (found is None) if reason is None else (reason in found)
-
-
-def test_mean_pooling_is_no_matter_to_a_masked_language_model():
-    network = AutoModelForMaskedLM.from_config(ModernBertConfig(**MODERNBERT, classifier_pooling="mean"))
-    assert packing.why_not(network, device=torch.device("cpu"), precision="32-true") is None
 
 
 def lines_of(monkeypatch):

@@ -13,7 +13,7 @@ from lightning_nlp.evaluation import proof
 from lightning_nlp.models import packing
 from lightning_nlp.predict.predictor import limits_of, owners
 from lightning_nlp.tasks import TASKS
-from lightning_nlp.training.peaks import float32_products
+from lightning_nlp.training.precision import float32_products
 from tests.conftest import invoke
 
 

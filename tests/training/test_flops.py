@@ -6,7 +6,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from lightning_nlp.models.freezing import freeze
-from lightning_nlp.training.flops import COUNTED, Counts, count_batch, training_costs, training_flops
+from lightning_nlp.training.counts import count_batch
+from lightning_nlp.training.flops import COUNTED, training_costs, training_flops
+from tests.training.test_counts import packed, padded, random_ids
 
 SIZES = {
     "hidden_size": 32,
@@ -39,24 +41,6 @@ def executed(function, *args, **kwargs):
     return counter.get_total_flops()
 
 
-def random_ids(*shape):
-    return torch.randint(5, 101, shape)
-
-
-def padded(lengths, labels):
-    attention_mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    return {"input_ids": random_ids(*attention_mask.shape), "attention_mask": attention_mask, "labels": labels}
-
-
-def packed(lengths, labels):
-    cu_seqlens = torch.tensor([0, *lengths]).cumsum(0).int()
-    return {"input_ids": random_ids(1, sum(lengths)), "cu_seqlens": cu_seqlens, "labels": labels}
-
-
-def ints(counts):
-    return Counts(*map(int, counts))
-
-
 @pytest.mark.parametrize("form", [padded, packed])
 def test_padding_counts_nothing(form):
     network, lengths = model("bert", "classification"), [24, 5, 11]
@@ -76,14 +60,6 @@ def test_head_only_on_masked_tokens(form):
     assert training_flops(training_costs(network), count_batch(form(lengths, labels))) == 3 * (encoder + head)
 
 
-@pytest.mark.parametrize("form", [padded, packed])
-def test_counts(form):
-    assert ints(count_batch(form([20, 5], torch.tensor([0, 1])), window=9)) == Counts(
-        tokens=25, pairs=400 + 25, near_pairs=20 * 9 + 5 * 5, sequences=2, head_rows=2
-    )
-    assert ints(count_batch(form([20, 5], None))) == Counts(25, 425, 0, 2, 2)
-
-
 def test_sliding_window():
     # layers 0 and 3 of 5 see all tokens, the others 4 to each side
     network = model("modernbert", "mlm", local_attention=8, num_hidden_layers=5)
@@ -91,25 +67,6 @@ def test_sliding_window():
     assert (costs.pair, costs.near_pair, costs.window) == (3 * 2 * 4 * 32, 3 * 3 * 4 * 32, 9)
     without = training_costs(model("bert", "mlm"))
     assert (without.pair, without.near_pair, without.window) == (3 * 3 * 4 * 32, 0, None)
-
-
-def test_a_batch_is_counted_without_reading_the_device():
-    # a meta tensor has no values: reading one raises
-    batch = {name: tensor.to("meta") for name, tensor in padded([20, 5], torch.zeros(2, 20)).items()}
-    counts = count_batch(batch, window=9)
-    assert {type(counts[i]) for i in (0, 1, 2, 4)} == {torch.Tensor}
-    with pytest.raises(RuntimeError):
-        int(counts.tokens)
-    batch = {name: tensor.to("meta") for name, tensor in packed([20, 5], torch.zeros(2)).items()}
-    counts = count_batch(batch, window=9)
-    assert (counts.tokens, counts.sequences, counts.head_rows) == (25, 2, 2)
-
-
-def test_large_counts_do_not_overflow():
-    counts = count_batch({"input_ids": torch.zeros(1, 10**6), "cu_seqlens": torch.tensor([0, 10**6]).int()})
-    assert int(counts.pairs) == 10**12
-    costs = training_costs(model("bert", "mlm"))
-    assert training_flops(costs, Counts(pairs=10**18)) == 10**18 * costs.pair
 
 
 @pytest.mark.parametrize("model_type", ["albert", "deberta-v2"])

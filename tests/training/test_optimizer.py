@@ -1,13 +1,12 @@
 from functools import partial
 
-import pytest
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lightning_nlp.training.optimizer import configure_adamw, override_checkpoint, parameter_groups
+from lightning_nlp.training.optimizer import configure_adamw, parameter_groups
 from lightning_nlp.training.schedules import lr_lambda
 from tests import fitting
 
@@ -22,50 +21,21 @@ class Regression(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.layer = nn.Linear(3, 1)
-        self.seen = []
 
     def training_step(self, batch, batch_idx):
-        self.seen.append(batch[:, 0].tolist())
         return self.layer(batch).square().mean()
 
     def configure_optimizers(self):
         return configure_adamw(self, self.trainer.datamodule)
 
-    def on_load_checkpoint(self, checkpoint):
-        override_checkpoint(self, checkpoint, self.trainer.datamodule)
-
-
-class StatefulLoader:
-    """A loader that knows where it stands, as the package's own does."""
-
-    def __init__(self, batches):
-        self.batches, self.position, self.restored = batches, 0, 0
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        start, self.restored = self.restored, 0  # Lightning does not exhaust an iterator whose length it knows
-        for index in range(start, len(self.batches)):
-            self.position = index + 1
-            yield self.batches[index]
-
-    def state_dict(self):
-        return {"position": self.position}
-
-    def load_state_dict(self, state):
-        self.restored = state["position"]
-
 
 class Rows(LightningDataModule):
-    def __init__(self, batch_size=4, stateful=False):
+    def __init__(self, batch_size=4):
         super().__init__()
         rows = torch.randn(ROWS, 3, generator=torch.Generator().manual_seed(0))
         rows[:, 0] = torch.arange(ROWS)
         self.loader = DataLoader(rows, batch_size=batch_size)
         self.train_batches = len(self.loader)
-        if stateful:
-            self.loader = StatefulLoader(list(self.loader))
 
     def train_dataloader(self):
         return self.loader
@@ -126,89 +96,3 @@ def test_the_kernel_is_fused_but_in_fp16(tmp_path):
         run = trainer(tmp_path, plugins=[plugin], gradient_clip_val=1.0)
         run.fit(Regression(), datamodule=Rows())
         assert run.optimizers[0].defaults["fused"] is fused
-
-
-class Save(Callback):
-    """Saves a checkpoint after a step, and notes the optimizer's state when training resumes and when it ends."""
-
-    def __init__(self, path=None, step=None):
-        self.path, self.step, self.start, self.end = path, step, None, None
-
-    def on_train_start(self, trainer, pl_module):
-        self.start = self.state(trainer)
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step == self.step:
-            trainer.save_checkpoint(self.path)
-
-    def on_train_end(self, trainer, pl_module):
-        self.end = self.state(trainer)
-
-    @staticmethod
-    def state(trainer):
-        groups = [{k: v for k, v in g.items() if k != "params"} for g in trainer.optimizers[0].param_groups]
-        return {"groups": groups, "scheduler": trainer.lr_scheduler_configs[0].scheduler.state_dict()}
-
-
-def resume(tmp_path, settings, trainer_settings=None):
-    """Train, stop after step 4 of 12, resume with other settings; the modules and what the callback noted."""
-    path = tmp_path / "step.ckpt"
-    torch.manual_seed(0)
-    first, whole, noted = Regression(), Save(path, 4), Save()
-    trainer(tmp_path, callbacks=[whole]).fit(first, datamodule=Rows(stateful=True))
-    second = Regression(**settings)
-    trainer(tmp_path, callbacks=[noted], **(trainer_settings or {})).fit(
-        second, datamodule=Rows(stateful=True), ckpt_path=path, weights_only=True
-    )
-    return first, second, whole, noted, torch.load(path, weights_only=True)
-
-
-def test_resume_with_the_same_settings_changes_not_a_bit(tmp_path):
-    first, second, whole, noted, checkpoint = resume(tmp_path, {})
-    saved = [{k: v for k, v in g.items() if k != "params"} for g in checkpoint["optimizer_states"][0]["param_groups"]]
-    assert noted.start["groups"] == saved
-    assert noted.start["scheduler"] == checkpoint["lr_schedulers"][0]
-    assert 0 < noted.start["groups"][0]["lr"] < 0.1
-    assert noted.end == whole.end
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
-    assert len(first.seen) == 12
-    assert second.seen == first.seen[4:], "a stateful loader goes on, and computing the steps leaves it alone"
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"lr": 0.02}, {"lr": 0.02 * (12 - 4) / (12 - 2), "initial_lr": 0.02}),
-        ({"weight_decay": 0.7}, {"weight_decay": 0.7}),
-        ({"schedule": "constant"}, {"lr": 0.1}),
-    ],
-    ids=str,
-)
-def test_the_command_line_wins_over_a_checkpoint(settings, expected, tmp_path):
-    first, second, _, noted, checkpoint = resume(tmp_path, settings)
-    decay, no_decay = noted.start["groups"]
-    before = checkpoint["optimizer_states"][0]["param_groups"][0]
-    for key in ("lr", "initial_lr", "weight_decay", "betas", "eps"):
-        assert decay[key] == pytest.approx(expected.get(key, before[key])), key
-    assert no_decay["weight_decay"] == 0
-    assert no_decay["lr"] == decay["lr"]
-    assert noted.start["scheduler"]["base_lrs"] == [settings.get("lr", 0.1)] * 2
-    assert not torch.equal(first.layer.weight, second.layer.weight)
-
-
-def test_a_longer_run_stretches_the_schedule(tmp_path):
-    *_, noted, _ = resume(tmp_path, {}, {"max_epochs": 4})
-    assert noted.start["groups"][0]["lr"] == pytest.approx(0.1 * (24 - 4) / (24 - 3))
-    assert noted.end["groups"][0]["lr"] == 0
-
-
-@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before")  # this loader begins anew
-def test_weight_decay_of_0_does_not_hide_which_group_decays(tmp_path):
-    path = tmp_path / "last.ckpt"
-    trainer(tmp_path, callbacks=[Save(path, 4)]).fit(Regression(weight_decay=0.0), datamodule=Rows())
-    noted = Save()
-    trainer(tmp_path, callbacks=[noted]).fit(
-        Regression(weight_decay=0.2), datamodule=Rows(), ckpt_path=path, weights_only=True
-    )
-    assert [group["weight_decay"] for group in noted.start["groups"]] == [0.2, 0.0]

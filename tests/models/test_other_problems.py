@@ -1,14 +1,14 @@
-"""Numbers and several labels from the command line, in one training each: what `models/problem.py` is for."""
+"""Numbers and several labels: their losses, and from the command line one training each."""
 
 import json
 import random
-import shutil
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lightning_nlp.models.classification import SequenceClassifier
-from lightning_nlp.models.number import Number
+from lightning_nlp.models.other_problems import Number, Scores, SeveralLabels
 from tests.bad_input.check import check
 from tests.conftest import DATA, SIZES, TRAINER, checkpoint_of, ctrl_c, invoke, read_losses, read_metrics, without
 
@@ -69,23 +69,6 @@ def test_the_pipeline_opens_the_export_and_gives_what_predict_gives(trained, tmp
         else:
             assert record["value"] == pytest.approx(found[0]["score"], abs=1e-3)
             assert 0 < record["value"] < 100
-
-
-def test_a_label_that_never_reached_the_wanted_precision_is_not_given(trained, tmp_path):
-    task, _, outcome, _ = trained
-    if task == "number":
-        return
-    run = shutil.copytree(outcome.run, tmp_path / "run")
-    path = run / "export" / "config.json"
-    config = json.loads(path.read_text())
-    for thresholds in config["thresholds"].values():
-        thresholds.pop("wanted", None)
-    config["thresholds"]["good"]["wanted"] = {"threshold": 0.0}
-    path.write_text(json.dumps(config))
-    (tmp_path / "in.txt").write_text("the film was good and fine\n")
-    output = tmp_path / "out.jsonl"
-    invoke("predict", "--run", run, "--input", tmp_path / "in.txt", "--output", output, "--thresholds", "wanted")
-    assert json.loads(output.read_text())["labels"] == ["good"]
 
 
 def test_the_checkpoint_loads_without_a_trainer_and_gives_the_same(trained):
@@ -182,3 +165,36 @@ def test_a_pretrained_head_for_other_classes_is_new(trained, cls_run, tmp_path):
     outcome = invoke("fit", *arguments, "--runs_dir", tmp_path)
     assert outcome.code == 0, outcome.err[-2000:]
     assert "so trained from scratch: classifier.bias, classifier.weight" in outcome.err
+
+
+LOGITS = torch.tensor([[0.5, -1.0], [2.0, 0.25], [-3.0, 1.0]])
+LABELS = torch.tensor([[1, 0], [0, 0], [1, 1]])
+
+
+def test_several_labels_have_pytorchs_loss_also_of_parts_of_a_batch():
+    weights = torch.tensor([3.0, 0.5])
+    problem = SeveralLabels()
+    total, number = problem.loss_terms(LOGITS, LABELS, weights, 0.0)
+    torch.testing.assert_close(
+        total / number, F.binary_cross_entropy_with_logits(LOGITS, LABELS.float(), pos_weight=weights)
+    )
+    parts = [problem.loss_terms(LOGITS[rows], LABELS[rows], weights, 0.0) for rows in ([0], [1, 2])]
+    torch.testing.assert_close(sum(part for part, _ in parts) / sum(n for _, n in parts), total / number)
+    filled = problem.loss_terms(LOGITS, torch.where(torch.tensor([[True], [False], [False]]), -100, LABELS), weights, 0)
+    assert filled[1] == 2
+    torch.testing.assert_close(filled[0], parts[1][0])
+    smooth, _ = problem.loss_terms(LOGITS, LABELS, None, 0.2)
+    torch.testing.assert_close(smooth / number, F.binary_cross_entropy_with_logits(LOGITS, LABELS.float() * 0.8 + 0.1))
+
+
+def test_rows_that_do_not_count_are_not_collected():
+    found = []
+    scores = Scores(lambda *arrays: found.append([array.tolist() for array in arrays]) or {"n": len(arrays[1])})
+    scores.update(torch.tensor([[1.0], [2.0]]), torch.tensor([-100.0, float("nan")]))  # -100 is a number
+    scores.update(torch.tensor([[3.0]]), torch.tensor([5.0]))
+    assert scores.compute() == {"n": 2}
+    assert found.pop() == [[[1.0], [3.0]], [-100.0, 5.0]]
+    scores.reset()
+    scores.update(LOGITS, torch.tensor([[1, 0], [-100, -100], [0, 0]]))
+    scores.compute()
+    assert found.pop() == [LOGITS[[0, 2]].tolist(), [[1, 0], [0, 0]]]
