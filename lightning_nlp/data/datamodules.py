@@ -1,18 +1,21 @@
 """The data modules of a classifier: labelled texts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch.utils.data import DataLoader
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate_classification
-from lightning_nlp.data.batches.loader import Batch, Batches
-from lightning_nlp.data.texts.sources import Source, labelled_source
-from lightning_nlp.data.tokens.encoding import Truncation
+from lightning_nlp.data.batches.loader import Batch
+from lightning_nlp.data.settings import Truncation
+
+if TYPE_CHECKING:
+    from lightning_nlp.data.texts.source import Source
 
 
 class TextClassificationDataModule(TextDataModule):
@@ -60,24 +63,20 @@ class TextClassificationDataModule(TextDataModule):
 
     def source(self) -> Source:
         """The labelled texts at `path`."""
+        from lightning_nlp.data.texts.sources import labelled_source
+
         assert self.path is not None
-        return labelled_source(
-            self.path,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            group_column=self.group_column,
-            drop_incomplete=self.drop_incomplete,
-            missing_labels=self.missing_labels,
-            problem=self.problem,
-            label_separator=self.label_separator,
-            dialect=self.dialect,
-        )
+        return labelled_source(self.path, **self.columns, **self._of_labels, dialect=self.dialect)
+
+    @property
+    def _of_labels(self) -> dict[str, Any]:
+        names = ("label_column", "problem", "label_separator", "drop_incomplete", "missing_labels")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide which texts there are, their labels and token ids."""
-        names = ("label_column", "problem", "label_separator", "drop_incomplete", "missing_labels", "truncation")
-        return super().settings | {name: getattr(self, name) for name in names}
+        return super().settings | self._of_labels | {"truncation": self.truncation}
 
     @property
     def label_facts(self) -> dict[str, Any]:
@@ -89,19 +88,15 @@ class TextClassificationDataModule(TextDataModule):
         """The names of classes or labels, in the order of their ids; none of numbers."""
         return self.facts["label_names"] or []
 
-    @property
-    def class_counts(self) -> list[int] | None:
-        """The number of training examples of each class or label; None of numbers."""
-        return self.facts["train"].get("class_counts")
-
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""
+        from lightning_nlp.data.batches.eval_batches import cut
+
         lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
         batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
-        collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
         keys = [(0, rows.tolist()) for rows in batches]
-        return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
+        return DataLoader(self.batches_of("test"), sampler=keys, batch_size=None, num_workers=self.num_workers)
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from lightning_nlp.data.base import MOST, TextDataModule
-from lightning_nlp.data.batches.loader import Batch, Batches
+from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.batches.masking import collate_mlm
-from lightning_nlp.data.texts.sources import Source, text_source
 from lightning_nlp.errors import PROGRAM, UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from lightning_nlp.data.texts.source import Source
 
 
 class MaskedLanguageModelingDataModule(TextDataModule):
@@ -64,13 +65,9 @@ class MaskedLanguageModelingDataModule(TextDataModule):
 
     def source(self) -> Source:
         """The texts at `path`."""
-        return text_source(
-            self.path,
-            text_column=self.text_column,
-            group_column=self.group_column,
-            cache_dir=self.cache_dir,
-            dialect=self.dialect,
-        )
+        from lightning_nlp.data.texts.sources import text_source
+
+        return text_source(self.path, **self.columns, cache_dir=self.cache_dir, dialect=self.dialect)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """The tokenizer that `tokenizer` names, which must have a mask token; None trains one."""
@@ -83,7 +80,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """Open the token ids; make sure that each split has something to predict (its first batch, usually)."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
-            batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))
+            batches = self.batches_of(split)
             numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
                 raise UserError(

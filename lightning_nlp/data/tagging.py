@@ -1,19 +1,22 @@
 """The data module of a token classifier: sentences with a tag for each word."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.collators import collate, sequence_order
+from lightning_nlp.data.batches.collators import collate, per_token, sequence_order
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.texts.tagged import tagged_source
 from lightning_nlp.errors import PROGRAM, UserError
 from lightning_nlp.evaluation import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from lightning_nlp.data.texts.source import Source
 
 
 class TokenClassificationDataModule(TextDataModule):
@@ -51,20 +54,19 @@ class TokenClassificationDataModule(TextDataModule):
 
     def source(self) -> Source:
         """The tagged sentences at `path`."""
+        from lightning_nlp.data.texts.tagged import tagged_source
+
         assert self.path is not None
-        return tagged_source(
-            self.path,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            group_column=self.group_column,
-            drop_incomplete=self.drop_incomplete,
-            dialect=self.dialect,
-        )
+        return tagged_source(self.path, **self.columns, **self._of_tags, dialect=self.dialect)
+
+    @property
+    def _of_tags(self) -> dict[str, Any]:
+        return {"label_column": self.label_column, "drop_incomplete": self.drop_incomplete}
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide which sentences there are, their tags and token ids."""
-        return super().settings | {name: getattr(self, name) for name in ("label_column", "drop_incomplete")}
+        return super().settings | self._of_tags
 
     @property
     def label_names(self) -> list[str]:
@@ -96,18 +98,14 @@ def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, 
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` gives, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
+        What `collate` returns, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
         batch, and `word_rows`, the row number of each.
     """
     order = sequence_order(examples["input_ids"], packed)
     batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
     tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
-    if packed:
-        batch["labels"] = torch.from_numpy(np.concatenate(tags))[None]
-    else:
-        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
-        batch["labels"][batch["attention_mask"].bool()] = torch.from_numpy(np.concatenate(tags))
-    numbers = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
+    batch["labels"] = per_token(batch, torch.from_numpy(np.concatenate(tags)))
     batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], numbers))
+    words_in = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
+    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], words_in))
     return batch

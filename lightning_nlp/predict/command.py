@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import yaml
 
 from lightning_nlp.atomic_files import whole_file
-from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.settings import Dialect
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table
 from lightning_nlp.errors import UserError, memory_errors, one_line

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.budget import cut
+from lightning_nlp.data.batches.eval_batches import cut
+from lightning_nlp.data.settings import Dialect
 from lightning_nlp.data.tagging import collate_tags
 from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.dialect import Dialect
 from lightning_nlp.data.texts.readers import file_format, table_cells
 from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, join_words, read_conll, words_of
 from lightning_nlp.data.tokens.encoding import special_frame

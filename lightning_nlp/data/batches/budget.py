@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.batches.collators import PAD_MULTIPLE
+from lightning_nlp.data.batches.eval_batches import cut, padded_lengths
+from lightning_nlp.data.batches.plan import last_steps, sort_windows
 
 SLACK = 500  # an epoch has one batch in SLACK more than epoch 0 needs: room for less lucky ones
 
@@ -105,29 +106,6 @@ class TokenBudget:
         return int(lengths.sum() if self.packed else len(lengths) * lengths.max())
 
 
-def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
-    """How many of an epoch's steps a share of its examples gets: that share, or more if needed.
-
-    A multiple of `accumulate` steps comes before them, so that no optimizer step is torn apart.
-    """
-    number = max(needed, math.ceil(share * steps))
-    return number + (steps - number) % accumulate
-
-
-def padded_lengths(lengths: np.ndarray, packed: bool) -> np.ndarray:
-    """The lengths that count against a budget of tokens."""
-    return lengths if packed else -(-lengths // PAD_MULTIPLE) * PAD_MULTIPLE
-
-
-def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
-    """Cut an order into windows of this many examples, each sorted by length, the longest first.
-
-    A stable sort of a shuffled order keeps short sentences from always meeting again.
-    """
-    windows = np.array_split(order, np.arange(window, len(order), window))
-    return [part[np.argsort(-lengths[part], kind="stable")] for part in windows]
-
-
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
     """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one.
 
@@ -148,25 +126,6 @@ def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarr
         if free - length >= shortest:
             insort(open_batches, (free - length, number))
     return [np.array(batch) for batch in batches]
-
-
-def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> list[np.ndarray]:
-    """Cut an order of row numbers into batches of as many as fit.
-
-    Args:
-        lengths: (examples,) lengths in tokens, with their padding.
-        room: The most tokens in a batch; only a single example may exceed it, by its padding.
-        packed: Whether a batch takes the sum of its lengths, or its rows times the longest.
-    """
-    if not len(order):
-        return []
-    bounds, start, total, longest = [], 0, 0, 0
-    for place, length in enumerate(lengths[order].tolist()):
-        total, longest = total + length, max(longest, length)
-        if place > start and (total if packed else (place - start + 1) * longest) > room:
-            bounds.append(place)
-            start, total, longest = place, length, length
-    return np.split(order, bounds)
 
 
 def halve_largest(batches: list[np.ndarray], number: int) -> list[np.ndarray]:

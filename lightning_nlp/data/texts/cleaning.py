@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from lightning_nlp.data.settings import SPLITS, WARNING
 from lightning_nlp.data.texts.labels import ask_about_minus_one, in_order, label_notes, numbered
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
-from lightning_nlp.data.texts.sources import SPLITS, Source
+from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.errors import UserError
 
 # cp1252 read as Latin-1: its quotes, dashes and other marks become these
 _LATIN1_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 MANY_REPEATS = 1 / 3  # of the training texts
 LONG_LINE = 500  # characters: a corpus without line ends
-WARNING = "warning: "
 SHOWN = 10  # places in an error message
 
 

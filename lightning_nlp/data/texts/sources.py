@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from lightning_nlp.data.settings import UTF8, Dialect
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, as_row, check_columns, name_columns
-from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.download import leipzig_archive
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, local_path, refuse_address
 from lightning_nlp.data.texts.hub_texts import from_hub, load_saved

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from lightning_nlp.data.settings import Truncation
 from lightning_nlp.data.texts.normalize import PAIR
 from lightning_nlp.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerFast
-
-Truncation = Literal["head", "head_tail"]
 
 # The share of a long review that comes from its beginning (Sun et al. 2019, "How to fine-tune BERT for text
 # classification?", section 5.3.1: the first 128 and the last 382 of 510 tokens).

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from lightning_nlp.data.batches import budget
-from lightning_nlp.data.batches.budget import TokenBudget, best_fit, cut, halve_largest
+from lightning_nlp.data.batches.budget import TokenBudget, best_fit, halve_largest
 from lightning_nlp.data.batches.collators import collate
+from lightning_nlp.data.batches.eval_batches import cut
 
 draw = np.random.default_rng(0)
 SENTENCES = draw.gamma(2.2, 20 / 2.2, size=30_000).round().clip(4, 120).astype(np.int32)
