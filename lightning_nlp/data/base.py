@@ -67,7 +67,6 @@ class TextDataModule(PreparedTexts):
     # Packed batches filled to a number of tokens: the examples of this many batches are sorted by length among
     # themselves. With 0 all batches hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
-    takes_pairs = False
 
     def __init__(
         self,
@@ -104,20 +103,10 @@ class TextDataModule(PreparedTexts):
         given = locals()
         for name, bounds in RANGES.items():
             check_range(f"--data.{name}", given[name], *bounds)
-        if not self.takes_pairs and (isinstance(text_column, list) or text_column.startswith("[")):
-            raise UserError(
-                f"--data.text_column is {text_column}, and pairs of texts are for a TextClassificationDataModule: give "
-                "the name of one column."
-            )
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
                 "--data.tokens_per_batch or lower --data.max_length."
-            )
-        if tokenizer is not None and not lowercase:
-            raise UserError(
-                f"--data.lowercase false is for a tokenizer that is trained here, and {tokenizer} is given: leave it "
-                "out; do_lower_case in its tokenizer_config.json decides."
             )
         super().__init__()
         self.path = path
@@ -167,24 +156,18 @@ class TextDataModule(PreparedTexts):
         raise NotImplementedError
 
     def batches_of(self, split: str) -> Batches:
-        """The batches of a split; evaluations of runs with different seeds have the same masks."""
-        return Batches(
-            self.token_rows[split], self.collate_function(self.seed if split == "train" else self.split_seed)
-        )
+        """The batches of a split; runs with different seeds are measured on the same masks."""
+        seed = self.seed if split == "train" else self.split_seed
+        return Batches(self.token_rows[split], self.collate_function(seed))
 
     @property
     def train_batches(self) -> int | None:
         """Batches of an epoch for this process; None if they are endless."""
         return len(self.training_plan())
 
-    @property
-    def _process(self) -> tuple[int, int]:
-        """Rank and world size."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
     def training_plan(self) -> BatchPlan:
         """Which training texts go together, for this process."""
-        rank, world_size = self._process
+        rank, world_size = getattr(self.trainer, "global_rank", 0), getattr(self.trainer, "world_size", 1)
         layout = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1)}
         if self.tokens_per_batch is None:
             layout |= {"examples": self.batch_size * world_size}

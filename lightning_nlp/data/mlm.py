@@ -12,7 +12,7 @@ import torch
 from lightning_nlp.data.base import MOST, TextDataModule
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.batches.masking import collate_mlm
-from lightning_nlp.errors import PROGRAM, UserError, check_range
+from lightning_nlp.errors import UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,7 +37,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         vocab_size: The most entries of a tokenizer that is trained here.
     """
 
-    # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
+    # On a CPU, sentences of equal length attend in one operation; and each step learns from as many tokens.
     packed_window_batches = 8
     head = "ForMaskedLM"  # of the modules that learn from it, as in `tasks.Task`
 
@@ -70,14 +70,14 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         return text_source(self.path, **self.columns, cache_dir=self.cache_dir, dialect=self.dialect)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
-        """The tokenizer that `tokenizer` names, which must have a mask token; None trains one."""
+        """The tokenizer that `tokenizer` names, with a mask token; None trains one."""
         tokenizer = super().given_tokenizer()
         if tokenizer is not None and tokenizer.mask_token_id is None:
             raise UserError(f"The tokenizer {self.tokenizer_name} has no mask token: give another --data.tokenizer.")
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token ids; make sure that each split has something to predict (its first batch, usually)."""
+        """Open the token ids, and check that each split has something to predict: usually its first batch has."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
             batches = self.batches_of(split)
@@ -94,13 +94,6 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """The mean number of tokens in a training batch of a process, padding not counted."""
         batching = self.training_plan().batching
         return float(batching.lengths.sum()) / (batching.steps * batching.world_size)
-
-    def predict_dataloader(self) -> Any:
-        """None: a masked language model predicts for texts with [MASK]."""
-        raise UserError(
-            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of them, or use "
-            f"`{PROGRAM} predict --run RUN --input FILE`."
-        )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing, and masking."""

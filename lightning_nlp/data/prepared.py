@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.cache import cached_folder
 from lightning_nlp.data.settings import SPLITS, WARNING, Cleaning, Dialect, TokenizerTraining, Truncation
-from lightning_nlp.errors import warn_user
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ TOKEN_FORMAT = 5  # raise it when the content of the folders changes: only their
 class PreparedTexts(LightningDataModule):
     """Token ids in a cache; `TextDataModule` has the arguments and makes batches of them."""
 
+    takes_pairs = False
     path: str | None
     text_column: Any  # a name; of pairs a list of two
     group_column: str | None
@@ -55,6 +56,11 @@ class PreparedTexts(LightningDataModule):
     @property
     def columns(self) -> dict[str, Any]:
         """Where a table has the texts and their groups."""
+        if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
+            raise UserError(
+                f"--data.text_column is {self.text_column}, and pairs of texts are for a TextClassificationDataModule: "
+                "give the name of one column."
+            )
         return {"text_column": self.text_column, "group_column": self.group_column}
 
     @property
@@ -69,11 +75,14 @@ class PreparedTexts(LightningDataModule):
         """The tokenizer that `tokenizer_name` names; None trains one."""
         if self.tokenizer_name is None:
             return None
-        from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
+        if not self.tokenizer_training.lowercase:
+            raise UserError(
+                f"--data.lowercase false is for a tokenizer that is trained here, and {self.tokenizer_name} is given: "
+                "leave it out; do_lower_case in its tokenizer_config.json decides."
+            )
+        from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
 
-        tokenizer = load_tokenizer(self.tokenizer_name)
-        warn_of_case(tokenizer, self.tokenizer_name)
-        return tokenizer
+        return load_tokenizer(self.tokenizer_name)
 
     def prepare_data(self) -> None:
         """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""

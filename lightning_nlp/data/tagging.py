@@ -12,7 +12,6 @@ import torch
 from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.batches.collators import collate, per_token, sequence_order
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.errors import PROGRAM, UserError
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -72,13 +71,6 @@ class TokenClassificationDataModule(TextDataModule):
     def label_names(self) -> list[str]:
         """The tags, in the order of their ids."""
         return self.facts["label_names"]
-
-    def predict_dataloader(self) -> Any:
-        """None: a plain `Trainer.predict` would have the tags of tokens, without their words."""
-        raise UserError(
-            "A token classifier's predictions belong to words: use load_predictor('RUN/export') or "
-            f"`{PROGRAM} predict --run RUN --input FILE`, not Trainer.predict."
-        )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""

@@ -1,4 +1,4 @@
-"""Batches filled to a number of tokens instead of a number of examples."""
+"""Training batches of a number of tokens, not of examples."""
 
 import math
 from bisect import bisect_left, insort
@@ -19,15 +19,13 @@ class TokenBudget:
     """Training batches of at most `tokens` tokens, padding counted.
 
     They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number does
-    not: Lightning asks for it once, and the schedule depends on it. An epoch that needs fewer has its largest
-    batches halved; one that needs more is filled again from larger windows, which waste less.
+    not: Lightning asks for it once, and the schedule depends on it. If an epoch needs fewer, its largest batches are
+    halved; if it needs more, it is filled again from larger windows, which waste less. The rest is as in `FixedSize`.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
         packed: Whether batches have no padding; otherwise rows are padded to the longest, rounded up.
         window_batches: A window holds the examples of this many batches. 0 fills packed batches in random order.
-        world_size: Batches in a step, one for each process.
-        accumulate: Steps of this plan in one of the optimizer's.
     """
 
     lengths: np.ndarray
@@ -47,7 +45,7 @@ class TokenBudget:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What decides, besides lengths and seed, which examples share a step."""
+        """As in `FixedSize`."""
         names = ("tokens", "packed", "window_batches", "world_size", "accumulate")
         return {name: getattr(self, name) for name in names}
 
@@ -59,10 +57,7 @@ class TokenBudget:
         return math.ceil((max(first, one_window) + first // SLACK) / self.world_size)
 
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
-        """The batches for these rows as the last steps of an epoch, in random order but the largest first.
-
-        Each step has `world_size` of them, some of which are empty if there are too few examples.
-        """
+        """These rows as the last steps of an epoch, in random order but the largest batch first."""
         order = self._permutation(epoch)
         order, window = order[np.isin(order, rows)], self._window
         while len(batches := self._fill(order, window)) > self.steps * self.world_size:
@@ -107,11 +102,7 @@ class TokenBudget:
 
 
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
-    """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one.
-
-    Args:
-        lengths: (examples,) lengths in tokens, none above `room`.
-    """
+    """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one."""
     shortest = int(lengths.min())
     batches: list[list[int]] = []
     open_batches: list[tuple[int, int]] = []  # (free tokens, number of the batch), ascending

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,17 +14,12 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 
 
+@dataclass
 class Batches(Dataset[Batch]):
-    """Maps a `BatchKey` to a batch, in any process.
+    """Maps a `BatchKey` to a batch, in any process."""
 
-    Args:
-        rows: Returns a dict of columns for a list of row numbers.
-        collate: Makes the batch of (columns, epoch), without global random numbers.
-    """
-
-    def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:
-        self.rows = rows
-        self.collate = collate
+    rows: Any  # by a list of row numbers, a dict of columns
+    collate: Callable[[dict[str, Any], int], Batch]  # of columns and epoch, without global random numbers
 
     def __getitem__(self, key: BatchKey) -> Batch:
         epoch, numbers = key

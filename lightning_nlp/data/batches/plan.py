@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +81,7 @@ def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
     return number + (steps - number) % accumulate
 
 
+@dataclass
 class BatchPlan:
     """One process's training batches, as keys for `Batches`; all processes have equally many.
 
@@ -89,12 +90,12 @@ class BatchPlan:
     another layout, the examples left become the epoch's last batches, so that each is still seen once.
     """
 
-    def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:
-        self.batching = batching
-        self.rank = rank
-        self.epoch = 0
-        self.start = 0  # first batch of the next iteration: 0, but in the epoch of a resume
-        self._earlier: list[tuple[dict[str, Any], int]] = []  # the epoch's layouts before this one, and steps done
+    batching: FixedSize | TokenBudget
+    rank: int = 0
+    epoch: int = 0
+    start: int = 0  # first batch of the next iteration: 0, but in the epoch of a resume
+    # the epoch's layouts before this one, and their steps done
+    _earlier: list[tuple[dict[str, Any], int]] = field(default_factory=list)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration."""

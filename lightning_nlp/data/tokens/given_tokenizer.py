@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.tokens.exported_tokenizer import forget_cleaning
 from lightning_nlp.data.tokens.tokenizer import put_frame
-from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.pretrained import fetch_pretrained
 
 if TYPE_CHECKING:
@@ -59,18 +59,6 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     _put_frame(tokenizer, name)
     forget_cleaning(tokenizer)
     return tokenizer
-
-
-def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Warn where the tokenizer lowercases words that its vocabulary has in capitals: those are never found."""
-    normalizer = tokenizer.backend_tokenizer.normalizer
-    special = set(tokenizer.all_special_tokens)
-    capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
-    if capitals and normalizer is not None and normalizer.normalize_str("A") == "a":
-        warn_user(
-            f"The tokenizer {name} lowercases, and {len(capitals):,} of its words have capitals "
-            f"({', '.join(capitals[:3])}, ...): for a cased one, set do_lower_case to false in tokenizer_config.json."
-        )
 
 
 def _open(folder: Path) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +49,7 @@ def write_folder(
         truncation: How long texts are cut; None splits them.
     """
     work_dir = folder / "texts"
-    with quiet_datasets():
-        splits, label_names, counts = build_splits(source, work_dir=work_dir, **asdict(cleaning))
+    splits, label_names, counts = build_splits(source, work_dir=work_dir, **asdict(cleaning))
     texts = TextColumn(splits["train"], source.paired)
     used = tokenizer or train_tokenizer(texts, max_length=max_length, **asdict(training))
     used.save_pretrained(folder / "tokenizer")
@@ -69,7 +66,7 @@ def write_folder(
     if source.form.problem in ("labels", "number"):
         facts["problem"] = source.form.problem
     facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
-    facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None, paired=source.paired)
+    facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
     splits.clear()  # unmap the files before their folder goes
     shutil.rmtree(work_dir, ignore_errors=True)
@@ -132,37 +129,32 @@ def write_tokens(
     return dict(counts)
 
 
-def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool, paired: bool = False) -> list[str]:
+def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
     """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what is odd.
 
     Raises:
         UserError: If the tokenizer, given or trained on them, knows too few words of train.
     """
-    unknown, lines = tokenizer.unk_token_id, list[str]()
+    unknown = tokenizer.unk_token_id
     special = sorted({*tokenizer.all_special_ids} - {unknown})
-    framing = Counter(chain(*frame_of(tokenizer, paired)[:3]))
     total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
-        found, counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer)), facts[split]
-        within = {token: int(found[token]) - counts["rows"] * framing[token] for token in special}
+        found = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer))
         found[special] = 0  # only words are left
         total += found
-        rate = counts["unknown_rate"] = _unknown_rate(found, unknown)
+        rate = facts[split]["unknown_rate"] = _unknown_rate(found, unknown)
         if split == "train":
             facts["tokenizer"] = {"used": int(np.count_nonzero(found))}
             if rate is not None and rate > MOST_UNKNOWN:
                 cure = "give another --data.tokenizer, or null to train one on them"
-                trained = "give more of them, a larger --data.vocab_size, or a larger --data.limit_alphabet"
+                trained = "give more of them, --data.tokenizer_model bpe, or a larger --data.limit_alphabet"
                 raise UserError(
                     f"{rate:.0%} of the words of train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
                     f"cannot read these texts; {cure if given else trained}."
                 )
-        if number := counts["without_tokens"]:
-            lines.append(f"{split}: the tokenizer leaves nothing of {number:,} texts")
-        if names := [f"{tokenizer.convert_ids_to_tokens(t)} {number:,}" for t, number in within.items() if number > 0]:
-            lines.append(f"{split}: special tokens occur in the texts themselves, and act as such: {', '.join(names)}")
     facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
-    return lines
+    nothing = {split: facts[split]["without_tokens"] for split in SPLITS}
+    return [f"{split}: the tokenizer leaves nothing of {n:,} texts" for split, n in nothing.items() if n]
 
 
 def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
@@ -178,17 +170,3 @@ class TextColumn:
     def __iter__(self) -> Iterator[str]:
         for batch in self.split.select_columns("text").iter(BATCH_ROWS):
             yield from parts_of(batch["text"]) if self.paired else batch["text"]
-
-
-@contextlib.contextmanager
-def quiet_datasets() -> Iterator[None]:
-    """Switch the progress bars of `datasets` off meanwhile."""
-    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
-
-    enabled = is_progress_bar_enabled()
-    disable_progress_bar()
-    try:
-        yield
-    finally:
-        if enabled:
-            enable_progress_bar()
