@@ -112,6 +112,7 @@ class TextDataModule(PreparedTexts):
         self.path = path
         self.text_column = text_column
         self.group_column = group_column
+        self.source_settings = {}
         self._dialect = (encoding, delimiter, quoting)
         samples = (max_train_samples, max_val_samples, max_test_samples)
         self.cleaning = Cleaning(clean, deduplicate, val_fraction, test_fraction, *samples, split_seed)
@@ -154,6 +155,12 @@ class TextDataModule(PreparedTexts):
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """What makes a batch of (columns, epoch), drawing with `seed`."""
         raise NotImplementedError
+
+    @property
+    def padding(self) -> dict[str, Any]:
+        """What `collate` takes beside token ids."""
+        sizes = {"pad_token_id": self.tokenizer.pad_token_id, "max_length": self.max_length}
+        return {"packed": bool(self.packed), **sizes}
 
     def batches_of(self, split: str) -> Batches:
         """The batches of a split; runs with different seeds are measured on the same masks."""

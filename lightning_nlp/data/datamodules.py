@@ -55,28 +55,20 @@ class TextClassificationDataModule(TextDataModule):
     ) -> None:
         super().__init__(path, text_column=text_column, **kwargs)
         self.truncation = truncation
-        self.label_column = label_column
-        self.problem = problem
-        self.label_separator = label_separator
-        self.drop_incomplete = drop_incomplete
-        self.missing_labels = missing_labels
+        self.source_settings = {
+            "label_column": label_column,
+            "problem": problem,
+            "label_separator": label_separator,
+            "drop_incomplete": drop_incomplete,
+            "missing_labels": missing_labels,
+        }
 
     def source(self) -> Source:
         """The labelled texts at `path`."""
         from lightning_nlp.data.texts.sources import labelled_source
 
         assert self.path is not None
-        return labelled_source(self.path, **self.columns, **self._of_labels, dialect=self.dialect)
-
-    @property
-    def _of_labels(self) -> dict[str, Any]:
-        names = ("label_column", "problem", "label_separator", "drop_incomplete", "missing_labels")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments that decide which texts there are, their labels and token ids."""
-        return super().settings | self._of_labels | {"truncation": self.truncation}
+        return labelled_source(self.path, **self.columns, **self.source_settings, dialect=self.dialect)
 
     @property
     def label_facts(self) -> dict[str, Any]:
@@ -100,13 +92,8 @@ class TextClassificationDataModule(TextDataModule):
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        return partial(
-            collate_classification,
-            several=len(self.label_names) if self.facts.get("problem") == "labels" else None,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
-            packed=bool(self.packed),
-        )
+        several = len(self.label_names) if self.facts.get("problem") == "labels" else None
+        return partial(collate_classification, several=several, **self.padding)
 
 
 class IMDBDataModule(TextClassificationDataModule):

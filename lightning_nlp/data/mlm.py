@@ -101,14 +101,12 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         vocabulary = torch.arange(len(self.tokenizer))
         return partial(
             collate_mlm,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
             seed=seed,
             special_ids=special_ids,
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
             **self.masking,
-            packed=bool(self.packed),
+            **self.padding,
         )
 
 

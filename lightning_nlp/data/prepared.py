@@ -31,6 +31,7 @@ class PreparedTexts(LightningDataModule):
     path: str | None
     text_column: Any  # a name; of pairs a list of two
     group_column: str | None
+    source_settings: dict[str, Any]  # other arguments of the function that finds the source
     cleaning: Cleaning
     tokenizer_name: str | None
     tokenizer_training: TokenizerTraining
@@ -66,8 +67,9 @@ class PreparedTexts(LightningDataModule):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide on texts and token ids, by name."""
-        where = {"path": self.path} | self.columns
+        where = {"path": self.path} | self.columns | self.source_settings
         tokens = {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
+        tokens |= {"truncation": self.truncation} if self.truncation else {}
         training = asdict(self.tokenizer_training) if self.tokenizer_name is None else {}
         return where | asdict(self.dialect) | asdict(self.cleaning) | tokens | training
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.collators import collate, per_token, sequence_order
+from lightning_nlp.data.batches.collators import collate, in_order, per_token
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.evaluation import IGNORE_INDEX
 
@@ -48,24 +48,14 @@ class TokenClassificationDataModule(TextDataModule):
     ) -> None:
         given = kwargs.get("tokenizer") is not None  # which decides for itself
         super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
-        self.label_column = label_column
-        self.drop_incomplete = drop_incomplete
+        self.source_settings = {"label_column": label_column, "drop_incomplete": drop_incomplete}
 
     def source(self) -> Source:
         """The tagged sentences at `path`."""
         from lightning_nlp.data.texts.tagged import tagged_source
 
         assert self.path is not None
-        return tagged_source(self.path, **self.columns, **self._of_tags, dialect=self.dialect)
-
-    @property
-    def _of_tags(self) -> dict[str, Any]:
-        return {"label_column": self.label_column, "drop_incomplete": self.drop_incomplete}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments that decide which sentences there are, their tags and token ids."""
-        return super().settings | self._of_tags
+        return tagged_source(self.path, **self.columns, **self.source_settings, dialect=self.dialect)
 
     @property
     def label_names(self) -> list[str]:
@@ -74,12 +64,7 @@ class TokenClassificationDataModule(TextDataModule):
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        return partial(
-            collate_tags,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
-            packed=bool(self.packed),
-        )
+        return partial(collate_tags, **self.padding)
 
 
 def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: Any) -> dict[str, Any]:
@@ -93,11 +78,11 @@ def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, 
         What `collate` returns, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
         batch, and `word_rows`, the row number of each.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
-    tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
-    batch["labels"] = per_token(batch, torch.from_numpy(np.concatenate(tags)))
+    examples = in_order(examples, packed)
+    batch = collate(examples["input_ids"], packed=packed, **padding)
+    tags = examples["label"]
+    batch["labels"] = per_token(batch, torch.from_numpy(np.concatenate(tags).astype(np.int64)))
     batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-    words_in = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
-    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], words_in))
+    words_in = [np.count_nonzero(np.asarray(row) != IGNORE_INDEX) for row in tags]
+    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"]), words_in))
     return batch

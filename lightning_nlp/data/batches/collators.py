@@ -73,9 +73,12 @@ def per_token(batch: dict[str, Any], values: Tensor, padding: int = IGNORE_INDEX
     return padded
 
 
-def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
-    """Longest first in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
-    return sorted(range(len(sequences)), key=lambda i: -len(sequences[i]) if packed else i)
+def in_order(examples: dict[str, Any], packed: bool) -> dict[str, Any]:
+    """Columns of examples, longest first if packed: on a CPU, equally long neighbours attend in one operation."""
+    if not packed:
+        return examples
+    order = sorted(range(len(examples["input_ids"])), key=lambda i: -len(examples["input_ids"][i]))
+    return {name: [column[i] for i in order] for name, column in examples.items()}
 
 
 def collate_classification(
@@ -93,15 +96,14 @@ def collate_classification(
         What `collate` returns, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, several) in
         int64, or numbers (n,) in float32.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    seconds = examples["second"][order] if "second" in examples else None
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, seconds=seconds, **padding)
-    batch["rows"] = torch.as_tensor(np.asarray(examples["index"])[order], dtype=torch.int64)
+    examples = in_order(examples, packed)
+    batch = collate(examples["input_ids"], packed=packed, seconds=examples.get("second"), **padding)
+    batch["rows"] = torch.as_tensor(np.asarray(examples["index"]), dtype=torch.int64)
     if several is None:
-        labels = torch.as_tensor(np.asarray(examples["label"])[order])
+        labels = torch.as_tensor(np.asarray(examples["label"]))
         batch["labels"] = labels.float() if labels.is_floating_point() else labels.long()
     else:
-        batch["labels"] = torch.zeros((len(order), several), dtype=torch.int64)
-        for row, i in enumerate(order):
-            batch["labels"][row, examples["label"][i]] = 1
+        batch["labels"] = torch.zeros((len(batch["rows"]), several), dtype=torch.int64)
+        for row, label in zip(batch["labels"], examples["label"], strict=True):
+            row[label] = 1
     return batch

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.collators import collate, per_token, sequence_order
+from lightning_nlp.data.batches.collators import collate, in_order, per_token
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 
@@ -90,11 +90,11 @@ def collate_mlm(
         What `collate` returns, `labels` like `input_ids`, and `masked`, where the masked tokens are in the flattened
         batch, so that nobody has to ask the device.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    sequences = [examples["input_ids"][i] for i in order]
-    lengths = [len(ids) for ids in sequences]
-    noise = mask_noise(seed, epoch, [examples["index"][i] for i in order], lengths)
-    tokens, labels = mask_tokens(torch.from_numpy(np.concatenate(sequences).astype(np.int64)), noise, **masking)
+    examples = in_order(examples, packed)
+    lengths = [len(ids) for ids in examples["input_ids"]]
+    noise = mask_noise(seed, epoch, examples["index"], lengths)
+    tokens = torch.from_numpy(np.concatenate(examples["input_ids"]).astype(np.int64))
+    tokens, labels = mask_tokens(tokens, noise, **masking)
     parts = np.split(tokens.numpy(), np.cumsum(lengths)[:-1])
     batch = collate(parts, packed=packed, pad_token_id=pad_token_id, max_length=max_length)
     batch["labels"] = per_token(batch, labels)

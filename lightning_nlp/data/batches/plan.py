@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
 # The examples of this many batches are sorted by length: enough to leave hardly any padding, and few enough
-# that each batch stays a random draw. The HF Trainer's number, so that the two compare.
+# that each batch stays a random draw. The HF Trainer has the same number.
 WINDOW_BATCHES = 50
 
 
@@ -85,9 +85,9 @@ def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
 class BatchPlan:
     """One process's training batches, as keys for `Batches`; all processes have equally many.
 
-    The batches follow from the seed, the epoch and the layout, which is their size and the number of processes. A
-    position is the list of the epoch's layouts, each with its number of steps done. If a training is resumed in
-    another layout, the examples left become the epoch's last batches, so that each is still seen once.
+    They follow from the seed, the epoch and the layout: their size and the number of processes. A position is the list
+    of the epoch's layouts, each with its steps done. If a training is resumed in another layout, the examples left
+    become the epoch's last batches, so that each is still seen once.
     """
 
     batching: FixedSize | TokenBudget
