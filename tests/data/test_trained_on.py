@@ -72,48 +72,44 @@ def test_the_data_of_the_run_are_taken_without_a_word(stage, caplog):
     assert not caplog.records
 
 
-def test_nothing_is_measured_on_what_was_trained_on():
-    moved = record(train={1: 0, 2: 1, 8: 1}, test={7: 0, 3: 0, 4: 1}, split_seed=7, **OTHER)
-    message = refused(record(), moved, "test")
-    assert "--data.split_seed was 42 and is 7" in message
-    assert "2 of the 3 test texts were used in its training" in message
-    check_record(record(), moved, "validate")
-    chosen_by = record(validation={8: 1}, test={7: 0, 5: 0}, **OTHER)
-    assert "1 of the 2 test texts" in refused(record(), chosen_by, "test"), "the best checkpoint was chosen by it"
-    check_record(record(), record(train={1: 0}, validation={5: 0, 9: 1, 8: 1}, **OTHER), "validate")
-    assert "1 of the 3 validation texts" in refused(
-        record(), record(validation={5: 0, 9: 1, 4: 1}, **OTHER), "validate"
-    )
-    check_record(record(), record(test=TRAIN, **OTHER), "predict")
+MOVED = {"train": {1: 0, 2: 1, 8: 1}, "test": {7: 0, 3: 0, 4: 1}, "split_seed": 7}
+CHANGED = [
+    {"train": {**TRAIN, 9: 0}},
+    {"train": {1: 0, 2: 1, 3: 0}},
+    {"train": {2: 1, 1: 0, 3: 0, 4: 1}},
+    {"train": {1: 1, 2: 1, 3: 0, 4: 1}},
+]
+
+
+@pytest.mark.parametrize(
+    ("now", "stage", "said"),
+    [
+        (MOVED, "test", "--data.split_seed was 42 and is 7): 2 of the 3 test texts were used in its training"),
+        (MOVED, "validate", None),
+        ({"validation": {8: 1}, "test": {7: 0, 5: 0}}, "test", "1 of the 2 test texts"),  # chosen by its validation
+        ({"train": {1: 0}, "validation": {5: 0, 9: 1, 8: 1}}, "validate", None),
+        ({"validation": {5: 0, 9: 1, 4: 1}}, "validate", "1 of the 3 validation texts"),
+        ({"test": TRAIN}, "predict", None),
+        *((now, "fit", "a training is resumed only with its own texts") for now in CHANGED),
+        *((now, stage, None) for now in CHANGED for stage in ("validate", "test")),
+        ({"test": {7: 0, 9: 1}}, "fit", None),
+        ({"test": {7: 0, 4: 1}}, "fit", "1 of the 2 test"),
+    ],
+)
+def test_nothing_is_measured_on_what_was_trained_on_nor_trained_on_with_other_texts(now, stage, said, caplog):
+    if said is None:
+        check_record(record(), record(**now, **OTHER), stage)
+        assert stage == "predict" or "text was trained on." in caplog.text
+    else:
+        message = refused(record(), record(**now, **OTHER), stage)
+        assert said in message
+        assert changes(record(), record(**now)) in message
 
 
 def test_a_test_text_that_stood_in_train_by_the_users_will_stays(caplog):
     then = record(test={**TEST, 4: 1})  # deduplicate false
     check_record(then, record(train={**TRAIN, 9: 0}, test={**TEST, 4: 1}, **OTHER), "test")
     assert "1 text added); no test text was trained on." in caplog.text
-
-
-@pytest.mark.parametrize(
-    "now",
-    [
-        {"train": {**TRAIN, 9: 0}},
-        {"train": {1: 0, 2: 1, 3: 0}},
-        {"train": {2: 1, 1: 0, 3: 0, 4: 1}},
-        {"train": {1: 1, 2: 1, 3: 0, 4: 1}},
-    ],
-)
-def test_a_training_goes_on_with_its_own_texts_alone(now):
-    message = refused(record(), record(**now, **OTHER), "fit")
-    assert changes(record(), record(**now)) in message
-    assert "--model.pretrained RUN/export" in message
-    for stage in ("validate", "test"):
-        check_record(record(), record(**now, **OTHER), stage)
-
-
-def test_a_training_goes_on_with_other_held_out_texts_that_are_new(caplog):
-    check_record(record(), record(test={7: 0, 9: 1}, **OTHER), "fit")
-    assert "no validation or test text was trained on" in caplog.text
-    assert "1 of the 2 test" in refused(record(), record(test={7: 0, 4: 1}, **OTHER), "fit")
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test"])
@@ -212,44 +208,24 @@ def test_on_grown_data_the_run_goes_on_and_is_measured_on_what_it_never_saw(chan
     assert 0.3 < accuracy(resumed) < 0.7, "nobody can know better"
 
 
-def test_on_grown_data_without_the_cache_the_old_test_texts_and_new_ones_are_measured(changed):
-    _, run, folder = changed
+def test_without_the_cache_a_resume_is_refused_and_the_old_test_texts_and_new_ones_are_measured(changed):
+    arguments, run, folder = changed
     write_chance(folder / "chance.csv", 340)
+    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+    outcome = invoke("fit", *arguments, "--ckpt_path", "last", "--data.cache_dir", folder / "other")
+    assert outcome.code == 2, outcome.err
+    what = "chance.csv is not what the checkpoint was trained on (40 texts added)"
+    assert outcome.err.splitlines()[-1].startswith(f"error: {what}, and a training")
+    assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
     outcome = invoke("test", "--run", run, "--data.cache_dir", folder / "other")
     assert outcome.code == 0, outcome.err
-    assert "chance.csv is not what the checkpoint was trained on (40 texts added); no test text was" in outcome.err
+    assert f"{what}; no test text was" in outcome.err
     assert 0.3 < accuracy(outcome) < 0.7
     (cache,) = (path for path in (folder / "other").iterdir() if path.is_dir())
     train, earlier = trained_and_tested(run, folder / "cache")
     test = TokenRows(cache / "test.arrow").texts()["hash"].tolist()
     assert set(earlier) < set(test)
     assert not set(train) & set(test)
-
-
-@pytest.mark.parametrize(
-    ("number", "names", "more", "said"),
-    [
-        (340, "ab", [], "40 texts added"),
-        (300, "ab", ["--data.val_fraction", "0.3"], "--data.val_fraction was 0.1 and is 0.3"),
-    ],
-)
-def test_without_the_cache_a_resume_is_refused_and_says_what_changed(number, names, more, said, changed):
-    arguments, run, folder = changed
-    write_chance(folder / "chance.csv", number, names)
-    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
-    outcome = invoke("fit", *arguments, "--ckpt_path", "last", "--data.cache_dir", folder / "other", *more)
-    assert outcome.code == 2, outcome.err
-    assert outcome.err.splitlines()[-1].startswith("error: chance.csv is not what the checkpoint was trained on")
-    assert said in outcome.err
-    assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
-
-
-def test_a_larger_validation_part_is_refused_and_the_test_is_not(changed):
-    _, run, _ = changed
-    outcome = invoke("validate", "--run", run, "--data.val_fraction", "0.3")
-    assert outcome.code == 2, outcome.err
-    assert "validation texts were used in its training" in outcome.err
-    assert invoke("test", "--run", run, "--data.val_fraction", "0.3").code == 0
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning", "ignore:.*many workers")

@@ -21,23 +21,21 @@ Frame = tuple[list[int], list[int]]
 def word_pieces(
     texts: list[str], words: Sequence[Sequence[tuple[int, int]]], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[list[list[int]]], int]:
-    """The token ids of each word, found by the tokenizer's offsets in the whole text, as a pipeline reads it.
-
-    A word of which the tokenizer leaves nothing becomes the unknown token, so that each word is measured.
+    """The token ids of each word, by the tokenizer's offsets in the whole text, as a pipeline reads it.
 
     Args:
         words: Where the words of each text begin and end, in order.
 
     Returns:
-        The ids by text and word, and the number of words of which nothing was left.
+        The ids by text and word, and the number of words of which the tokenizer leaves nothing: those become its
+        unknown token, so that each word is measured.
 
     Raises:
         UserError: If nothing is left of a word, and the tokenizer has no unknown token.
     """
     found, lost = list[list[list[int]]](), 0
-    for text, spans, encoding in zip(
-        texts, words, plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False), strict=True
-    ):
+    encodings = plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False)
+    for text, spans, encoding in zip(texts, words, encodings, strict=True):
         pieces: list[list[int]] = [[] for _ in spans]
         # a piece may begin with the space before its word
         begins = [next((i for i in range(a, b) if not text[i].isspace()), b) for a, b in encoding.offsets]
@@ -45,10 +43,9 @@ def word_pieces(
         for token, owner in zip(encoding.ids, owners.tolist(), strict=True):
             if owner >= 0:  # not white space before the first word
                 pieces[owner].append(token)
-        for number, piece in enumerate(pieces):
+        for (start, end), piece in zip(spans, pieces, strict=True):
             if not piece:
                 if tokenizer.unk_token_id is None:
-                    start, end = spans[number]
                     raise UserError(
                         f"The tokenizer leaves nothing of the word {text[start:end]!r}, and has no unknown token: take "
                         "the word out, or give another --data.tokenizer."

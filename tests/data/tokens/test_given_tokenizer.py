@@ -55,7 +55,8 @@ def words_alone(*, unknown=None):
 
 
 @pytest.mark.parametrize(
-    ("unknown", "words"), [(None, "no token for words that it does not know"), ("la", "no special token to put before")]
+    ("unknown", "words"),
+    [(None, "no token for words that it does not know"), ("la", "no special tokens to put before")],
 )
 def test_tokenizers_that_a_training_cannot_use_are_refused(unknown, words, tmp_path):
     words_alone(unknown=unknown).save_pretrained(tmp_path)
