@@ -86,22 +86,6 @@ def test_epochs_that_need_more_or_fewer_batches_come_out_alike(monkeypatch):
         assert max(lengths[batch].sum() for batch in batches) <= 512
 
 
-def test_random_order_gives_batches_of_equally_many_examples():
-    def spread(window_batches):
-        sizes = [len(batch) for batch in epoch_of(make(REVIEWS, 4096, window_batches=window_batches), 0)]
-        return np.std(sizes) / np.mean(sizes)
-
-    assert spread(0) < 0.2 < 0.4 < spread(8)
-
-
-def test_windows_bring_equal_lengths_together():
-    def lengths_in_a_batch(window_batches):
-        batches = epoch_of(make(SENTENCES, 2048, window_batches=window_batches), 0)
-        return np.mean([len(set(SENTENCES[batch])) for batch in batches])
-
-    assert 3 * lengths_in_a_batch(8) < lengths_in_a_batch(0)
-
-
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_largest_comes_first_and_the_rest_in_random_order(packed):
     batches = epoch_of(make(REVIEWS, 4096, packed=packed), 1)
