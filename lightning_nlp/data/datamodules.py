@@ -80,6 +80,11 @@ class TextClassificationDataModule(TextDataModule):
         """The names of classes or labels, in the order of their ids; none of numbers."""
         return self.facts["label_names"] or []
 
+    @property
+    def class_counts(self) -> list[int] | None:
+        """The number of training examples of each class or label; None of numbers."""
+        return self.facts["train"].get("class_counts")
+
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""
         from lightning_nlp.data.batches.eval_batches import cut

@@ -12,7 +12,7 @@ import torch
 from lightning_nlp.data.base import MOST, TextDataModule
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.batches.masking import collate_mlm
-from lightning_nlp.errors import UserError, check_range
+from lightning_nlp.errors import PROGRAM, UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -94,6 +94,13 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         """The mean number of tokens in a training batch of a process, padding not counted."""
         batching = self.training_plan().batching
         return float(batching.lengths.sum()) / (batching.steps * batching.world_size)
+
+    def predict_dataloader(self) -> Any:
+        """None: a masked language model predicts for texts with [MASK]."""
+        raise UserError(
+            "A masked language model predicts for texts with [MASK]: give Trainer.predict a DataLoader of them, or use "
+            f"`{PROGRAM} predict --run RUN --input FILE`."
+        )
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing, and masking."""

@@ -57,11 +57,6 @@ class PreparedTexts(LightningDataModule):
     @property
     def columns(self) -> dict[str, Any]:
         """Where a table has the texts and their groups."""
-        if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
-            raise UserError(
-                f"--data.text_column is {self.text_column}, and pairs of texts are for a TextClassificationDataModule: "
-                "give the name of one column."
-            )
         return {"text_column": self.text_column, "group_column": self.group_column}
 
     @property
@@ -90,6 +85,11 @@ class PreparedTexts(LightningDataModule):
         """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""
         if self.folder is not None:  # the test at the end of a fit reads the data of the fit
             return
+        if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
+            raise UserError(
+                f"--data.text_column is {self.text_column}, and pairs of texts are for a TextClassificationDataModule: "
+                "give the name of one column."
+            )
         if self.tokenizer_name is None and self.trainer is not None:  # a pretrained model brings its own
             self.tokenizer_name = getattr(self.trainer.lightning_module, "hparams", {}).get("pretrained")
         source, own = self.source(), None

@@ -124,13 +124,13 @@ def test_each_text_comes_once_with_its_label(classification, reviews):
     assert Counter(itertools.chain(*texts.values())) == expected
     assert data.label_names == ["bad", "neutral", "very good"]
     counts = Counter(label for _, label in texts["train"])
-    assert data.label_facts["class_counts"] == [counts[name] for name in data.label_names]
+    assert data.class_counts == [counts[name] for name in data.label_names]
 
 
 def test_samples(classification):
     data = classification(max_train_samples=30, max_val_samples=6, max_test_samples=9)
     assert [len(originals(loader)) for loader in loaders(data).values()] == [30, 6, 9]
-    assert sum(data.label_facts["class_counts"]) == 30
+    assert sum(data.class_counts) == 30
 
 
 def test_truncation(classification):

@@ -104,7 +104,7 @@ def test_counts_of_texts_with_a_split_of_their_own(tmp_path):
         "validation": (len("la la reĝo") + len("la la")) / 5,
         "test": (len("la reĝo") + len("la reĝo la la la la")) / 8,
     }
-    assert data.facts["train"]["class_counts"] == [5, 5]
+    assert data.class_counts == [5, 5]
     assert data.label_names == ["0", "1"]
     assert [data.facts[split]["cut"] for split in ("train", "validation", "test")] == [10, 1, 1]
     assert data.train_batches == 4
