@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from torch.utils.data import DataLoader
 
 from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.batches.collators import collate_classification
+from lightning_nlp.data.batches.eval_batches import in_order_loader
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.settings import Truncation
 
@@ -87,13 +87,8 @@ class TextClassificationDataModule(TextDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""
-        from lightning_nlp.data.batches.eval_batches import cut
-
-        lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
-        batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
-        keys = [(0, rows.tolist()) for rows in batches]
-        return DataLoader(self.batches_of("test"), sampler=keys, batch_size=None, num_workers=self.num_workers)
+        return in_order_loader(self.batches_of("test"), room, bool(self.packed), self.num_workers)
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch.utils.data import DataLoader
 
 from lightning_nlp.data.batches.collators import PAD_MULTIPLE
-from lightning_nlp.data.batches.loader import Batches, BatchLoader
+from lightning_nlp.data.batches.loader import Batch, Batches, BatchLoader
 from lightning_nlp.errors import UserError
 
 
@@ -83,6 +84,13 @@ class Evaluation:
             rank_zero_info(f"{self.split}: measured on {self.part}, drawn at random (--trainer.{argument}).")
         own = self.batches[getattr(self.trainer, "global_rank", 0) :: getattr(self.trainer, "world_size", 1)]
         return BatchLoader(batches, [(0, rows.tolist()) for rows in own], num_workers=num_workers)
+
+
+def in_order_loader(batches: Batches, room: int, packed: bool, num_workers: int) -> DataLoader[Batch]:
+    """All examples in their order, in batches of at most `room` tokens."""
+    lengths = batches.rows.lengths
+    keys = [(0, rows.tolist()) for rows in cut(lengths, np.arange(len(lengths)), room, packed=packed)]
+    return DataLoader(batches, sampler=keys, batch_size=None, num_workers=num_workers)
 
 
 def padded_lengths(lengths: np.ndarray, packed: bool) -> np.ndarray:
