@@ -103,7 +103,8 @@ def collate_classification(
         labels = torch.as_tensor(np.asarray(examples["label"]))
         batch["labels"] = labels.float() if labels.is_floating_point() else labels.long()
     else:
-        batch["labels"] = torch.zeros((len(batch["rows"]), several), dtype=torch.int64)
-        for row, label in zip(batch["labels"], examples["label"], strict=True):
+        flags = np.zeros((len(batch["rows"]), several), dtype=np.int64)
+        for row, label in zip(flags, examples["label"], strict=True):
             row[label] = 1
+        batch["labels"] = torch.from_numpy(flags)
     return batch
