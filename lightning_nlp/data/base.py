@@ -1,30 +1,34 @@
-"""The half of a data module that deals token ids out in batches, and the arguments that all share."""
+"""The arguments that all data modules share, and their batches of token ids."""
 
+from __future__ import annotations
+
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
-
-from lightning_nlp.data.batches.budget import TokenBudget
-from lightning_nlp.data.batches.eval_batches import limited_batches
+from lightning_nlp.data.batches.eval_batches import Evaluation
 from lightning_nlp.data.batches.loader import Batch, Batches, BatchLoader, ResumableLoader
-from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan, FixedSize
+from lightning_nlp.data.batches.plan import WINDOW_BATCHES, BatchPlan, batching_of
 from lightning_nlp.data.prepared import PreparedTexts
-from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining
+from lightning_nlp.data.settings import SPLITS, Cleaning, TokenizerTraining
+from lightning_nlp.data.tokens.rows import TokenRows
 from lightning_nlp.errors import UserError, check_range
 
-MOST = 2**32 - 1  # of any whole number: tokenizers and random number generators take no larger one
-WORKERS_PER_CORE = 8  # more than that wait for each other
+MOST = 2**32 - 1  # tokenizers and random number generators take no larger number
+RANGES = {  # of arguments
+    "max_length": (3, MOST),
+    "num_workers": (0, 8 * (os.cpu_count() or 1)),  # more than 8 a core wait for each other
+    **dict.fromkeys(("min_frequency", "split_seed", "seed"), (0, MOST)),
+    **dict.fromkeys(("batch_size", "eval_batch_size", "vocab_size", "limit_alphabet"), (1, MOST)),
+}
 
 
 class TextDataModule(PreparedTexts):
-    """Token ids in batches, from any source of texts; the tasks' modules say which source and how to collate.
+    """Token ids in batches, from any source of texts; each task's module says which source, and how to collate.
 
-    The models read `packing` (what the user wants) and `train_batches`, and set `packed` (what is done).
+    The model reads `packing` (what the user wants) and `train_batches`, and sets `packed` (what is done).
 
     Args:
         path: Where the texts are.
@@ -60,10 +64,9 @@ class TextDataModule(PreparedTexts):
         cache_dir: Where downloads and token ids are kept.
     """
 
-    # Packed batches filled to a number of tokens: examples for this many batches are sorted by length among
+    # Packed batches filled to a number of tokens: the examples of this many batches are sorted by length among
     # themselves. With 0 all batches hold about as many examples, and each example weighs the same.
     packed_window_batches = 0
-    takes_pairs = False
 
     def __init__(
         self,
@@ -97,39 +100,25 @@ class TextDataModule(PreparedTexts):
         seed: int | None = None,
         cache_dir: str = "~/.cache/lightning_nlp",
     ) -> None:
-        check_range("--data.max_length", max_length, 3, MOST)
-        check_range("--data.num_workers", num_workers, 0, WORKERS_PER_CORE * (os.cpu_count() or 1))
-        for name, number in {"min_frequency": min_frequency, "split_seed": split_seed, "seed": seed}.items():
-            check_range(f"--data.{name}", number, 0, MOST)
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
-        for name, size in (sizes | {"vocab_size": vocab_size, "limit_alphabet": limit_alphabet}).items():
-            check_range(f"--data.{name}", size, 1, MOST)
-        if not self.takes_pairs and (isinstance(text_column, list) or text_column.startswith("[")):
-            raise UserError(
-                f"--data.text_column is {text_column}, and pairs of texts are for a TextClassificationDataModule: give "
-                "the name of one column."
-            )
+        given = locals()
+        for name, bounds in RANGES.items():
+            check_range(f"--data.{name}", given[name], *bounds)
         if tokens_per_batch is not None and tokens_per_batch < max_length:
             raise UserError(
                 f"A text may have {max_length} tokens and a batch only {tokens_per_batch}: raise "
                 "--data.tokens_per_batch or lower --data.max_length."
             )
-        if tokenizer is not None and not lowercase:
-            raise UserError(
-                f"--data.lowercase false is for a tokenizer that is trained here, and {tokenizer} is given: leave it "
-                "out; do_lower_case in its tokenizer_config.json decides."
-            )
         super().__init__()
         self.path = path
         self.text_column = text_column
         self.group_column = group_column
-        self.dialect = Dialect(encoding, delimiter, quoting)
+        self.source_settings = {}
+        self._dialect = (encoding, delimiter, quoting)
         samples = (max_train_samples, max_val_samples, max_test_samples)
         self.cleaning = Cleaning(clean, deduplicate, val_fraction, test_fraction, *samples, split_seed)
         self.tokenizer_name = tokenizer
-        self.tokenizer_training = TokenizerTraining(
-            tokenizer_model, vocab_size, min_frequency, limit_alphabet, lowercase
-        )
+        training = (tokenizer_model, vocab_size, min_frequency, limit_alphabet, lowercase)
+        self.tokenizer_training = TokenizerTraining(*training)
         self.max_length = max_length
         self.cache_dir = Path(cache_dir).expanduser()
         self.token_rows = {}
@@ -141,86 +130,86 @@ class TextDataModule(PreparedTexts):
         self.num_workers = num_workers
         self.split_seed = split_seed
         self.seed = split_seed if seed is None else seed
-        self._budgets: dict[str, TokenBudget] = {}
+        self._batchings: dict[str, Any] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token ids, memory-mapped."""
+        from transformers import AutoTokenizer
+
+        if self.token_rows:
+            return
+        if self.folder is None:
+            self.prepare_data()  # another process has filled the cache: this one finds it there
+        assert self.folder is not None
+        # completed and checked by `load_tokenizer` before it was cached
+        self.tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", trust_remote_code=False)
+        self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
+        self.facts = self._read_facts(self.folder)
+        self.token_rows |= {name: TokenRows(self.folder / f"{name}.arrow") for name in SPLITS}
+        if self._trained_on is not None:
+            self._check_record()
+
+    def _read_facts(self, folder: Path) -> dict[str, Any]:
+        return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """What makes a batch of (columns, epoch), drawing with `seed`."""
         raise NotImplementedError
 
     @property
+    def padding(self) -> dict[str, Any]:
+        """What `collate` takes beside token ids."""
+        sizes = {"pad_token_id": self.tokenizer.pad_token_id, "max_length": self.max_length}
+        return {"packed": bool(self.packed), **sizes}
+
+    def batches_of(self, split: str) -> Batches:
+        """The batches of a split; runs with different seeds are measured on the same masks."""
+        seed = self.seed if split == "train" else self.split_seed
+        return Batches(self.token_rows[split], self.collate_function(seed))
+
+    @property
     def train_batches(self) -> int | None:
         """Batches of an epoch for this process; None if they are endless."""
         return len(self.training_plan())
 
-    @property
-    def _process(self) -> tuple[int, int]:
-        """Rank and world size."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
     def training_plan(self) -> BatchPlan:
         """Which training texts go together, for this process."""
-        lengths, (rank, world_size) = self.token_rows["train"].lengths, self._process
-        shared = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1), "seed": self.seed}
-        if (tokens := self.tokens_per_batch) is None:
-            return BatchPlan(FixedSize(lengths, self.batch_size * world_size, world_size=world_size, **shared), rank)
-        packed = bool(self.packed)
-        windows = self.packed_window_batches if packed else WINDOW_BATCHES
-        budget = TokenBudget(lengths, tokens, packed=packed, window_batches=windows, world_size=world_size, **shared)
-        # The first one is kept: it takes a while to count its steps.
-        return BatchPlan(self._budgets.setdefault(str(budget.layout), budget), rank)
-
-    def evaluation_batches(self, split: str) -> list[np.ndarray]:
-        """Which texts of validation or test go together; the processes take the batches in turn."""
-        limit = self._limit(split)
-        return limited_batches(
-            self.token_rows[split].lengths,
-            getattr(self.trainer, limit, 1.0),
-            limit,
-            seed=self.split_seed,
-            world_size=self._process[1],
-            batch_size=self.eval_batch_size,
-            tokens=self.tokens_per_batch and 2 * self.tokens_per_batch,  # no gradients: twice the room
-            packed=bool(self.packed),
-        )
-
-    def _limit(self, split: str) -> str:
-        """The Trainer's argument that may cut an evaluation short."""
-        if split == "test":
-            return "limit_test_batches"
-        return "overfit_batches" if getattr(self.trainer, "overfit_batches", 0) else "limit_val_batches"
-
-    def part(self, split: str, batches: list[np.ndarray] | None = None) -> str | None:
-        """How much of a split the Trainer's limits leave, e.g. "75 of 300 texts"; None if all is read."""
-        if split == "train":
-            number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
-            what = "batches an epoch"
+        rank, world_size = getattr(self.trainer, "global_rank", 0), getattr(self.trainer, "world_size", 1)
+        layout = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1)}
+        if self.tokens_per_batch is None:
+            layout |= {"examples": self.batch_size * world_size}
         else:
-            number = sum(map(len, batches or self.evaluation_batches(split)))
-            whole, what = len(self.token_rows[split].lengths), "texts"
-        return None if number is None or whole is None or number >= whole else f"{number:,} of {whole:,} {what}"
+            window = self.packed_window_batches if self.packed else WINDOW_BATCHES
+            layout |= {"tokens": self.tokens_per_batch, "packed": bool(self.packed), "window_batches": window}
+        key = f"{layout} {world_size}"
+        if key not in self._batchings:  # it takes a while to count a budget's steps
+            self._batchings[key] = batching_of(layout, self.token_rows["train"].lengths, self.seed, world_size)
+        return BatchPlan(self._batchings[key], rank)
 
     def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
-        self.evaluation_batches("test")  # a limit that leaves nothing of it stops the run before the training
-        batches = Batches(self.token_rows["train"], self.collate_function(self.seed))
         fixed = bool(getattr(self.trainer, "overfit_batches", 0))  # the same batches in each epoch
-        return ResumableLoader(batches, self.training_plan(), num_workers=self.num_workers, fixed_epoch=fixed)
+        plan = self.training_plan()
+        return ResumableLoader(self.batches_of("train"), plan, num_workers=self.num_workers, fixed_epoch=fixed)
 
-    def _evaluation_loader(self, split: str) -> BatchLoader:
-        chosen = self.evaluation_batches(split)
-        if (part := self.part(split, chosen)) is not None:
-            limit = "fast_dev_run" if getattr(self.trainer, "fast_dev_run", 0) else self._limit(split)
-            rank_zero_info(f"{split}: measured on {part}, drawn at random (--trainer.{limit}).")
-        # Runs with different seeds are measured on the same masks.
-        batches = Batches(self.token_rows[split], self.collate_function(self.split_seed))
-        rank, world_size = self._process
-        keys = [(0, rows.tolist()) for rows in chosen[rank::world_size]]
-        return BatchLoader(batches, keys, num_workers=self.num_workers)
+    def part(self, split: str) -> str | None:
+        """How much of a split the Trainer's limits leave, e.g. "75 of 300 texts"; None if all is read."""
+        if split != "train":
+            return self._evaluation(split).part
+        number, whole = getattr(self.trainer, "num_training_batches", None), self.train_batches
+        limited = number is not None and whole is not None and number < whole
+        return f"{number:,} of {whole:,} batches an epoch" if limited else None
 
     def val_dataloader(self) -> BatchLoader:
         """The validation split, longest first; with a limit, a random part of it."""
-        return self._evaluation_loader("validation")
+        self._evaluation("test")  # a limit that leaves nothing of it stops the run before the training
+        return self._evaluation("validation").loader(self.batches_of("validation"), self.num_workers)
 
     def test_dataloader(self) -> BatchLoader:
         """The test split, in the same way."""
-        return self._evaluation_loader("test")
+        return self._evaluation("test").loader(self.batches_of("test"), self.num_workers)
+
+    def _evaluation(self, split: str) -> Evaluation:
+        tokens = self.tokens_per_batch and 2 * self.tokens_per_batch  # no gradients: twice the room
+        lengths, packed = self.token_rows[split].lengths, bool(self.packed)
+        return Evaluation(lengths, split, self.trainer, self.eval_batch_size, tokens, packed, self.split_seed)

@@ -1,4 +1,4 @@
-"""Folders that are either complete or do not exist: the token cache."""
+"""The token cache: folders that are either complete or do not exist."""
 
 import hashlib
 import json
@@ -15,14 +15,13 @@ CACHE_FORMAT = 4  # raise it when the content changes: old caches are then rebui
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
-    """The folder that `build` fills for `key`, built now or found complete.
+    """The complete folder for `key`; `build` fills it if it is new.
 
     A killed run leaves nothing that looks like a cache, and a second process waits for the first.
 
     Args:
         key: All that decides the content; any JSON values.
-        build: Fills the empty folder that it is given.
-        own: A folder of another key, to be used instead if it is complete.
+        own: A folder of another key, used instead if it is complete.
 
     Raises:
         UserError: If the cache cannot be written.
@@ -38,7 +37,7 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
             return folder
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{digest}.lock"):
-            if folder.is_dir():  # another process has built it while this one waited, or it is broken
+            if folder.is_dir():  # damaged, or built by another process meanwhile
                 if (broken := broken_part(folder)) is None:
                     return folder
                 warn_user(f"The cache {folder} is damaged ({broken}) and is rebuilt.")
@@ -72,18 +71,12 @@ def checksum(path: Path) -> int:
 
 
 def broken_part(folder: Path) -> str | None:
-    """What is wrong with a `cached_folder` (files removed, a copy broken off, a bad disk), or None."""
+    """What is wrong with a `cached_folder` (a file removed, a copy broken off, a bad disk), or None."""
     try:
-        sizes = {name: (size, crc) for name, (size, crc) in json.loads(sizes_file(folder).read_text()).items()}
-    except FileNotFoundError:
-        return f"{sizes_file(folder).name} is missing"
-    except (ValueError, TypeError):  # half of it, or of version 0.1.0
-        return f"{sizes_file(folder).name} cannot be read"
-    for name, (size, crc) in sizes.items():
-        if not (folder / name).is_file():
-            return f"{name} is missing"
-        if (found := (folder / name).stat().st_size) != size:
-            return f"{name} has {found} bytes instead of {size}"
-        if checksum(folder / name) != crc:
-            return f"the checksum of {name} is wrong"
+        for name, written in json.loads(sizes_file(folder).read_text()).items():
+            path = folder / name
+            if not path.is_file() or written != [path.stat().st_size, checksum(path)]:
+                return f"{name} is missing or is not as it was written"
+    except (OSError, ValueError, AttributeError):
+        return f"{sizes_file(folder).name} is missing or cannot be read"
     return None

@@ -1,18 +1,21 @@
 """The data modules of a classifier: labelled texts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from torch.utils.data import DataLoader
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate_classification
-from lightning_nlp.data.batches.loader import Batch, Batches
-from lightning_nlp.data.texts.sources import Source, labelled_source
-from lightning_nlp.data.tokens.encoding import Truncation
+from lightning_nlp.data.batches.eval_batches import in_order_loader
+from lightning_nlp.data.batches.loader import Batch
+from lightning_nlp.data.settings import Truncation
+
+if TYPE_CHECKING:
+    from lightning_nlp.data.texts.sources import Source
 
 
 class TextClassificationDataModule(TextDataModule):
@@ -52,32 +55,20 @@ class TextClassificationDataModule(TextDataModule):
     ) -> None:
         super().__init__(path, text_column=text_column, **kwargs)
         self.truncation = truncation
-        self.label_column = label_column
-        self.problem = problem
-        self.label_separator = label_separator
-        self.drop_incomplete = drop_incomplete
-        self.missing_labels = missing_labels
+        self.source_settings = {
+            "label_column": label_column,
+            "problem": problem,
+            "label_separator": label_separator,
+            "drop_incomplete": drop_incomplete,
+            "missing_labels": missing_labels,
+        }
 
     def source(self) -> Source:
         """The labelled texts at `path`."""
-        assert self.path is not None
-        return labelled_source(
-            self.path,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            group_column=self.group_column,
-            drop_incomplete=self.drop_incomplete,
-            missing_labels=self.missing_labels,
-            problem=self.problem,
-            label_separator=self.label_separator,
-            dialect=self.dialect,
-        )
+        from lightning_nlp.data.texts.sources import labelled_source
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments that decide which texts there are, their labels and token ids."""
-        names = ("label_column", "problem", "label_separator", "drop_incomplete", "missing_labels", "truncation")
-        return super().settings | {name: getattr(self, name) for name in names}
+        assert self.path is not None
+        return labelled_source(self.path, **self.columns, **self.source_settings, dialect=self.dialect)
 
     @property
     def label_facts(self) -> dict[str, Any]:
@@ -96,22 +87,13 @@ class TextClassificationDataModule(TextDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split in its order, for `Trainer.predict`."""
-        lengths = self.token_rows["test"].lengths
         room = 2 * self.tokens_per_batch if self.tokens_per_batch else self.eval_batch_size * self.max_length
-        batches = cut(lengths, np.arange(len(lengths)), room, packed=bool(self.packed))
-        collated = Batches(self.token_rows["test"], self.collate_function(self.split_seed))
-        keys = [(0, rows.tolist()) for rows in batches]
-        return DataLoader(collated, sampler=keys, batch_size=None, num_workers=self.num_workers)
+        return in_order_loader(self.batches_of("test"), room, bool(self.packed), self.num_workers)
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        return partial(
-            collate_classification,
-            several=len(self.label_names) if self.facts.get("problem") == "labels" else None,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
-            packed=bool(self.packed),
-        )
+        several = len(self.label_names) if self.facts.get("problem") == "labels" else None
+        return partial(collate_classification, several=several, **self.padding)
 
 
 class IMDBDataModule(TextClassificationDataModule):

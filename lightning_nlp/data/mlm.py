@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from lightning_nlp.data.base import MOST, TextDataModule
-from lightning_nlp.data.batches.loader import Batch, Batches
+from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.data.batches.masking import collate_mlm
-from lightning_nlp.data.texts.sources import Source, text_source
 from lightning_nlp.errors import PROGRAM, UserError, check_range
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from lightning_nlp.data.texts.sources import Source
 
 
 class MaskedLanguageModelingDataModule(TextDataModule):
@@ -36,7 +37,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         vocab_size: The most entries of a tokenizer that is trained here.
     """
 
-    # Sentences of equal length attend in one operation on a CPU, and each step learns from as many tokens.
+    # On a CPU, sentences of equal length attend in one operation; and each step learns from as many tokens.
     packed_window_batches = 8
     head = "ForMaskedLM"  # of the modules that learn from it, as in `tasks.Task`
 
@@ -64,26 +65,22 @@ class MaskedLanguageModelingDataModule(TextDataModule):
 
     def source(self) -> Source:
         """The texts at `path`."""
-        return text_source(
-            self.path,
-            text_column=self.text_column,
-            group_column=self.group_column,
-            cache_dir=self.cache_dir,
-            dialect=self.dialect,
-        )
+        from lightning_nlp.data.texts.sources import text_source
+
+        return text_source(self.path, **self.columns, cache_dir=self.cache_dir, dialect=self.dialect)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
-        """The tokenizer that `tokenizer` names, which must have a mask token; None trains one."""
+        """The tokenizer that `tokenizer` names, with a mask token; None trains one."""
         tokenizer = super().given_tokenizer()
         if tokenizer is not None and tokenizer.mask_token_id is None:
             raise UserError(f"The tokenizer {self.tokenizer_name} has no mask token: give another --data.tokenizer.")
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token ids; make sure that each split has something to predict (its first batch, usually)."""
+        """Open the token ids, and check that each split has something to predict: usually its first batch has."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
-            batches = Batches(rows, self.collate_function(self.seed if split == "train" else self.split_seed))
+            batches = self.batches_of(split)
             numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
                 raise UserError(
@@ -111,14 +108,12 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         vocabulary = torch.arange(len(self.tokenizer))
         return partial(
             collate_mlm,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
             seed=seed,
             special_ids=special_ids,
             word_ids=vocabulary[~torch.isin(vocabulary, special_ids)],
             mask_token_id=self.tokenizer.mask_token_id,
             **self.masking,
-            packed=bool(self.packed),
+            **self.padding,
         )
 
 

@@ -1,8 +1,7 @@
-"""The half of a data module that finds, cleans and tokenizes texts once, and remembers which they were."""
+"""Texts are found, cleaned and tokenized once, and each checkpoint remembers which they were."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,30 +9,29 @@ from typing import TYPE_CHECKING, Any
 from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.data.texts.cleaning import WARNING
-from lightning_nlp.data.texts.dialect import Dialect
-from lightning_nlp.data.texts.layout import SPLITS
-from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.texts.targets import numbered
-from lightning_nlp.data.tokens.encoding import Truncation
-from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
-from lightning_nlp.data.tokens.preparation import Cleaning, TokenizerTraining, prepare_tokens
-from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.trained_on import Record, check_record, own_cache
-from lightning_nlp.errors import warn_user
+from lightning_nlp.data.cache import cached_folder
+from lightning_nlp.data.settings import SPLITS, WARNING, Cleaning, Dialect, TokenizerTraining, Truncation
+from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from lightning_nlp.data.texts.sources import Source
+    from lightning_nlp.data.tokens.rows import TokenRows
+    from lightning_nlp.data.trained_on import Record
+
+TOKEN_FORMAT = 5  # raise it when the content of the folders changes: only their own runs then use the old ones
+
 
 class PreparedTexts(LightningDataModule):
-    """Texts as token ids in a cache; `TextDataModule` takes the arguments and makes batches of them."""
+    """Token ids in a cache; `TextDataModule` has the arguments and makes batches of them."""
 
+    takes_pairs = False
     path: str | None
     text_column: Any  # a name; of pairs a list of two
     group_column: str | None
-    dialect: Dialect
+    source_settings: dict[str, Any]  # other arguments of the function that finds the source
     cleaning: Cleaning
     tokenizer_name: str | None
     tokenizer_training: TokenizerTraining
@@ -44,6 +42,7 @@ class PreparedTexts(LightningDataModule):
     token_rows: dict[str, TokenRows]  # by split
     facts: dict[str, Any]  # counts and names
     folder: Path | None = None  # of the cache, once it is known
+    _dialect: tuple[str, str | None, bool]
     _trained_on: Record | None = None
 
     def source(self) -> Source:
@@ -51,10 +50,21 @@ class PreparedTexts(LightningDataModule):
         raise NotImplementedError
 
     @property
+    def dialect(self) -> Dialect:
+        """How text files are written."""
+        return Dialect(*self._dialect)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Where a table has the texts and their groups."""
+        return {"text_column": self.text_column, "group_column": self.group_column}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The arguments that decide on texts and token ids, by name."""
-        where = {name: getattr(self, name) for name in ("path", "text_column", "group_column")}
+        where = {"path": self.path} | self.columns | self.source_settings
         tokens = {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
+        tokens |= {"truncation": self.truncation} if self.truncation else {}
         training = asdict(self.tokenizer_training) if self.tokenizer_name is None else {}
         return where | asdict(self.dialect) | asdict(self.cleaning) | tokens | training
 
@@ -62,27 +72,33 @@ class PreparedTexts(LightningDataModule):
         """The tokenizer that `tokenizer_name` names; None trains one."""
         if self.tokenizer_name is None:
             return None
-        tokenizer = load_tokenizer(self.tokenizer_name)
-        warn_of_case(tokenizer, self.tokenizer_name)
-        return tokenizer
+        if not self.tokenizer_training.lowercase:
+            raise UserError(
+                f"--data.lowercase false is for a tokenizer that is trained here, and {self.tokenizer_name} is given: "
+                "leave it out; do_lower_case in its tokenizer_config.json decides."
+            )
+        from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
+
+        return load_tokenizer(self.tokenizer_name)
 
     def prepare_data(self) -> None:
         """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""
         if self.folder is not None:  # the test at the end of a fit reads the data of the fit
             return
+        if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
+            raise UserError(
+                f"--data.text_column is {self.text_column}, and pairs of texts are for a TextClassificationDataModule: "
+                "give the name of one column."
+            )
         if self.tokenizer_name is None and self.trainer is not None:  # a pretrained model brings its own
             self.tokenizer_name = getattr(self.trainer.lightning_module, "hparams", {}).get("pretrained")
-        source, own = self.source(), own_cache(self._trained_on, self.settings, self.cache_dir)
-        self.folder = prepare_tokens(
-            source,
-            self.cache_dir,
-            cleaning=self.cleaning,
-            tokenizer=self.given_tokenizer(),
-            training=self.tokenizer_training,
-            max_length=self.max_length,
-            truncation=self.truncation,
-            own=own,
-        )
+        source, own = self.source(), None
+        if self._trained_on is not None:
+            from lightning_nlp.data.trained_on import own_cache
+
+            own = own_cache(self._trained_on, self.settings, self.cache_dir)
+        made = (self.cleaning, self.given_tokenizer(), self.tokenizer_training, self.max_length, self.truncation)
+        self.folder = token_folder(source, self.cache_dir, *made, own=own)
         facts = self._read_facts(self.folder)
         if self.folder == own and facts["fingerprint"] != source.fingerprint:
             texts = "held-out texts" if facts.get("streamed") else "texts"
@@ -90,47 +106,19 @@ class PreparedTexts(LightningDataModule):
                 f"{source.description} has changed since this run began: its own {texts} are used, from "
                 f"the token cache ({own}); for the new ones, begin a new run."
             )
-        for line in (*source.lines(), *facts["cleaning"]):
+        for line in (*source.lines(), *facts["cleaning"], *label_lines(facts)):
             (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
-        if (names := facts["label_names"]) is not None:
-            counts = dict(zip(names, facts["train"]["class_counts"], strict=True))
-            what = "labels" if facts.get("problem") == "labels" else "classes"
-            rank_zero_info(f"{len(names)} {what}, with their number in train: {numbered(counts)}")
-
-        if "mean" in (train := facts["train"]):
-            rank_zero_info(
-                f"Numbers in train: {train['low']:.4g} to {train['high']:.4g}, mean {train['mean']:.4g}, standard "
-                f"deviation {train['std']:.4g}"
-            )
 
     def _read_facts(self, folder: Path) -> dict[str, Any]:
-        return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the token ids, memory-mapped."""
-        from transformers import AutoTokenizer
-
-        if self.token_rows:
-            return
-        if self.folder is None:
-            self.prepare_data()  # another process has filled the cache: this finds it
-        assert self.folder is not None
-        # completed and checked by `load_tokenizer` before it was cached
-        self.tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", trust_remote_code=False)
-        self.tokenizer.model_max_length = self.max_length  # the network may have no more positions
-        self.facts = self._read_facts(self.folder)
-        self.token_rows |= {name: TokenRows(self.folder / f"{name}.arrow") for name in SPLITS}
-        if self._trained_on is not None:
-            self._check_record()
+        raise NotImplementedError
 
     def record(self) -> Record:
         """What a checkpoint keeps of its data, as plain types and tensors: it loads with `weights_only`."""
-        texts = {split: rows.texts() for split, rows in self.token_rows.items()}
         return {
             "folder": self.fingerprint,
             "settings": paths_with_tilde(self.settings),
             **{name: self.facts.get(name) for name in ("source", "label_names", "problem", "streamed")},
-            "texts": texts if all(texts.values()) else None,
+            "texts": {split: rows.texts() for split, rows in self.token_rows.items()},
         }
 
     def go_on_from(self, record: Record | None) -> None:
@@ -149,6 +137,8 @@ class PreparedTexts(LightningDataModule):
 
     def _check_record(self) -> None:
         if self.trainer is not None:
+            from lightning_nlp.data.trained_on import check_record
+
             check_record(self._trained_on, self.record(), getattr(self.trainer.state.fn, "value", None))
 
     @property
@@ -173,3 +163,61 @@ class PreparedTexts(LightningDataModule):
     def chars_per_token(self) -> dict[str, float]:
         """Characters, spaces included, per token without specials, by split."""
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
+
+
+def token_folder(
+    source: Source,
+    cache_dir: Path,
+    cleaning: Cleaning,
+    tokenizer: PreTrainedTokenizerFast | None,
+    training: TokenizerTraining,
+    max_length: int,
+    truncation: Truncation | None,
+    *,
+    own: Path | None = None,
+) -> Path:
+    """The folder of a source's token ids, from the cache or written by `write_folder`, which has the arguments.
+
+    Args:
+        own: The folder that a run began with, as for `cached_folder`.
+    """
+    how: Any = {"trained": asdict(training)}
+    special_tokens = None
+    if tokenizer is not None:
+        from lightning_nlp.hub.pretrained import tokenizer_hash
+
+        how = tokenizer_hash(tokenizer)
+        special_tokens = {role: str(token) for role, token in tokenizer.special_tokens_map.items()}  # not in the hash
+    key = {
+        "format": TOKEN_FORMAT,
+        "source": source.fingerprint,
+        "cleaning": asdict(cleaning),
+        "tokenizer": how,
+        "special_tokens": special_tokens,
+        "max_length": max_length,
+        "truncation": truncation,
+    }
+
+    def build(folder: Path) -> None:
+        from lightning_nlp.data.tokens.preparation import write_folder
+
+        write_folder(folder, source, cleaning, tokenizer, training, max_length, truncation)
+
+    return cached_folder(cache_dir, key, build, own)
+
+
+def label_lines(facts: dict[str, Any]) -> list[str]:
+    """How many labels of each name train has, or which numbers."""
+    train, names = facts["train"], facts["label_names"]
+    if "mean" in train:
+        return [
+            f"Numbers in train: {train['low']:.4g} to {train['high']:.4g}, mean {train['mean']:.4g}, standard "
+            f"deviation {train['std']:.4g}"
+        ]
+    if names is None:
+        return []
+    from lightning_nlp.data.texts.targets import numbered
+
+    what = "labels" if facts.get("problem") == "labels" else "classes"
+    counts = dict(zip(names, train["class_counts"], strict=True))
+    return [f"{len(names)} {what}, with their number in train: {numbered(counts)}"]

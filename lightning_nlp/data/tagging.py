@@ -1,19 +1,21 @@
 """The data module of a token classifier: sentences with a tag for each word."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.collators import collate, sequence_order
+from lightning_nlp.data.batches.collators import collate, in_order, per_token
 from lightning_nlp.data.batches.loader import Batch
-from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.texts.tagged import tagged_source
-from lightning_nlp.errors import PROGRAM, UserError
 from lightning_nlp.evaluation import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from lightning_nlp.data.texts.sources import Source
 
 
 class TokenClassificationDataModule(TextDataModule):
@@ -46,46 +48,23 @@ class TokenClassificationDataModule(TextDataModule):
     ) -> None:
         given = kwargs.get("tokenizer") is not None  # which decides for itself
         super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
-        self.label_column = label_column
-        self.drop_incomplete = drop_incomplete
+        self.source_settings = {"label_column": label_column, "drop_incomplete": drop_incomplete}
 
     def source(self) -> Source:
         """The tagged sentences at `path`."""
-        assert self.path is not None
-        return tagged_source(
-            self.path,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            group_column=self.group_column,
-            drop_incomplete=self.drop_incomplete,
-            dialect=self.dialect,
-        )
+        from lightning_nlp.data.texts.tagged import tagged_source
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments that decide which sentences there are, their tags and token ids."""
-        return super().settings | {name: getattr(self, name) for name in ("label_column", "drop_incomplete")}
+        assert self.path is not None
+        return tagged_source(self.path, **self.columns, **self.source_settings, dialect=self.dialect)
 
     @property
     def label_names(self) -> list[str]:
         """The tags, in the order of their ids."""
         return self.facts["label_names"]
 
-    def predict_dataloader(self) -> Any:
-        """None: a plain `Trainer.predict` would have the tags of tokens, without their words."""
-        raise UserError(
-            "A token classifier's predictions belong to words: use load_predictor('RUN/export') or "
-            f"`{PROGRAM} predict --run RUN --input FILE`, not Trainer.predict."
-        )
-
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        return partial(
-            collate_tags,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
-            packed=bool(self.packed),
-        )
+        return partial(collate_tags, **self.padding)
 
 
 def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: Any) -> dict[str, Any]:
@@ -96,18 +75,14 @@ def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, 
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` gives, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
+        What `collate` returns, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
         batch, and `word_rows`, the row number of each.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, **padding)
-    tags = [np.asarray(examples["label"][i], dtype=np.int64) for i in order]
-    if packed:
-        batch["labels"] = torch.from_numpy(np.concatenate(tags))[None]
-    else:
-        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
-        batch["labels"][batch["attention_mask"].bool()] = torch.from_numpy(np.concatenate(tags))
-    numbers = [np.count_nonzero(row != IGNORE_INDEX) for row in tags]
+    examples = in_order(examples, packed)
+    batch = collate(examples["input_ids"], packed=packed, **padding)
+    tags = examples["label"]
+    batch["labels"] = per_token(batch, torch.from_numpy(np.concatenate(tags).astype(np.int64)))
     batch["words"] = (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)
-    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"])[order], numbers))
+    words_in = [np.count_nonzero(np.asarray(row) != IGNORE_INDEX) for row in tags]
+    batch["word_rows"] = torch.from_numpy(np.repeat(np.asarray(examples["index"]), words_in))
     return batch

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
-Record = dict[str, Any]  # what `record` of a data module gives
+Record = dict[str, Any]  # what `record` of a data module returns
 
 MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
 NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN/export)"
 
 
-def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) -> Path | None:
+def own_cache(then: Record, settings: dict[str, Any], cache_dir: Path) -> Path | None:
     """The token cache that a checkpoint was trained on, if the settings are still the same."""
-    if then is None or not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any folder
+    if not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any folder
         return None
     streamed = settings.get("streaming", False)
     # if shards have changed, a training may read held-out texts, unless `deduplicate` hides their copies
@@ -30,7 +30,7 @@ def own_cache(then: Record | None, settings: dict[str, Any], cache_dir: Path) ->
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     """Refuse data that a checkpoint must not be used with, and warn where they are not its own.
 
-    A training goes on only with the same texts in the same order, since its position and schedule depend on them.
+    A training is resumed only with the same texts in the same order, since its position and schedule depend on them.
     Nothing is measured on texts that were trained on, nor tested on texts that the checkpoint was chosen by.
 
     Args:
@@ -42,18 +42,18 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     """
     if stage not in MEASURED or (then is not None and then["folder"] == now["folder"]):
         return
-    if then is None or then["texts"] is None or now["texts"] is None:
+    if then is None:
         raise UserError(
             f"The checkpoint has no record of the data that it was trained on (as in version 0.1.0): {NEW_RUN}."
         )
-    if not (found := changes(then, now)):  # the same texts, prepared by another version of this program
+    if not (changed := changes(then, now)):  # the same texts, prepared by another version of this program
         return
-    what = f"{now['source']} is not what the checkpoint was trained on ({found})"
+    what = f"{now['source']} is not what the checkpoint was trained on ({changed})"
     if then["label_names"] != now["label_names"] or then.get("problem") != now.get("problem"):
         raise UserError(f"{what}: give its labels, or {NEW_RUN}.")
     texts = then["texts"]["train"]
     if stage == "fit" and not all(torch.equal(texts[name], new) for name, new in now["texts"]["train"].items()):
-        raise UserError(f"{what}, and a training goes on only with its own texts: give those, or {NEW_RUN}.")
+        raise UserError(f"{what}, and a training is resumed only with its own texts: give those, or {NEW_RUN}.")
     for split in MEASURED[stage]:
         new = np.setdiff1d(_column(now, split), _column(then, split))
         used, were = _column(then, "train", "validation" if split == "test" else "train"), "were"
@@ -68,16 +68,20 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
 
 
 def changes(then: Record, now: Record) -> str:
-    """What has changed between two records with texts, in one line; empty if nothing has."""
+    """What has changed between two records, in one line; empty if nothing has."""
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
     found = _other_settings(then, now["settings"])
     found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
     if then.get("problem") != now.get("problem"):
         found.append("another --data.problem")
-    elif "tags" in now["texts"]["train"] or now["label_names"] is None:
-        found += _other_labels(then, now)
-    elif then["label_names"] is not None:
-        found += _label_changes(then, now)
+    elif then["label_names"] != now["label_names"]:
+        old, new = (", ".join(map(repr, record["label_names"] or ())) for record in (then, now))
+        found.append(f"the labels were {old} and are {new}")
+    else:
+        name = next((name for name in ("tags", "label") if name in now["texts"]["train"]), "hash")
+        _, here, there = np.intersect1d(before, after, return_indices=True)
+        other = _column(then, *SPLITS, name=name)[here] != _column(now, *SPLITS, name=name)[there]
+        found += _texts(int(other.sum()), "with another label")
     earlier, later = _column(then, "train"), _column(now, "train")
     if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):
         found.append("texts in another order")
@@ -89,33 +93,6 @@ def _other_settings(then: Record, settings: dict[str, Any]) -> list[str]:
     # the version of the other one may not know a setting
     names = [name for name in settings if name in earlier and earlier[name] != settings[name]]
     return [f"--data.{name} was {earlier[name]!r} and is {settings[name]!r}" for name in names]
-
-
-def _label_changes(then: Record, now: Record) -> list[str]:
-    """Classes renamed (going by the texts in both), removed and added; and how many texts have another label."""
-    old, new = then["label_names"], now["label_names"]
-    _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
-    before, after = _column(then, *SPLITS, name="label")[here], _column(now, *SPLITS, name="label")[there]
-    became = {}
-    for number, name in enumerate(old):
-        found_as = np.bincount(after[before == number], minlength=len(new))
-        likeliest = new[found_as.argmax()]
-        renamed = found_as.any() and likeliest not in old
-        became[name] = name if name in new else likeliest if renamed else None
-    found = [f"label {name!r} renamed to {later!r}" for name, later in became.items() if later not in (name, None)]
-    found += [f"label {name!r} removed" for name, later in became.items() if later is None]
-    found += [f"label {name!r} added" for name in new if name not in became.values()]
-    relabelled = sum(became[old[i]] != new[j] for i, j in zip(before, after, strict=True))
-    return found + _texts(relabelled, "with another label")
-
-
-def _other_labels(then: Record, now: Record) -> list[str]:
-    """The same of tags, of several labels and of numbers, without names; nothing of texts alone."""
-    name = next((name for name in ("tags", "label") if name in now["texts"]["train"]), "hash")
-    _, here, there = np.intersect1d(_column(then, *SPLITS), _column(now, *SPLITS), return_indices=True)
-    before, after = _column(then, *SPLITS, name=name)[here], _column(now, *SPLITS, name=name)[there]
-    renamed = ["other names of labels"] if then["label_names"] != now["label_names"] else []
-    return renamed + _texts(int((before != after).sum()), "with another label")
 
 
 def _texts(number: int, what: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.normalize import PAIR, clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 

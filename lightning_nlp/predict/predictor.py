@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.budget import cut
 from lightning_nlp.data.batches.collators import collate
+from lightning_nlp.data.batches.eval_batches import cut
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text
 from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.errors import UserError, one_line, warn_user

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.budget import cut
+from lightning_nlp.data.batches.eval_batches import cut
 from lightning_nlp.data.tagging import collate_tags
 from lightning_nlp.data.texts.tagged import join_words, words_of
 from lightning_nlp.data.tokens.encoding import special_frame

@@ -9,7 +9,7 @@ from lightning import LightningDataModule, Trainer
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.errors import one_line, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 

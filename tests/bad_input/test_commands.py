@@ -74,7 +74,11 @@ def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, wo
         path.write_bytes(good)
         data = write_reviews(tmp_path / "reviews.csv")
         data.write_text(data.read_text(encoding="utf-8").replace(",pos", ",fine"), encoding="utf-8")
-        words = ["not what the checkpoint was trained on", "label 'pos' renamed to 'fine'", "--model.pretrained"]
+        words = [
+            "not what the checkpoint was trained on",
+            "labels were 'neg', 'pos' and are 'fine'",
+            "--model.pretrained",
+        ]
         more = ["--data.tokenizer", cls_run / "export", "--data.path", data]
         more += ["--data.cache_dir", tmp_path / "cache"]
     fails([command, *tiny_cls, "--ckpt_path", path, *more], *words)

@@ -74,19 +74,26 @@ def test_a_damaged_folder_is_made_anew(tmp_path, harm, caplog):
     assert names(tmp_path) == [folder.name]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no"), UserError("no"), KeyboardInterrupt()])
-def test_a_build_that_raises_leaves_nothing(tmp_path, error):
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "half.txt")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (RuntimeError("no"), RuntimeError, "no"),
+        (KeyboardInterrupt("no"), KeyboardInterrupt, "no"),
+        (FULL, UserError, r"No space left on device: half\.txt.*--data\.cache_dir"),
+    ],
+)
+def test_a_build_that_raises_leaves_nothing(tmp_path, error, kind, words):
     def build(folder):
         (folder / "half.txt").write_text("half")
         raise error
 
-    with pytest.raises(type(error)) as caught:
+    with pytest.raises(kind, match=words):
         cached_folder(tmp_path, KEY, build)
-    assert caught.value is error
     assert names(tmp_path) == []
-    calls = []
-    assert (cached_folder(tmp_path, KEY, writer(calls)) / "inner" / "data.txt").is_file()
-    assert len(calls) == 1
+    assert (cached_folder(tmp_path, KEY, writer([])) / "inner" / "data.txt").is_file()
 
 
 def test_a_second_one_waits_for_the_first(tmp_path):
@@ -108,24 +115,14 @@ def test_a_second_one_waits_for_the_first(tmp_path):
 def test_a_file_in_the_place_of_the_cache(tmp_path):
     (tmp_path / "file").write_text("")
     for cache in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UserError, match=r"--data\.cache_dir") as caught:
+        with pytest.raises(UserError, match=rf"{tmp_path / 'file'}.*--data\.cache_dir"):
             cached_folder(cache, KEY, writer([]))
-        assert str(tmp_path / "file") in str(caught.value)
-
-
-def test_a_full_disk(tmp_path):
-    def build(folder):
-        (folder / "half.txt").write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "half.txt"))
-
-    with pytest.raises(UserError, match=r"No space left on device.*half\.txt.*--data\.cache_dir"):
-        cached_folder(tmp_path, KEY, build)
-    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("method", ["is_dir", "mkdir"])
 def test_a_folder_that_may_not_be_read_or_written(tmp_path, monkeypatch, method):
-    # For root each folder is open, so the refusal is played.
+    """For root each folder is open, so the refusal is played."""
+
     def refuse(path, *args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 

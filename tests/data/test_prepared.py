@@ -1,4 +1,7 @@
 import inspect
+import json
+import random
+from dataclasses import replace
 
 import pytest
 from lightning import Trainer
@@ -7,11 +10,72 @@ from transformers import AutoTokenizer
 from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.data.datamodules import TextClassificationDataModule
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
+from lightning_nlp.data.prepared import token_folder
+from lightning_nlp.data.settings import SPLITS, Cleaning, TokenizerTraining
 from lightning_nlp.data.streaming.datamodule import StreamingDataModule
+from lightning_nlp.data.texts.sources import labelled_source
+from lightning_nlp.data.tokens import preparation
 from lightning_nlp.models.classification import SequenceClassifier
+from tests.data.tokens.test_preparation import WORDS, bert_like
+
+CLEANING, TRAINING = Cleaning(split_seed=1), TokenizerTraining(vocab_size=200, min_frequency=1)
+SETTINGS = {"cleaning": CLEANING, "tokenizer": None, "training": TRAINING, "max_length": 16, "truncation": "head"}
+
+
+@pytest.fixture
+def source(tmp_path):
+    path, draw = tmp_path / "reviews.csv", random.Random(0)
+    texts = [f"Nr. {i} <br />{' '.join(draw.choices(WORDS, k=i % 30 + 1))}" for i in range(60)]
+    rows = [f'"{text}",{"good" if i % 3 else "bad"}' for i, text in enumerate(texts)]
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return labelled_source(str(path))
+
+
+def test_the_folder_is_complete_and_holds_nothing_else(tmp_path, source):
+    folder = token_folder(source, tmp_path / "cache", **SETTINGS)
+    files = ["facts.json", "test.arrow", "tokenizer", "train.arrow", "validation.arrow"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    assert facts["source"] == "reviews.csv"
+    assert facts["label_names"] == ["bad", "good"]
+    assert len(facts["cleaning"]) == 3
+    assert sum(facts[split]["texts"] for split in SPLITS) == 60
+    assert sum(facts[split]["class_counts"][0] for split in SPLITS) == 20
+
+
+def test_each_setting_makes_tokens_of_its_own_and_equal_ones_come_from_the_cache(tmp_path, source, monkeypatch):
+    without_mask, used = bert_like(), bert_like()
+    without_mask.mask_token = None
+    used(["a", "b c"], padding=True, truncation=True, max_length=5)  # leaves its settings in the tokenizer
+    written = []
+    monkeypatch.setattr(preparation, "write_folder", lambda folder, *settings: written.append(settings))
+
+    def folder(**change):
+        return token_folder(source, tmp_path / "cache", **SETTINGS | change)
+
+    changes = [
+        {},
+        {"max_length": 17},
+        {"truncation": "head_tail"},
+        {"truncation": None},
+        {"cleaning": replace(CLEANING, clean=False)},
+        {"cleaning": replace(CLEANING, max_train_samples=20)},
+        {"cleaning": replace(CLEANING, split_seed=2)},
+        {"training": replace(TRAINING, vocab_size=150)},
+        {"training": replace(TRAINING, lowercase=False)},
+        {"tokenizer": bert_like()},
+        {"tokenizer": without_mask},
+    ]
+    folders = [folder(**change) for change in changes]
+    assert len({*folders}) == len(written) == len(changes)
+    assert [folder(**change) for change in changes] == folders
+    given = folder(tokenizer=used, training=replace(TRAINING, vocab_size=1))
+    assert given == folders[-2], "what would be trained without it does not matter"
+    assert len(written) == len(changes)
+
 
 BATCHES = "batch_size eval_batch_size tokens_per_batch packing num_workers seed cache_dir max_tokens shuffle_rows"
-MASKS, TRAINING = "mlm_probability mask_token_prob random_token_prob", "tokenizer_model vocab_size min_frequency"
+MASKS, TRAINED = "mlm_probability mask_token_prob random_token_prob", "tokenizer_model vocab_size min_frequency"
 MODULES = [TextClassificationDataModule, MaskedLanguageModelingDataModule, StreamingDataModule]
 
 
@@ -24,7 +88,7 @@ def test_a_checkpoint_records_each_argument_that_decides_on_texts_and_tokens(mod
     assert set(settings) - {"streaming"} == arguments - {"self", "args", "kwargs", *BATCHES.split(), *MASKS.split()}
     given = module("a.txt", tokenizer="b", max_length=9, deduplicate=False).settings
     assert {name for name in given if given[name] != settings[name]} == {"tokenizer", "max_length", "deduplicate"}
-    assert set(settings) - set(given) == {*TRAINING.split(), "limit_alphabet", "lowercase"}, "none is trained"
+    assert set(settings) - set(given) == {*TRAINED.split(), "limit_alphabet", "lowercase"}, "none is trained"
 
 
 def test_counts_of_texts_with_a_split_of_their_own(tmp_path):

@@ -88,8 +88,3 @@ def test_a_tokenizer_trained_here_keeps_capitals_and_another_one_decides_itself(
     assert data.tokenizer.tokenize("Kar") != data.tokenizer.tokenize("kar")
     data.tokenizer.save_pretrained(tmp_path / "tokenizer")
     assert open_data(tmp_path / "a.jsonl", tmp_path, tokenizer=str(tmp_path / "tokenizer")).label_names
-
-
-def test_trainer_predict_is_refused(tmp_path):
-    with pytest.raises(UserError, match="load_predictor"):
-        open_data(write_tagged(tmp_path / "a.jsonl"), tmp_path).predict_dataloader()

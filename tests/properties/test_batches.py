@@ -1,6 +1,7 @@
 """Whatever the lengths are: each example once, no budget broken, and masks where they belong."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from lightning_nlp.data.batches.budget import TokenBudget
 from lightning_nlp.data.batches.collators import collate_classification
-from lightning_nlp.data.batches.eval_batches import evaluation_batches
+from lightning_nlp.data.batches.eval_batches import Evaluation
 from lightning_nlp.data.batches.loader import Batches, ResumableLoader
 from lightning_nlp.data.batches.masking import collate_mlm
 from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
@@ -58,8 +59,7 @@ def test_each_example_once_in_as_many_batches_for_each_process_and_epoch(sizes, 
             batches += [rows for _, rows in keys]
         assert within_bounds(batches, sizes, tokens, packed)
     assert len(numbers) == 1
-    shape = {"batch_size": 3, "tokens": tokens, "packed": packed, "world_size": world}
-    batches = evaluation_batches(sizes, np.arange(len(sizes)), **shape)
+    batches = Evaluation(sizes, "test", SimpleNamespace(world_size=world), 3, tokens, packed, seed).batches
     assert len(batches) % world == 0
     assert within_bounds([rows.tolist() for rows in batches], sizes, tokens, packed)
 

@@ -1,4 +1,4 @@
-"""Batches filled to a number of tokens instead of a number of examples."""
+"""Training batches of a number of tokens, not of examples."""
 
 import math
 from bisect import bisect_left, insort
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.batches.collators import PAD_MULTIPLE
+from lightning_nlp.data.batches.eval_batches import cut, padded_lengths
+from lightning_nlp.data.batches.plan import last_steps, sort_windows
 
 SLACK = 500  # an epoch has one batch in SLACK more than epoch 0 needs: room for less lucky ones
 
@@ -18,15 +19,13 @@ class TokenBudget:
     """Training batches of at most `tokens` tokens, padding counted.
 
     They are filled from shuffled windows of similar length and differ from epoch to epoch, but their number does
-    not: Lightning asks for it once, and the schedule depends on it. An epoch that needs fewer has its largest
-    batches halved; one that needs more is filled again from larger windows, which waste less.
+    not: Lightning asks for it once, and the schedule depends on it. If an epoch needs fewer, its largest batches are
+    halved; if it needs more, it is filled again from larger windows, which waste less. The rest is as in `FixedSize`.
 
     Args:
         lengths: (examples,) lengths in tokens, none above `tokens`.
         packed: Whether batches have no padding; otherwise rows are padded to the longest, rounded up.
         window_batches: A window holds the examples of this many batches. 0 fills packed batches in random order.
-        world_size: Batches in a step, one for each process.
-        accumulate: Steps of this plan in one of the optimizer's.
     """
 
     lengths: np.ndarray
@@ -46,7 +45,7 @@ class TokenBudget:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What decides, besides lengths and seed, which examples share a step."""
+        """As in `FixedSize`."""
         names = ("tokens", "packed", "window_batches", "world_size", "accumulate")
         return {name: getattr(self, name) for name in names}
 
@@ -58,10 +57,7 @@ class TokenBudget:
         return math.ceil((max(first, one_window) + first // SLACK) / self.world_size)
 
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
-        """The batches for these rows as the last steps of an epoch, in random order but the largest first.
-
-        Each step has `world_size` of them, some of which are empty if there are too few examples.
-        """
+        """These rows as the last steps of an epoch, in random order but the largest batch first."""
         order = self._permutation(epoch)
         order, window = order[np.isin(order, rows)], self._window
         while len(batches := self._fill(order, window)) > self.steps * self.world_size:
@@ -105,35 +101,8 @@ class TokenBudget:
         return int(lengths.sum() if self.packed else len(lengths) * lengths.max())
 
 
-def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
-    """How many of an epoch's steps a share of its examples gets: that share, or more if needed.
-
-    A multiple of `accumulate` steps comes before them, so that no optimizer step is torn apart.
-    """
-    number = max(needed, math.ceil(share * steps))
-    return number + (steps - number) % accumulate
-
-
-def padded_lengths(lengths: np.ndarray, packed: bool) -> np.ndarray:
-    """The lengths that count against a budget of tokens."""
-    return lengths if packed else -(-lengths // PAD_MULTIPLE) * PAD_MULTIPLE
-
-
-def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
-    """Cut an order into windows of this many examples, each sorted by length, the longest first.
-
-    A stable sort of a shuffled order keeps short sentences from always meeting again.
-    """
-    windows = np.array_split(order, np.arange(window, len(order), window))
-    return [part[np.argsort(-lengths[part], kind="stable")] for part in windows]
-
-
 def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarray]:
-    """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one.
-
-    Args:
-        lengths: (examples,) lengths in tokens, none above `room`.
-    """
+    """Put each row of an order in the batch that it fills best, up to `room` tokens, or in a new one."""
     shortest = int(lengths.min())
     batches: list[list[int]] = []
     open_batches: list[tuple[int, int]] = []  # (free tokens, number of the batch), ascending
@@ -148,25 +117,6 @@ def best_fit(lengths: np.ndarray, order: np.ndarray, room: int) -> list[np.ndarr
         if free - length >= shortest:
             insort(open_batches, (free - length, number))
     return [np.array(batch) for batch in batches]
-
-
-def cut(lengths: np.ndarray, order: np.ndarray, room: int, *, packed: bool) -> list[np.ndarray]:
-    """Cut an order of row numbers into batches of as many as fit.
-
-    Args:
-        lengths: (examples,) lengths in tokens, with their padding.
-        room: The most tokens in a batch; only a single example may exceed it, by its padding.
-        packed: Whether a batch takes the sum of its lengths, or its rows times the longest.
-    """
-    if not len(order):
-        return []
-    bounds, start, total, longest = [], 0, 0, 0
-    for place, length in enumerate(lengths[order].tolist()):
-        total, longest = total + length, max(longest, length)
-        if place > start and (total if packed else (place - start + 1) * longest) > room:
-            bounds.append(place)
-            start, total, longest = place, length, length
-    return np.split(order, bounds)
 
 
 def halve_largest(batches: list[np.ndarray], number: int) -> list[np.ndarray]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 
-from lightning_nlp.evaluation import token_types
+from lightning_nlp.evaluation import IGNORE_INDEX, token_types
 
 PAD_MULTIPLE = 8  # matrix units work on multiples of 8
 
@@ -45,34 +45,40 @@ def collate(
         seconds: Of pairs, as in `encode`.
 
     Returns:
-        What `packed_batch` gives, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
+        What `packed_batch` returns, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
         also `token_type_ids` like `input_ids`.
     """
-    batch = packed_batch(sequences) if packed else _padded_batch(sequences, pad_token_id, max_length)
+    if packed:
+        batch = packed_batch(sequences)
+    else:
+        lengths = np.array([len(sequence) for sequence in sequences])
+        width = -(-int(lengths.max()) // PAD_MULTIPLE) * PAD_MULTIPLE
+        if max_length is not None:
+            width = max(int(lengths.max()), min(width, max_length))
+        mask = torch.from_numpy(np.arange(width) < lengths[:, None])
+        batch = {"input_ids": torch.full(mask.shape, pad_token_id), "attention_mask": mask.long()}
+        batch["input_ids"][mask] = torch.from_numpy(np.concatenate(sequences).astype(np.int64))
     if seconds is not None:
-        types = [torch.from_numpy(token_types(len(ids), at)) for ids, at in zip(sequences, seconds, strict=True)]
-        types = [torch.cat(types)] if packed else types
-        width = batch["input_ids"].shape[1]
-        batch["token_type_ids"] = torch.stack([F.pad(part, (0, width - len(part))) for part in types])
+        types = [token_types(len(ids), second) for ids, second in zip(sequences, seconds, strict=True)]
+        batch["token_type_ids"] = per_token(batch, torch.from_numpy(np.concatenate(types)), 0)
     return batch
 
 
-def _padded_batch(sequences: Sequence[np.ndarray], pad_token_id: int, max_length: int | None) -> dict[str, Any]:
-    lengths = np.array([len(sequence) for sequence in sequences])
-    longest = int(lengths.max())
-    width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
-    if max_length is not None:
-        width = max(longest, min(width, max_length))
-    attention_mask = np.arange(width) < lengths[:, None]
-    input_ids = np.full(attention_mask.shape, pad_token_id, dtype=np.int64)
-    input_ids[attention_mask] = np.concatenate(sequences)
-    mask = torch.from_numpy(attention_mask.astype(np.int64))
-    return {"input_ids": torch.from_numpy(input_ids), "attention_mask": mask}
+def per_token(batch: dict[str, Any], values: Tensor, padding: int = IGNORE_INDEX) -> Tensor:
+    """A value for each token, one sequence after the other, in the shape of the batch's `input_ids`."""
+    if "attention_mask" not in batch:
+        return values[None]
+    padded = torch.full_like(batch["input_ids"], padding)
+    padded[batch["attention_mask"].bool()] = values
+    return padded
 
 
-def sequence_order(sequences: Sequence[np.ndarray], packed: bool) -> list[int]:
-    """Longest first in a packed batch: on a CPU, neighbours of equal length attend in one operation."""
-    return sorted(range(len(sequences)), key=lambda i: -len(sequences[i]) if packed else i)
+def in_order(examples: dict[str, Any], packed: bool) -> dict[str, Any]:
+    """Columns of examples, longest first if packed: on a CPU, equally long neighbours attend in one operation."""
+    if not packed:
+        return examples
+    order = sorted(range(len(examples["input_ids"])), key=lambda i: -len(examples["input_ids"][i]))
+    return {name: [column[i] for i in order] for name, column in examples.items()}
 
 
 def collate_classification(
@@ -83,23 +89,22 @@ def collate_classification(
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n; of several labels n arrays) and `index` (n row numbers);
             of pairs `second` (n).
-        several: How many labels there are, of which a text may have several.
+        several: The number of labels, if a text may have several.
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` gives, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, several) in int64,
-        or numbers (n,) in float32.
+        What `collate` returns, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, several) in
+        int64, or numbers (n,) in float32.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    seconds = examples["second"][order] if "second" in examples else None
-    batch = collate([examples["input_ids"][i] for i in order], packed=packed, seconds=seconds, **padding)
-    batch["rows"] = torch.as_tensor(np.asarray(examples["index"])[order], dtype=torch.int64)
+    examples = in_order(examples, packed)
+    batch = collate(examples["input_ids"], packed=packed, seconds=examples.get("second"), **padding)
+    batch["rows"] = torch.as_tensor(np.asarray(examples["index"]), dtype=torch.int64)
     if several is None:
-        labels = np.asarray(examples["label"])[order]
-        batch["labels"] = torch.as_tensor(labels, dtype=torch.float32 if labels.dtype.kind == "f" else torch.int64)
+        labels = torch.as_tensor(np.asarray(examples["label"]))
+        batch["labels"] = labels.float() if labels.is_floating_point() else labels.long()
     else:
-        labels = np.zeros((len(order), several), dtype=np.int64)
-        for row, i in zip(labels, order, strict=True):
-            row[examples["label"][i]] = 1
-        batch["labels"] = torch.from_numpy(labels)
+        flags = np.zeros((len(batch["rows"]), several), dtype=np.int64)
+        for row, label in zip(flags, examples["label"], strict=True):
+            row[label] = 1
+        batch["labels"] = torch.from_numpy(flags)
     return batch

@@ -1,7 +1,8 @@
-"""A loader of batches that can go on in the middle of an epoch."""
+"""A loader of batches that can continue in the middle of an epoch."""
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,24 +14,19 @@ from lightning_nlp.evaluation import IGNORE_INDEX
 Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a packed batch
 
 
+@dataclass
 class Batches(Dataset[Batch]):
-    """Maps a `BatchKey` to a batch, in any process; `collate` must not use global random numbers.
+    """Maps a `BatchKey` to a batch, in any process."""
 
-    Args:
-        rows: Gives a dict of columns for a list of row numbers.
-        collate: Makes the batch of (columns, epoch).
-    """
-
-    def __init__(self, rows: Any, collate: Callable[[dict[str, Any], int], Batch]) -> None:
-        self.rows = rows
-        self.collate = collate
+    rows: Any  # by a list of row numbers, a dict of columns
+    collate: Callable[[dict[str, Any], int], Batch]  # of columns and epoch, without global random numbers
 
     def __getitem__(self, key: BatchKey) -> Batch:
         epoch, numbers = key
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
         if not numbers:  # no examples for this process in this step: it computes, but learns nothing
-            number = batch["labels"].is_floating_point()  # of which each may be a label
-            batch["labels"] = torch.full_like(batch["labels"], float("nan") if number else IGNORE_INDEX)
+            no_label = float("nan") if batch["labels"].is_floating_point() else IGNORE_INDEX
+            batch["labels"] = torch.full_like(batch["labels"], no_label)
             batch |= {name: batch[name][:0] for name in ("masked", "words", "word_rows") if name in batch}
         return batch
 
@@ -52,7 +48,7 @@ class BatchLoader:
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            # Else each iterator draws a seed from torch's global generator, and dropout would depend on
+            # Otherwise each iterator draws a seed from torch's global generator, and dropout would depend on
             # how many iterators were made: after a resume, or with another number of validations.
             generator=torch.Generator(),
             worker_init_fn=ignore_ctrl_c,
@@ -66,7 +62,7 @@ class BatchLoader:
 
 
 class ResumableLoader(BatchLoader):
-    """A training's batches; a resume goes on within an epoch, where a DataLoader would begin it again.
+    """A training's batches; unlike a `DataLoader`, it can be resumed within an epoch.
 
     Lightning calls `state_dict` and `load_state_dict`. With `fixed_epoch` all epochs are epoch 0.
     """
@@ -85,7 +81,7 @@ class ResumableLoader(BatchLoader):
             yield batch
 
     def batch(self, number: int) -> tuple[list[int], Batch]:
-        """The rows of the present epoch's `number`-th batch, and the batch itself, made once more."""
+        """The rows of this epoch's `number`-th batch, and the batch itself, made once more."""
         rows = self.plan.batches()[number - len(self.plan)].tolist()  # from the end: the first may be another layout's
         return rows, self._loader.dataset[self.plan.epoch, rows]
 
@@ -94,5 +90,5 @@ class ResumableLoader(BatchLoader):
         return self.plan.position(self.handed_out)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from a `state_dict`."""
         self.handed_out = self.plan.resume(state)  # a validation may come before the next batch, and be saved

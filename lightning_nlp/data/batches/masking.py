@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.collators import collate, sequence_order
+from lightning_nlp.data.batches.collators import collate, in_order, per_token
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 
@@ -87,18 +87,15 @@ def collate_mlm(
         masking: Keyword arguments of `mask_tokens`.
 
     Returns:
-        What `collate` gives, `labels` like `input_ids`, and `masked`, the places of the masked tokens in the
-        flattened batch, which nobody then has to ask the device for.
+        What `collate` returns, `labels` like `input_ids`, and `masked`, where the masked tokens are in the flattened
+        batch, so that nobody has to ask the device.
     """
-    order = sequence_order(examples["input_ids"], packed)
-    sequences = [examples["input_ids"][i] for i in order]
-    noise = mask_noise(seed, epoch, [examples["index"][i] for i in order], [len(ids) for ids in sequences])
-    tokens, chosen = mask_tokens(torch.from_numpy(np.concatenate(sequences).astype(np.int64)), noise, **masking)
-    batch = collate(sequences, packed=packed, pad_token_id=pad_token_id, max_length=max_length)
-    if packed:
-        batch |= {"input_ids": tokens[None], "labels": chosen[None]}
-    else:
-        real = batch["attention_mask"].bool()
-        batch["labels"] = torch.full_like(batch["input_ids"], IGNORE_INDEX)
-        batch["input_ids"][real], batch["labels"][real] = tokens, chosen
+    examples = in_order(examples, packed)
+    lengths = [len(ids) for ids in examples["input_ids"]]
+    noise = mask_noise(seed, epoch, examples["index"], lengths)
+    tokens = torch.from_numpy(np.concatenate(examples["input_ids"]).astype(np.int64))
+    tokens, labels = mask_tokens(tokens, noise, **masking)
+    parts = np.split(tokens.numpy(), np.cumsum(lengths)[:-1])
+    batch = collate(parts, packed=packed, pad_token_id=pad_token_id, max_length=max_length)
+    batch["labels"] = per_token(batch, labels)
     return batch | {"masked": (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1)}

@@ -1,28 +1,33 @@
-"""Which examples go together in a training batch, in each epoch and on each process."""
+"""Which examples share a training batch, in each epoch and on each process."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_nlp.data.batches.budget import TokenBudget, last_steps, sort_windows
-from lightning_nlp.errors import UserError
+if TYPE_CHECKING:
+    from lightning_nlp.data.batches.budget import TokenBudget
 
 BatchKey = tuple[int, list[int]]  # (epoch, row numbers): all that a worker needs to make the batch
 
 # The examples of this many batches are sorted by length: enough to leave hardly any padding, and few enough
-# that each batch stays a random draw. The HF Trainer's number, so that the two compare.
+# that each batch stays a random draw. The HF Trainer has the same number.
 WINDOW_BATCHES = 50
 
 
 @dataclass
 class FixedSize:
-    """Training batches of at most `examples` examples a step, dealt out to `world_size` processes.
+    """Training batches of at most `examples` examples a step, shared by `world_size` processes.
 
-    So 1 x 16, 2 x 8 and 4 x 4 take the same steps. Their sizes differ by at most one: no step is tiny.
-    The rest is as in `TokenBudget`.
+    1 x 16, 2 x 8 and 4 x 4 take the same steps. Batch sizes differ by at most one, so that no step is tiny.
+
+    Args:
+        lengths: (all examples,) in tokens.
+        accumulate: Steps of this plan in one of the optimizer's.
     """
 
     lengths: np.ndarray
@@ -43,7 +48,10 @@ class FixedSize:
         return math.ceil(len(self.lengths) / self.examples)
 
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
-        """The batches for these rows as the last steps of an epoch, in random order but the longest first."""
+        """These rows as the last steps of an epoch, `world_size` batches each, in random order but the longest first.
+
+        If there are too few rows, some batches are empty.
+        """
         lengths, rng = self.lengths[rows], np.random.default_rng([self.seed, epoch])
         windows = sort_windows(lengths, rng.permutation(len(rows)), self.examples * WINDOW_BATCHES)
         needed, share = math.ceil(len(rows) / self.examples), len(rows) / len(self.lengths)
@@ -55,47 +63,51 @@ class FixedSize:
         return [rows[step[rank :: self.world_size]] for step in steps for rank in range(self.world_size)]
 
 
+def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np.ndarray]:
+    """Cut an order into windows of this many examples, each sorted by length, longest first.
+
+    The sort is stable: in a shuffled order, equally long sentences don't meet again in each epoch.
+    """
+    windows = np.array_split(order, np.arange(window, len(order), window))
+    return [part[np.argsort(-lengths[part], kind="stable")] for part in windows]
+
+
+def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
+    """How many of an epoch's steps a share of its examples gets: that share, or more if needed.
+
+    A multiple of `accumulate` steps comes before them, so that no optimizer step is cut in two.
+    """
+    number = max(needed, math.ceil(share * steps))
+    return number + (steps - number) % accumulate
+
+
+@dataclass
 class BatchPlan:
-    """The training batches of an epoch for one process, as keys for `Batches`.
+    """One process's training batches, as keys for `Batches`; all processes have equally many.
 
-    Each process has the same number of batches, and no example is seen twice. If a step has too few examples
-    for all processes, some get an empty key, which `Batches` turns into a filler without labels.
-
-    The batches follow from the seed, the epoch and the layout: their size and the number of processes. If a
-    training goes on in another layout, the examples left become the epoch's last batches, so each is still
-    seen once. So a position is the list of the epoch's layouts, each with the number of its steps that were
-    done when it ended.
+    They follow from the seed, the epoch and the layout: their size and the number of processes. A position is the list
+    of the epoch's layouts, each with its steps done. If a training is resumed in another layout, the examples left
+    become the epoch's last batches, so that each is still seen once.
     """
 
-    def __init__(self, batching: FixedSize | TokenBudget, rank: int = 0) -> None:
-        self.batching = batching
-        self.rank = rank
-        self.epoch = 0
-        self.start = 0  # the first batch of the next iteration: not 0 only in the epoch of a resume
-        self._earlier: list[tuple[dict[str, Any], int]] = []  # the epoch's layouts before this one, and steps done
+    batching: FixedSize | TokenBudget
+    rank: int = 0
+    epoch: int = 0
+    start: int = 0  # first batch of the next iteration: 0, but in the epoch of a resume
+    # the epoch's layouts before this one, and their steps done
+    _earlier: list[tuple[dict[str, Any], int]] = field(default_factory=list)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration yields."""
+        """Choose the epoch of the next iteration."""
         if epoch != self.epoch:
             self.epoch, self.start, self._earlier = epoch, 0, []
 
     def position(self, done: int) -> dict[str, Any]:
-        """What a checkpoint keeps after this many batches of the epoch, including those before a resume."""
+        """What a checkpoint keeps after this many batches of the epoch, those before a resume included."""
         return {"epoch": self.epoch, "layouts": [*self._earlier, (self.batching.layout, done)]}
 
     def resume(self, position: dict[str, Any]) -> int:
-        """Go on from a `position`; return how many batches of its epoch count as done.
-
-        In another layout, those are as many as the new batches lack to a whole epoch.
-
-        Raises:
-            UserError: If an earlier version wrote it.
-        """
-        if "layouts" not in position:
-            raise UserError(
-                "The checkpoint is of an earlier version, which kept its place in the epoch differently: begin a new "
-                "run, with --model.pretrained and the export of a finished one to keep its weights."
-            )
+        """Continue from a `position`; return how many of this layout's batches count as done."""
         self.epoch, layouts = position["epoch"], position["layouts"]
         *self._earlier, (layout, self.start) = layouts
         if layout != self.batching.layout:
@@ -104,15 +116,14 @@ class BatchPlan:
         return self.start
 
     def __len__(self) -> int:
-        """Of a whole epoch, even if the next iteration begins in the middle."""
+        """Batches of a whole epoch, even if the next iteration begins in the middle."""
         return self.batching.steps
 
     def batches(self) -> list[np.ndarray]:
-        """The row numbers of this process's batches in the epoch: the last ones, if other layouts came before."""
+        """Row numbers of this process's batches; after other layouts only those that are left."""
         rows = np.arange(len(self.batching.lengths))
         for layout, done in self._earlier:
-            make = FixedSize if "examples" in layout else TokenBudget
-            before = make(self.batching.lengths, seed=self.batching.seed, **layout)
+            before = batching_of(layout, self.batching.lengths, self.batching.seed, 1)
             batches, left = before.batches(self.epoch, rows), before.steps - done
             rows = np.sort(np.concatenate([rows[:0], *batches[len(batches) - left * before.world_size :]]))
             if not len(rows):
@@ -123,3 +134,12 @@ class BatchPlan:
         batches = self.batches()
         for batch in batches[len(batches) - (len(self) - self.start) :]:
             yield self.epoch, batch.tolist()
+
+
+def batching_of(layout: dict[str, Any], lengths: np.ndarray, seed: int, world_size: int) -> FixedSize | TokenBudget:
+    """The batches of a layout, by examples or by tokens."""
+    if "examples" in layout:
+        return FixedSize(lengths, seed=seed, world_size=world_size, **layout)
+    from lightning_nlp.data.batches.budget import TokenBudget  # here: most trainings need no line of it
+
+    return TokenBudget(lengths, seed=seed, **{"world_size": world_size, **layout})

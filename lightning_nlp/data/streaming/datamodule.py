@@ -126,7 +126,6 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
     def train_dataloader(self) -> StreamLoader:
         """The batches of the whole training."""
         assert self.trainer is not None
-        self.evaluation_batches("test")  # a limit that leaves nothing of it stops the run before the training
         hidden = chain.from_iterable(self.token_rows[split].digests() for split in ("validation", "test"))
         blocks = Blocks(
             self.corpus,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lightning_nlp.data.texts.layout import SPLITS
+from lightning_nlp.data.settings import SPLITS, WARNING
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.data.texts.targets import ask_about_minus_one, in_order, label_notes, numbered
@@ -16,7 +16,6 @@ from lightning_nlp.errors import UserError
 _LATIN1_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 MANY_REPEATS = 1 / 3  # of the training texts
 LONG_LINE = 500  # characters: a corpus without line ends
-WARNING = "warning: "
 SHOWN = 10  # places in an error message
 
 

@@ -7,8 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from lightning_nlp.data.settings import DELIMITERS, Dialect
 from lightning_nlp.data.texts.columns import check_columns
-from lightning_nlp.data.texts.dialect import DELIMITERS, Dialect
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 

@@ -6,11 +6,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.readers import file_format
 from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
-SPLITS = ("train", "validation", "test")
 FIRST_ROWS = 10_000  # searched for a label
 UNLABELLED = f"its (first {FIRST_ROWS:,}) texts have no labels, so it is left to `predict`"
 # never plain text

@@ -7,9 +7,9 @@ from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
 
+from lightning_nlp.data.settings import UTF8, Dialect
 from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
 from lightning_nlp.data.texts.delimited import Cells, delimited_cells
-from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 

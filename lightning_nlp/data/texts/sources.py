@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from lightning_nlp.data.settings import SPLITS, UTF8, Dialect
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, name_columns
-from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, refuse_address
-from lightning_nlp.data.texts.layout import FIRST_ROWS, SPLITS, UNLABELLED, Files
+from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED, Files
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_sentences, read_table
 from lightning_nlp.data.texts.targets import LabelForm, is_missing

@@ -14,8 +14,8 @@ from typing import Any
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
+from lightning_nlp.data.settings import UTF8, Dialect
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_row, name_columns
-from lightning_nlp.data.texts.dialect import UTF8, Dialect
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved
 from lightning_nlp.data.texts.hub_texts import datasets_source
 from lightning_nlp.data.texts.lines import read_lines

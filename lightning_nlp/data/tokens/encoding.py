@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from lightning_nlp.data.settings import Truncation
 from lightning_nlp.data.texts.normalize import PAIR
 from lightning_nlp.errors import UserError
 
@@ -12,21 +13,9 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-Truncation = Literal["head", "head_tail"]
-
 # The share of a long review that comes from its beginning (Sun et al. 2019, "How to fine-tune BERT for text
 # classification?", section 5.3.1: the first 128 and the last 382 of 510 tokens).
 HEAD_SHARE = 0.25
-
-
-def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """At most `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
-    if len(ids) <= room:
-        return ids
-    if truncation == "head":
-        return ids[:room]
-    head = int(room * HEAD_SHARE)
-    return ids[:head] + ids[len(ids) - (room - head) :]
 
 
 class PairFrame(NamedTuple):
@@ -38,49 +27,7 @@ class PairFrame(NamedTuple):
     typed: bool  # whether `token_type_ids` are 1 from the second text on, and not 0 everywhere
 
 
-def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of two texts are kept, by the rule `longest_first` of `tokenizers`."""
-    short = min(first, second, room // 2)
-    long = min(max(first, second), room - short)
-    return (short, long) if first <= second else (long, short)
-
-
-def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
-    """What the tokenizer puts around a pair of texts; raises a UserError if it puts nothing between them."""
-    backend = plain_backend(tokenizer)
-    encodings = (backend.encode(text, text) for text in _short_texts(backend))
-    found = next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None)
-    if found is not None:
-        owners, types = found.sequence_ids, found.type_ids  # special tokens have the owner None
-        first, second = owners.index(0), owners.index(1)
-        first_end, second_end = (len(owners) - owners[::-1].index(text) for text in (0, 1))
-        typed = types == [0] * second + [1] * (len(types) - second)
-        if first_end < second and (typed or not any(types)):
-            return PairFrame(found.ids[:first], found.ids[first_end:second], found.ids[second_end:], typed)
-    raise UserError("The tokenizer has no form for pairs of texts that is read here: give another --data.tokenizer.")
-
-
-def _short_texts(backend: Tokenizer) -> Iterator[str]:
-    """Texts one of which, unless the tokenizer is broken, it can read."""
-    yield "a"
-    yield from (backend.decode([number]) for number in range(backend.get_vocab_size()))
-
-
-def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
-    backend = tokenizer.backend_tokenizer
-    for text in _short_texts(backend):
-        probe = backend.encode(text, add_special_tokens=False).ids
-        framed = backend.encode(text, add_special_tokens=True).ids
-        start = next((i for i in range(len(framed)) if probe and framed[i : i + len(probe)] == probe), None)
-        if start is not None:
-            return framed[:start], framed[start + len(probe) :]
-    raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
-
-
-def frame_of(tokenizer: PreTrainedTokenizerFast, paired: bool) -> tuple[list[int], list[int]] | PairFrame:
-    """What the tokenizer puts around a text, or around a pair."""
-    return pair_frame(tokenizer) if paired else special_frame(tokenizer)
+Frame = tuple[list[int], list[int]] | PairFrame  # around one text or two
 
 
 def encode(
@@ -115,19 +62,52 @@ def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     return backend
 
 
+def frame_of(tokenizer: PreTrainedTokenizerFast, paired: bool) -> Frame:
+    """The special tokens that the tokenizer puts around a text, or around a pair."""
+    return pair_frame(tokenizer) if paired else special_frame(tokenizer)
+
+
+def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
+    backend = plain_backend(tokenizer)
+    for text in _short_texts(backend):
+        found = backend.encode(text)
+        owned = [i for i, owner in enumerate(found.sequence_ids) if owner is not None]  # special tokens have none
+        if owned:
+            return found.ids[: owned[0]], found.ids[owned[-1] + 1 :]
+    raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
+
+
+def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
+    """What the tokenizer puts around a pair of texts; raises a UserError if it puts nothing between them."""
+    backend = plain_backend(tokenizer)
+    encodings = (backend.encode(text, text) for text in _short_texts(backend))
+    if found := next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None):
+        owners, types = found.sequence_ids, found.type_ids
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = (len(owners) - owners[::-1].index(text) for text in (0, 1))
+        typed = types == [0] * second + [1] * (len(types) - second)
+        if first_end < second and (typed or not any(types)):
+            return PairFrame(found.ids[:first], found.ids[first_end:second], found.ids[second_end:], typed)
+    raise UserError("The tokenizer has no form for pairs of texts that is read here: give another --data.tokenizer.")
+
+
+def _short_texts(backend: Tokenizer) -> Iterator[str]:
+    """Texts of which the tokenizer can read at least one, unless it is broken."""
+    yield "a"
+    yield from (backend.decode([number]) for number in range(backend.get_vocab_size()))
+
+
 def framed_pieces(
-    encodings: list[Encoding],
-    frame: tuple[list[int], list[int]] | PairFrame,
-    max_length: int,
-    truncation: Truncation | None,
+    encodings: list[Encoding], frame: Frame, max_length: int, truncation: Truncation | None
 ) -> tuple[list[list[int]], list[int], list[int]]:
     """What `encode` returns, from the encodings of the texts, or of `parts_of` pairs, without special tokens."""
+    texts = [encoding.ids for encoding in encodings]
     if isinstance(frame, PairFrame):
-        return _framed_pairs([encoding.ids for encoding in encodings], frame, max_length, truncation or "head")
+        return _framed_pairs(texts, frame, max_length, truncation or "head")
     before, after = frame
     room = max_length - len(before) - len(after)
     results, origins = list[list[int]](), list[int]()
-    texts = [encoding.ids for encoding in encodings]
     for number, ids in enumerate(texts):
         if truncation is None:
             pieces = [ids[i : i + room] for i in range(0, len(ids), room)]
@@ -136,6 +116,14 @@ def framed_pieces(
         results += [before + piece + after for piece in pieces]
         origins += [number] * len(pieces)
     return results, origins, [len(ids) for ids in texts]
+
+
+def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
+    """At most `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
+    if len(ids) <= room:
+        return ids
+    head = room if truncation == "head" else int(room * HEAD_SHARE)
+    return ids[:head] + ids[len(ids) - (room - head) :]
 
 
 def parts_of(texts: list[str]) -> list[str]:
@@ -150,7 +138,9 @@ def _framed_pairs(
     if (room := max_length - sum(map(len, frame[:3]))) < 2:
         raise UserError(f"max_length {max_length} has no room for two texts: raise --data.max_length.")
     for first, second in zip(texts[::2], texts[1::2], strict=True):
-        kept = kept_of_pair(len(first), len(second), room)
+        shorter = min(len(first), len(second), room // 2)  # `longest_first` of `tokenizers`
+        longer = min(max(len(first), len(second)), room - shorter)
+        kept = (shorter, longer) if len(first) <= len(second) else (longer, shorter)
         begin = frame.before + truncate_ids(first, kept[0], truncation) + frame.between
         results.append(begin + truncate_ids(second, kept[1], truncation) + frame.after)
         seconds.append(len(begin) if frame.typed else -len(begin))

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.data.tokens.exported_tokenizer import forget_cleaning
 from lightning_nlp.data.tokens.tokenizer import put_frame
-from lightning_nlp.errors import UserError, one_line, warn_user
+from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.pretrained import fetch_pretrained
 
 if TYPE_CHECKING:
@@ -42,35 +42,29 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
             "give --data.tokenizer a folder written by save_pretrained."
         ) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise UserError(f"The tokenizer {name} has no fast form (tokenizer.json): give another --data.tokenizer.")
+        raise _refused(name, "has no fast form (tokenizer.json)")
     words = tokenizer.get_vocab()
     for role, usual in USUAL_TOKENS.items():
         if getattr(tokenizer, role) is None and (token := next((token for token in usual if token in words), None)):
             setattr(tokenizer, role, token)
     if tokenizer.pad_token_id is None:
-        raise UserError(f"The tokenizer {name} has no padding token: give another --data.tokenizer.")
+        raise _refused(name, "has no padding token")
     try:
         tokenizer.backend_tokenizer.encode(NEVER_SEEN)
     except Exception as error:  # a bare one
-        raise UserError(
-            f"The tokenizer {name} has no token for words that it does not know ({one_line(error)}): give another "
-            "--data.tokenizer, or null to train one."
-        ) from error
-    _put_frame(tokenizer, name)
+        raise _refused(name, f"has no token for words that it does not know ({one_line(error)})") from error
+    if not tokenizer.backend_tokenizer.encode("").ids:  # a model's head reads the token before a text
+        first, last = tokenizer.cls_token, tokenizer.sep_token
+        if first is None or last is None:
+            raise _refused(name, "has no special tokens to put before and after a text")
+        put_frame(tokenizer.backend_tokenizer, first, last)
+        rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")
     forget_cleaning(tokenizer)
     return tokenizer
 
 
-def warn_of_case(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Warn where the tokenizer lowercases words that its vocabulary has in capitals: those are never found."""
-    normalizer = tokenizer.backend_tokenizer.normalizer
-    special = set(tokenizer.all_special_tokens)
-    capitals = sorted(word for word in tokenizer.get_vocab() if word != word.lower() and word not in special)
-    if capitals and normalizer is not None and normalizer.normalize_str("A") == "a":
-        warn_user(
-            f"The tokenizer {name} lowercases, and {len(capitals):,} of its words have capitals "
-            f"({', '.join(capitals[:3])}, ...): for a cased one, set do_lower_case to false in tokenizer_config.json."
-        )
+def _refused(name: str, why: str) -> UserError:
+    return UserError(f"The tokenizer {name} {why}: give another --data.tokenizer, or null to train one.")
 
 
 def _open(folder: Path) -> Any:
@@ -84,17 +78,3 @@ def _open(folder: Path) -> Any:
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)
     return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-
-
-def _put_frame(tokenizer: Any, name: str) -> None:
-    """Put [CLS], which a head reads, and [SEP] around texts if the tokenizer puts nothing there."""
-    backend, first, last = tokenizer.backend_tokenizer, tokenizer.cls_token, tokenizer.sep_token
-    if backend.encode("", add_special_tokens=True).ids:
-        return
-    if first is None or last is None:
-        raise UserError(
-            f"The tokenizer {name} has no special token to put before a text, which is what a model's head reads: give "
-            "another --data.tokenizer, or null to train one."
-        )
-    put_frame(backend, first, last)
-    rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")

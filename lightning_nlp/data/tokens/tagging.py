@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lightning_nlp.data.texts.arrow import write_token_ids
 from lightning_nlp.data.tokens.encoding import plain_backend, special_frame
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 Frame = tuple[list[int], list[int]]
-BATCH_ROWS = 1000
 
 
 def word_pieces(
     texts: list[str], words: Sequence[Sequence[tuple[int, int]]], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[list[list[int]]], int]:
-    """The token ids of each word, found by the tokenizer's offsets in the whole text, as a pipeline reads it.
-
-    A word of which the tokenizer leaves nothing becomes the unknown token, so that each word is measured.
+    """The token ids of each word, by the tokenizer's offsets in the whole text, as a pipeline reads it.
 
     Args:
         words: Where the words of each text begin and end, in order.
 
     Returns:
-        The ids by text and word, and the number of words of which nothing was left.
+        The ids by text and word, and the number of words of which the tokenizer leaves nothing: those become its
+        unknown token, so that each word is measured.
 
     Raises:
         UserError: If nothing is left of a word, and the tokenizer has no unknown token.
     """
     found, lost = list[list[list[int]]](), 0
-    for text, spans, encoding in zip(
-        texts, words, plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False), strict=True
-    ):
+    encodings = plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False)
+    for text, spans, encoding in zip(texts, words, encodings, strict=True):
         pieces: list[list[int]] = [[] for _ in spans]
         # a piece may begin with the space before its word
         begins = [next((i for i in range(a, b) if not text[i].isspace()), b) for a, b in encoding.offsets]
@@ -50,10 +43,9 @@ def word_pieces(
         for token, owner in zip(encoding.ids, owners.tolist(), strict=True):
             if owner >= 0:  # not white space before the first word
                 pieces[owner].append(token)
-        for number, piece in enumerate(pieces):
+        for (start, end), piece in zip(spans, pieces, strict=True):
             if not piece:
                 if tokenizer.unk_token_id is None:
-                    start, end = spans[number]
                     raise UserError(
                         f"The tokenizer leaves nothing of the word {text[start:end]!r}, and has no unknown token: take "
                         "the word out, or give another --data.tokenizer."
@@ -85,33 +77,38 @@ def framed_words(
     yield before + ids + after, edges[0] + labels + edges[1]
 
 
-def write_tagged(
-    split: Dataset, path: Path, tokenizer: PreTrainedTokenizerFast, *, max_length: int, **_: Any
-) -> dict[str, int]:
-    """Tokenize a split: `text` and `label`, a tag for each word, become `input_ids` and `label`, one for each token.
+class TokenizedBatch(NamedTuple):
+    """Some texts of a split as rows of token ids; a text may have several rows."""
 
-    Returns:
-        The counts of `write_tokens`, where `cut` is the words that lost their end; and `words`, `without_pieces`.
+    texts: list[str]
+    ids: list[list[int]]
+    columns: dict[str, Any]  # others, by row
+    counts: dict[str, int]
+
+
+def tokenized_words(
+    batches: Iterator[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> Iterator[TokenizedBatch]:
+    """Tagged sentences: `label` becomes a tag for each token, -100 where none begins a word.
+
+    In its counts `cut` is the words that lost their end; it also has `words` and `without_pieces`.
     """
-    counts, frame = Counter[str](cut=0, without_tokens=0), special_frame(tokenizer)
+    frame = special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
-    schema = split.features.arrow_schema
-    others = [name for name in split.column_names if name not in ("text", "label")]
-    with write_token_ids(path, map(schema.field, [*others, "label"])) as write:
-        for batch in split.iter(BATCH_ROWS):
-            texts = batch["text"]
-            pieces, lost = word_pieces(texts, [*map(joined_words, texts)], tokenizer)
-            ids, labels, origins = list[list[int]](), list[list[int]](), list[int]()
-            for origin, (words, tags) in enumerate(zip(pieces, batch["label"], strict=True)):
-                for row, row_labels in framed_words(words, tags, frame, max_length):
-                    ids.append(row)
-                    labels.append(row_labels)
-                    origins.append(origin)
-                counts.update(words=len(words), tokens=sum(map(len, words)), cut=sum(len(w) > room for w in words))
-            columns: dict[str, Any] = {name: [batch[name][origin] for origin in origins] for name in others}
-            write(ids, columns | {"label": labels})
-            counts.update(texts=len(texts), rows=len(ids), characters=sum(map(len, texts)), without_pieces=lost)
-    return dict(counts)
+    for batch in batches:
+        texts, ids, labels, origins = batch["text"], list[list[int]](), list[list[int]](), list[int]()
+        pieces, lost = word_pieces(texts, [*map(joined_words, texts)], tokenizer)
+        for origin, (words, tags) in enumerate(zip(pieces, batch["label"], strict=True)):
+            for row, row_labels in framed_words(words, tags, frame, max_length):
+                ids.append(row)
+                labels.append(row_labels)
+                origins.append(origin)
+        lengths = [len(word) for words in pieces for word in words]
+        counts = {"words": len(lengths), "tokens": sum(lengths), "cut": sum(length > room for length in lengths)}
+        columns: dict[str, Any] = {name: [cells[origin] for origin in origins] for name, cells in batch.items()}
+        yield TokenizedBatch(
+            texts, ids, columns | {"label": labels}, counts | {"without_tokens": 0, "without_pieces": lost}
+        )
 
 
 def tag_notes(facts: dict[str, Any], splits: Sequence[str]) -> list[str]:

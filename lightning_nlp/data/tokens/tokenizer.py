@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,17 +15,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids, as in BERT
-MOST_CHARACTERS = 100  # of a word; to WordPiece, longer ones are unknown
 USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and the share of a text to cover
-BYTES = 256
 WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
-_LONG_WORD = re.compile(rf"[^\s!-/:-@[-`{{-~]{{{MOST_CHARACTERS + 1}}}")  # words end at ASCII's punctuation too
 
 
 def train_tokenizer(
     texts: Iterable[str], *, tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece", **options: Any
 ) -> PreTrainedTokenizerFast:
-    """Train a tokenizer by `train_wordpiece` or `train_bpe`, whose arguments the options are."""
+    """Train a tokenizer by `train_wordpiece` or `train_bpe`, which take the options."""
     if tokenizer_model == "wordpiece":
         return train_wordpiece(texts, **options)
     options.pop("limit_alphabet", None)  # there are 256 bytes
@@ -45,11 +41,11 @@ def train_wordpiece(
     """Train a BERT-style WordPiece tokenizer: the same texts give the same tokenizer, to the byte.
 
     Unlike `BertWordPieceTokenizer(lowercase=True)` it keeps accents ("ĝis" and "gis" are different words), and it
-    composes characters (NFC). Words of over 100 letters, as in scripts without spaces, are read in pieces of 100.
+    composes characters (NFC). Words of over 100 letters are unknown to it, so scripts without spaces need `train_bpe`.
 
     Args:
         texts: Iterated over two or three times, so no generator.
-        vocab_size: The most entries, specials included; a small corpus gives fewer.
+        vocab_size: The most entries, specials included; a small corpus has fewer.
         min_frequency: How often a pair must occur to be merged.
         limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or, for a script
             with more, those that cover 99.95% of the texts, but at most half of the vocabulary.
@@ -62,91 +58,84 @@ def train_wordpiece(
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer
     # numbers these in the order of a hash map and breaks ties between merges by number, so that each
     # training would give another vocabulary (huggingface/tokenizers#1794). As special tokens they are in our order.
-    long_words: list[str] = []
-    words = _different_words(texts, long_words)  # how often they occur does not matter yet
+    words = _different_words(texts)  # how often they occur does not matter yet
     found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
-    in_pieces = bool(long_words)
     continuations = sorted(token for token in found if token.startswith("##") and len(token) == 3)
     alphabet = sorted(token for token in found if len(token) == 1)
     if len(alphabet) > (limit_alphabet or USUAL_ALPHABET):
-        counts = _count_characters(texts, lowercase)
-        alphabet = sorted(alphabet, key=lambda character: (-counts[character], character))
-        alphabet = alphabet[: limit_alphabet or _usual_alphabet([counts[c] for c in alphabet], vocab_size)]
+        alphabet = _most_frequent(alphabet, texts, lowercase, limit_alphabet, vocab_size)
         continuations = [token for token in continuations if token[2] in set(alphabet)]
     if not alphabet:
         raise UserError("The tokenizer found no words in the training texts: look at --data.path and its columns.")
-    needed = len(SPECIAL_TOKENS) + len(alphabet) + len(continuations)
-    if vocab_size < needed:
-        raise UserError(
-            f"A vocabulary of {vocab_size} entries is too small: the {len(SPECIAL_TOKENS)} special tokens and the "
-            f"single characters of these texts alone take {needed}. Give a larger --data.vocab_size."
-        )
+    _check_size(
+        vocab_size, len(SPECIAL_TOKENS) + len(alphabet) + len(continuations), "single characters of these texts"
+    )
     trained = _train(
         texts,
         [*SPECIAL_TOKENS, *continuations],
         lowercase,
-        in_pieces,
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
     )
-    tokenizer = _empty_wordpiece(trained.get_vocab(), lowercase, in_pieces)
+    tokenizer = _empty_wordpiece(trained.get_vocab(), lowercase)
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     return as_pretrained(tokenizer, max_length)
 
 
-def _usual_alphabet(counts: list[int], vocab_size: int) -> int:
-    """How many of the most frequent characters to keep, where there are more than usual."""
-    covered = np.cumsum(counts) / sum(counts)
-    return max(USUAL_ALPHABET, min(int(np.searchsorted(covered, COVERED)) + 1, vocab_size // 2))
+def _check_size(vocab_size: int, needed: int, what: str) -> None:
+    if vocab_size < needed:
+        raise UserError(
+            f"A vocabulary of {vocab_size} entries is too small: the special tokens and the {what}"
+            f" alone take {needed}. Give a larger --data.vocab_size."
+        )
 
 
-def _different_words(texts: Iterable[str], long_words: list[str]) -> Iterator[str]:
-    """The words of all texts, most of them once, to normalise less; those that are too long go to `long_words`."""
+def _most_frequent(
+    alphabet: list[str], texts: Iterable[str], lowercase: bool, limit: int | None, vocab_size: int
+) -> list[str]:
+    normalizer = _empty_wordpiece({}, lowercase).normalizer
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(normalizer.normalize_str(text))
+    alphabet = sorted(alphabet, key=lambda character: (-counts[character], character))
+    covered = np.cumsum([counts[character] for character in alphabet])
+    needed = int(np.searchsorted(covered / covered[-1], COVERED)) + 1
+    return alphabet[: limit or max(USUAL_ALPHABET, min(needed, vocab_size // 2))]
+
+
+def _different_words(texts: Iterable[str]) -> Iterator[str]:
+    """The words of all texts, most of them once, so that there is less to normalise."""
     seen: set[str] = set()
     for text in texts:
         new = set(text.split(" ")) - seen
         if new:
-            long_words += [word for word in new if len(word) > MOST_CHARACTERS and _LONG_WORD.search(word)]
             yield " ".join(new)
         seen |= new
         if len(seen) > WORDS_REMEMBERED:
             seen.clear()
 
 
-def _empty_wordpiece(vocab: dict[str, int], lowercase: bool, in_pieces: bool) -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+def _empty_wordpiece(vocab: dict[str, int], lowercase: bool) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    if in_pieces:
-        pieces = pre_tokenizers.Split(Regex(f".{{{MOST_CHARACTERS}}}"), "isolated")
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pieces])
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
-def _train(
-    texts: Iterable[str], special_tokens: list[str], lowercase: bool, in_pieces: bool = False, **settings: Any
-) -> Tokenizer:
+def _train(texts: Iterable[str], special_tokens: list[str], lowercase: bool, **settings: Any) -> Tokenizer:
     from tokenizers import trainers
 
-    tokenizer = _empty_wordpiece({}, lowercase, in_pieces)
+    tokenizer = _empty_wordpiece({}, lowercase)
     trainer = trainers.WordPieceTrainer(special_tokens=special_tokens, show_progress=False, **settings)
     tokenizer.train_from_iterator(iter(texts), trainer)
     return tokenizer
-
-
-def _count_characters(texts: Iterable[str], lowercase: bool) -> Counter[str]:
-    normalizer = _empty_wordpiece({}, lowercase, False).normalizer
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(normalizer.normalize_str(text))
-    return counts
 
 
 def train_bpe(
@@ -157,7 +146,7 @@ def train_bpe(
     lowercase: bool = True,
     max_length: int = 512,
 ) -> PreTrainedTokenizerFast:
-    """Train byte-level BPE, as GPT-2 and RoBERTa have it (Sennrich et al. 2016; Radford et al. 2019).
+    """Train byte-level BPE, as in GPT-2 and RoBERTa (Sennrich et al. 2016; Radford et al. 2019).
 
     Nothing is unknown to it. Like `train_wordpiece`, it gives the same tokenizer for the same texts (`tokenizers`'
     Unigram does not), composes characters first, and has BERT's special tokens.
@@ -172,12 +161,7 @@ def train_bpe(
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    needed = len(SPECIAL_TOKENS) + BYTES
-    if vocab_size < needed:
-        raise UserError(
-            f"A vocabulary of {vocab_size} entries is too small: the special tokens and all bytes alone take {needed}. "
-            "Give a larger --data.vocab_size."
-        )
+    _check_size(vocab_size, len(SPECIAL_TOKENS) + 256, "256 bytes")
     backend = Tokenizer(models.BPE())
     composed = normalizers.NFC()
     backend.normalizer = normalizers.Sequence([composed, normalizers.Lowercase()]) if lowercase else composed

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from lightning_nlp.data.batches import budget
-from lightning_nlp.data.batches.budget import TokenBudget, best_fit, cut, halve_largest
+from lightning_nlp.data.batches.budget import TokenBudget, best_fit, halve_largest
 from lightning_nlp.data.batches.collators import collate
+from lightning_nlp.data.batches.eval_batches import cut
 
 draw = np.random.default_rng(0)
 SENTENCES = draw.gamma(2.2, 20 / 2.2, size=30_000).round().clip(4, 120).astype(np.int32)
@@ -83,22 +84,6 @@ def test_epochs_that_need_more_or_fewer_batches_come_out_alike(monkeypatch):
         assert len(batches) == plan.steps
         assert sorted(np.concatenate(batches)) == list(range(3000))
         assert max(lengths[batch].sum() for batch in batches) <= 512
-
-
-def test_random_order_gives_batches_of_equally_many_examples():
-    def spread(window_batches):
-        sizes = [len(batch) for batch in epoch_of(make(REVIEWS, 4096, window_batches=window_batches), 0)]
-        return np.std(sizes) / np.mean(sizes)
-
-    assert spread(0) < 0.2 < 0.4 < spread(8)
-
-
-def test_windows_bring_equal_lengths_together():
-    def lengths_in_a_batch(window_batches):
-        batches = epoch_of(make(SENTENCES, 2048, window_batches=window_batches), 0)
-        return np.mean([len(set(SENTENCES[batch])) for batch in batches])
-
-    assert 3 * lengths_in_a_batch(8) < lengths_in_a_batch(0)
 
 
 @pytest.mark.parametrize("packed", [True, False])

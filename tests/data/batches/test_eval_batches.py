@@ -1,21 +1,24 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from lightning_nlp.data.batches.collators import PAD_MULTIPLE
-from lightning_nlp.data.batches.eval_batches import evaluation_batches, limited_batches
+from lightning_nlp.data.batches.eval_batches import Evaluation
 from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 ALL = np.arange(len(LENGTHS))
 
 
-def shape(size=32, tokens=None, packed=False, world=1):
-    return {"batch_size": size, "tokens": tokens, "packed": packed, "world_size": world}
+def evaluation(size=32, tokens=None, packed=False, world=1, limit=1.0, seed=1):
+    trainer = SimpleNamespace(world_size=world, limit_test_batches=limit)
+    return Evaluation(LENGTHS, "test", trainer, size, tokens, packed, seed)
 
 
 @pytest.mark.parametrize("world", [1, 4])
 def test_it_is_longest_first_and_complete(world):
-    batches = evaluation_batches(LENGTHS, ALL, **shape(world=world))
+    batches = evaluation(world=world).batches
     assert len(batches) == -(-len(LENGTHS) // (32 * world)) * world
     assert sorted(np.concatenate(batches)) == list(ALL)
     assert (np.diff(LENGTHS[np.concatenate(batches)]) <= 0).all()
@@ -24,7 +27,7 @@ def test_it_is_longest_first_and_complete(world):
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_batches_of_tokens_are_longest_first_and_full(packed):
-    batches = evaluation_batches(LENGTHS, ALL, **shape(tokens=8192, packed=packed, world=4))
+    batches = evaluation(tokens=8192, packed=packed, world=4).batches
     padded = LENGTHS if packed else -(-LENGTHS // PAD_MULTIPLE) * PAD_MULTIPLE
     assert sorted(np.concatenate(batches)) == list(ALL)
     assert (np.diff(padded[np.concatenate(batches)]) <= 0).all()
@@ -39,17 +42,15 @@ def test_batches_of_tokens_are_longest_first_and_full(packed):
 @pytest.mark.parametrize("tokens", [None, 500])
 @pytest.mark.parametrize("limit", [7, 0.25])
 def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, tokens):
-    """Lightning takes the first batches of those that come longest first."""
-
     def drawn(world, size, seed=1):
-        shaped = shape(size, tokens, world=world)
-        batches = limited_batches(LENGTHS, limit, "limit_test_batches", seed=seed, **shaped)
-        steps = len(evaluation_batches(LENGTHS, ALL, **shaped)) // world
-        assert len(batches) == steps * world, "Lightning's share is of all batches"
+        found = evaluation(size, tokens, world=world, limit=limit, seed=seed)
+        steps = len(evaluation(size, tokens, world=world).batches) // world
+        assert len(found.batches) == steps * world, "Lightning's share is of all batches"
         taken = limit if isinstance(limit, int) else int(limit * steps)
-        assert sum(map(len, batches[taken * world :])) == 0, "none is left for a batch that is not taken"
-        rows = np.concatenate(batches).tolist()
+        assert sum(map(len, found.batches[taken * world :])) == 0, "none is left for a batch that is not read"
+        rows = np.concatenate(found.batches).tolist()
         assert abs(len(rows) / len(LENGTHS) - taken / steps) < 0.03
+        assert found.part == f"{len(rows)} of 1,003 texts"
         return rows
 
     rows = drawn(1, 32)
@@ -62,10 +63,11 @@ def test_a_limited_evaluation_is_a_fair_part_whatever_the_processes(limit, token
 
 @pytest.mark.parametrize("limit", [1.0, 0, 99])
 def test_a_limit_that_leaves_all_or_nothing_changes_nothing(limit):
-    batches = limited_batches(LENGTHS, limit, "limit_val_batches", seed=1, **shape())
-    assert [rows.tolist() for rows in batches] == [r.tolist() for r in evaluation_batches(LENGTHS, ALL, **shape())]
+    whole = evaluation()
+    assert [r.tolist() for r in evaluation(limit=limit).batches] == [r.tolist() for r in whole.batches]
+    assert whole.part is None
 
 
 def test_a_share_of_less_than_a_batch_is_an_error():
-    with pytest.raises(UserError, match=r"limit_val_batches 0.01 of 32 is no batch: give 1"):
-        limited_batches(LENGTHS, 0.01, "limit_val_batches", seed=1, **shape())
+    with pytest.raises(UserError, match=r"limit_test_batches 0.01 of 32 is no batch: give 1"):
+        evaluation(limit=0.01)

@@ -38,30 +38,21 @@ def indices(batches):
     return [batch["index"].tolist() for batch in batches]
 
 
-def test_a_restored_loader_goes_on_where_the_other_stopped():
-    """With workers; properties/test_batches.py has the rest."""
-    loader = make_loader(num_workers=2)
+def test_a_restored_loader_continues_where_the_other_stopped():
+    """With workers, and into the next epoch; properties/test_batches.py has the rest."""
+    loader, resumed = make_loader(num_workers=2), make_loader()
     loader.sampler.set_epoch(1)
-    whole = indices(loader)
-    number = len(whole)
-    assert number == len(loader) >= 6
-
     iterator = iter(loader)
     before = indices(next(iterator) for _ in range(3))
     state = loader.state_dict()
-
-    resumed = make_loader()
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state, "a validation that comes first may be the best, and is saved"
     resumed.sampler.set_epoch(1)  # as Lightning does
-    assert len(resumed) == number, "a progress bar counts the whole epoch"
-    after = indices(resumed)
-    assert before + after == whole
-
-    resumed.sampler.set_epoch(2)
-    loader.sampler.set_epoch(2)
+    assert len(resumed) == len(loader) == 7, "a progress bar counts the whole epoch"
+    assert before + indices(resumed) == indices(loader)
+    for each in (resumed, loader):
+        each.sampler.set_epoch(2)
     assert indices(resumed) == indices(loader)
-    assert len(indices(resumed)) == number
 
 
 def test_a_resumed_loader_saves_its_true_position():

@@ -3,7 +3,6 @@ import pytest
 
 from lightning_nlp.data.batches.budget import TokenBudget
 from lightning_nlp.data.batches.plan import BatchPlan, FixedSize
-from lightning_nlp.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(3, 200, size=1003)
 
@@ -63,8 +62,3 @@ def test_a_resume_in_the_same_layout_is_exact_also_in_a_rest(tokens):
     start = once.resume(first.position(20))
     assert twice.resume(once.position(start + 5)) == start + 5
     assert list(twice) == list(once)[5:]
-
-
-def test_a_position_of_an_earlier_version_is_refused():
-    with pytest.raises(UserError, match=r"of an earlier version.*begin a new run"):
-        plans(8)[0].resume({"epoch": 1, "handed_out": 3, "layout": {"examples": 8}})

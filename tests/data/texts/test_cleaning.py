@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.settings import Dialect
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.data.texts.splits import build_splits
 from lightning_nlp.errors import UserError

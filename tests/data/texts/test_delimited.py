@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.settings import Dialect
 from lightning_nlp.data.texts.readers import read_table
 from lightning_nlp.errors import UserError
 

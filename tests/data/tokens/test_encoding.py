@@ -48,26 +48,6 @@ def test_head_truncation_is_that_of_transformers(tokenizer, max_length):
     assert any(length > max_length for length in lengths) == (max_length < 500)
 
 
-@pytest.mark.parametrize("max_length", [3, 8, 32])
-def test_head_tail_keeps_the_beginning_and_the_end(tokenizer, max_length):
-    ids, _, _ = encode(TEXTS, tokenizer, max_length=max_length, truncation="head_tail")
-    whole = tokenizer(TEXTS)["input_ids"]
-    before, after = special_frame(tokenizer)
-    room = max_length - len(before) - len(after)
-    cut = 0
-    for short, long in zip(ids, whole, strict=True):
-        assert len(short) == min(len(long), max_length)
-        if len(long) <= max_length:
-            assert short == long
-            continue
-        cut += 1
-        head = room // 4
-        assert short[: len(before) + head] == long[: len(before) + head]
-        tail = max_length - len(before) - head
-        assert short[-tail:] == long[-tail:]
-    assert cut >= 2
-
-
 @pytest.mark.parametrize("max_length", [3, 8, 32, 500])
 def test_without_truncation_nothing_is_lost(tokenizer, max_length):
     ids, origins, lengths = encode(TEXTS, tokenizer, max_length=max_length, truncation=None)

@@ -73,17 +73,14 @@ def test_it_knows_the_same_special_tokens_and_lengths(written):
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast", "the class of a model would leave the cleaning out"
 
 
-def test_texts_that_were_not_cleaned_are_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [({"clean": False, "strip": True}, " la<br />reĝo  "), ({"clean": True, "strip": False}, "la <mask> diris")],
+    ids=["not cleaned in training", "a mask keeps the space beside it"],
+)
+def test_what_is_left_alone(how, text, tmp_path):
     tokenizer = roberta_like()
-    write_tokenizer(tokenizer, tmp_path, NETWORK, clean=False, strip=True)
-    text = " la<br />reĝo  "
-    assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tokenizer(text)["input_ids"]
-
-
-def test_a_mask_keeps_the_space_beside_it(tmp_path):
-    tokenizer = roberta_like()
-    write_tokenizer(tokenizer, tmp_path, NETWORK, clean=True, strip=False)
-    text = "la <mask> diris"
+    write_tokenizer(tokenizer, tmp_path, NETWORK, **how)
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tokenizer(text)["input_ids"]
 
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp.data.tokens.encoding import encode, special_frame
-from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer, warn_of_case
+from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
 from lightning_nlp.errors import UserError
 from tests.data.tokens.test_preparation import TEXTS, bert_like, roberta_like
 
@@ -55,7 +55,8 @@ def words_alone(*, unknown=None):
 
 
 @pytest.mark.parametrize(
-    ("unknown", "words"), [(None, "no token for words that it does not know"), ("la", "no special token to put before")]
+    ("unknown", "words"),
+    [(None, "no token for words that it does not know"), ("la", "no special tokens to put before")],
 )
 def test_tokenizers_that_a_training_cannot_use_are_refused(unknown, words, tmp_path):
     words_alone(unknown=unknown).save_pretrained(tmp_path)
@@ -73,16 +74,3 @@ def test_bytes_that_were_never_taught_the_letter_a(tmp_path):
     tokenizer = load_tokenizer(str(tmp_path))
     assert special_frame(tokenizer) == ([tokenizer.cls_token_id], [tokenizer.sep_token_id])
     assert encode(["b"], tokenizer, max_length=8, truncation="head")[0][0][1] == vocabulary["b"]
-
-
-def test_a_cased_vocabulary_that_is_lowered_is_a_warning_whose_cure_works(tmp_path, caplog):
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    BertConfig().save_pretrained(tmp_path)  # which says nothing of capitals, and transformers lowers them
-    warn_of_case(load_tokenizer(str(tmp_path)), "given")
-    assert "given lowercases, and 1 of its words have capitals (Reĝo, ...)" in caplog.text
-    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    caplog.clear()
-    tokenizer = load_tokenizer(str(tmp_path))
-    warn_of_case(tokenizer, "given")
-    assert not caplog.text
-    assert tokenizer("Reĝo")["input_ids"] == [2, 6, 3]

@@ -2,7 +2,6 @@ import json
 import random
 import re
 import sys
-from dataclasses import replace
 
 import pytest
 from datasets import Dataset
@@ -12,16 +11,8 @@ from tokenizers.processors import RobertaProcessing
 from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
-from lightning_nlp.data.texts.sources import Source, labelled_source
 from lightning_nlp.data.tokens.encoding import encode
-from lightning_nlp.data.tokens.preparation import (
-    Cleaning,
-    TextColumn,
-    TokenizerTraining,
-    prepare_tokens,
-    quiet_datasets,
-    write_tokens,
-)
+from lightning_nlp.data.tokens.preparation import TextColumn, tokenized_texts, write_tokens
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
 
@@ -52,16 +43,19 @@ def roberta_like():
     )
 
 
+def write(texts, path, tokenizer, max_length=16, truncation="head", **columns):
+    """What is counted on the way."""
+    split = Dataset.from_dict({"text": texts, **columns})
+    return write_tokens(split, path, tokenized_texts(split, tokenizer, max_length, truncation))
+
+
 @pytest.mark.parametrize("truncation", ["head", "head_tail", None])
 def test_write_tokens_counts(tmp_path, truncation):
     tokenizer = bert_like()
     labels = [i % 3 for i in range(len(TEXTS))]
-    split = Dataset.from_dict({"text": TEXTS, "label": labels})
-    settings = {"max_length": 16, "truncation": truncation}
-    with quiet_datasets():
-        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, **settings)
+    counts = write(TEXTS, tmp_path / "a.arrow", tokenizer, truncation=truncation, label=labels)
     rows = Dataset.from_file(str(tmp_path / "a.arrow"))
-    ids, origins, lengths = encode(TEXTS, tokenizer, **settings)
+    ids, origins, lengths = encode(TEXTS, tokenizer, max_length=16, truncation=truncation)
     assert rows["input_ids"][:] == ids
     assert rows["label"][:] == [labels[origin] for origin in origins]
     assert rows.features["input_ids"].feature.dtype == "int32"
@@ -79,16 +73,14 @@ def test_write_tokens_counts(tmp_path, truncation):
 
 def test_more_texts_than_a_batch_keep_their_order(tmp_path):
     texts = [f"la {'reĝo ' * (i % 20)}{i}" for i in range(2345)]
-    split = Dataset.from_dict({"text": texts})
     tokenizer = train_wordpiece(texts, vocab_size=200)
-    with quiet_datasets():
-        counts = write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=8, truncation=None)
+    counts = write(texts, tmp_path / "a.arrow", tokenizer, max_length=8, truncation=None)
     rows = Dataset.from_file(str(tmp_path / "a.arrow"))
     assert rows.column_names == ["input_ids"]
     assert rows["input_ids"][:] == encode(texts, tokenizer, max_length=8, truncation=None)[0]
     assert counts["texts"] == 2345 < counts["rows"] == len(rows)
-    assert list(TextColumn(split)) == texts
-    assert list(TextColumn(split)) == texts, "it can be read again"
+    column = TextColumn(Dataset.from_dict({"text": texts}))
+    assert list(column) == list(column) == texts, "it can be read again"
 
 
 def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
@@ -110,9 +102,7 @@ def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
     tokenizer = bert_like()
     backend = tokenizer.backend_tokenizer
     monkeypatch.setattr("lightning_nlp.data.tokens.preparation.plain_backend", lambda _: Backend())
-    split = Dataset.from_dict({"text": TEXTS * 10})
-    with quiet_datasets():
-        write_tokens(split, tmp_path / "a.arrow", tokenizer, max_length=16, truncation="head")
+    write(TEXTS * 10, tmp_path / "a.arrow", tokenizer)
     assert len(read) == len(written) == len(TEXTS)
     assert all(ahead <= number + 2 for number, ahead in enumerate(written))
 
@@ -121,91 +111,9 @@ def test_at_most_two_batches_are_in_memory(tmp_path, monkeypatch):
 def test_a_terminal_sees_how_many_texts_are_done(terminal, tmp_path, capsys, monkeypatch):
     enable_progress_bar()  # whatever a command before has asked for
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    split = Dataset.from_dict({"text": TEXTS})
-    write_tokens(split, tmp_path / "a.arrow", bert_like(), max_length=16, truncation="head")
+    write(TEXTS, tmp_path / "a.arrow", bert_like())
     said = capsys.readouterr().err
     assert bool(re.search(rf"Tokenizing a: 100%.*{len(TEXTS)}/{len(TEXTS)}", said)) == terminal == bool(said)
-
-
-CLEANING, TRAINING = Cleaning(split_seed=1), TokenizerTraining(vocab_size=200, min_frequency=1)
-SETTINGS = {"cleaning": CLEANING, "tokenizer": None, "training": TRAINING, "max_length": 16, "truncation": "head"}
-
-
-@pytest.fixture
-def source(tmp_path):
-    path = tmp_path / "reviews.csv"
-    rows = [
-        f'"Nr. {i} <br />{" ".join(RANDOM.choices(WORDS, k=i % 30 + 1))}",{"good" if i % 3 else "bad"}'
-        for i in range(60)
-    ]
-    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return labelled_source(str(path))
-
-
-def test_the_folder_is_complete_and_holds_nothing_else(tmp_path, source):
-    folder = prepare_tokens(source, tmp_path / "cache", **SETTINGS)
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "facts.json", "test.arrow", "tokenizer", "train.arrow", "validation.arrow"
-    ]  # fmt: skip
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    assert facts["source"] == "reviews.csv"
-    assert facts["label_names"] == ["bad", "good"]
-    assert len(facts["cleaning"]) == 3
-    assert sum(facts[split]["texts"] for split in ("train", "validation", "test")) == 60
-    assert sum(facts[split]["class_counts"][0] for split in ("train", "validation", "test")) == 20
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"max_length": 17},
-        {"truncation": "head_tail"},
-        {"truncation": None},
-        {"cleaning": replace(CLEANING, clean=False)},
-        {"cleaning": replace(CLEANING, deduplicate=False)},
-        {"cleaning": replace(CLEANING, max_train_samples=20)},
-        {"cleaning": replace(CLEANING, split_seed=2)},
-        {"training": replace(TRAINING, vocab_size=150)},
-        {"training": replace(TRAINING, lowercase=False)},
-        {"tokenizer": bert_like()},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_each_setting_makes_tokens_of_its_own(tmp_path, source, change):
-    folder = prepare_tokens(source, tmp_path / "cache", **SETTINGS)
-    assert prepare_tokens(source, tmp_path / "cache", **SETTINGS) == folder
-    assert prepare_tokens(source, tmp_path / "cache", **SETTINGS | change) != folder
-
-
-def test_the_tokenizer_trained_here_does_not_matter_when_one_is_given(tmp_path, source):
-    given = SETTINGS | {"tokenizer": bert_like()}
-    folder = prepare_tokens(source, tmp_path / "cache", **given)
-    assert prepare_tokens(source, tmp_path / "cache", **given | {"training": replace(TRAINING, vocab_size=1)}) == folder
-    used = bert_like()
-    used(["a", "b c"], padding=True, truncation=True, max_length=5)  # leaves its settings in the tokenizer
-    assert prepare_tokens(source, tmp_path / "cache", **given | {"tokenizer": used}) == folder
-
-
-def test_tokenizers_that_differ_in_their_special_tokens_alone(tmp_path, source):
-    with_mask, without_mask = bert_like(), bert_like()
-    without_mask.mask_token = None
-    folders = [
-        prepare_tokens(source, tmp_path / "cache", **SETTINGS | {"tokenizer": tokenizer})
-        for tokenizer in (with_mask, without_mask)
-    ]
-    assert folders[0] != folders[1]
-
-
-def test_tokens_come_from_the_cache_without_reading_a_row(tmp_path, source):
-    folder = prepare_tokens(source, tmp_path / "cache", **SETTINGS)
-
-    def explode():
-        raise AssertionError("read the data")
-
-    unread = Source(**vars(source) | {"splits": dict.fromkeys(source.splits, explode)})
-    assert prepare_tokens(unread, tmp_path / "cache", **SETTINGS) == folder
-    with pytest.raises(AssertionError, match="read the data"):
-        prepare_tokens(unread, tmp_path / "other", **SETTINGS)
 
 
 def prepare(folder, lines, **settings):
@@ -218,19 +126,13 @@ def prepare(folder, lines, **settings):
     return data
 
 
-def test_what_a_tokenizer_makes_of_odd_texts_is_told(tmp_path):
+def test_texts_of_which_the_tokenizer_leaves_nothing_are_counted(tmp_path):
     usual = [(f"la reĝo diris {i}", i % 2) for i in range(60)]
-    odd = [(f"{chr(0xE000 + i)}", i % 2) for i in range(20)] + [
-        (f"bona [MASK] tago [SEP] {i}", i % 2) for i in range(20)
-    ]
-    lines = prepare(tmp_path, usual + odd, min_frequency=1).facts["cleaning"]
-    told = "\n".join(lines)
-    assert re.search(r"train: the tokenizer leaves nothing of \d+ texts", told)
+    odd = [(f"{chr(0xE000 + i)}", i % 2) for i in range(20)]
     assert re.search(
-        r"train: special tokens occur in the texts themselves, and act as such: \[SEP\] \d+, \[MASK\] \d+", told
+        r"train: the tokenizer leaves nothing of \d+ texts", "\n".join(prepare(tmp_path, usual + odd).facts["cleaning"])
     )
-    (tmp_path / "usual").mkdir()
-    assert len(prepare(tmp_path / "usual", usual, min_frequency=1).facts["cleaning"]) == 3
+    assert len(prepare(tmp_path, usual).facts["cleaning"]) == 3
 
 
 def test_texts_that_the_tokenizer_cannot_read_are_an_error_with_its_cause(tmp_path):

@@ -40,5 +40,3 @@ def test_each_text_has_its_hash_and_label_once(tmp_path):
     assert {name: column.tolist() for name, column in texts.items()} == {"hash": [-7, 9, 2**62], "label": [1, 0, 1]}
     write(tmp_path / "a.arrow", input_ids=ids, hash=[1, 2, 3, 3])
     assert {name: len(column) for name, column in TokenRows(tmp_path / "a.arrow").texts().items()} == {"hash": 3}
-    write(tmp_path / "a.arrow", input_ids=ids)
-    assert TokenRows(tmp_path / "a.arrow").texts() == {}, "as in a cache from before texts had hashes"

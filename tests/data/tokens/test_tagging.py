@@ -9,8 +9,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from lightning_nlp.data.texts.tagged import words_of
+from lightning_nlp.data.tokens.preparation import write_tokens
 from lightning_nlp.data.tokens.rows import TokenRows
-from lightning_nlp.data.tokens.tagging import framed_words, joined_words, tag_notes, word_pieces, write_tagged
+from lightning_nlp.data.tokens.tagging import framed_words, joined_words, tag_notes, tokenized_words, word_pieces
 from lightning_nlp.data.tokens.tokenizer import train_tokenizer
 from lightning_nlp.errors import UserError
 
@@ -71,7 +72,7 @@ def test_rows_have_whole_words_and_a_tag_at_each_first_piece():
 def test_no_word_is_lost_on_the_way_to_the_file(tokenizer, tmp_path):
     labels = [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10, 11]]
     data = datasets.Dataset.from_dict({"text": TEXTS, "hash": [7, 8], "tags": [1, 2], "label": labels})
-    counts = write_tagged(data, tmp_path / "train.arrow", tokenizer, max_length=8, truncation=None)
+    counts = write_tokens(data, tmp_path / "train.arrow", tokenized_words(data.iter(1), tokenizer, 8))
     rows = TokenRows(tmp_path / "train.arrow")
     columns = rows[range(len(rows.lengths))]
     assert [tag for row in columns["label"] for tag in row if tag >= 0] == [*range(12)]

@@ -1,6 +1,6 @@
 import pytest
 
-from lightning_nlp.data.texts.dialect import Dialect
+from lightning_nlp.data.settings import Dialect
 from lightning_nlp.errors import UserError
 
 
