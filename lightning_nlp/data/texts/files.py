@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning_nlp.data.texts.layout import HIDDEN, NO_TEXT, Files, decide
-from lightning_nlp.data.texts.readers import TABLES, file_format, unreadable
+from lightning_nlp.data.texts.layout import HIDDEN, NO_TEXT, TABLES, Files, decide, file_format
+from lightning_nlp.data.texts.lines import unreadable
 from lightning_nlp.errors import UserError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Collection, Iterable
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Generic, NamedTuple, TypeVar
 
 from lightning_nlp.data.settings import SPLITS
-from lightning_nlp.data.texts.readers import file_format
 from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
@@ -15,6 +14,7 @@ FIRST_ROWS = 10_000  # searched for a label
 UNLABELLED = f"its (first {FIRST_ROWS:,}) texts have no labels, so it is left to `predict`"
 # never plain text
 NO_TEXT = (*".xlsx .xls .ods .docx .doc .odt .rtf .pptx .pdf .epub .zip .tar .7z .png .jpg .gif .pkl .npy .db".split(),)
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 HIDDEN = (".", "_", "~")
 
 _SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|uation|elopment|set|data|split)?")
@@ -22,6 +22,14 @@ _PLAIN = re.compile("train|valid|validation|val|dev|development|eval|evaluation|
 _NO_CLASS = ("unsup", "unsupervised", "unlabeled", "unlabelled")  # folders of texts without labels
 _TEXTS = ("", ".txt", ".md")  # what a text in the folder of its class may be called
 _PART = re.compile(r"^part-\d.*|\d+")  # what differs in the names of a table's parts
+_ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
+
+
+def file_format(path: PurePath) -> str:
+    """The suffix that tells the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    suffix = Path(name).suffix
+    return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
 
 
 class Files(NamedTuple, Generic[T]):

@@ -4,27 +4,19 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from lightning_nlp.data.settings import UTF8, Dialect
 from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
 from lightning_nlp.data.texts.delimited import Cells, delimited_cells
+from lightning_nlp.data.texts.layout import TABLES, file_format
 from lightning_nlp.data.texts.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 BATCH_ROWS = 1000
 LEIPZIG_SAMPLE = 100  # lines that tell the format: of plain text not all start with a number and a tab
 _LEIPZIG = re.compile(r"^\d+\t")
-_ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
-
-
-def file_format(path: PurePath) -> str:
-    """The suffix that tells the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
-    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
-    suffix = Path(name).suffix
-    return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
 
 
 def leipzig_sentence(line: str) -> str:

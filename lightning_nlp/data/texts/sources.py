@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 from lightning_nlp.data.settings import SPLITS, UTF8, Dialect
 from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_label, name_columns
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved, refuse_address
-from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED, Files
-from lightning_nlp.data.texts.lines import read_lines
-from lightning_nlp.data.texts.readers import TABLES, file_format, read_sentences, read_table
+from lightning_nlp.data.texts.layout import FIRST_ROWS, TABLES, UNLABELLED, Files, file_format
 from lightning_nlp.data.texts.targets import LabelForm, is_missing
 from lightning_nlp.errors import UserError, printable
 
@@ -147,6 +145,9 @@ def labelled_source(
             raise UserError(f"The folders of {path} name one class each: leave out {form.why}.")
         columns, form = {}, LabelForm(missing=missing)
 
+    from lightning_nlp.data.texts.lines import read_lines
+    from lightning_nlp.data.texts.readers import read_table
+
     def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
         if not files.classes:
             return read_table(file, text_column, label_column, group_column, dialect, read_label)
@@ -193,6 +194,8 @@ def text_source(
         from lightning_nlp.data.texts.hub_texts import datasets_source
 
         return datasets_source(path, name_columns(text_column, group=group_column))
+
+    from lightning_nlp.data.texts.readers import read_sentences, read_table
 
     def read(file: Path, read_label: ReadLabel) -> Iterator[Row]:
         if file_format(file) in TABLES:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.arrow import write_split, write_texts
 from lightning_nlp.data.texts.cleaning import CleaningCounts, Reading
-from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.sources import Source
 from lightning_nlp.errors import UserError, check_range
 

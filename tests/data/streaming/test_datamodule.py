@@ -85,7 +85,6 @@ def test_max_tokens_end_the_training(streaming, tmp_path):
         (["--trainer.max_steps", "-1"], "A stream has no end: give --trainer.max_steps or --data.max_tokens"),
         (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches is not for a stream"),
         (["--data.group_column", "who"], "Unknown configuration key 'data.group_column'. Only another class has it"),
-        (["--data.streaming", "true"], "for a stream give --data lightning_nlp.StreamingDataModule"),
         (["--data.shuffle_rows", "0"], "--data.shuffle_rows must be at least 1 and at most 4294967295, not 0"),
         (["--data.path", "demo"], "--data.path demo cannot be streamed"),
         (
