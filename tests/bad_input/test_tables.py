@@ -91,8 +91,8 @@ OF_PAIRS = [  # content, text_column, other arguments, words of the message
     (PAIRS, ["first", "label"], {}, "both column 'label'", LABEL),
     (PAIRS + "a film,,1\n", COLUMNS, {}, "1 row without text or label", "line 42", "drop_incomplete"),
     (PAIRS, COLUMNS, {"max_length": 4}, "no room for two texts", "--data.max_length"),
-    (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "pairs of texts are for a TextClassification", TEXT),
-    (PAIRS, COLUMNS, {"module": TokenClassificationDataModule}, "pairs of texts are for a TextClassification", TEXT),
+    (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "[first, second], and pairs of texts are for", TEXT),
+    (PAIRS, ("first", "second"), {"module": TokenClassificationDataModule}, "are for a TextClassification", TEXT),
     (PAIRS, "[first, second]", {"module": StreamingDataModule}, "pairs of texts are for a TextClassification", TEXT),
 ]
 

@@ -7,7 +7,7 @@ import torch
 from tokenizers.processors import RobertaProcessing
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
-from lightning_nlp import load_predictor
+from lightning_nlp import TextClassificationDataModule, load_predictor
 from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR, join_pair
 from lightning_nlp.data.tokens.tokenizer import train_bpe, train_wordpiece
@@ -96,6 +96,12 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
         fails([*predict, "--text_column", "[premise, other]"], "no column 'other'", "--text_column")
         report = json.loads((run / "evaluation/test.json").read_text())
         assert all(" | " in mistake["text"] for mistake in report["mistakes"])
+
+
+def test_a_tuple_of_columns_is_a_list():
+    data = TextClassificationDataModule("a.csv", text_column=("premise", "hypothesis"))
+    assert data.paired
+    assert data.reading["text_column"] == ["premise", "hypothesis"], "an export would read single texts"
 
 
 def test_a_run_of_single_texts_reads_no_pairs(cls_run, tmp_path):
