@@ -93,8 +93,18 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
             load_predictor(run / "export")(wrong)
     if architecture == "bert":
         (tmp_path / "in.txt").write_text("a text\n")
-        fails([*predict[:3], "--input", tmp_path / "in.txt"], "in.txt has a text a line", "'[premise, hypothesis]'")
-        fails([*predict, "--text_column", "premise"], "--text_column is premise", "'[premise, hypothesis]'")
+        (tmp_path / "in.xlsx").write_text("")
+        asked = """'["premise", "hypothesis"]'"""
+        for given, *words in [
+            (tmp_path / "in.txt", "in.txt has a text a line", asked),
+            ("-", "- has a text a line", asked),
+            (tmp_path / "none.txt", "none.txt: there is no such file"),
+            (tmp_path, "is a folder"),
+            (tmp_path / "in.xlsx", "in.xlsx has a format that is not supported", "--input"),
+        ]:
+            fails([*predict[:3], "--input", given], *words)
+        fails([*predict, "--text_column", "premise"], "--text_column is premise", asked)
+        fails([*predict, "--text_column", "[0, 1]"], "--text_column is [0, 1]", asked)
         fails([*predict, "--text_column", "[premise]"], "--text_column is [premise]", "two different ones")
         fails([*predict, "--text_column", "[premise, other]"], "no column 'other'", "--text_column")
         report = json.loads((run / "evaluation/test.json").read_text())
@@ -132,3 +142,9 @@ def test_pairs_have_labels_or_a_number_too(problem, tiny_cls, tmp_path):
         assert found["value"] == pytest.approx(theirs[0]["score"], abs=1e-4)
     else:
         assert found["probabilities"] == pytest.approx({e["label"]: e["score"] for e in theirs}, abs=1e-5)
+
+
+@pytest.mark.parametrize("columns", ["[0, 1]", "[yes, no]", "[#1 String, #2 String]"])
+def test_names_that_yaml_does_not_read_as_names(columns, tiny_cls, pairs, tmp_path):
+    data = ["--data.path", pairs, "--data.text_column", columns, "--runs_dir", tmp_path]
+    fails(["fit", *tiny_cls, *data], "--data.text_column", """in a list quote each name: '["a", "b"]'""")

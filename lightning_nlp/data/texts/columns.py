@@ -62,7 +62,8 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
         number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
             error = NoLabelColumn if kind == "label" else UserError
-            raise error(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {option}.")
+            quote = """, and in a list quote each name: '["a", "b"]'""" if column.startswith("[") else ""
+            raise error(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {option}{quote}.")
         if number > 1:
             raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
         if other := seen.get(column):
