@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,8 +111,11 @@ class Run:
 
         return pandas.DataFrame(rows)
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """A record for each text, as `predict` writes it: `index`, and `label` with `probabilities`, or `fillings`."""
+    def predict(self, texts: Iterable[Any]) -> list[dict[str, Any]]:
+        """A record for each text, as `predict` writes it: `index`, and `label` with `probabilities`, or `fillings`.
+
+        A model of pairs reads tuples of two texts.
+        """
         return self._predictor(texts)
 
     def fill(self, text: str) -> list[list[dict[str, Any]]]:
@@ -142,7 +145,7 @@ class Run:
         return fit(self.dir / "config.yaml", ckpt_path=checkpoints / LAST, **settings)
 
     @cached_property
-    def _predictor(self) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
+    def _predictor(self) -> Callable[[Iterable[Any]], list[dict[str, Any]]]:
         folder, trained = exported(existing_run(str(self.dir))), read_config(self.dir).get("trainer", {})
         return load_predictor(folder, precision=prediction_precision(None, trained.get("precision")))
 
