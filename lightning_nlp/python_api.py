@@ -21,6 +21,7 @@ from lightning_nlp.callbacks.interrupt import Interrupted, exit_on_signals
 from lightning_nlp.cli.main import run
 from lightning_nlp.errors import UserError
 from lightning_nlp.predict.command import exported, prediction_precision, read_config
+from lightning_nlp.predict.inputs import paired
 from lightning_nlp.predict.predictor import load_predictor
 from lightning_nlp.report.page import write_report
 from lightning_nlp.report.run_files import read_run
@@ -120,7 +121,7 @@ class Run:
 
     def fill(self, text: str) -> list[list[dict[str, Any]]]:
         """For each [MASK] of a text, the best tokens with their probabilities; for a masked language model."""
-        (record,) = self.predict([text])
+        record = {} if paired(read_config(self.dir)["data"]["init_args"]) else self.predict([text])[0]
         if "fillings" not in record:
             raise UserError(f"{self.dir} fills nothing in {text!r}: give a masked language model a text with [MASK].")
         return record["fillings"]

@@ -7,7 +7,7 @@ import torch
 from tokenizers.processors import RobertaProcessing
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
-from lightning_nlp import TextClassificationDataModule, load_predictor
+from lightning_nlp import TextClassificationDataModule, load_predictor, open_run
 from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR, join_pair
 from lightning_nlp.data.tokens.tokenizer import train_bpe, train_wordpiece
@@ -107,6 +107,8 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
         fails([*predict, "--text_column", "[0, 1]"], "--text_column is [0, 1]", asked)
         fails([*predict, "--text_column", "[premise]"], "--text_column is [premise]", "two different ones")
         fails([*predict, "--text_column", "[premise, other]"], "no column 'other'", "--text_column")
+        with pytest.raises(UserError, match=r"fills nothing in 'a \[MASK\]'"):
+            open_run(run).fill("a [MASK]")
         report = json.loads((run / "evaluation/test.json").read_text())
         assert all(" | " in mistake["text"] for mistake in report["mistakes"])
 
