@@ -113,10 +113,7 @@ class Run:
         return pandas.DataFrame(rows)
 
     def predict(self, texts: Iterable[Any]) -> list[dict[str, Any]]:
-        """A record for each text, as `predict` writes it: `index`, and `label` with `probabilities`, or `fillings`.
-
-        A model of pairs reads tuples of two texts.
-        """
+        """A record for each text, or for each tuple of two if the model reads pairs, as `predict` writes it."""
         return self._predictor(texts)
 
     def fill(self, text: str) -> list[list[dict[str, Any]]]:

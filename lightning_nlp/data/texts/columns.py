@@ -55,10 +55,7 @@ def check_pair(columns: list[str]) -> list[str]:
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless the columns of `name_columns` differ and each is there once.
-
-    Only a text of a pair may also be its group: the pairs of a premise are then held out together.
-    """
+    """Raise a UserError unless each column is there once, and all differ; a text of a pair may also be its group."""
     available, seen = list(available), dict[str, str]()
     for kind, column in columns.items():
         kind = kind.partition(".")[0]
