@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from lightning_nlp.callbacks.interrupt import Interrupted, exit_on_signals
 from lightning_nlp.cli.main import run
 from lightning_nlp.errors import UserError
 from lightning_nlp.predict.command import exported, prediction_precision, read_config
+from lightning_nlp.predict.inputs import paired
 from lightning_nlp.predict.predictor import load_predictor
 from lightning_nlp.report.page import write_report
 from lightning_nlp.report.run_files import read_run
@@ -111,13 +112,13 @@ class Run:
 
         return pandas.DataFrame(rows)
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """A record for each text, as `predict` writes it: `index`, and `label` with `probabilities`, or `fillings`."""
+    def predict(self, texts: Iterable[Any]) -> list[dict[str, Any]]:
+        """A record for each text, or for each tuple of two if the model reads pairs, as `predict` writes it."""
         return self._predictor(texts)
 
     def fill(self, text: str) -> list[list[dict[str, Any]]]:
         """For each [MASK] of a text, the best tokens with their probabilities; for a masked language model."""
-        (record,) = self.predict([text])
+        record = {} if paired(read_config(self.dir)["data"]["init_args"]) else self.predict([text])[0]
         if "fillings" not in record:
             raise UserError(f"{self.dir} fills nothing in {text!r}: give a masked language model a text with [MASK].")
         return record["fillings"]
@@ -142,7 +143,7 @@ class Run:
         return fit(self.dir / "config.yaml", ckpt_path=checkpoints / LAST, **settings)
 
     @cached_property
-    def _predictor(self) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
+    def _predictor(self) -> Callable[[Iterable[Any]], list[dict[str, Any]]]:
         folder, trained = exported(existing_run(str(self.dir))), read_config(self.dir).get("trainer", {})
         return load_predictor(folder, precision=prediction_precision(None, trained.get("precision")))
 

@@ -41,7 +41,8 @@ def explain_parse_error(error: Exception, command: str) -> str:
         types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal(\[.*?\]))", text)
         names = [plain or re.sub(r"[\[\]']", "", literal) for plain, literal in types if plain != "NoneType"]
         names = ["a list, e.g. '[A, B]'" if name == "list" else name for name in dict.fromkeys(names)]
-        return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}."
+        quote = """; in a list quote each name: '["a", "b"]'""" if option.endswith("_column") else ""
+        return f"{option} cannot be {value[1]!r}. Expected: {', '.join(names)}{quote}."
     return f"{option if keys else command}: {message}. {lists_all}"
 
 

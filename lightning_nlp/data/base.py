@@ -110,7 +110,7 @@ class TextDataModule(PreparedTexts):
             )
         super().__init__()
         self.path = path
-        self.text_column = text_column
+        self.text_column = list(text_column) if isinstance(text_column, tuple) else text_column
         self.group_column = group_column
         self.source_settings = {}
         self._dialect = (encoding, delimiter, quoting)

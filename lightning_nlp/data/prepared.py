@@ -86,10 +86,9 @@ class PreparedTexts(LightningDataModule):
         if self.folder is not None:  # the test at the end of a fit reads the data of the fit
             return
         if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
-            raise UserError(
-                f"--data.text_column is {self.text_column}, and pairs of texts are for a TextClassificationDataModule: "
-                "give the name of one column."
-            )
+            column = f"[{', '.join(self.text_column)}]" if self.paired else self.text_column
+            what = f"--data.text_column is {column}, and pairs of texts are for a TextClassificationDataModule"
+            raise UserError(f"{what}: give the name of one column.")
         if self.tokenizer_name is None and self.trainer is not None:  # a pretrained model brings its own
             self.tokenizer_name = getattr(self.trainer.lightning_module, "hparams", {}).get("pretrained")
         source, own = self.source(), None

@@ -51,6 +51,9 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
     what = f"{now['source']} is not what the checkpoint was trained on ({changed})"
     if then["label_names"] != now["label_names"] or then.get("problem") != now.get("problem"):
         raise UserError(f"{what}: give its labels, or {NEW_RUN}.")
+    pairs, pairs_now = (isinstance(record["settings"].get("text_column"), list) for record in (then, now))
+    if pairs != pairs_now:
+        raise UserError(f"{what}: it reads {'pairs of' if pairs else 'single'} texts, give those, or {NEW_RUN}.")
     texts = then["texts"]["train"]
     if stage == "fit" and not all(torch.equal(texts[name], new) for name, new in now["texts"]["train"].items()):
         raise UserError(f"{what}, and a training is resumed only with its own texts: give those, or {NEW_RUN}.")

@@ -62,8 +62,9 @@ def model_card(
     )
     text = single = f'"{task.example}"'
     if "text_column" in reading:
-        first, second = (f"A {column}." for column in map(_cell, reading["text_column"]))
-        text, single = f'("{first}", "{second}")', f'{{"text": "{first}", "text_pair": "{second}"}}'
+        examples = (f"A {column}.".replace("`", "") for column in reading["text_column"])  # ``` would end the code
+        first, second = (json.dumps(example, ensure_ascii=False) for example in examples)
+        text, single = f"({first}, {second})", f'{{"text": {first}, "text_pair": {second}}}'
     environment = Environment(loader=PackageLoader("lightning_nlp.export"), trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "cell": _cell,

@@ -62,7 +62,8 @@ def token_facts(datamodule: Any) -> dict[str, Any]:
         },
     }
     facts |= {name: cache[name] for name in ("problem", "streamed") if cache.get(name)}
-    facts["warnings"] = list(token_findings(facts, max_length=datamodule.max_length, counts=cache["counts"]))
+    how = {"max_length": datamodule.max_length, "truncation": datamodule.truncation}
+    facts["warnings"] = list(token_findings(facts, cache["counts"], **how))
     return facts
 
 

@@ -26,12 +26,14 @@ LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first, below the second
 RARE_AMONG, ABSENT = 0.2, 0.1  # many classes: severe below this part of an equal share, or with this part absent
 
 
-def token_findings(facts: dict[str, Any], *, max_length: int, counts: dict[str, Any]) -> Iterator[Finding]:
-    """What the token cache shows; `counts` are the `CleaningCounts` by split."""
-    return _graded(_of_tokens(facts, max_length, counts["deduplicate"]))
+def token_findings(facts: dict[str, Any], counts: dict[str, Any], **how: Any) -> Iterator[Finding]:
+    """What the token cache shows; `counts` are the `CleaningCounts`, the rest is the data module's."""
+    return _graded(_of_tokens(facts, counts["deduplicate"], **how))
 
 
-def _of_tokens(facts: dict[str, Any], max_length: int, deduplicated: bool) -> Iterator[tuple[float, Limits, str]]:
+def _of_tokens(
+    facts: dict[str, Any], deduplicated: bool, *, max_length: int, truncation: str | None
+) -> Iterator[tuple[float, Limits, str]]:
     splits, train, names = facts["splits"], facts["splits"]["train"], facts["label_names"]
     for split, part in splits.items():
         share, warn, cure = part["copies_of_train"] / part["rows"], 0.0, "--data.deduplicate true takes them out"
@@ -41,7 +43,7 @@ def _of_tokens(facts: dict[str, Any], max_length: int, deduplicated: bool) -> It
         yield share, (0, warn, LEAKED), text
     tagged = "words" in train
     share = 0.0 if tagged else train["cut"] / max(train["texts"], 1)  # sentences are split
-    cure = "raise it, or keep their ends too with --data.truncation head_tail"
+    cure = "raise it" + (", or keep their ends too with --data.truncation head_tail" if truncation == "head" else "")
     yield share, CUT, f"{share:.0%} of the training texts lose words to --data.max_length {max_length}: {cure}."
     for split, part in splits.items():
         rate = part.get("unknown_rate") or 0.0

@@ -1,6 +1,7 @@
 """What a model predicts for: a file's texts, or those given in Python, checked to be what it reads."""
 
 import io
+import json
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 from lightning_nlp.data.settings import Dialect
 from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.files import refuse_format
+from lightning_nlp.data.texts.layout import NO_TEXT
 from lightning_nlp.data.texts.normalize import join_pair
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table, table_cells
 from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, read_conll
@@ -50,11 +52,12 @@ def check_columns(input: str, column: str | list[str] | None, settings: dict[str
     names = paired(settings)
     if isinstance(column, list) and not names:
         raise UserError(f"--text_column is [{', '.join(column)}], and this run reads single texts: give one column.")
-    if names and (not isinstance(column, list) or file_format(Path(input)) not in TABLES):
+    lines = file_format(Path(input)) not in (*TABLES, *NO_TEXT) and os.path.exists(input) and not os.path.isdir(input)
+    if names and (input == "-" or lines or isinstance(column, str)):
         found = f"--text_column is {column}" if isinstance(column, str) else f"--input {input} has a text a line"
         raise UserError(
             f"This run reads pairs of texts, and {found}: give a file of {', '.join(TABLES)} and the two columns as "
-            f"--text_column '[{', '.join(names)}]'."
+            f"--text_column '{json.dumps(names, ensure_ascii=False)}'."
         )
 
 

@@ -114,6 +114,7 @@ def make_predictor(
     if packs:
         packing.enable(network)
     pair, truncation = bool(paired(settings)), settings.get("truncation", "head")
+    reason = f"{'a text of the pair' if pair else 'the text'} has no words"
     # as in the training; UTF-8, and therefore the tokenizer, has no lone surrogates
     cleaning = clean_pair if pair else clean_text
     prepare = cleaning if settings.get("clean", True) else lambda text: text.encode("utf-8", "replace").decode()
@@ -139,7 +140,7 @@ def make_predictor(
         )
         for record, text, tokens, number in zip(records, cleaned, ids, words, strict=True):
             if not number:
-                record |= {task.predicts: None, "reason": "the text has no words"}
+                record |= {task.predicts: None, "reason": reason}
             elif task.fills_masks:
                 check_masks(record["index"], text, tokens, tokenizer)
         order = sorted((i for i, number in enumerate(words) if number), key=lambda i: -len(ids[i]))

@@ -51,7 +51,10 @@ class PredictionTable:
             table.add_column("reached", width=reached_width, overflow="fold")
         for (_, text), record in zip(texts, records, strict=True):
             words = text if isinstance(text, str) else " ".join(text)
-            shown = Text(printable(words[:LONGEST].replace(PAIR, BETWEEN)))
+            parts = [Text(printable(part[:LONGEST])) for part in words.split(PAIR)]
+            for first in parts[:-1]:  # of a pair: it leaves room for the second
+                first.truncate(max(room // 2 - 2, 1), overflow="ellipsis")
+            shown = Text(BETWEEN).join(parts)
             if "words" in record and "label" in record:
                 shown = _explained(record["words"], room)
             counted, cells = ["none"], [Text("none")]

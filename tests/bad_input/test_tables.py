@@ -89,10 +89,11 @@ OF_PAIRS = [  # content, text_column, other arguments, words of the message
     (PAIRS, ["first", "third"], {}, "no column 'third'", "only first, second, label", TEXT),
     (PAIRS, ["first", "second", "label"], {}, "--data.text_column is [first, second, label]", "two different ones"),
     (PAIRS, ["first", "label"], {}, "both column 'label'", LABEL),
+    (PAIRS, "first", {"group_column": "first"}, "Text and group are both column 'first'", TEXT),
     (PAIRS + "a film,,1\n", COLUMNS, {}, "1 row without text or label", "line 42", "drop_incomplete"),
     (PAIRS, COLUMNS, {"max_length": 4}, "no room for two texts", "--data.max_length"),
-    (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "pairs of texts are for a TextClassification", TEXT),
-    (PAIRS, COLUMNS, {"module": TokenClassificationDataModule}, "pairs of texts are for a TextClassification", TEXT),
+    (PAIRS, COLUMNS, {"module": MaskedLanguageModelingDataModule}, "[first, second], and pairs of texts are for", TEXT),
+    (PAIRS, ("first", "second"), {"module": TokenClassificationDataModule}, "are for a TextClassification", TEXT),
     (PAIRS, "[first, second]", {"module": StreamingDataModule}, "pairs of texts are for a TextClassification", TEXT),
 ]
 

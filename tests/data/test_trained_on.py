@@ -119,6 +119,15 @@ def test_other_labels_are_refused(stage):
     assert "has no record of the data" in refused(None, record(), stage)
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "said"), [(["a", "b"], "a", "it reads pairs of texts"), ("a", ["a", "b"], "it reads single texts")]
+)
+def test_single_texts_do_not_measure_a_model_of_pairs_nor_pairs_one_of_single_texts(then, now, said):
+    other = record(train={11: 0}, validation={12: 0}, test={13: 1}, text_column=now, **OTHER)
+    assert said in refused(record(text_column=then), other, "test")
+    check_record(record(text_column=["a", "b"]), record(text_column=["c", "d"], **OTHER), "test")
+
+
 def test_of_a_stream_nobody_knows_all_that_was_trained_on():
     then = record() | {"streamed": True}
     check_record(then, record(test={7: 0}, **OTHER), "test")

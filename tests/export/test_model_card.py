@@ -1,3 +1,4 @@
+import ast
 import json
 import math
 import re
@@ -42,12 +43,14 @@ FOUND = Calibration(
 )
 
 
-def card(task="classification", source="reviews.csv", facts=None, **settings):
+READING = {"max_length": 128, "clean": True, "truncation": "head_tail"}
+
+
+def card(task="classification", source="reviews.csv", facts=None, reading=READING, **settings):
     network = SimpleNamespace(
         parameters=lambda: [torch.zeros(10)],
         config=SimpleNamespace(architectures=["DistilBertForSequenceClassification"], hidden_size=16),
     )
-    reading = {"max_length": 128, "clean": True, "truncation": "head_tail"}
     data = {"source": source, "label_names": None if task == "mlm" else ["a|b", "<c>"]}
     sizes = {"texts": 1000, "tokens": 20000}
     data |= {"cleaning": ["train: 1000 rows read"], "train": sizes, "validation": sizes, "test": sizes}
@@ -157,3 +160,11 @@ def test_names_that_yaml_would_misread():
     accuracy = results_of(text)[1]["accuracy"]
     assert (accuracy.dataset_name, accuracy.dataset_type) == ("no: {yes}\n# x", "no-yes-x")
     assert json.loads(re.search("Sizes: `(.*)`", text)[1]) == {"hidden_size": 16}
+
+
+def test_columns_of_pairs_stand_in_code_as_they_are():
+    columns = ["text_a", 'b "\n```</br>*']
+    code = re.findall(r"```python\n(.*?)```", card(reading=READING | {"text_column": columns}), re.DOTALL)
+    single, tuples = (ast.literal_eval(re.search(r"print\(model\((.*)\)\)", part)[1]) for part in code)
+    assert single == {"text": "A text_a.", "text_pair": 'A b "\n</br>*.'}
+    assert tuples == [(single["text"], single["text_pair"])]

@@ -14,8 +14,12 @@ def tokens(**changes):
     return {"label_names": ["neg", "pos"], "splits": parts}
 
 
+def findings(facts, deduplicate=True, truncation="head"):
+    return list(token_findings(facts, {"deduplicate": deduplicate}, max_length=128, truncation=truncation))
+
+
 def severities(facts, deduplicate=True):
-    found = list(token_findings(facts, max_length=128, counts={"deduplicate": deduplicate}))
+    found = findings(facts, deduplicate)
     assert all(finding["text"].endswith(".") and "\n" not in finding["text"] for finding in found)
     return [finding["severity"] for finding in found]
 
@@ -43,6 +47,12 @@ def severities(facts, deduplicate=True):
 )
 def test_token_findings(changes, deduplicate, expected):
     assert severities(tokens(**changes), deduplicate) == expected
+
+
+@pytest.mark.parametrize("truncation", ["head", "head_tail"])
+def test_head_tail_is_advised_where_it_is_not_given(truncation):
+    (found,) = findings(tokens(train={"cut": 501}), truncation=truncation)
+    assert ("head_tail" in found["text"]) == (truncation == "head")
 
 
 def test_rare_means_rare_among_so_many_classes():

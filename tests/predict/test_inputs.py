@@ -7,7 +7,7 @@ import torch
 from tokenizers.processors import RobertaProcessing
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
-from lightning_nlp import load_predictor
+from lightning_nlp import TextClassificationDataModule, load_predictor, open_run
 from lightning_nlp.data.texts.demo_sentences import demo_pairs
 from lightning_nlp.data.texts.normalize import PAIR, join_pair
 from lightning_nlp.data.tokens.tokenizer import train_bpe, train_wordpiece
@@ -51,6 +51,7 @@ COLUMNS = "[premise, hypothesis]"
 PAIRS = [
     ("Ben<br />liked the film.", "Ann  saw it. " * 12),
     ("a", ""),
+    ("\u200b", "b"),
     ("The soup was bad. " * 9, "x [SEP] y"),
     ("b", "c"),
 ]
@@ -65,7 +66,9 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
     settings = json.loads((run / "export/config.json").read_text())["lightning_nlp"]
     assert settings["text_column"] == ["premise", "hypothesis"]
     found = load_predictor(run / "export")(PAIRS)
-    assert [record["label"] is None for record in found] == [False, True, False, False]
+    unread = architecture != "roberta"  # of a zero-width space only BPE of bytes leaves something
+    assert [record["label"] is None for record in found] == [False, True, unread, False, False]
+    assert found[1]["reason"] == "a text of the pair has no words"
     with (tmp_path / "in.jsonl").open("w") as file:
         file.writelines(json.dumps({"hypothesis": second, "premise": first}) + "\n" for first, second in PAIRS)
     predict = ["predict", "--run", run, "--input", tmp_path / "in.jsonl", "--output", "-"]
@@ -90,12 +93,30 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
             load_predictor(run / "export")(wrong)
     if architecture == "bert":
         (tmp_path / "in.txt").write_text("a text\n")
-        fails([*predict[:3], "--input", tmp_path / "in.txt"], "in.txt has a text a line", "'[premise, hypothesis]'")
-        fails([*predict, "--text_column", "premise"], "--text_column is premise", "'[premise, hypothesis]'")
+        (tmp_path / "in.xlsx").write_text("")
+        asked = """'["premise", "hypothesis"]'"""
+        for given, *words in [
+            (tmp_path / "in.txt", "in.txt has a text a line", asked),
+            ("-", "- has a text a line", asked),
+            (tmp_path / "none.txt", "none.txt: there is no such file"),
+            (tmp_path, "is a folder"),
+            (tmp_path / "in.xlsx", "in.xlsx has a format that is not supported", "--input"),
+        ]:
+            fails([*predict[:3], "--input", given], *words)
+        fails([*predict, "--text_column", "premise"], "--text_column is premise", asked)
+        fails([*predict, "--text_column", "[0, 1]"], "--text_column is [0, 1]", asked)
         fails([*predict, "--text_column", "[premise]"], "--text_column is [premise]", "two different ones")
         fails([*predict, "--text_column", "[premise, other]"], "no column 'other'", "--text_column")
+        with pytest.raises(UserError, match=r"fills nothing in 'a \[MASK\]'"):
+            open_run(run).fill("a [MASK]")
         report = json.loads((run / "evaluation/test.json").read_text())
         assert all(" | " in mistake["text"] for mistake in report["mistakes"])
+
+
+def test_a_tuple_of_columns_is_a_list():
+    data = TextClassificationDataModule("a.csv", text_column=("premise", "hypothesis"))
+    assert data.paired
+    assert data.reading["text_column"] == ["premise", "hypothesis"], "an export would read single texts"
 
 
 def test_a_run_of_single_texts_reads_no_pairs(cls_run, tmp_path):
@@ -123,3 +144,9 @@ def test_pairs_have_labels_or_a_number_too(problem, tiny_cls, tmp_path):
         assert found["value"] == pytest.approx(theirs[0]["score"], abs=1e-4)
     else:
         assert found["probabilities"] == pytest.approx({e["label"]: e["score"] for e in theirs}, abs=1e-5)
+
+
+@pytest.mark.parametrize("columns", ["[0, 1]", "[yes, no]", "[#1 String, #2 String]"])
+def test_names_that_yaml_does_not_read_as_names(columns, tiny_cls, pairs, tmp_path):
+    data = ["--data.path", pairs, "--data.text_column", columns, "--runs_dir", tmp_path]
+    fails(["fit", *tiny_cls, *data], "--data.text_column", """in a list quote each name: '["a", "b"]'""")

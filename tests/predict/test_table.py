@@ -32,6 +32,12 @@ def test_texts_are_cut_to_the_width(width):
     assert lines[-1] == "1 text: pos (1)."
 
 
+@pytest.mark.parametrize("first", [REVIEW, "你好 " * 40, "short"])
+def test_both_texts_of_a_pair_are_shown(first):
+    line = printed([(f"{first}\x1fIt was dull.", RECORD)]).splitlines()[2]
+    assert re.search(r"(A superb film.*…|你好.*…|0 +short) \| It was d", line)
+
+
 def test_columns_stay_where_they_are_from_window_to_window():
     second = {"index": 123456, "label": "neg", "probabilities": {"neg": 0.8, "pos": 0.2}}
     lines = printed([(REVIEW, RECORD)], [("short", second)]).splitlines()

@@ -55,17 +55,18 @@ def check_pair(columns: list[str]) -> list[str]:
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless the columns of `name_columns` differ and each is there once."""
+    """Raise a UserError unless each column is there once, and all differ; a text of a pair may also be its group."""
     available, seen = list(available), dict[str, str]()
     for kind, column in columns.items():
         kind = kind.partition(".")[0]
         number, option = available.count(column), f"--data.{kind}_column"
         if number == 0:
             error = NoLabelColumn if kind == "label" else UserError
-            raise error(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {option}.")
+            quote = """, and in a list quote each name: '["a", "b"]'""" if column.startswith("[") else ""
+            raise error(f"There is no column {column!r} in {place}, only {', '.join(available)}: give {option}{quote}.")
         if number > 1:
             raise UserError(f"There are {number} columns {column!r} in {place}: rename them, or give another {option}.")
-        if other := seen.get(column):
+        if (other := seen.get(column)) and ("text.1" not in columns or (other, kind) != ("text", "group")):
             both = f"{other.capitalize()} and {kind} are both column {column!r} of {place}"
             raise UserError(f"{both}: give another --data.{other}_column or {option}.")
         seen[column] = kind

@@ -93,10 +93,14 @@ def _explain_header(path: Path, columns: dict[str, str], line: str, header: list
                 f"The columns of {path} seem to be {', '.join(names)[:80]}, not separated by {delimiter!r}: give "
                 f"--data.delimiter '{name}'."
             )
-    longest = max(header, key=len, default="")
-    if len(longest.split()) > 3 or {bool(_NUMBER.fullmatch(field)) for field in header} == {True, False}:
-        known = columns.get("label") if len(header) == 2 else None  # of several others any may be the label
-        names = [columns["text"] if name == longest else known or f"column{i}" for i, name in enumerate(header, 1)]
+    texts = [columns[kind] for kind in ("text", "text.1") if kind in columns]
+    longest = sorted(header, key=len)[-len(texts) :]
+    numbers = {bool(_NUMBER.fullmatch(field)) for field in header}
+    if numbers == {True, False} or any(len(field.split()) > 3 for field in longest):
+        known = columns.get("label") if len(header) == len(texts) + 1 else None  # of several any may be the label
+        names = [
+            texts.pop(0) if texts and field in longest else known or f"column{i}" for i, field in enumerate(header, 1)
+        ]
         raise UserError(
             f"There is no column {columns['text']!r} in {path}, and its first line looks like data: "
             f"{', '.join(header)[:80]}. Put column names first, for example with "

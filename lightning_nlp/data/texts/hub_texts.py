@@ -45,7 +45,7 @@ def datasets_source(
 
     def read(part: str, read_label: ReadLabel) -> Iterator[Row]:
         check_columns(columns, loaded[part].column_names, f"{name}, {part}")
-        batches = loaded[part].select_columns([*columns.values()]).iter(BATCH_ROWS)
+        batches = loaded[part].select_columns([*{*columns.values()}]).iter(BATCH_ROWS)
         rows = chain.from_iterable(zip(*map(batch.get, columns.values()), strict=True) for batch in batches)
         for index, row in enumerate(rows):
             cells = [class_named(c, classes) if kind == "label" else c for kind, c in zip(columns, row, strict=True)]

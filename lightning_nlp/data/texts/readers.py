@@ -127,7 +127,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
         with pq.ParquetFile(path) as file:
             check_columns(columns, file.schema_arrow.names, str(path))
             classes = _class_names(file.schema_arrow.metadata, columns.get("label"))
-            for batch in file.iter_batches(BATCH_ROWS, columns=[*columns.values()]):
+            for batch in file.iter_batches(BATCH_ROWS, columns=[*{*columns.values()}]):
                 cells = {kind: batch.column(name).to_pylist() for kind, name in columns.items()}
                 if classes:
                     cells["label"] = [class_named(cell, classes) for cell in cells["label"]]

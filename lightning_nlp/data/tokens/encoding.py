@@ -47,7 +47,7 @@ def encode(
     Returns:
         The ids, the number of the text that each comes from, and each text's length in tokens before truncation
         and without special tokens. Of pairs the second is where in the ids the second text begins, and negative if
-        its `token_type_ids` are 0 as well.
+        its `token_type_ids` are 0 as well; the length is that of both texts, or 0 if nothing is left of one.
     """
     backend = plain_backend(tokenizer)
     encodings = backend.encode_batch_fast(parts_of(texts) if paired else texts, add_special_tokens=False)
@@ -144,5 +144,5 @@ def _framed_pairs(
         begin = frame.before + truncate_ids(first, kept[0], truncation) + frame.between
         results.append(begin + truncate_ids(second, kept[1], truncation) + frame.after)
         seconds.append(len(begin) if frame.typed else -len(begin))
-        lengths.append(len(first) + len(second))
+        lengths.append(len(first) + len(second) if first and second else 0)
     return results, seconds, lengths

@@ -154,7 +154,7 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
                 )
     facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
     nothing = {split: facts[split]["without_tokens"] for split in SPLITS}
-    return [f"{split}: the tokenizer leaves nothing of {n:,} texts" for split, n in nothing.items() if n]
+    return [f"{split}: the tokenizer leaves nothing of {n:,} text{'s' * (n > 1)}" for split, n in nothing.items() if n]
 
 
 def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:

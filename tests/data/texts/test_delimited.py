@@ -144,6 +144,16 @@ def test_a_file_without_a_header(tmp_path):
     assert read(tmp_path / "a.csv") == [(text, str(i % 2)) for i, (text, _) in enumerate(ROWS)]
 
 
+def test_a_file_of_pairs_without_a_header(tmp_path):
+    (tmp_path / "a.csv").write_text("My sister called the soup dreadful.,entail,A neighbour hated it.\n" * 2)
+    how = (tmp_path / "a.csv", ["premise", "hypothesis"], "label")
+    with pytest.raises(UserError, match=r"printf 'premise,label,hypothesis\\n'") as caught:
+        list(read_table(*how))
+    follow(re.search("`(.*)`", str(caught.value))[1], tmp_path / "a.csv")
+    row = ("My sister called the soup dreadful.\x1fA neighbour hated it.", "entail")
+    assert [row[:2] for row in read_table(*how)] == [row] * 2
+
+
 @pytest.mark.parametrize("place", [0, 1, 6])
 def test_mixed_ends_of_lines(tmp_path, place):
     lines = quoted(ROWS).replace("\n", "\r\n").splitlines(keepends=True)

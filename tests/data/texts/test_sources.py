@@ -204,6 +204,8 @@ def test_pairs_are_the_same_in_each_format(tmp_path):
         source = labelled_source(str(tmp_path / name), **how)
         assert source.paired
         assert rows(source) == expected
+        grouped = labelled_source(str(tmp_path / name), group_column="first", **how).splits["train"]()
+        assert [row.group for row in grouped] == ["a", "a", "c", None, "5"]
         swapped = labelled_source(str(tmp_path / name), text_column=["second", "first"])
         assert swapped.fingerprint != source.fingerprint
 

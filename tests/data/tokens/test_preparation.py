@@ -129,9 +129,9 @@ def prepare(folder, lines, **settings):
 def test_texts_of_which_the_tokenizer_leaves_nothing_are_counted(tmp_path):
     usual = [(f"la reĝo diris {i}", i % 2) for i in range(60)]
     odd = [(f"{chr(0xE000 + i)}", i % 2) for i in range(20)]
-    assert re.search(
-        r"train: the tokenizer leaves nothing of \d+ texts", "\n".join(prepare(tmp_path, usual + odd).facts["cleaning"])
-    )
+    lines = "\n".join(prepare(tmp_path, usual + odd).facts["cleaning"])
+    assert re.search(r"train: the tokenizer leaves nothing of \d\d texts\n", lines)
+    assert "validation: the tokenizer leaves nothing of 1 text" in lines.splitlines()
     assert len(prepare(tmp_path, usual).facts["cleaning"]) == 3
 
 
