@@ -21,7 +21,7 @@ PREDICT = [  # option, value, words of the message
     ("output", "/dev/null", "no file", "stdout"),
     ("input", "nowhere.txt", "nowhere.txt", "no such file"),
     ("input", "a\0b", "no such file"),
-    ("input", "..", "is a folder", "a text in each line"),
+    ("input", "..", "is a folder", "one text per line"),
     ("input", "../in.xlsx", "a format that is not supported", ".csv"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),

@@ -90,7 +90,7 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
             load_predictor(run / "export")(wrong)
     if architecture == "bert":
         (tmp_path / "in.txt").write_text("a text\n")
-        fails([*predict[:3], "--input", tmp_path / "in.txt"], "in.txt has a text a line", "'[premise, hypothesis]'")
+        fails([*predict[:3], "--input", tmp_path / "in.txt"], "in.txt has one text per line", "'[premise, hypothesis]'")
         fails([*predict, "--text_column", "premise"], "--text_column is premise", "'[premise, hypothesis]'")
         fails([*predict, "--text_column", "[premise]"], "--text_column is [premise]", "two different ones")
         fails([*predict, "--text_column", "[premise, other]"], "no column 'other'", "--text_column")
@@ -102,7 +102,7 @@ def test_a_run_of_single_texts_reads_no_pairs(cls_run, tmp_path):
     (tmp_path / "a.csv").write_text("first,second\na,b\n")
     predict = ["predict", "--run", cls_run, "--input", tmp_path / "a.csv", "--text_column", "[first, second]"]
     fails(predict, "--text_column is [first, second]", "this run reads single texts: give one column")
-    with pytest.raises(UserError, match=r"takes a list of texts, not tuple: give \[text\]"):
+    with pytest.raises(UserError, match=r"needs a list of texts, not tuple: give \[text\]"):
         load_predictor(cls_run / "export")([("a", "b")])
 
 
