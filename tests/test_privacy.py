@@ -74,7 +74,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("arguments", SECRETS, ids=lambda arguments: arguments[0] + arguments[1][:20])
 def test_a_configuration_with_a_secret_is_refused(arguments, tiny_mlm, home):
-    said = fails(["fit", *tiny_mlm, *arguments], arguments[0], "holds a password, a token or a key")
+    said = fails(["fit", *tiny_mlm, *arguments], arguments[0], "contains a password, token or key")
     assert WANDB_KEY not in said
     assert HUB_TOKEN not in said
     assert not (home / "work" / "runs").exists()
