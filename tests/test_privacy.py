@@ -93,7 +93,7 @@ def test_ordinary_settings_pass(config):
 
 
 def test_a_key_in_a_loggers_arguments_is_refused():
-    with pytest.raises(UserError, match=r"--trainer\.logger\.init_args\.settings\.api_key holds"):
+    with pytest.raises(UserError, match=r"--trainer\.logger\.init_args\.settings\.api_key contains"):
         check_secrets({"trainer": {"logger": [{"init_args": {"settings": {"api_key": "abc"}}}]}})
 
 

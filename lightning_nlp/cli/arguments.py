@@ -58,7 +58,7 @@ def _find_config(name: str) -> str:
 
 
 def import_classes(text: str) -> None:
-    """Import those of our classes that a text names: the parser accepts short names only of imported classes."""
+    """Import those of our classes that a text names: the parser knows only imported classes by short names."""
     for name in CLASSES:
         if name in text:
             getattr(lightning_nlp, name)
@@ -96,7 +96,7 @@ CLASS_SETTINGS = ("callbacks", "logger", "plugins", "profiler", "strategy", "acc
 
 
 def check_run_config(path: Path) -> None:
-    """Raise a UserError if a run's configuration names code not ours or Lightning's: the parser would import it."""
+    """Raise a UserError if a run's configuration names foreign code, which the parser would import."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         assert isinstance(config, dict), "no settings"

@@ -118,7 +118,7 @@ def check_settings(config: Namespace) -> None:
 def _check_monitors(config: Namespace, class_name: str, known: dict[str, str]) -> None:
     choices = [(section, config[section]) for section in ("early_stopping", "checkpoint")]
     beside = named_classes(config, "callbacks")
-    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # the user's own callbacks may log anything
+    if all(row_of(entry, CALLBACKS) != "Callback" for entry in beside):  # the user's own may log anything
         choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
     for section, choice in choices:
         monitor, mode = choice.get("monitor"), choice.get("mode")

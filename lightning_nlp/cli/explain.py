@@ -63,7 +63,7 @@ def _shown_help(command: str) -> str:
 
 
 def print_more_help() -> None:
-    """Print what LightningCLI's own help leaves out: the arguments of our classes, and which options we refuse."""
+    """Print what LightningCLI's own help omits: the arguments of our classes, and the refused options."""
     models = ["SequenceClassifier", "TokenClassifier", "MaskedLanguageModel"]
     data = ["IMDBDataModule", "TokenClassificationDataModule", "EsperantoDataModule", "StreamingDataModule"]
     for name in (*models, *data):

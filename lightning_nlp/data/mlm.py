@@ -77,7 +77,7 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token ids, and check that each split has something to predict; its first batch usually has."""
+        """Open the token ids, and check that each split has something to predict."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
             batches = self.batches_of(split)

@@ -122,9 +122,9 @@ class PreparedTexts(LightningDataModule):
         }
 
     def go_on_from(self, record: Record | None) -> None:
-        """Set the record of a checkpoint, so that texts it was trained on are not evaluated as if they were new.
+        """Set the record of a checkpoint, so that nothing it was trained on is evaluated as new.
 
-        Called before `prepare_data`, this makes it use the checkpoint's own token cache if the settings are equal.
+        Before `prepare_data`, this selects the checkpoint's own token cache if the settings are equal.
 
         Raises:
             UserError: If the checkpoint must not be used with these data (see `check_record`).
@@ -155,7 +155,7 @@ class PreparedTexts(LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """The key of the token cache: determined by texts, cleaning, tokenizer and lengths. Known after `setup`."""
+        """The token cache's key, from texts, cleaning, tokenizer and lengths. Known after `setup`."""
         assert self.folder is not None
         return self.folder.name
 

@@ -19,7 +19,7 @@ NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN
 
 def own_cache(then: Record, settings: dict[str, Any], cache_dir: Path) -> Path | None:
     """The token cache that a checkpoint was trained on, if the settings are still the same."""
-    if not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # someone else's checkpoint may name any folder
+    if not re.fullmatch(r"[0-9a-f]{20}", str(then["folder"])):  # a stranger's may name any folder
         return None
     streamed = settings.get("streaming", False)
     # if shards have changed, a training may read held-out texts, unless `deduplicate` hides their copies

@@ -8,7 +8,7 @@ IGNORE_INDEX = -100  # the label that losses and metrics ignore; PyTorch's own d
 
 
 def counted(labels: Any) -> Any:
-    """Mask (N,) of the examples that count: labels, (N,) or (N, labels), other than -100, or numbers other than NaN."""
+    """Mask (N,) of the examples that count: labels, (N,) or (N, labels), not -100 and not NaN."""
     if labels.ndim == 1 and "float" in str(labels.dtype):
         return labels == labels
     return (labels if labels.ndim == 1 else labels[:, 0]) != IGNORE_INDEX

@@ -10,7 +10,7 @@ CONTINUES, BEGINS = "##", ("Ġ", "▁")  # the marks of a token that continues a
 
 
 def by_length(lengths: ndarray, right: ndarray) -> list[dict[str, float]]:
-    """Accuracy by length, in groups of about equal size with `low`, `high` and `examples`; arguments are (N,)."""
+    """Accuracy by length, in groups of similar size with `low`, `high`, `examples`; arguments are (N,)."""
     if not len(lengths):
         return []
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))

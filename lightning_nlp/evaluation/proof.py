@@ -70,7 +70,7 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
         network: As transformers alone loads it.
         evaluations: The folder with the evidence of the best validation and of the test.
         step: The exported checkpoint's step.
-        chosen: Whether a validation chose it; the evidence of the best validation must then have the same step.
+        chosen: Whether a validation chose it; the best validation's evidence must then have that step.
         suspects: Callbacks that may have changed the weights, for the message.
     """
     from safetensors.torch import load_file

@@ -34,7 +34,7 @@ def classification_record(
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        validated: The validation's record, whose temperature and thresholds are applied; None chooses them here.
+        validated: The validation's record, to apply its temperature and thresholds; None chooses them here.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), np.arange(len(label_names))

@@ -55,7 +55,7 @@ def write_record(
 def write_predictions(
     path: Path, outputs: dict[str, np.ndarray], samples: list[tuple[Any, dict[str, Tensor]]], module: Any
 ) -> None:
-    """Write a classifier's predictions and an evaluation's evidence; those of a validation replace earlier ones."""
+    """Write a classifier's predictions and the evidence; a validation's replace earlier ones."""
     kind = getattr(module.network.config, "problem_type", None)
     proof = evidence(samples, kind, float(getattr(getattr(module, "problem", None), "std", 1.0)))
     tensors = {key: torch.from_numpy(values).contiguous() for key, values in outputs.items() if "logits" in outputs}
@@ -80,7 +80,7 @@ def joined(parts: list[dict[str, Tensor]], world_size: int) -> dict[str, np.ndar
 def by_row(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Sort predictions by the split's rows, whatever the batches and processes were.
 
-    Drops padding examples, and those with non-finite logits: these have no probabilities, and the loss shows them.
+    Drops fillers, and examples with non-finite logits: they have no probabilities, and the loss shows them.
 
     Args:
         outputs: `logits`, `labels`, `rows` and `lengths`.

@@ -1,4 +1,4 @@
-"""The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts as complete."""
+"""The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts."""
 
 import os
 import re
@@ -31,9 +31,9 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @float32_products("highest")
 def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` can load.
+    """Export a fitted module as a folder that `transformers` and `load_predictor` can load.
 
-    The tokenizer cleans texts as the data module did. Only `fit` adds a model card, a calibration and the proof.
+    The tokenizer cleans texts as the data module did. Only `fit` adds card, calibration and proof.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.
@@ -119,7 +119,7 @@ def export_run(
 
 
 def _write(network: Any, datamodule: Any, folder: Path) -> Any:
-    """Write network and tokenizer, check them to the bit, and return the network as transformers alone loads it."""
+    """Write network and tokenizer, and return the network as transformers loads it, equal to the bit."""
     import transformers
     from transformers.utils.logging import disable_progress_bar
 
@@ -130,7 +130,7 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
     network.save_pretrained(folder)
     typed = takes_token_types(network) if "text_column" in reading else None
     write_tokenizer(tokenizer, folder, network, clean=reading["clean"], strip=not task.fills_masks, typed=typed)
-    for weights in folder.glob("*.safetensors"):  # safetensors makes them private to the owner, whatever the umask
+    for weights in folder.glob("*.safetensors"):  # safetensors makes them private, whatever the umask
         shutil.copymode(folder / "config.json", weights)
     reloaded = getattr(transformers, architecture).from_pretrained(folder, ignore_mismatched_sizes=True).eval()
     theirs, ours = reloaded.state_dict(), network.state_dict()

@@ -36,7 +36,7 @@ def model_card(
     calibrated: Calibration | None = None,
     figures: Sequence[Figure] = (),
 ) -> str:
-    """Markdown with the Hub's front matter; it quotes no texts from the data, only probes, which the user chose.
+    """Markdown with the Hub's front matter; it quotes no texts from the data, only the user's probes.
 
     Args:
         record: The evaluation on the test split.

@@ -1,4 +1,4 @@
-"""What a checkpoint records about itself, what may load it, and which settings win when a training resumes from it."""
+"""What a checkpoint records, what may load it, and which settings win when a training resumes from it."""
 
 import json
 from typing import Any
@@ -91,7 +91,7 @@ def check_checkpoint(module: Any, checkpoint: dict[str, Any], data: Any, *, same
 
 
 def override_settings(module: Any, checkpoint: dict[str, Any], data: Any) -> None:
-    """Put this run's learning rate and weight decay into the states of a checkpoint from which a `fit` resumes.
+    """Put this run's learning rate and weight decay into a checkpoint from which a `fit` resumes.
 
     Args:
         checkpoint: What `on_load_checkpoint` receives; changed in place. Moments and step counts stay.

@@ -104,7 +104,7 @@ def realign(network: Any) -> None:
 
 
 def check_tokenizer(config: Any, tokenizer: Any) -> None:
-    """Raise a UserError if the data's tokenizer cannot be a pretrained model's, judging by size and padding."""
+    """Raise a UserError if the data's tokenizer cannot be a model's, judging by size and padding."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     if not 0 <= config.vocab_size - len(tokenizer) <= MOST_UNUSED_ROWS:
         raise UserError(
@@ -117,7 +117,7 @@ def check_tokenizer(config: Any, tokenizer: Any) -> None:
 
 
 def check_words(name: str, tokenizer: Any) -> None:
-    """Raise a UserError if the data's tokenizer has a vocabulary different from the pretrained model's own."""
+    """Raise a UserError if the data's tokenizer has other words than a pretrained model's own."""
     from transformers import AutoTokenizer
 
     try:

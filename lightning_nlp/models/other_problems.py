@@ -112,13 +112,13 @@ PROBLEMS: dict[str, type[OneClass]] = {kind.task: kind for kind in (OneClass, Se
 
 
 def output_layer(network: Any) -> nn.Linear:
-    """The layer that outputs the number; if unknown the last one: the proof of an export would notice a mistake."""
+    """The layer that outputs the number, or the last one: the proof of an export would notice a mistake."""
     known = last_layer(network)
     return known or [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def in_its_unit(network: Any, problem: Any) -> AbstractContextManager[None]:
-    """In this context the network itself returns numbers in the labels' unit; for other problems nothing changes."""
+    """In this context the network returns numbers in the labels' unit; other problems are unaffected."""
     if not isinstance(problem, Number):
         return nullcontext()
     return rescaled(output_layer(network), 1 / float(problem.std), float(problem.mean))

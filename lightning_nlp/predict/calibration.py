@@ -86,7 +86,7 @@ def layer_digest(layer: nn.Linear) -> str:
 
 @contextmanager
 def scaled(network: Any, calibration: Calibration) -> Iterator[None]:
-    """Divide a classifier's logits by the temperature within this context, and record that in its configuration.
+    """In this context, divide a classifier's logits by the temperature, and record that in its config.
 
     Entries of a loaded network's configuration about earlier data are removed in any case.
     """

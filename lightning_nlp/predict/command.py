@@ -88,7 +88,7 @@ def predict(
     task = task_of_module(str((config.get("model") or {}).get("class_path")))
     tagged = task is not None and task.tags_words
     texts = input_texts(input, tagged=tagged, **{name: value for name, value in dialect.items() if value is not None})
-    first = list(islice(texts, WINDOW))  # a mistake at the beginning of the input shows before the model loads
+    first = list(islice(texts, WINDOW))  # early mistakes in the input show before the model loads
     predictor = make_predictor(
         folder,
         settings,

@@ -34,7 +34,7 @@ READING = "lightning_nlp"  # in an export's config.json: how texts are read
 def load_predictor(
     folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
 ) -> Callable[[Iterable[Any]], list[Record]]:
-    """Load an export from any folder; it predicts as `predict` does, with texts cleaned and cut as in training.
+    """Load an export from any folder; predicts like `predict`, with texts cleaned and cut as in training.
 
     Args:
         precision: "bf16-mixed" or "32-true".

@@ -115,7 +115,7 @@ def _lines(lines: list[str], otherwise: str = "") -> Text:
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
-    """A text with its driving words marked, starting so that the strongest fits into `room`; these words below it."""
+    """A text with its driving words marked and listed, starting so that the strongest fits into `room`."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
     line = Text(" ").join(Text(word, "" if abs(score) < MARKED else _style(score)) for word, score in words)

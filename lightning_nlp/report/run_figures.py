@@ -21,7 +21,7 @@ MACHINE: tuple[Shown, ...] = (
 
 
 def shown_of(*runs: RunFiles) -> list[Shown]:
-    """The figures of a training, for the tasks of these runs; a user's own module may log the metrics of any task."""
+    """The figures of a training for these runs' tasks; a user's own module may log those of any task."""
     tasks = [run.task for run in runs]
     every = [task for task in TASKS.values() if task in tasks or None in tasks]
     return [LOSS, *(curve for task in every for curve in task.curves), RATE]

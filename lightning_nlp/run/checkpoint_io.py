@@ -63,6 +63,6 @@ def damage(path: Path) -> str | None:
             return f"the checksum of {member} is wrong"
         # checks header fields that zipfile skips
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a flipped byte in the archive's directory makes zipfile raise almost anything
+    except Exception as error:  # a flipped byte makes zipfile raise almost anything
         return one_line(error) or type(error).__name__  # its EOFError has no message
     return None

@@ -114,5 +114,5 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
-    """The record of what a checkpoint was trained on, for `TextDataModule.go_on_from`; None if it has none."""
+    """A checkpoint's record of its data, for `TextDataModule.go_on_from`; None if it has none."""
     return runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None

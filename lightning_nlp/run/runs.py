@@ -56,7 +56,7 @@ def discard(run: Path) -> None:
 
 
 def lock(run: Path) -> FileLock:
-    """Keep other processes out of a run's directory until this one ends; raises `Locked` if one is using it."""
+    """Keep other processes out of a run's directory until this one ends; raises `Locked` if in use."""
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
@@ -149,7 +149,7 @@ def existing_run(path: str) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours, tensors memory-mapped, without running its code; raises a UserError if that fails."""
+    """Read a checkpoint, tensors memory-mapped, without running its code; raises a UserError if it cannot."""
     if not os.path.isfile(path):
         raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
     try:

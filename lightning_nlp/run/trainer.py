@@ -26,7 +26,7 @@ def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, 
 
 
 def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-    """A Trainer with these callbacks besides those in its settings; raises a UserError if it cannot be created."""
+    """A Trainer with these callbacks besides those in its settings; raises a UserError if that fails."""
     configured = settings["callbacks"] or []
     callbacks = [*(configured if isinstance(configured, list) else [configured]), *callbacks]
     bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, ProgressBar) for c in callbacks)

@@ -128,7 +128,7 @@ class RunWandbLogger(loggers.WandbLogger):
         """End the run; if the server does not receive all of it in time, print how to send it.
 
         Args:
-            exit_code: The process's exit code: 0 means finished, one of `PREEMPTED` can be resumed, any other failed.
+            exit_code: The process's: 0 means finished, one of `PREEMPTED` resumable, any other failed.
         """
         run, self._experiment = self._experiment, None
         if run is None or getattr(run, "_is_finished", False):  # `undo` has ended it
@@ -196,7 +196,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if mode == "online":
         try:
             reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
-        except Exception as error:  # AuthenticationError for almost anything, CommError, and errors of the layers below
+        except Exception as error:  # AuthenticationError, CommError, and errors of the layers below
             if not isinstance(error, wandb.errors.CommError) or REFUSED.search(str(error)):
                 raise UserError(
                     f"W&B at {settings.base_url} refused the login ({one_line(error)}): check WANDB_API_KEY, "

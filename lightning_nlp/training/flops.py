@@ -77,7 +77,7 @@ def _behind_trained(network: Any) -> set[nn.Module]:
 
     hooks = [module.register_forward_pre_hook(note) for module in linear]
     training, tokens = network.training, torch.ones((1, 2), dtype=torch.long, device=network.device)
-    network.eval()(input_ids=tokens, attention_mask=tokens)  # without dropout, which would advance the random state
+    network.eval()(input_ids=tokens, attention_mask=tokens)  # without dropout, which would draw random numbers
     network.train(training)
     for hook in hooks:
         hook.remove()

@@ -15,10 +15,10 @@ from tests.conftest import files_below
 
 PREDICT = [  # option, value, words of the message
     ("output", "../in.txt", "exists already", "--overwrite"),
-    ("output", "..", "no file", "stdout"),
+    ("output", "..", "not a file", "stdout"),
     ("output", "", "names no file", "stdout"),
     ("output", "nowhere/x.jsonl", "nowhere/x.jsonl", "No such file", "give another file"),
-    ("output", "/dev/null", "no file", "stdout"),
+    ("output", "/dev/null", "not a file", "stdout"),
     ("input", "nowhere.txt", "nowhere.txt", "no such file"),
     ("input", "a\0b", "no such file"),
     ("input", "..", "is a folder", "one text per line"),

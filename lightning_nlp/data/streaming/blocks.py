@@ -18,7 +18,7 @@ from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.errors import UserError
 
 BLOCK_CHARACTERS = 1 << 24  # ends a block of long texts (books), however few they are
-EMPTY_BLOCKS = 10  # in a row, before it is an error: in one pass over a small corpus some readers may get nothing
+EMPTY_BLOCKS = 10  # in a row are an error; with a small corpus some readers get none in a pass
 
 
 class Piece(NamedTuple):
@@ -76,7 +76,7 @@ class Turns:
     def shared_among(self, readers: int, positions: Sequence[ReaderPosition]) -> Turns:
         """The turns for another number of readers: first the rest of the passes already begun.
 
-        They start at each reader's next block: the rest of the open one is skipped, and no text is read twice.
+        Each reader starts at its next block: the rest of the open one is skipped; no text is read twice.
         """
         last = max(self.piece(position.next_turn).epoch for position in positions)
         if self.queue:
@@ -155,7 +155,7 @@ class Blocks:
                 at, texts, size = at.next_block(), [], 0
 
     def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
-        """Yield a reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
+        """Yield texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
         while True:
             piece = turns.piece(turn)
             first = max(row, piece.row, self.held_out.get(piece.shard, 0))
@@ -167,7 +167,7 @@ class Blocks:
                 yield turn, row, "", None
 
     def _examples(self, texts: list[tuple[str, str]]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Token ids without held-out texts; mask keys below 2^63, different in each pass, whatever the reader."""
+        """Token ids without held-out texts; mask keys below 2^63, new in each pass."""
         ids, keys = list[np.ndarray](), list[int]()
         for start in range(0, len(texts), CHUNK_ROWS):
             part = texts[start : start + CHUNK_ROWS]

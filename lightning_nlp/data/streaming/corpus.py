@@ -40,7 +40,7 @@ class Corpus:
     """A corpus of shards."""
 
     description: str  # a short name for the model card
-    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, but not of their contents
+    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and reading options, not contents
     streams: dict[str, IterableDataset]  # by split; "train" is always there
     names: dict[str, list[str]]  # the shards' file names by split, for messages; empty if unknown
     text_column: str

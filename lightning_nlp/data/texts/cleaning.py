@@ -116,7 +116,7 @@ class Reading:
                     counts.other_group += 1
                     continue
                 groups.add(group)
-                if split == "train":  # whatever the order of rows, a text in several groups counts for the same one
+                if split == "train":  # a text in several groups counts for one, in any order of rows
                     self.group_of[digest] = min(group, self.group_of.get(digest, group))
             first = next((name for name in reversed(SPLITS) if digest in self.seen.get(name, ())), None)
             counts.in_test += first == "test" != split
@@ -155,7 +155,7 @@ class Reading:
         )
 
     def label_names(self) -> list[str] | None:
-        """Label names in the order of their ids, None for numbers; raises a UserError if they are unusable."""
+        """Label names in the order of their ids, None for numbers; a UserError if unusable."""
         if not self.source.labelled:
             return None
         form = self.source.form

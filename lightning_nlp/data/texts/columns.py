@@ -12,7 +12,7 @@ from lightning_nlp.data.texts.normalize import fold, join_pair
 from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # left by cut JSON escapes
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # but not the joiners that some scripts need in words
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # not joiners, part of words
 _WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
 _SCORE = re.compile(r"[+-]?(?:\d*[.,]\d+|\d+\.?(?=e))(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d\uff0b\uff0e\uff0c", "-------+.,")
@@ -74,7 +74,7 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
 def as_row(
     columns: dict[str, str], values: Iterable[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
 ) -> Row:
-    """Make a row from its cells, in the order of the columns; `read_label` (default `as_label`) reads the label."""
+    """Make a row from cells in the order of the columns; `read_label` (default: `as_label`) reads the label."""
     cells = dict(zip(columns, values, strict=True))
     group = cells.get("group")
     if isinstance(group, float):  # pandas writes whole numbers as floats if some are missing

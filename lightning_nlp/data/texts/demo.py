@@ -19,8 +19,8 @@ from lightning_nlp.errors import check_range
 DEMO_LABEL_NOISE = 0.05
 """Share of wrong labels in `demo_reviews` by default: the best possible accuracy is 1 - DEMO_LABEL_NOISE."""
 
-# At 0.5 and 0.5 a single word would carry no information about the label. A little off is closer to how people
-# write, and gives training something to start from.
+# At 0.5 and 0.5 a single word would carry no information about the label. A little off is closer to how
+# people write, and gives training something to start from.
 _NEGATED_SHARE = 0.35
 _AGREEING_SHARE = 0.6
 _CONTRAST_SHARE = 0.25

@@ -58,7 +58,7 @@ def _download(url: str, part: Path) -> None:
             # identity: the archive itself, not what a client unpacks on the way
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except HfHubHTTPError as error:
-        if error.response.status_code == 416:  # nothing is left to fetch: the checksum tells whether it is complete
+        if error.response.status_code == 416:  # nothing left to fetch: the checksum decides
             return
         answer = f"{error.response.status_code} {error.response.reason_phrase}"
         raise UserError(

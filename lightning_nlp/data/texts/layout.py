@@ -121,7 +121,7 @@ def decide(
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """Texts in folders of one class, with the parts that may name their split; `beside` tables only those that do."""
+    """Texts in class folders, with the parts that may name their split; `beside` tables only those that do."""
     names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:

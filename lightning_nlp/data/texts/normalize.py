@@ -63,7 +63,7 @@ def clean_pair(text: str) -> str:
 
 
 def text_digest(cleaned: str) -> bytes:
-    """A 16-byte hash of a text, cleaned even without `--data.clean`; changing it moves texts to other splits."""
+    """A 16-byte hash of a text, always cleaned; changing it moves texts to other splits."""
     return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
 
 

@@ -82,7 +82,7 @@ def tagged_source(
 def read_conll(
     path: Path, label_column: str | int | None = None, encoding: str = "utf-8", *, tagged: bool = True
 ) -> Iterator[Row]:
-    """Read columns, separated by tabs or spaces: one word per line, its tag last, a blank line between sentences.
+    """Read columns, split by tabs or spaces: a word per line, its tag last, blank lines between sentences.
 
     If the first column numbers the words of the first sentence, the second has the words; ranges (1-2) and
     empty nodes (1.1) are skipped. Lines `-DOCSTART-` end a sentence; lines that begin with "# " before its first
@@ -172,7 +172,7 @@ def join_words(words: list[str]) -> str:
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
-    """Start and end of each word of an untagged text: split at white space, with outer marks as words of their own.
+    """Start and end of each word of an untagged text: split at white space and around outer marks.
 
     Corpora separate "(", "," and the last "." of a sentence, but neither "don't" nor "U.S.".
     """

@@ -1,4 +1,4 @@
-"""What a label is: one class, several labels or a number; missing labels, and notes about suspicious classes."""
+"""What a label is: one class, several labels or a number; missing labels, and suspicious classes."""
 
 import contextlib
 import hashlib
@@ -32,8 +32,8 @@ FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 class LabelForm:
     """How label cells are read: `problem` is "classes", "labels", "number", "tags", or "auto" at first.
 
-    Several labels become a JSON list of names, and a number its `repr`, so that later steps handle both like the
-    name of a class.
+    Several labels become a JSON list of names, and a number its `repr`, so that later steps handle both like
+    the name of a class.
     """
 
     problem: str = "classes"
@@ -63,7 +63,7 @@ class LabelForm:
         return {} if self.problem == "classes" else {"problem": self.problem, "separator": self.separator}
 
     def decided(self, rows: Callable[[], Iterator[Row]]) -> "LabelForm":
-        """This form, with the problem inferred from the first rows if it is "auto"; their labels are raw cells.
+        """This form, with "auto" resolved by the first rows, whose labels are raw cells.
 
         Whole numbers are classes. So is 0.0, which pandas writes for 0 where values are missing.
         """
@@ -171,7 +171,7 @@ def _as_json(names: Iterable[str]) -> str:
 
 
 def label_counts(labels: Sequence[Any], names: list[str] | None) -> dict[str, Any]:
-    """Statistics of a split's `label` column: `class_counts`, or for numbers `mean`, `std`, `low` and `high`."""
+    """Statistics of a split's labels: `class_counts`, or for numbers `mean`, `std`, `low` and `high`."""
     if names is not None:
         numbers = chain.from_iterable(labels) if isinstance(labels[0], list) else labels
         return {"class_counts": np.bincount([*numbers], minlength=len(names)).tolist()}

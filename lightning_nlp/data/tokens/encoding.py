@@ -101,7 +101,7 @@ def _short_texts(backend: Tokenizer) -> Iterator[str]:
 def framed_pieces(
     encodings: list[Encoding], frame: Frame, max_length: int, truncation: Truncation | None
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """The result of `encode`, from encodings without special tokens of the texts, or of the `parts_of` pairs."""
+    """The result of `encode`, from bare encodings of the texts, or of the `parts_of` pairs."""
     texts = [encoding.ids for encoding in encodings]
     if isinstance(frame, PairFrame):
         return _framed_pairs(texts, frame, max_length, truncation or "head")
@@ -119,7 +119,7 @@ def framed_pieces(
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """At most `room` of a text's token ids, without special tokens; `head_tail` keeps three quarters from the end."""
+    """At most `room` of a text's bare token ids; `head_tail` keeps three quarters from the end."""
     if len(ids) <= room:
         return ids
     head = room if truncation == "head" else int(room * HEAD_SHARE)

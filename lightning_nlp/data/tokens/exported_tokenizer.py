@@ -28,7 +28,7 @@ def write_tokenizer(
         network: Its `forward` must accept all that the tokenizer returns, since transformers 4 passes it on.
         clean: Begin with what `clean_text` does, except for sequences of over 30 combining marks.
         strip: Remove outer white space too; not where texts have masks, at which the tokenizer splits them.
-        typed: For models of pairs, whether to return `token_type_ids`, which transformers' own class may omit.
+        typed: For pairs, whether to return `token_type_ids`, which transformers' own class may omit.
     """
     from tokenizers import Tokenizer, normalizers
 

@@ -1,4 +1,4 @@
-"""Tokenizers from elsewhere: loaded, completed where their files omit something, or refused with the reason."""
+"""Tokenizers from elsewhere: loaded, completed if something is missing, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or only a vocabulary.
 
-    Fills in what its configuration lacks: special tokens with the usual names, and [CLS] and [SEP] around texts.
+    Fills in missing configuration: special tokens with the usual names, and [CLS] and [SEP] around texts.
 
     Raises:
         UserError: If it cannot be fetched, is not a tokenizer, or lacks a token that training needs.

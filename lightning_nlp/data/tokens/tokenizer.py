@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids, as in BERT
-USUAL_ALPHABET, COVERED = 1000, 0.9995  # the least number of characters to keep, and the share of the texts to cover
+USUAL_ALPHABET, COVERED = 1000, 0.9995  # minimum characters to keep, and share of the texts to cover
 WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
 
 
@@ -188,7 +188,7 @@ def as_pretrained(backend: Tokenizer, max_length: int) -> PreTrainedTokenizerFas
 
 
 def put_frame(backend: Tokenizer, first: str, last: str) -> None:
-    """Make a tokenizer put one token before a text and one after it, and another after the second text of a pair."""
+    """Make a tokenizer put one token before a text, and another after it and after the second of a pair."""
     from tokenizers import processors
 
     backend.post_processor = processors.TemplateProcessing(

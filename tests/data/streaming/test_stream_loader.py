@@ -90,5 +90,5 @@ def test_another_corpus_is_refused():
     state = make_loader().state_dict()
     with pytest.raises(UserError, match="began with 3 shards and seed 3, and now there are 2 and seed 3"):
         make_loader(blocks=toy_blocks(BY_SIZE, ToyCorpus((9, 9)))).load_state_dict(state)
-    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now it is 3 and 4"):
+    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now there are 3 and seed 4"):
         make_loader(blocks=toy_blocks(BY_SIZE, seed=4)).load_state_dict(state)
