@@ -1,4 +1,4 @@
-"""Files and folders that are written completely or not at all, even after a power cut."""
+"""Files and folders written completely or not at all, even after a power cut."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from typing import Any
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path for a file or folder, renamed to `path` once it is on the disk.
 
-    If the block raises, what is at `path` stays. Its parent must exist.
+    If the block raises, `path` keeps its old content. Its parent must exist.
     """
     unfinished, replaced = (path.with_name(path.name + suffix) for suffix in (".unfinished", ".replaced"))
     if replaced.is_dir() and not path.exists():  # an earlier process was killed between the two renames below
@@ -22,7 +22,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield unfinished
         for part in [*unfinished.rglob("*"), unfinished]:
             _sync(part)
-        if unfinished.is_dir() and path.is_dir():  # a rename replaces a file, but not a folder
+        if unfinished.is_dir() and path.is_dir():  # a rename replaces files, but not folders
             _remove(replaced)
             path.rename(replaced)
         try:
@@ -46,7 +46,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[Any]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole, text as UTF-8, and make its folder."""
+    """Write a file whole, text as UTF-8, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
@@ -61,7 +61,7 @@ def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] 
 
 def _sync(path: Path) -> None:
     """Force a file's content, or a folder's names, to the disk."""
-    if os.name == "nt":  # cannot open folders, and syncs only files that are open for writing
+    if os.name == "nt":  # Windows cannot open folders, and syncs only files opened for writing
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -72,5 +72,5 @@ def _sync(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it is a folder, not there, or its name is too long
+    with contextlib.suppress(OSError):  # it is a folder, does not exist, or its name is too long
         path.unlink()

@@ -24,12 +24,12 @@ from lightning_nlp.training.hardware import peak_memory_gib
 
 
 class Ending:
-    """The end of a training whose Trainer has the `default_callbacks`; made after its last step.
+    """The end of a training whose Trainer has the `default_callbacks`; created after its last step.
 
     Args:
         config: The configuration of `fit`.
-        started: When the command started, by `time.monotonic`.
-        since_step: The step that the training was resumed from.
+        started: Start of the command, as `time.monotonic`.
+        since_step: The step from which the training was resumed.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Ending:
         speed = throughput.tokens_per_s
         self.facts: dict[str, Any] = {
             "command": command,
-            "epochs": epochs_trained(trainer),  # before the test, which drops a stream's loader
+            "epochs": epochs_trained(trainer),  # before the test, which discards a stream's loader
             "steps": trainer.global_step,
             "since_step": since_step,
             "seconds": time.monotonic() - started,
@@ -64,7 +64,7 @@ class Ending:
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])
         log_at_last_step(trainer)
-        rank_zero_info("Testing the best checkpoint; then come the export and the report.")
+        rank_zero_info("Testing the best checkpoint; export and report follow.")
         (metrics,) = trainer.test(model, datamodule=datamodule, ckpt_path=str(best), weights_only=True, verbose=False)
         self.facts |= {
             "checkpoint": str(best.relative_to(run_dir.resolve())),

@@ -34,26 +34,26 @@ def default_callbacks(
     ema_decay: float | None = None,
     progress: bool = False,
 ) -> list[Callback]:
-    """The callbacks of every run, for any Trainer.
+    """Create the callbacks of every run, for any Trainer.
 
-    They give exact resume from `checkpoints/last.ckpt`, also after a signal; the best checkpoint; a stop at losses or
-    gradients that are not finite; throughput; warnings about the data; a record of each evaluation.
+    They provide exact resume from `checkpoints/last.ckpt`, also after a signal; the best checkpoint; a stop at
+    non-finite losses or gradients; throughput; warnings about the data; a record of each evaluation.
 
     Args:
-        run_dir: The folder that they write to; it is made if there is none.
-        best: None chooses by the lowest val/loss.
-        early_stopping: None stops after three validations without a lower val/loss.
-        save_minutes: Write last.ckpt when it is this old, besides after each validation.
-        max_time: How long this process may train, as Lightning's `max_time`; then it saves and raises `Interrupted`.
+        run_dir: The folder that they write to; created if missing.
+        best: None chooses the lowest val/loss.
+        early_stopping: None stops after three validations without improvement of val/loss.
+        save_minutes: Write last.ckpt this often, besides after each validation.
+        max_time: How long this process may train, like Lightning's `max_time`; it then saves and raises `Interrupted`.
         skip_nonfinite: Skip up to this many steps whose loss or gradient is not finite, instead of stopping at the
             first.
-        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; null looks up the usual GPUs, and measures a CPU.
-        probes: Sentences with [MASK] that a masked language model fills at each validation and in the end.
+        peak_tflops: Dense TFLOP/s of one device, for perf/mfu; null looks up common GPUs and measures a CPU.
+        probes: Sentences with [MASK] that a masked language model fills at each validation and at the end.
         ema_decay: Validate, test and export a moving average of the weights with this decay a step, e.g. 0.999.
-        progress: A bar on a terminal, plain lines elsewhere, in place of Lightning's bar.
+        progress: A bar on a terminal, plain lines elsewhere, instead of Lightning's bar.
     """
     folder = Path(run_dir)
-    if processes.is_main_process():  # another one may come here after a failure has removed it
+    if processes.is_main_process():  # another process may get here after a failure has removed it
         folder.mkdir(parents=True, exist_ok=True)
     best = best or BestCheckpoint()
     best.dirpath = os.path.realpath(folder / "checkpoints")

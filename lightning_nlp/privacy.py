@@ -1,4 +1,4 @@
-"""Keeps keys and the home folder's name out of what a run writes."""
+"""Keeps secrets and the home folder's name out of a run's files."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 
 
 def check_secrets(config: dict[str, Any]) -> None:
-    """Refuse a password, a token or a key in the configuration, without repeating it in the message."""
+    """Refuse a password, token or key in the configuration, without repeating it in the message."""
     known = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= 8]
     for key, value in leaves(config):
         if not isinstance(value, str) or not value:
@@ -27,7 +27,7 @@ def check_secrets(config: dict[str, Any]) -> None:
             cure = "download the file and give its path" if secret_address else "log in instead"
             option = re.sub(r"^(model|data)\.init_args", r"\1", key)
             raise UserError(
-                f"--{option} holds a password, a token or a key, which the run's files would show: {cure} "
+                f"--{option} contains a password, token or key, which the run's files would reveal: {cure} "
                 "(`hf auth login`, `wandb login`, or HF_TOKEN and WANDB_API_KEY in the environment)."
             )
 
@@ -52,7 +52,7 @@ def _has_password(address: str) -> bool:
 
 
 def home_as_tilde(text: str) -> str:
-    """A text with "~" for the user's home folder at the beginning of paths."""
+    """Replace the user's home folder at the beginning of paths by "~"."""
     for home in dict.fromkeys((os.path.expanduser("~"), os.path.realpath(os.path.expanduser("~")))):
         if len(home) > 1 and home != "~":  # "/" or no home at all
             text = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?=/|$|[\s'\",:\]])", "~", text)
@@ -60,7 +60,7 @@ def home_as_tilde(text: str) -> str:
 
 
 def paths_with_tilde(state: Any) -> Any:
-    """A copy of nested dicts and lists with "~" in all paths below the home folder."""
+    """Copy nested dicts and lists, with "~" in all paths below the home folder."""
     return _on_strings(state, home_as_tilde)
 
 
@@ -81,5 +81,5 @@ def _on_strings(state: Any, change: Any) -> Any:
 
 
 def public_command(command: str) -> str:
-    """A command line that keeps only the last name of each path from the root or the home folder."""
+    """Reduce each absolute or home path in a command line to its last name."""
     return re.sub(r"(?<![\w.:/])(?:~[\w.-]*)?/(?:[^\s'\"=,]*/)*(?=[^\s'\"=,/])", "", home_as_tilde(command))

@@ -1,4 +1,4 @@
-"""A training as one function, and its run as an object: what the command line does, for scripts and notebooks."""
+"""Training as one function, and its run as an object: the command line for scripts and notebooks."""
 
 import contextlib
 import html
@@ -35,20 +35,20 @@ def fit(config: str | Path, **settings: Any) -> "Run":
 
     Args:
         config: A yaml file, or the name of a shipped one.
-        settings: Those of the command line without their dashes, e.g. `**{"model.lr": 3e-5}`. Values are plain
+        settings: Settings as on the command line, without the dashes, e.g. `**{"model.lr": 3e-5}`. Values are plain
             (numbers, strings, None, lists, dicts) or classes of your own, e.g. `model=FocalClassifier`. With
             `debug=True` an error keeps its traceback.
 
     Raises:
-        UserError: For a mistake that you can cure.
-        Interrupted: If Ctrl-C or `trainer.max_time` ended the training; it is saved, and the message says how to go on.
+        UserError: For a mistake that you can fix.
+        Interrupted: If Ctrl-C or `trainer.max_time` ended the training; it is saved; the message says how to resume.
     """
-    # the parser changes the current folder for a moment, and the random state is the process's
+    # the parser changes the current folder for a moment, and random state is global
     if not ONE_AT_A_TIME.acquire(blocking=False):
-        raise UserError("Another fit runs in this process: wait for its end, or give each a process of its own.")
+        raise UserError("Another fit is running in this process: wait for its end, or use a process for each.")
     try:
         arguments = [f"--{name}={_word(value)}" for name, value in settings.items()]
-        # Lightning would answer a KeyboardInterrupt by ignoring all later ones and leaving Python
+        # On a KeyboardInterrupt, Lightning would ignore all later ones and exit Python
         with warnings.catch_warnings(), _torch_as_before(), exit_on_signals():
             run_dir = run(["fit", f"--config={config}", *arguments], in_python=True)
     except SystemExit as stop:
@@ -56,7 +56,7 @@ def fit(config: str | Path, **settings: Any) -> "Run":
             raise UserError("fit trains: for what only prints, e.g. print_config, use the command line.") from None
         if stop.code != 128 + signal.SIGINT:
             raise
-        raise KeyboardInterrupt from None  # before the first step, or for the second time
+        raise KeyboardInterrupt from None  # before the first step, or on the second Ctrl-C
     except (Interrupted, UserError) as error:
         if settings.get("debug"):
             error._render_traceback_ = lambda error=error: traceback.format_exception(error)  # type: ignore
@@ -69,13 +69,13 @@ def fit(config: str | Path, **settings: Any) -> "Run":
 
 
 def open_run(path: str | Path) -> "Run":
-    """A run of any earlier training; a UserError if the directory is none."""
+    """Open the run of any earlier training; raises a UserError if the directory is not a run."""
     return Run(existing_run(str(path)))
 
 
 @dataclass
 class Run:
-    """A run: its figures, predictions and report; `metrics`, `predict` and `fill` need a training that has ended.
+    """A run: its figures, predictions and report; `metrics`, `predict` and `fill` need a finished training.
 
     Attributes:
         dir: The run's directory, an absolute path.
@@ -88,22 +88,22 @@ class Run:
 
     @property
     def state(self) -> str:
-        """Finished, interrupted or failed; unfinished if the training was killed or still runs."""
+        """Finished, interrupted or failed; unfinished if the training was killed or is still running."""
         return read_run(self.dir).facts.get("state", "unfinished")
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the test, and the one on validation that chose the checkpoint, by their names."""
+        """The test metrics, and the validation metric that chose the checkpoint, by name."""
         facts = read_run(self.dir).facts
         if "test" not in facts:
-            raise UserError(f"The run {self.dir} is {self.state} and was not tested: go on with its `resume()`.")
+            raise UserError(f"The run {self.dir} is {self.state} and was not tested: continue it with `resume()`.")
         return {**facts["validation"], **facts["test"]}
 
     @property
     def history(self) -> Any:
         """metrics.csv as a pandas DataFrame, or without pandas a list of dicts.
 
-        It has a row for each step that logged, with `step` the number of optimizer steps done; and one of the test.
+        It has a row per logged step, where `step` is the number of optimizer steps done, and one for the test.
         """
         rows = read_run(self.dir).rows
         if importlib.util.find_spec("pandas") is None:
@@ -124,13 +124,13 @@ class Run:
         return record["fillings"]
 
     def report(self) -> "Report":
-        """The run's page, written again: shown in a notebook, elsewhere the path of report.html."""
+        """Write the run's page again: displayed in a notebook, elsewhere the path of report.html."""
         return Report(write_report(self.dir))
 
     def resume(self, **settings: Any) -> "Run":
-        """Continue from the last checkpoint, in the same directory; other settings as in `fit`.
+        """Continue from the last checkpoint, in the same directory; `settings` as in `fit`.
 
-        It imports the classes that the run's config.yaml names, as `fit` does.
+        Imports the classes named in the run's config.yaml, as `fit` does.
         """
         if fixed := sorted({"config", "ckpt_path", "resume", "name", "runs_dir"} & settings.keys()):
             raise UserError(
@@ -139,7 +139,7 @@ class Run:
             )
         checkpoints = existing_run(str(self.dir)) / "checkpoints"
         if not any(checkpoints.glob("*.ckpt")):
-            raise UserError(f"The run {self.dir} has no checkpoint to go on from: call `fit` again.")
+            raise UserError(f"The run {self.dir} has no checkpoint to resume from: call `fit` again.")
         return fit(self.dir / "config.yaml", ckpt_path=checkpoints / LAST, **settings)
 
     @cached_property
@@ -150,7 +150,7 @@ class Run:
 
 @dataclass
 class Report:
-    """A run's page: a notebook shows it as the value of a cell."""
+    """A run's page; notebooks display it as the value of a cell."""
 
     path: Path
 
@@ -160,7 +160,6 @@ class Report:
 
 
 def _word(value: Any) -> str:
-    """A setting as a word on the command line."""
     text = json.dumps(value, ensure_ascii=False, default=_plain)
     return json.loads(text) if text.startswith('"') else text
 
@@ -182,7 +181,6 @@ def _plain(value: Any) -> Any:
 
 @contextlib.contextmanager
 def _torch_as_before() -> Iterator[None]:
-    """Restore torch's switches for the program that called us."""
     benchmark, mode = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What differs between the tasks: one row of plain data each."""
+"""All that differs between tasks: a row of plain data for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ class Metric:
     """A metric of an evaluation, logged as `val/<name>`."""
 
     name: str
-    title: str  # for people
+    title: str  # for readers
     better: str = "max"  # or "min"
     form: str = "{:.1%}"  # in a report's headline
     average: str | None = None  # over the classes, as the Hub names it
@@ -32,33 +32,33 @@ class Task:
     headlines: Sequence[str]  # a report's headline is the first of these metrics that was measured
     curves: Sequence[tuple[str, str, Mapping[str, str]]]  # a report's: heading, y axis, labels by metric
     workspace: str  # the name of its dashboard in W&B
-    compared: Sequence[str]  # metrics of runs side by side; `.min` or `.max` is a run's best value
+    compared: Sequence[str]  # metrics in comparisons of runs; `.min` or `.max` is a run's best value
     mistakes: Plots
     problem_type: str = ""  # of its networks' configuration, where tasks share a head
-    predicts: str = "label"  # the name of a prediction, which is None for a text without words
-    at_least: float | None = None  # the probability from which on a label is predicted; None: the likeliest
-    has_thresholds: bool = False  # whether validation chooses some for its labels
-    calibrated: bool = False  # whether its export's probabilities can be
+    predicts: str = "label"  # the key of a prediction, None for a text without words
+    at_least: float | None = None  # the threshold at which a label is predicted; None: the likeliest
+    has_thresholds: bool = False  # whether validation chooses thresholds for its labels
+    calibrated: bool = False  # whether its export's probabilities can be calibrated
     fills_masks: bool = False  # whether its texts have [MASK]
-    tags_words: bool = False  # whether it predicts for each word
+    tags_words: bool = False  # whether it predicts a label per word
     unit: str = "texts"  # what a confusion matrix counts
     options: str = "truncation=True, max_length={length}"  # of a pipeline, in the card
     example: str = "A text."
 
     def metric(self, name: str) -> Metric:
-        """The metric of this name; a user's module may log one that no task has."""
+        """The metric of this name; a user's module may log one unknown to all tasks."""
         own = {metric.name: metric for metric in self.metrics}
         return own.get(name) or METRICS.get(name) or Metric(name, name.replace("_", " ").capitalize())
 
     @property
     def quality(self) -> Plots:
-        """W&B's plots of what is measured."""
+        """W&B's plots of quality."""
         plots = {metric.title: [f"val/{metric.name}"] for metric in self.metrics}
         return plots | {LOSS.title: ["train/loss", "val/loss"]}
 
     @property
     def monitors(self) -> dict[str, str]:
-        """What a validation logs, with "min" or "max"; calibration is measured after it."""
+        """The metrics that a validation logs, with "min" or "max"; calibration is measured later."""
         return {f"val/{metric.name}": metric.better for metric in self.metrics if metric.name not in ("ece", "brier")}
 
 
@@ -187,7 +187,7 @@ TAGS = Task(
     options='aggregation_strategy="first"',
     example="Anna lives in Paris .",
 )
-# of equal metrics the last one's title counts
+# for metrics of equal name the last title wins
 TASKS = {task.name: task for task in (TAGS, CLASSIFICATION, LABELS, NUMBER, MLM)}
 METRICS = {metric.name: metric for task in TASKS.values() for metric in task.metrics}
 
@@ -198,6 +198,6 @@ def task_of_module(class_path: str) -> Task | None:
 
 
 def task_of_network(architecture: str, problem_type: str | None = None) -> Task:
-    """The task of a network of transformers, e.g. DistilBertForMaskedLM; classification if none fits."""
-    found = [task for task in TASKS.values() if architecture.endswith(task.head)]
-    return next((task for task in found if task.problem_type == problem_type), found[0] if found else CLASSIFICATION)
+    """The task of a network of transformers, e.g. DistilBertForMaskedLM; classification if none matches."""
+    rows = [task for task in TASKS.values() if architecture.endswith(task.head)]
+    return next((task for task in rows if task.problem_type == problem_type), rows[0] if rows else CLASSIFICATION)

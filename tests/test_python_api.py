@@ -178,7 +178,7 @@ def test_an_interrupt_ends_the_step_and_says_in_python_how_to_go_on(cls, cls_run
     run = lightning_nlp.open_run(tmp_path / "quickstart" / "0")
     assert f"Go on with lightning_nlp.open_run({str(run.dir)!r}).resume()." in str(caught.value)
     assert run.state == "interrupted"
-    with pytest.raises(lightning_nlp.UserError, match=r"is interrupted and was not tested: go on with its `resume"):
+    with pytest.raises(lightning_nlp.UserError, match=r"is interrupted and was not tested: continue it with `resume"):
         run.metrics  # noqa: B018
     with pytest.raises(lightning_nlp.UserError, match="has no export"):
         run.predict(["a good film"])
@@ -206,7 +206,7 @@ def test_an_interrupt_before_the_first_step_is_a_keyboard_interrupt(cls, tmp_pat
     assert handlers() == before
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "config.yaml").write_text("model: {}", encoding="utf-8")
-    with pytest.raises(lightning_nlp.UserError, match="has no checkpoint to go on from"):
+    with pytest.raises(lightning_nlp.UserError, match="has no checkpoint to resume from"):
         lightning_nlp.open_run(tmp_path).resume()
 
 
@@ -219,7 +219,7 @@ class FitsWithin(Callback):
 
 def test_a_thread_can_train_but_not_two_at_once(cls, tmp_path):
     config, settings = cls
-    with pytest.raises(lightning_nlp.UserError, match="Another fit runs in this process"):
+    with pytest.raises(lightning_nlp.UserError, match="Another fit is running in this process"):
         lightning_nlp.fit(config, **settings, **{"trainer.callbacks": [FitsWithin], "runs_dir": tmp_path})
     runs = []
     arguments = settings | {"runs_dir": tmp_path, "trainer.max_epochs": 1}

@@ -60,7 +60,7 @@ def test_the_payloads_would_work(marker):
 def pickle_only(folder, marker):
     (folder / "model.safetensors").unlink()
     torch.save({"weight": Payload(marker)}, folder / "pytorch_model.bin")
-    return "--model.pretrained", "pickled weights (.bin), which can run code, are not read"
+    return "--model.pretrained", "pickled weights (.bin), which can run code, are not loaded"
 
 
 def change_json(folder, name, **changes):
@@ -78,7 +78,7 @@ def remote_tokenizer(folder, marker):
     remote_config(folder, marker)
     auto = {"AutoTokenizer": ["code.A", None]}
     change_json(folder, "tokenizer_config.json", tokenizer_class="Stranger", auto_map=auto)
-    return "--data.tokenizer", "no tokenizer that can be read"
+    return "--data.tokenizer", "no readable tokenizer"
 
 
 def shard_elsewhere(folder, marker):
@@ -161,7 +161,7 @@ def test_the_configuration_of_a_strangers_run(key, value, theirs, marker):
     section, _, name = key.rpartition(".")
     (config[section] if section else config)[name] = yaml.safe_load(value)
     (theirs / "config.yaml").write_text(yaml.safe_dump(config))
-    fails(["test", "--run", theirs], "config.yaml", "code that is not of this program", "--config")
+    fails(["test", "--run", theirs], "config.yaml", "code from outside this program", "--config")
     assert not marker.exists()
 
 

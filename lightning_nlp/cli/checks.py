@@ -1,4 +1,4 @@
-"""Checks of a parsed configuration, before anything is made of it; nulls are filled in."""
+"""Checks of a parsed configuration, before anything is created from it; fills in nulls."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ from lightning_nlp.run import processes
 from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.precision import default_precision
 
-# The least that makes sense, where the Trainer itself would silently accept less.
+# Minimum sensible values, where the Trainer itself would silently accept less.
 LEAST = {
     "trainer.accumulate_grad_batches": 1,
     "trainer.check_val_every_n_epoch": 1,
@@ -31,7 +31,7 @@ LEAST = {
     "early_stopping.patience": 0,
     "save_minutes": 0,
 }
-# What must not be 0, and why.
+# Settings that must not be 0, and why.
 NOT_ZERO = {
     "save_minutes": "would write last.ckpt at each step: give a number above 0",
     "trainer.limit_train_batches": "leaves nothing to train on: give a number of batches or null",
@@ -41,23 +41,23 @@ NOT_ZERO = {
     "trainer.max_steps": "trains nothing, and an untrained model is no result: give 1 or more",
 }
 STREAM_VALIDATION = 0.1  # of the training: a stream has no epochs to validate after
-# What does not work with the strategies of these names.
+# Strategies that do not work, by name, and why.
 STRATEGIES = {
-    "spawn|fork|notebook": "leaves the trained weights in the processes that it starts",
+    "spawn|fork|notebook": "leaves the trained weights in the processes it starts",
     "fsdp|deepspeed|model_?parallel": "shards the model, which is not supported",
 }
 MOST_SEED = 2**32 - 1  # NumPy's
-MOST_NAME_BYTES = 200  # file systems allow 255, and the names of some files are longer than the run's
+MOST_NAME_BYTES = 200  # file systems allow 255, and some files have longer names than the run
 
 
 def fill_in(config: Namespace) -> None:
-    """Replace nulls by their values, so that config.yaml records what was used."""
+    """Replace nulls by their values, so that config.yaml records the values used."""
     data, model = config.data.init_args, config.model.init_args
     if data.get("tokenizer") is None and "tokenizer" in data:
         data.tokenizer = model.get("pretrained")
     if data.get("seed") is None and "seed" in data:
         data.seed = config.seed_everything
-    # keeps the home folder's name out of config.yaml, hyperparameters and W&B; their readers expand it
+    # keeps the home folder's name out of config.yaml, hyperparameters and W&B; whoever reads them expands it
     for section, name in ((data, "path"), (data, "tokenizer"), (data, "cache_dir"), (model, "pretrained")):
         if isinstance(section.get(name), str):
             section[name] = home_as_tilde(section[name])
@@ -74,7 +74,7 @@ def fill_in(config: Namespace) -> None:
 
 
 def check_settings(config: Namespace) -> None:
-    """Raise a UserError for what the Trainer would notice late, or never."""
+    """Raise a UserError for mistakes that the Trainer would notice late or never."""
     check_secrets(config.as_dict())
     for name, least in LEAST.items():
         if (value := config.get(name)) is not None and value < least:
@@ -109,7 +109,7 @@ def check_settings(config: Namespace) -> None:
     for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
-    # The data decide which task a SequenceClassifier has: `callbacks.evaluation` checks again then.
+    # The data determine a SequenceClassifier's task: `callbacks.evaluation` then checks again.
     known = {name: mode for task in TASKS.values() if task.module == class_name for name, mode in task.monitors.items()}
     if known:  # not for a module of the user's own
         _check_monitors(config, class_name, known)
@@ -122,7 +122,7 @@ def _check_monitors(config: Namespace, class_name: str, known: dict[str, str]) -
         choices += [("trainer.callbacks", entry.init_args) for entry in beside if "init_args" in entry]
     for section, choice in choices:
         monitor, mode = choice.get("monitor"), choice.get("mode")
-        if monitor is None:  # nothing is chosen, or stops early
+        if monitor is None:  # no checkpoint is chosen, or no early stopping
             continue
         modes = known if section != "trainer.callbacks" else {**known, "train/loss": "min"}
         if monitor not in modes:
@@ -143,15 +143,15 @@ def _check_stream(config: Namespace) -> None:
 
 
 def check_seed(seed: Any, *, resume: str | None = None) -> int:
-    """The value of `--seed_everything`, or a UserError; true draws a seed, and prints it."""
+    """Return the value of `--seed_everything`, or raise a UserError; true draws a seed and prints it."""
     if seed is True and resume is not None:
-        raise UserError("--seed_everything true draws another seed each time, so --resume finds no run: give one.")
+        raise UserError("--seed_everything true draws a new seed each time, so --resume finds no run: give a number.")
     if seed is True:
         seed = int(processes.once("seed", lambda: str(secrets.randbelow(MOST_SEED + 1))))
-        rank_zero_info(f"The seed that was drawn: --seed_everything {seed}.")
+        rank_zero_info(f"Drawn seed: --seed_everything {seed}.")
     if seed is False or not 0 <= seed <= MOST_SEED:
-        found = "false" if seed is False else seed
-        raise UserError(f"--seed_everything must be a whole number from 0 to {MOST_SEED}, or true, not {found}.")
+        shown = "false" if seed is False else seed
+        raise UserError(f"--seed_everything must be a whole number from 0 to {MOST_SEED}, or true, not {shown}.")
     return int(seed)
 
 
@@ -162,7 +162,7 @@ def check_names(config: Namespace) -> None:
     if not printable or "/" in name or name.startswith(".") or len(name.encode()) > MOST_NAME_BYTES:
         raise UserError(
             f"--name is {name[:MOST_NAME_BYTES]!r}, which cannot name a folder in {config.runs_dir}: give a name of up "
-            f"to {MOST_NAME_BYTES} bytes without / that does not begin with a dot; --runs_dir says where it lies."
+            f"to {MOST_NAME_BYTES} bytes without / that does not begin with a dot; --runs_dir sets the parent folder."
         )
     for option, folder in (("runs_dir", config.runs_dir), ("data.cache_dir", config.get("data.init_args.cache_dir"))):
         if folder is not None and (not folder.strip() or "\0" in folder):
@@ -170,7 +170,7 @@ def check_names(config: Namespace) -> None:
 
 
 def check_nulls(section: str, config: Namespace) -> None:
-    """Raise a UserError if a setting must not be null but is: the parser allows it everywhere."""
+    """Raise a UserError if a setting is null that must not be: the parser allows null everywhere."""
     module, _, name = config.class_path.rpartition(".")
     bases = getattr(importlib.import_module(module), name).__mro__
     hints = {key: hint for base in reversed(bases) for key, hint in get_type_hints(base.__init__).items()}

@@ -1,4 +1,4 @@
-"""The shipped yaml files, and a check of any before the parser reads it."""
+"""The shipped yaml files, and a check of yaml files before the parser reads them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ SHIPPED = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "confi
 
 
 def configs() -> None:
-    """Write the shipped yaml files into the current folder, where you can change them; a file is never replaced."""
+    """Write the shipped yaml files into the current folder, for you to change; never replaces a file."""
     shipped = sorted(SHIPPED.glob("*.yaml"))
     names = ", ".join(path.name for path in shipped)
     if there := [path.name for path in shipped if Path(path.name).exists()]:
         raise UserError(
-            f"Nothing is written, because {', '.join(there)} would be replaced in {Path.cwd()}: move or rename what is "
-            "there, or give the command in another folder."
+            f"Nothing is written, because {', '.join(there)} in {Path.cwd()} would be replaced: move or rename what is "
+            "there, or run the command in another folder."
         )
     try:
         for path in shipped:
@@ -30,12 +30,12 @@ def configs() -> None:
                 Path(path.name), text.replace("python train.py fit --config configs/", f"{PROGRAM} fit --config ")
             )
     except OSError as error:
-        raise UserError(f"{Path.cwd()} cannot be written ({error}): give the command in another folder.") from error
-    print(f"Here now: {names}. Change them as you like, then: {PROGRAM} fit --config quickstart.yaml")
+        raise UserError(f"{Path.cwd()} cannot be written ({error}): run the command in another folder.") from error
+    print(f"Written: {names}. Change them as you like, then run: {PROGRAM} fit --config quickstart.yaml")
 
 
 class UniqueKeys(yaml.SafeLoader):
-    """YAML without repeated keys, of which a loader silently takes the last."""
+    """YAML without repeated keys: a plain loader silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping, or an error with the line of a repeated key."""
@@ -48,14 +48,14 @@ class UniqueKeys(yaml.SafeLoader):
 
 
 def check_yaml(path: Path) -> None:
-    """Raise a UserError unless the file holds settings by name, each once."""
+    """Raise a UserError unless the file contains named settings, each once."""
     try:
         settings = UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not YAML ({one_line(error)}): correct it, or give another --config.") from error
     if not isinstance(settings, dict):
-        found = "nothing" if settings is None else f"{type(settings).__name__} {str(settings)[:60]!r}"
-        raise UserError(f"{path} holds no settings by name, but {found}: correct it, or give another --config.")
+        content = "nothing" if settings is None else f"{type(settings).__name__} {str(settings)[:60]!r}"
+        raise UserError(f"{path} contains no named settings, but {content}: correct it, or give another --config.")
     for key in settings:
         if not isinstance(key, str):
             raise UserError(f"{path} has the key {key!r}, which is not a name: correct it, or give another --config.")

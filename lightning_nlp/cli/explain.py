@@ -1,4 +1,4 @@
-"""What is said when the parser rejects the arguments, and the end of `--help`."""
+"""Explains why the parser rejects arguments, and prints the end of `--help`."""
 
 import argparse
 import contextlib
@@ -14,11 +14,11 @@ from lightning_nlp.errors import PROGRAM, one_line
 
 
 def explain_parse_error(error: Exception, command: str) -> str:
-    """One sentence for what the parser rejects, with the nearest name for an unknown key."""
+    """One sentence about what the parser rejects, with the closest name for an unknown key."""
     text, reason = one_line(error), error
     if refused := _refused_class(text):
         return refused
-    while isinstance(reason.__cause__, Exception):  # the outer ones list each type that was tried
+    while isinstance(reason.__cause__, Exception):  # the outer errors list each type that was tried
         reason = reason.__cause__
     message = one_line(reason).rstrip(".")
     keys = re.findall(r'Parser key "([\w.]+)"', text)
@@ -28,7 +28,7 @@ def explain_parse_error(error: Exception, command: str) -> str:
         names = [".".join([*keys, name.removeprefix(f"{command}.")]) for name in missing[1].split(", ")]
         cure = "--config FILE, e.g. cls.yaml" + ("" if command in ("fit", "inspect") else ", or --run RUN")
         cure = cure if {"model", "data"} & set(names) else ", ".join(f"--{name}" for name in names)
-        return f"`{command}` needs to know its {' and '.join(names)}: give {cure}."
+        return f"`{command}` needs its {' and '.join(names)}: give {cure}."
     if unknown := re.search(
         r"unrecognized arguments: --?([\w.]+)|(?:Group '([\w.]+)'.*)?[Oo]ption '([\w.]+)'", message
     ):
@@ -47,7 +47,7 @@ def explain_parse_error(error: Exception, command: str) -> str:
 
 
 def _refused_class(message: str) -> str | None:
-    """The sentence for a refused class whose arguments the parser has rejected already."""
+    """The sentence for a refused class whose arguments the parser rejected before we could."""
     name = re.search(r"(?:class_path '|import path string: )(?:\w+\.)*(\w+)", message)
     for option, rows in (("callbacks", CALLBACKS), ("logger", LOGGERS)):
         if name is not None and f'key "trainer.{option}"' in message and rows.get(name[1]):
@@ -64,7 +64,7 @@ def _shown_help(command: str) -> str:
 
 
 def print_more_help() -> None:
-    """Print what LightningCLI's own help leaves out: the arguments of our classes, and which options are refused."""
+    """Print what LightningCLI's own help omits: the arguments of our classes, and the refused options."""
     models = ["SequenceClassifier", "TokenClassifier", "MaskedLanguageModel"]
     data = ["IMDBDataModule", "TokenClassificationDataModule", "EsperantoDataModule", "StreamingDataModule"]
     for name in (*models, *data):

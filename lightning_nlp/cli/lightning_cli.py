@@ -24,22 +24,22 @@ from lightning_nlp.fitting import default_callbacks
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 CALIBRATE = "Scale the exported classifier's probabilities by a temperature fitted on the validation split."
-# Of each command: name, type, default, explanation.
+# Of all commands: name, type, default, explanation.
 ARGUMENTS: list[tuple[str, Any, Any, str]] = [
     ("runs_dir", str, "runs", "Where runs keep their directories."),
-    ("name", str | None, None, "The run's name; null takes the stem of the yaml file."),
+    ("name", str | None, None, "The run's name; null means the stem of the yaml file."),
     ("debug", bool, False, "Show the traceback of an error."),
-    ("quiet", bool, False, "Print warnings, errors and results only."),
+    ("quiet", bool, False, "Print only warnings, errors and results."),
     ("calibrate", bool, True, CALIBRATE),
 ]
 SWITCHES = {
-    "offline": "Keep W&B's run on this disk.",
+    "offline": "Keep the W&B run on the local disk.",
     "upload_export": "Send the export to W&B at the end, as a model artifact.",
 }
-# What config.yaml leaves out, because it belongs to this one command.
+# Options that config.yaml omits, because they belong to this one command.
 NOT_IN_CONFIG = "config ckpt_path resume quiet debug print_config offline upload_export".split()
 
-# The parser would demand their directory before the run's is known (`options.place_in_run`).
+# The parser would require their directory before the run's is known (`options.place_in_run`).
 for _logger in (CSVLogger, TensorBoardLogger):
     _logger.__init__.__defaults__ = (None, *(_logger.__init__.__defaults__ or ()))
 
@@ -47,10 +47,10 @@ for _logger in (CSVLogger, TensorBoardLogger):
 class CLI(LightningCLI):
     """The parsed and checked arguments of one command, as `config`; `instantiate` makes what they name.
 
-    LightningCLI does both at once; here, `fit` opens the run's directory in between.
+    LightningCLI does both at once; here `fit` opens the run's directory in between.
 
     Args:
-        in_python: Whether `lightning_nlp.fit` was called, for advice.
+        in_python: Whether `lightning_nlp.fit` was called, for the wording of advice.
     """
 
     def __init__(self, command: str, arguments: Sequence[str], description: str, *, in_python: bool = False) -> None:
@@ -63,7 +63,7 @@ class CLI(LightningCLI):
             subclass_mode_data=True,
             seed_everything_default=42,
             auto_configure_optimizers=False,  # the modules have theirs
-            load_from_checkpoint_support=False,  # a checkpoint must not name a class to import
+            load_from_checkpoint_support=False,  # a checkpoint must not choose a class to import
             parser_kwargs=PARSER | {"prog": f"{PROGRAM} {command}", "description": description},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             args=list(arguments),
@@ -79,12 +79,12 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(EarlyStop, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         if self.command == "inspect":
-            explained = "A file to write all facts to; an older one is replaced."
+            explained = "A file for all facts; replaced if it exists."
             parser.add_argument("--json", type=str | None, help=explained)
             return
         parser.add_argument("--ckpt_path", type=str | None, help="A checkpoint's file, or last or best, of this run.")
         if self.command == "fit":
-            explained = "auto: go on with the newest run of this configuration if it is unfinished, or start one."
+            explained = "auto: continue the newest run of this configuration if it is unfinished, or start a new one."
             parser.add_argument("--resume", type=Literal["auto"] | None, help=explained)
             for name, explained in SWITCHES.items():
                 parser.add_argument(f"--{name}", action=ActionYesNo, nargs="?", help=explained)
@@ -110,16 +110,16 @@ class CLI(LightningCLI):
         check_settings(config)
 
     def instantiate_classes(self) -> None:
-        """Not yet: see `instantiate`."""
+        """Do nothing yet: see `instantiate`."""
 
     def instantiate(self) -> Namespace:
-        """Make the objects that the configuration names, or raise a UserError.
+        """Create the objects named by the configuration, or raise a UserError.
 
         Returns:
             The configuration with the objects `model`, `data`, `early_stopping` and `checkpoint`, and with callbacks,
-            loggers and plugins in `trainer`, which still holds the arguments of a Trainer.
+            loggers and plugins in `trainer`, which still contains a Trainer's arguments.
         """
-        mistakes: list[UserError] = []  # the parser would bury them in a list of the types that it tried
+        mistakes: list[UserError] = []  # the parser would bury them in a list of types it tried
 
         def make(cls: type, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -130,7 +130,7 @@ class CLI(LightningCLI):
                 elif issubclass(cls, Callback | Logger):
                     missing = isinstance(error, ImportError)
                     cure = "install that, or leave it out" if missing else "give it other arguments"
-                    mistakes.append(UserError(f"{cls.__name__} cannot be made ({one_line(error)}): {cure}."))
+                    mistakes.append(UserError(f"{cls.__name__} cannot be created ({one_line(error)}): {cure}."))
                     mistakes[-1].__cause__ = error
                 raise
 
@@ -150,7 +150,7 @@ class CLI(LightningCLI):
             return f"lightning_nlp.open_run({str(run_dir)!r}).resume()"
         if self.config.resume != "auto":
             return "the same command and --ckpt_path last"
-        # it finds a run by its settings, which a cure may change
+        # --resume auto finds a run by its settings, which a fix may change
         changed = " and --ckpt_path last in place of --resume auto" if isinstance(error, UserError) else ""
         return f"the same command{changed}"
 

@@ -1,6 +1,6 @@
-"""Which of Lightning's own options work here, and what to give instead of the others.
+"""Which of Lightning's own options work here, and what to use instead of the others.
 
-A row is None where the option works; otherwise it ends the sentence that refuses it.
+A row is None if the option works; otherwise it completes the sentence that refuses it.
 """
 
 import importlib
@@ -15,41 +15,41 @@ from lightning_nlp.errors import PROGRAM, UserError
 Rows = dict[str, str | None]
 
 TRAINER: Rows = {  # all others work
-    "barebones": "a run needs what it switches off; --trainer.log_every_n_steps 1000 logs next to nothing",
+    "barebones": "a run needs the features it disables; --trainer.log_every_n_steps 1000 logs almost nothing",
     "default_root_dir": "a run has its own directory; --runs_dir and --name say where",
-    "enable_checkpointing": "the best checkpoint is what is tested and exported; leave it out",
+    "enable_checkpointing": "the best checkpoint is needed for test and export; leave it out",
     "limit_predict_batches": "`predict` reads all of its --input; give it a shorter one",
-    "model_registry": "no model is sent there; --upload_export sends it to W&B",
+    "model_registry": "no model is uploaded there; --upload_export uploads it to W&B",
 }
 
 PROGRESS = "a training shows its progress by itself; --trainer.enable_progress_bar false hides it"
-AVERAGES = "its average is not what would be tested and exported; give --ema_decay 0.999"
-FREEZES = "it asks for a network that is not built yet; give --model.freeze, and thaw in a second fit"
+AVERAGES = "its average would be neither tested nor exported; give --ema_decay 0.999"
+FREEZES = "it needs the network before it is built; give --model.freeze, and thaw in a second fit"
 CALLBACKS: Rows = dict.fromkeys(
     "Callback Checkpoint EarlyStopping LearningRateMonitor ModelCheckpoint ModelSummary RichModelSummary".split()
 ) | {
     "BackboneFinetuning": FREEZES,
     "BaseFinetuning": FREEZES,
     "BasePredictionWriter": f"the Trainer predicts nothing; `{PROGRAM} predict --output FILE` does",
-    "BatchSizeFinder": "config.yaml would name another size; give --data.batch_size or --data.tokens_per_batch",
+    "BatchSizeFinder": "config.yaml would record another size; give --data.batch_size or --data.tokens_per_batch",
     "DeviceStatsMonitor": "each run logs perf/peak_memory_gib and perf/tokens_per_s; leave it out",
     "EMAWeightAveraging": AVERAGES,
-    "GradientAccumulationScheduler": "the schedule counts the steps before; give --trainer.accumulate_grad_batches",
-    "LambdaCallback": "a configuration names no functions; give a Callback class of your own",
+    "GradientAccumulationScheduler": "the schedule counts its steps beforehand; give --trainer.accumulate_grad_batches",
+    "LambdaCallback": "a configuration cannot name functions; give a Callback class of your own",
     "LearningRateFinder": "its schedule would not follow; give --model.lr, or try several with configs/sweeps",
-    "ModelPruning": "what it prunes is not what is tested; give --model.n_layers, or prune the exported folder",
-    "OnExceptionCheckpoint": "last.ckpt is there already; --save_minutes says how old it may be",
+    "ModelPruning": "the pruned weights would not be tested; give --model.n_layers, or prune the exported folder",
+    "OnExceptionCheckpoint": "last.ckpt exists already; --save_minutes limits its age",
     "ProgressBar": PROGRESS,
     "RichProgressBar": PROGRESS,
-    "SpikeDetection": "each run finds steps that are not finite; --skip_nonfinite skips some",
+    "SpikeDetection": "each run detects non-finite steps; --skip_nonfinite skips some",
     "StochasticWeightAveraging": AVERAGES,
     "ThroughputMonitor": "each run logs perf/tokens_per_s and perf/mfu; --peak_tflops helps with the latter",
-    "Timer": "a training could not be resumed from its end; give --trainer.max_time",
+    "Timer": "a training that it ends could not be resumed; give --trainer.max_time",
     "TQDMProgressBar": PROGRESS,
     "WeightAveraging": AVERAGES,
 }
 
-NOT_TRIED = "it was not tried here; give WandbLogger, TensorBoardLogger, MLFlowLogger or CSVLogger"
+NOT_TRIED = "it is untested here; give WandbLogger, TensorBoardLogger, MLFlowLogger or CSVLogger"
 LOGGERS: Rows = dict.fromkeys("CSVLogger Logger MLFlowLogger TensorBoardLogger WandbLogger".split()) | {
     "CometLogger": NOT_TRIED,
     "LitLogger": NOT_TRIED,
@@ -60,7 +60,7 @@ def check_options(config: Namespace, *, training: bool) -> None:
     """Raise a UserError for an option that does not work here.
 
     Args:
-        training: Whether it is for `fit`; otherwise what only a training uses is removed, not refused.
+        training: Whether it is for `fit`; otherwise options only for training are removed, not refused.
     """
     trainer = config.trainer
     parameters = inspect.signature(Trainer).parameters
@@ -77,9 +77,9 @@ def check_options(config: Namespace, *, training: bool) -> None:
 
 
 def named_classes(config: Namespace, option: str) -> list[Namespace]:
-    """The classes that `trainer.callbacks` or `trainer.logger` names, with their arguments."""
-    found = config.trainer.get(option)
-    return [entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, Namespace)]
+    """The classes named by `trainer.callbacks` or `trainer.logger`, with their arguments."""
+    entries = config.trainer.get(option)
+    return [entry for entry in (entries if isinstance(entries, list) else [entries]) if isinstance(entry, Namespace)]
 
 
 def row_of(entry: Namespace, rows: Rows) -> str:
@@ -90,9 +90,9 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 
 
 def place_in_run(config: Namespace, run_dir: Path) -> None:
-    """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
+    """Make loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
 
-    Only once config.yaml is written, since that may start another run.
+    Call this after config.yaml is written, since that may be used for another run.
     """
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})

@@ -11,16 +11,16 @@ from typing import Any
 from lightning_nlp.atomic_files import atomic_path
 from lightning_nlp.errors import UserError, warn_user
 
-CACHE_FORMAT = 4  # raise it when the content changes: old caches are then rebuilt
+CACHE_FORMAT = 4  # increase it when the content changes, so that old caches are rebuilt
 
 
 def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], None], own: Path | None = None) -> Path:
-    """The complete folder for `key`; `build` fills it if it is new.
+    """Return the complete folder for `key`; `build` fills it if it is new.
 
     A killed run leaves nothing that looks like a cache, and a second process waits for the first.
 
     Args:
-        key: All that decides the content; any JSON values.
+        key: All that determines the content, as JSON values.
         own: A folder of another key, used instead if it is complete.
 
     Raises:
@@ -37,10 +37,10 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
             return folder
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{digest}.lock"):
-            if folder.is_dir():  # damaged, or built by another process meanwhile
+            if folder.is_dir():  # damaged, or meanwhile built by another process
                 if (broken := broken_part(folder)) is None:
                     return folder
-                warn_user(f"The cache {folder} is damaged ({broken}) and is rebuilt.")
+                warn_user(f"The cache {folder} is damaged ({broken}) and will be rebuilt.")
                 shutil.rmtree(folder)
             with atomic_path(folder) as unfinished:
                 unfinished.mkdir()
@@ -57,12 +57,12 @@ def cached_folder(cache_dir: Path, key: dict[str, Any], build: Callable[[Path], 
 
 
 def sizes_file(folder: Path) -> Path:
-    """The file of sizes and checksums, beside the folder, which holds only what was built."""
+    """The file of sizes and checksums; it lies beside the folder, which contains only what was built."""
     return folder.with_name(f"{folder.name}.sizes")
 
 
 def checksum(path: Path) -> int:
-    """The CRC-32 of a file, which any flipped bit changes; 1 GiB takes 0.4 s if it is in memory."""
+    """The CRC-32 of a file, which any flipped bit changes; 1 GiB takes 0.4 s if in memory."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -76,7 +76,7 @@ def broken_part(folder: Path) -> str | None:
         for name, written in json.loads(sizes_file(folder).read_text()).items():
             path = folder / name
             if not path.is_file() or written != [path.stat().st_size, checksum(path)]:
-                return f"{name} is missing or is not as it was written"
+                return f"{name} is missing or has changed since it was written"
     except (OSError, ValueError, AttributeError):
         return f"{sizes_file(folder).name} is missing or cannot be read"
     return None

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 class MaskedLanguageModelingDataModule(TextDataModule):
-    """Sentences for a `MaskedLanguageModel`; long ones are split. Arguments not listed are those of `TextDataModule`.
+    """Sentences for a `MaskedLanguageModel`; long ones are split. For arguments not listed see `TextDataModule`.
 
     Args:
         path: Sentence files (one a line, or Leipzig's `id<TAB>sentence`; also .gz), a glob, CSV, TSV, JSONL
             or parquet, a folder, a Hub id, the address of a Leipzig tar.gz, or `demo` for the embedded
             Esperanto. Null downloads the Leipzig corpus epo_literature_2011_300K.
         mlm_probability: The share of tokens to predict.
-        mask_token_prob: The share of those that becomes [MASK].
-        random_token_prob: The share of those that becomes a random word; the rest stays as it is.
+        mask_token_prob: The share of those that are replaced by [MASK].
+        random_token_prob: The share of those that are replaced by a random token; the rest stay unchanged.
         val_fraction: The share of train held out to choose the best checkpoint, if the data has no validation split.
         test_fraction: The same for the test.
         max_tokens: End the training after about this many tokens, padding not counted: whole steps, by the mean of a
-            batch. Learning rate and validations are scheduled by it. Null sets no such end.
-        vocab_size: The most entries of a tokenizer that is trained here.
+            batch. Learning rate and validations are scheduled accordingly. Null sets no limit.
+        vocab_size: Maximum number of entries of a tokenizer trained here.
     """
 
     # On a CPU, sentences of equal length attend in one operation; and each step learns from as many tokens.
     packed_window_batches = 8
-    head = "ForMaskedLM"  # of the modules that learn from it, as in `tasks.Task`
+    head = "ForMaskedLM"  # of the modules it can train, as in `tasks.Task`
 
     def __init__(
         self,
@@ -70,22 +70,22 @@ class MaskedLanguageModelingDataModule(TextDataModule):
         return text_source(self.path, **self.columns, cache_dir=self.cache_dir, dialect=self.dialect)
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
-        """The tokenizer that `tokenizer` names, with a mask token; None trains one."""
+        """The tokenizer named by `tokenizer`, which must have a mask token; None trains one."""
         tokenizer = super().given_tokenizer()
         if tokenizer is not None and tokenizer.mask_token_id is None:
             raise UserError(f"The tokenizer {self.tokenizer_name} has no mask token: give another --data.tokenizer.")
         return tokenizer
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token ids, and check that each split has something to predict: usually its first batch has."""
+        """Open the token ids, and check that each split has something to predict."""
         super().setup(stage)
         for split, rows in self.token_rows.items():
             batches = self.batches_of(split)
             numbers = np.array_split(np.arange(len(rows.lengths)), -(-len(rows.lengths) // self.batch_size))
             if not any(len(batches[0, part.tolist()]["masked"]) for part in numbers):
                 raise UserError(
-                    f"Not one token of the {len(rows.lengths)} sentences of {split} is masked, so there is nothing to "
-                    f"predict: raise --data.mlm_probability, which is {self.masking['mlm_probability']}, hold out "
+                    f"Not one token in the {len(rows.lengths)} sentences of {split} is masked, so there is nothing "
+                    f"to predict: raise --data.mlm_probability, which is {self.masking['mlm_probability']}, hold out "
                     "more (--data.val_fraction, --data.test_fraction), or give more or longer sentences."
                 )
 

@@ -1,4 +1,4 @@
-"""Texts are found, cleaned and tokenized once, and each checkpoint remembers which they were."""
+"""Finds, cleans and tokenizes texts once, and records in each checkpoint which they were."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from lightning_nlp.data.tokens.rows import TokenRows
     from lightning_nlp.data.trained_on import Record
 
-TOKEN_FORMAT = 5  # raise it when the content of the folders changes: only their own runs then use the old ones
+TOKEN_FORMAT = 5  # increase it when the folders' content changes: old ones are then used only by their own runs
 
 
 class PreparedTexts(LightningDataModule):
-    """Token ids in a cache; `TextDataModule` has the arguments and makes batches of them."""
+    """Token ids in a cache; `TextDataModule` has the arguments and makes batches."""
 
     takes_pairs = False
     path: str | None
-    text_column: Any  # a name; of pairs a list of two
+    text_column: Any  # a name, or for pairs a list of two
     group_column: str | None
     source_settings: dict[str, Any]  # other arguments of the function that finds the source
     cleaning: Cleaning
@@ -38,7 +38,7 @@ class PreparedTexts(LightningDataModule):
     max_length: int
     truncation: Truncation | None = None  # how long texts are cut; None splits them
     cache_dir: Path
-    tokenizer: PreTrainedTokenizerFast  # from here on known after `setup`
+    tokenizer: PreTrainedTokenizerFast  # this and the following: known after `setup`
     token_rows: dict[str, TokenRows]  # by split
     facts: dict[str, Any]  # counts and names
     folder: Path | None = None  # of the cache, once it is known
@@ -61,7 +61,7 @@ class PreparedTexts(LightningDataModule):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments that decide on texts and token ids, by name."""
+        """The arguments that determine texts and token ids, by name."""
         where = {"path": self.path} | self.columns | self.source_settings
         tokens = {"tokenizer": self.tokenizer_name, "max_length": self.max_length}
         tokens |= {"truncation": self.truncation} if self.truncation else {}
@@ -69,21 +69,21 @@ class PreparedTexts(LightningDataModule):
         return where | asdict(self.dialect) | asdict(self.cleaning) | tokens | training
 
     def given_tokenizer(self) -> PreTrainedTokenizerFast | None:
-        """The tokenizer that `tokenizer_name` names; None trains one."""
+        """The tokenizer named by `tokenizer_name`; None trains one."""
         if self.tokenizer_name is None:
             return None
         if not self.tokenizer_training.lowercase:
             raise UserError(
-                f"--data.lowercase false is for a tokenizer that is trained here, and {self.tokenizer_name} is given: "
-                "leave it out; do_lower_case in its tokenizer_config.json decides."
+                f"--data.lowercase false is for a tokenizer trained here, and --data.tokenizer is "
+                f"{self.tokenizer_name}: leave it out; do_lower_case in that tokenizer's tokenizer_config.json decides."
             )
         from lightning_nlp.data.tokens.given_tokenizer import load_tokenizer
 
         return load_tokenizer(self.tokenizer_name)
 
     def prepare_data(self) -> None:
-        """Download, clean, train the tokenizer and tokenize what the cache lacks; on one process."""
-        if self.folder is not None:  # the test at the end of a fit reads the data of the fit
+        """Download, clean, train the tokenizer and tokenize what the cache lacks, in one process."""
+        if self.folder is not None:  # the test at the end of a fit uses the data of the fit
             return
         if not self.takes_pairs and (self.paired or self.text_column.startswith("[")):
             column = f"[{', '.join(self.text_column)}]" if self.paired else self.text_column
@@ -102,8 +102,8 @@ class PreparedTexts(LightningDataModule):
         if self.folder == own and facts["fingerprint"] != source.fingerprint:
             texts = "held-out texts" if facts.get("streamed") else "texts"
             warn_user(
-                f"{source.description} has changed since this run began: its own {texts} are used, from "
-                f"the token cache ({own}); for the new ones, begin a new run."
+                f"{source.description} has changed since this run began: the run's own {texts} are used, from "
+                f"the token cache ({own}); to use the new ones, begin a new run."
             )
         for line in (*source.lines(), *facts["cleaning"], *label_lines(facts)):
             (warn_user if line.startswith(WARNING) else rank_zero_info)(line)
@@ -112,7 +112,7 @@ class PreparedTexts(LightningDataModule):
         raise NotImplementedError
 
     def record(self) -> Record:
-        """What a checkpoint keeps of its data, as plain types and tensors: it loads with `weights_only`."""
+        """What a checkpoint records of its data, as plain types and tensors that load with `weights_only`."""
         return {
             "folder": self.fingerprint,
             "settings": paths_with_tilde(self.settings),
@@ -121,12 +121,12 @@ class PreparedTexts(LightningDataModule):
         }
 
     def go_on_from(self, record: Record | None) -> None:
-        """Take the record of a checkpoint, so that nothing it was trained on is measured as if it were new.
+        """Set the record of a checkpoint, so that nothing it was trained on is evaluated as new.
 
-        Before `prepare_data`, it lets that read the checkpoint's own token cache if the settings are equal.
+        Before `prepare_data`, this selects the checkpoint's own token cache if the settings are equal.
 
         Raises:
-            UserError: If the checkpoint must not meet these data (see `check_record`).
+            UserError: If the checkpoint must not be used with these data (see `check_record`).
         """
         if (known := self._trained_on) is not None and (record is None or record["folder"] == known["folder"]):
             return
@@ -149,18 +149,18 @@ class PreparedTexts(LightningDataModule):
     def reading(self) -> dict[str, Any]:
         """How a text becomes token ids, for predictions with the trained network."""
         reading = {"max_length": self.max_length, "clean": self.cleaning.clean, "truncation": self.truncation}
-        reading["text_column"] = self.text_column if self.paired else None  # the order of two texts
+        reading["text_column"] = self.text_column if self.paired else None  # the order of the two texts
         return {name: value for name, value in reading.items() if value is not None}
 
     @property
     def fingerprint(self) -> str:
-        """The key of the token cache: it depends on texts, cleaning, tokenizer and lengths. Known after `setup`."""
+        """The token cache's key, from texts, cleaning, tokenizer and lengths. Known after `setup`."""
         assert self.folder is not None
         return self.folder.name
 
     @property
     def chars_per_token(self) -> dict[str, float]:
-        """Characters, spaces included, per token without specials, by split."""
+        """Characters, spaces included, per token, special tokens not counted, by split."""
         return {name: self.facts[name]["characters"] / max(self.facts[name]["tokens"], 1) for name in SPLITS}
 
 
@@ -175,23 +175,23 @@ def token_folder(
     *,
     own: Path | None = None,
 ) -> Path:
-    """The folder of a source's token ids, from the cache or written by `write_folder`, which has the arguments.
+    """The folder of a source's token ids, cached or written by `write_folder`, which documents the arguments.
 
     Args:
         own: The folder that a run began with, as for `cached_folder`.
     """
-    how: Any = {"trained": asdict(training)}
+    tokenizer_key: Any = {"trained": asdict(training)}
     special_tokens = None
     if tokenizer is not None:
         from lightning_nlp.hub.pretrained import tokenizer_hash
 
-        how = tokenizer_hash(tokenizer)
+        tokenizer_key = tokenizer_hash(tokenizer)
         special_tokens = {role: str(token) for role, token in tokenizer.special_tokens_map.items()}  # not in the hash
     key = {
         "format": TOKEN_FORMAT,
         "source": source.fingerprint,
         "cleaning": asdict(cleaning),
-        "tokenizer": how,
+        "tokenizer": tokenizer_key,
         "special_tokens": special_tokens,
         "max_length": max_length,
         "truncation": truncation,
@@ -206,7 +206,7 @@ def token_folder(
 
 
 def label_lines(facts: dict[str, Any]) -> list[str]:
-    """How many labels of each name train has, or which numbers."""
+    """Describe how often train has each label, or its numbers."""
     train, names = facts["train"], facts["label_names"]
     if "mean" in train:
         return [
@@ -217,6 +217,6 @@ def label_lines(facts: dict[str, Any]) -> list[str]:
         return []
     from lightning_nlp.data.texts.targets import numbered
 
-    what = "labels" if facts.get("problem") == "labels" else "classes"
+    noun = "labels" if facts.get("problem") == "labels" else "classes"
     counts = dict(zip(names, train["class_counts"], strict=True))
-    return [f"{len(names)} {what}, with their number in train: {numbered(counts)}"]
+    return [f"{len(names)} {noun}, with their number in train: {numbered(counts)}"]

@@ -1,4 +1,4 @@
-"""Settings of the data modules, as their preparation takes them."""
+"""Settings of the data modules, grouped for their preparation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ class Dialect:
     """How text files are written."""
 
     encoding: str = "utf-8"  # of all but parquet, by its Python name
-    delimiter: str | None = None  # of CSV and TSV: a character or "tab"; None goes by the suffix
+    delimiter: str | None = None  # of CSV and TSV: a character or "tab"; None infers it from the suffix
     quoting: bool = True  # whether quotation marks enclose fields
 
     def __post_init__(self) -> None:
@@ -25,7 +25,7 @@ class Dialect:
             "".encode(self.encoding)
         except (LookupError, ValueError) as error:
             raise UserError(
-                f"--data.encoding {self.encoding!r} is none that Python knows: give utf-8, cp1252, utf-16, ..."
+                f"--data.encoding {self.encoding!r} is unknown to Python: give utf-8, cp1252, utf-16, ..."
             ) from error
         if self.delimiter is not None:
             delimiter = DELIMITERS.get(self.delimiter.replace("\\t", "tab"), self.delimiter)

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class TokenClassificationDataModule(TextDataModule):
-    """Sentences with a tag for each word. Arguments not listed are those of `TextDataModule`.
+    """Sentences with a tag for each word. For arguments not listed see `TextDataModule`.
 
     A sentence of more than `max_length` tokens is split between two words, and each part counts as a
-    sentence; so every word is trained on and measured. There is no `clean`.
+    sentence, so every word is trained on and evaluated. There is no `clean`.
 
     Args:
-        path: CoNLL columns (a word a line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
+        path: CoNLL columns (one word per line; also CoNLL-U), JSONL or parquet, a glob, a folder where names
             of files tell the split, a Hub id, or `demo` for embedded sentences with names.
         text_column: The column of a table with the lists of words.
         label_column: The column with the tags: its name in a table, by default `ner_tags`; its number in
             CoNLL columns, from 1, by default the last, and 4 (UPOS) in CoNLL-U.
-        drop_incomplete: Drop sentences without words instead of stopping at them.
-        lowercase: Whether a tokenizer that is trained here folds case; capitals help to find names.
+        drop_incomplete: Drop sentences without words instead of raising an error.
+        lowercase: Whether a tokenizer trained here lowercases; capitals help to find names.
     """
 
     head = "ForTokenClassification"
@@ -46,8 +46,8 @@ class TokenClassificationDataModule(TextDataModule):
         lowercase: bool = False,
         **kwargs: Any,
     ) -> None:
-        given = kwargs.get("tokenizer") is not None  # which decides for itself
-        super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or given, **kwargs)
+        has_tokenizer = kwargs.get("tokenizer") is not None  # which decides for itself
+        super().__init__(path, text_column=text_column, clean=False, lowercase=lowercase or has_tokenizer, **kwargs)
         self.source_settings = {"label_column": label_column, "drop_incomplete": drop_incomplete}
 
     def source(self) -> Source:
@@ -68,14 +68,14 @@ class TokenClassificationDataModule(TextDataModule):
 
 
 def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, **padding: Any) -> dict[str, Any]:
-    """Pad or pack tagged sentences to one batch, the same in each epoch.
+    """Pad or pack tagged sentences into a batch, the same in each epoch.
 
     Args:
         examples: Columns `input_ids` and `label` (n arrays each, -100 where a token has no tag) and `index` (n).
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` returns, `labels` like `input_ids`, `words`, the places of the tagged tokens in the flattened
+        What `collate` returns, `labels` like `input_ids`, `words`, the positions of the tagged tokens in the flattened
         batch, and `word_rows`, the row number of each.
     """
     examples = in_order(examples, packed)

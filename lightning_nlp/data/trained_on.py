@@ -1,4 +1,4 @@
-"""What a checkpoint was trained on: recorded in it, and compared with the data that it meets later."""
+"""What a checkpoint was trained on: recorded in it, and compared with later data."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.privacy import paths_with_tilde
 
-Record = dict[str, Any]  # what `record` of a data module returns
+Record = dict[str, Any]  # returned by a data module's `record`
 
 MEASURED = {"fit": ("validation", "test"), "validate": ("validation",), "test": ("test",)}
 NEW_RUN = "begin a new run, from its weights if you like (--model.pretrained RUN/export)"
@@ -28,17 +28,17 @@ def own_cache(then: Record, settings: dict[str, Any], cache_dir: Path) -> Path |
 
 
 def check_record(then: Record | None, now: Record, stage: str | None) -> None:
-    """Refuse data that a checkpoint must not be used with, and warn where they are not its own.
+    """Refuse data that a checkpoint must not be used with, and warn if they are not its own.
 
-    A training is resumed only with the same texts in the same order, since its position and schedule depend on them.
-    Nothing is measured on texts that were trained on, nor tested on texts that the checkpoint was chosen by.
+    A training resumes only with the same texts in the same order, since its position and schedule depend on them.
+    Nothing is evaluated on texts that it was trained on, nor tested on texts by which the checkpoint was chosen.
 
     Args:
         then: What the checkpoint was trained on; None if it has no record.
-        stage: "fit", "validate" or "test"; others measure nothing.
+        stage: "fit", "validate" or "test"; other stages measure nothing.
 
     Raises:
-        UserError: If they do not fit together; it says what has changed.
+        UserError: If they do not match; the message says what has changed.
     """
     if stage not in MEASURED or (then is not None and then["folder"] == now["folder"]):
         return
@@ -50,50 +50,50 @@ def check_record(then: Record | None, now: Record, stage: str | None) -> None:
         return
     what = f"{now['source']} is not what the checkpoint was trained on ({changed})"
     if then["label_names"] != now["label_names"] or then.get("problem") != now.get("problem"):
-        raise UserError(f"{what}: give its labels, or {NEW_RUN}.")
+        raise UserError(f"{what}: give data with its labels, or {NEW_RUN}.")
     pairs, pairs_now = (isinstance(record["settings"].get("text_column"), list) for record in (then, now))
     if pairs != pairs_now:
         raise UserError(f"{what}: it reads {'pairs of' if pairs else 'single'} texts, give those, or {NEW_RUN}.")
     texts = then["texts"]["train"]
     if stage == "fit" and not all(torch.equal(texts[name], new) for name, new in now["texts"]["train"].items()):
-        raise UserError(f"{what}, and a training is resumed only with its own texts: give those, or {NEW_RUN}.")
+        raise UserError(f"{what}, and a training resumes only with its own texts: give those, or {NEW_RUN}.")
     for split in MEASURED[stage]:
         new = np.setdiff1d(_column(now, split), _column(then, split))
-        used, were = _column(then, "train", "validation" if split == "test" else "train"), "were"
-        if then["streamed"]:  # the record has only a sample of the training texts
-            used, were = new, "may have been"
-        if number := np.isin(new, used).sum():
+        trained_texts, were = _column(then, "train", "validation" if split == "test" else "train"), "were"
+        if then["streamed"]:  # the record contains only a sample of the training texts
+            trained_texts, were = new, "may have been"
+        if number := np.isin(new, trained_texts).sum():
             raise UserError(
                 f"{what}: {number:,} of the {len(_column(now, split)):,} {split} texts {were} used in its training, so "
-                "they measure nothing; leave them out, or give the --data settings in its run's config.yaml."
+                "they measure nothing; remove them, or give the --data settings in its run's config.yaml."
             )
-    warn_user(f"{what}; no {' or '.join(MEASURED[stage])} text was trained on.")
+    warn_user(f"{what}; it was not trained on any {' or '.join(MEASURED[stage])} text.")
 
 
 def changes(then: Record, now: Record) -> str:
     """What has changed between two records, in one line; empty if nothing has."""
     before, after = _column(then, *SPLITS), _column(now, *SPLITS)
-    found = _other_settings(then, now["settings"])
-    found += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
+    lines = _other_settings(then, now["settings"])
+    lines += _texts(len(np.setdiff1d(after, before)), "added") + _texts(len(np.setdiff1d(before, after)), "removed")
     if then.get("problem") != now.get("problem"):
-        found.append("another --data.problem")
+        lines.append("another --data.problem")
     elif then["label_names"] != now["label_names"]:
         old, new = (", ".join(map(repr, record["label_names"] or ())) for record in (then, now))
-        found.append(f"the labels were {old} and are {new}")
+        lines.append(f"the labels were {old} and are {new}")
     else:
         name = next((name for name in ("tags", "label") if name in now["texts"]["train"]), "hash")
         _, here, there = np.intersect1d(before, after, return_indices=True)
         other = _column(then, *SPLITS, name=name)[here] != _column(now, *SPLITS, name=name)[there]
-        found += _texts(int(other.sum()), "with another label")
+        lines += _texts(int(other.sum()), "with another label")
     earlier, later = _column(then, "train"), _column(now, "train")
     if not np.array_equal(earlier, later) and np.array_equal(np.sort(earlier), np.sort(later)):
-        found.append("texts in another order")
-    return ", ".join(found)
+        lines.append("texts in another order")
+    return ", ".join(lines)
 
 
 def _other_settings(then: Record, settings: dict[str, Any]) -> list[str]:
     earlier, settings = then["settings"], paths_with_tilde(settings)
-    # the version of the other one may not know a setting
+    # the version that wrote the other record may not know a setting
     names = [name for name in settings if name in earlier and earlier[name] != settings[name]]
     return [f"--data.{name} was {earlier[name]!r} and is {settings[name]!r}" for name in names]
 

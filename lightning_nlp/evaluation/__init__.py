@@ -1,14 +1,14 @@
-"""What a network's outputs are worth: pure functions of logits and labels, without a Trainer."""
+"""How good a network's outputs are: pure functions of logits and labels, without a Trainer."""
 
 from typing import Any
 
 import numpy as np
 
-IGNORE_INDEX = -100  # the label that no loss or metric counts; PyTorch's own default
+IGNORE_INDEX = -100  # the label that losses and metrics ignore; PyTorch's own default
 
 
 def counted(labels: Any) -> Any:
-    """Which examples count, (N,): labels, (N,) or (N, labels), that are not -100, or numbers that are not NaN."""
+    """Mask (N,) of the examples that count: labels, (N,) or (N, labels), not -100 and not NaN."""
     if labels.ndim == 1 and "float" in str(labels.dtype):
         return labels == labels
     return (labels if labels.ndim == 1 else labels[:, 0]) != IGNORE_INDEX

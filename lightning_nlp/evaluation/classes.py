@@ -1,4 +1,4 @@
-"""What predictions of one class a text are worth."""
+"""Metrics for one class per text."""
 
 from typing import Any
 

@@ -7,14 +7,14 @@ from numpy import ndarray
 
 from lightning_nlp.evaluation.scores import average_precision, figures, ranked
 
-POINTS = 200  # of a curve: more than a screen shows
+POINTS = 200  # per curve: more than a screen shows
 WANTED_PRECISION = 0.95
 
 
 def class_curves(scores: ndarray, positive: ndarray) -> dict[str, Any]:
-    """The curves of one class, thinned to `POINTS`, and the areas below the full curves; None without a rest.
+    """One class's curves, thinned to `POINTS`, and the areas under the full ones; None without a rest.
 
-    `scores` are its probabilities, (N,), and `positive` says whether a text is of it, (N,).
+    `scores` are its probabilities, (N,), and `positive` marks its texts, (N,).
     """
     if positive.all() or not positive.any():
         return dict.fromkeys(("pr", "roc", "average_precision", "auc"))
@@ -41,20 +41,20 @@ def thinned(x: ndarray, y: ndarray) -> ndarray:
 
 
 def choose_thresholds(chances: ndarray, true: ndarray, wanted: float = WANTED_PRECISION) -> list[dict[str, Any]]:
-    """For each class the threshold with the best F1, and the one with the most recall at a precision.
+    """Choose for each class the threshold with the best F1, and the one with the highest recall at a precision.
 
-    A threshold is the middle between the lowest probability above it and the highest below it (or 0), since other
-    texts fall into that gap. `true` says which texts are of a class; it and `chances` are (N, classes).
+    A threshold is the midpoint between the lowest probability above it and the highest below it (or 0), since other
+    texts will fall into that gap. `true` marks the texts of each class; it and `chances` are (N, classes).
 
     Returns:
         For each class `best_f1` with its `threshold`, `precision`, `recall` and `f1`, and `wanted` with the
-        `precision`, its `threshold` and `recall`; None if the class does not occur, or never reaches it.
+        `precision`, its `threshold` and `recall`; None if the class does not occur or never reaches the precision.
     """
     return [_choose(chances[:, i], true[:, i], wanted) for i in range(chances.shape[1])]
 
 
 def figures_at(scores: ndarray, positive: ndarray, threshold: float) -> dict[str, float]:
-    """Precision, recall and F1 of "the score is at least the threshold"; `scores` and `positive` are (N,)."""
+    """Precision, recall and F1 of predicting scores >= threshold; `scores` and `positive` are (N,)."""
     taken = scores >= threshold
     return figures(int((taken & positive).sum()), int(taken.sum()), int(positive.sum()))
 
@@ -67,7 +67,7 @@ def _choose(scores: ndarray, positive: ndarray, wanted: float) -> dict[str, Any]
     middles = (scores + np.append(scores[1:], 0)) / 2
 
     def at(i: int) -> dict[str, float]:
-        threshold = float(np.floor(middles[i] * 1e6) / 1e6)  # rounded up it could be above a score
+        threshold = float(np.floor(middles[i] * 1e6) / 1e6)  # rounded up, it could exceed a score
         return {"threshold": threshold} | figures(int(right[i]), int(taken[i]), support)
 
     best, reached = at(int((2 * right / (taken + support)).argmax())), np.flatnonzero(right / taken >= wanted)

@@ -1,4 +1,4 @@
-"""Figures as SVG in the colours of the page around them; matplotlib would take seconds."""
+"""Figures as SVG in the colours of the page around them; importing matplotlib would take seconds."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ LETTER, WIDE_LETTER = 7.7, 12.5  # the width of most letters and digits in a wid
 LINE = 15
 MOST_POINTS = 300
 ROW = 26
-DASHES = ("", "7 3", "2 3", "9 3 2 3")  # for those who see no colours
+DASHES = ("", "7 3", "2 3", "9 3 2 3")  # for colour-blind readers
 STYLE = """:root { --paper: #ffffff; --ink: #1d2129; --soft: #5b6472; --grid: #d9dde3; --panel: #f4f6f8;
   --series-0: #0b66b0; --series-1: #c2500a; --series-2: #157f5b; --series-3: #9a3a86; }
 svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
@@ -30,10 +30,10 @@ svg .ground { fill: var(--panel); }
 
 
 def draw(figure: Figure, *, alone: bool = False) -> str:
-    """A figure as an `<svg>` element in strict XML, for a page that has `STYLE`.
+    """Draw a figure as an `<svg>` element in strict XML, for a page that includes `STYLE`.
 
     Args:
-        alone: Make it a file of its own, on white: an image cannot tell whether its page is dark.
+        alone: Make it a standalone file, on white: an image cannot know whether its page is dark.
     """
     height = 12 + ROW * len(figure.rows) if figure.rows else HEIGHT
     ground = f'<style>{STYLE}</style><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>' if alone else ""
@@ -46,7 +46,7 @@ def draw(figure: Figure, *, alone: bool = False) -> str:
 
 
 def ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Round values from `low` to `high`, at most five, each with its text."""
+    """Round values from `low` to `high`, at most five, each with its label."""
     size = 10.0 ** math.floor(math.log10((high - low) / 5))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10, 20) if (high - low) / (size * factor) < 5)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -62,7 +62,7 @@ def _plot(figure: Figure) -> list[str]:
     if not lines and figure.dots:
         xs = ys = [value for dot in figure.dots for value in (dot.x, dot.y)]
     (x_low, x_high), (y_low, y_high) = [(0.0, 1.0)] * 2 if figure.square else (_span(xs, 0.0), _span(ys, 0.05))
-    if figure.diagonal:  # from corner to corner it is x = y only on equal axes
+    if figure.diagonal:  # corner to corner is x = y only if the axes are equal
         x_low, x_high = y_low, y_high
     y_ticks = ticks(y_low, y_high)
     left = 14 + LINE + max(len(text) for _, text in y_ticks) * LETTER
@@ -111,7 +111,6 @@ def _rows(rows: Sequence[Row]) -> list[str]:
 
 
 def _thinned(values: Sequence[float]) -> list[float]:
-    """The means of the parts of a long curve."""
     size = math.ceil(len(values) / MOST_POINTS)
     return [fmean(values[i : i + size]) for i in range(0, len(values), size)]
 
@@ -130,8 +129,8 @@ def _key(names: Sequence[str], left: float) -> list[str]:
         x = left + number * room
         widths = [WIDE_LETTER if east_asian_width(letter) in "FW" else LETTER for letter in name]
         kept = sum(total + LETTER <= room - 34 for total in accumulate(widths))
-        shown = name if sum(widths) <= room - 34 else name[:kept] + "…"
-        parts += [_line(number, f"{x:.1f} 14h22"), _text(x + 28, 18, shown, "start")]
+        label = name if sum(widths) <= room - 34 else name[:kept] + "…"
+        parts += [_line(number, f"{x:.1f} 14h22"), _text(x + 28, 18, label, "start")]
     return parts
 
 
@@ -155,5 +154,5 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Escaped for XML, without control characters, which it does not allow."""
+    """Escape for XML, and drop control characters, which it does not allow."""
     return escape("".join(letter if letter.isprintable() else " " for letter in text))

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: points, axes and words, for the report, the card and W&B alike."""
+"""The figures of an evaluation: points, axes and captions, shared by the report, the card and W&B."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 MOST_LINES = 4  # that can be told apart in one chart
 
-# Of a record's groups: the figure's name and heading, its axis, the share shown, and what is counted.
+# For each of a record's groups: the figure's name and heading, its axis, the share shown, and the unit counted.
 GROUPS = {
     "by_length": ("accuracy_by_length", "Accuracy by length", "length in tokens", "accuracy", "examples"),
     "by_frequency": ("top1_by_frequency", "Accuracy by frequency in train", "count in train", "top1", "tokens"),
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, and what it shows in words."""
+    """A chart, and its description in words."""
 
     name: str  # letters, dashes and underscores, unique on a page
     heading: str
@@ -61,23 +61,23 @@ class Figure:
     lines: Sequence[Line] = ()  # the first `MOST_LINES` are drawn
     dots: Sequence[Dot] = ()
     bars: Sequence[Bar] = ()
-    rows: Sequence[Row] = ()  # if there are any, the chart has no axes
+    rows: Sequence[Row] = ()  # if not empty, the chart has no axes
     best: float | None = None  # the x to mark as the best
     square: bool = False  # both axes go from 0 to 1
     diagonal: str = ""  # what the line x = y means
 
 
 def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
-    """All charts that a record has the numbers for, with curves of at most `most` classes."""
+    """All charts for which a record has numbers, with curves of at most `most` classes."""
     classes = sorted((part for part in record.get("by_class", ()) if part.get("pr")), key=lambda part: -part["support"])
-    found = _class_curves(classes[:most], len(classes)) if classes else []
+    curves = _class_curves(classes[:most], len(classes)) if classes else []
     if record.get("reliability"):
-        found.append(_reliability(record))
+        curves.append(_reliability(record))
     if scatter := record.get("scatter"):
         dots = [Dot(0, x, y, size=2.2) for x, y in zip(scatter["label"], scatter["prediction"], strict=True)]
         text, line = f"{len(dots):,} texts; on the dashed line the prediction is the label.", "prediction = label"
         heading, axes = "Predictions and labels", ("label", "prediction")
-        found.append(Figure("scatter", heading, text, *axes, dots=dots, diagonal=line))
+        curves.append(Figure("scatter", heading, text, *axes, dots=dots, diagonal=line))
     for key, (name, heading, across, share, unit) in GROUPS.items():
         if groups := record.get(key):
             named = groups.items() if isinstance(groups, dict) else [(_range(group), group) for group in groups]
@@ -85,8 +85,8 @@ def figures_of(record: dict[str, Any], most: int = MOST_LINES) -> list[Figure]:
             low, high = (choose(rows, key=lambda row: row.share) for choose in (min, max))
             text = f"Lowest where the {across} is {low.name}: {low.note} {unit} right; "
             text += f"highest where it is {high.name}: {high.note}."
-            found.append(Figure(name, heading, text, across, "accuracy", rows=rows))
-    return found
+            curves.append(Figure(name, heading, text, across, "accuracy", rows=rows))
+    return curves
 
 
 def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
@@ -103,8 +103,8 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
     }
     precisions = f"Average precision: {areas['average_precision']}.{where}"
     if dots:
-        precisions += " Circle: the threshold that was best for F1 on validation; diamond: the one "
-        precisions += "for a wanted precision, if any reached it."
+        precisions += " Circle: the threshold with the best F1 on validation; diamond: the one "
+        precisions += "for the wanted precision, if it was reached."
     rates = f"Area under the curve: {areas['auc']}; the dashed line is chance, 0.5.{where}"
     curves = [Line(part["label"], part["pr"]["recall"], part["pr"]["precision"]) for part in classes]
     roc = [Line(part["label"], part["roc"]["fpr"], part["roc"]["tpr"]) for part in classes]
@@ -116,14 +116,14 @@ def _class_curves(classes: list[dict[str, Any]], of: int) -> list[Figure]:
 
 
 def _reliability(record: dict[str, Any]) -> Figure:
-    """How often predictions are right by their confidence, before and after calibration."""
+    """Accuracy by confidence, before and after calibration."""
     series, text = {"network": record["reliability"]}, f"Expected calibration error {record['metrics']['ece']:.4f}"
-    found = record.get("calibration")
-    if found and found["temperature"] != 1:
+    calibration = record.get("calibration")
+    if calibration and calibration["temperature"] != 1:
         series["calibrated"] = record["reliability_calibrated"]
         text = (
-            f"Expected calibration error {found['ece_after']:.4f} after temperature scaling (T = "
-            f"{found['temperature']:.3f}, fitted on validation), {found['ece_before']:.4f} before"
+            f"Expected calibration error {calibration['ece_after']:.4f} after temperature scaling (T = "
+            f"{calibration['temperature']:.3f}, fitted on validation), {calibration['ece_before']:.4f} before"
         )
     lines, dots = [], []
     for number, (name, bins) in enumerate(series.items()):

@@ -1,4 +1,4 @@
-"""Where a model is good: by the length of a text, by the frequency of a token, on words and on subwords."""
+"""Quality by group: by the length of a text, by the frequency of a token, on words and on subwords."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ CONTINUES, BEGINS = "##", ("Ġ", "▁")  # the marks of a token that continues a
 
 
 def by_length(lengths: ndarray, right: ndarray) -> list[dict[str, float]]:
-    """The `accuracy` of `examples` from `low` to `high` tokens, in groups of about equal size; (N,) each."""
+    """Accuracy by length, in groups of similar size with `low`, `high`, `examples`; arguments are (N,)."""
     if not len(lengths):
         return []
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)).astype(int))
@@ -23,12 +23,12 @@ def by_length(lengths: ndarray, right: ndarray) -> list[dict[str, float]]:
 
 
 def by_frequency(targets: ndarray, counts: ndarray, figures: dict[str, ndarray]) -> list[dict[str, float]]:
-    """The means of a masked language model's figures by a token's count in train: 0, 1 to 9, 10 to 99, ...
+    """Means of a masked language model's figures by the token's count in train: 0, 1 to 9, 10 to 99, ...
 
     Args:
         targets: The masked tokens' ids, (n,).
-        counts: Of each token in train, (vocabulary,).
-        figures: By name, a number for each target, (n,).
+        counts: How often each token occurs in train, (vocabulary,).
+        figures: Numbers for each target by name, (n,).
     """
     often, groups = counts[targets], []
     low, high = 0, 0
@@ -41,7 +41,7 @@ def by_frequency(targets: ndarray, counts: ndarray, figures: dict[str, ndarray])
 
 
 def by_piece(targets: ndarray, continues: ndarray, figures: dict[str, ndarray]) -> dict[str, dict[str, float]]:
-    """The same for tokens that begin a word, and that continue one, which `continues` says, (vocabulary,)."""
+    """The same for tokens that begin a word and for those marked by `continues`, (vocabulary,)."""
     groups = {"word": ~continues[targets], "subword": continues[targets]}
     return {name: _means(inside, figures) for name, inside in groups.items() if inside.any()}
 
@@ -50,10 +50,10 @@ def continues_a_word(vocabulary: Sequence[str], special: set[str]) -> ndarray:
     """Which tokens continue a word, (vocabulary,), by the marks of WordPiece, BPE or SentencePiece."""
     begins = tuple(mark for mark in BEGINS if any(token.startswith(mark) for token in vocabulary))
     if any(token.startswith(CONTINUES) for token in vocabulary):
-        found = [token.startswith(CONTINUES) for token in vocabulary]
+        continues = [token.startswith(CONTINUES) for token in vocabulary]
     else:
-        found = [bool(begins) and not token.startswith(begins) for token in vocabulary]
-    return np.array(found, dtype=bool) & [token not in special for token in vocabulary]
+        continues = [bool(begins) and not token.startswith(begins) for token in vocabulary]
+    return np.array(continues, dtype=bool) & [token not in special for token in vocabulary]
 
 
 def _means(inside: ndarray, figures: dict[str, ndarray]) -> dict[str, float]:

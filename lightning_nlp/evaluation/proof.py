@@ -1,4 +1,4 @@
-"""The proof of an export: it predicts what was measured when its checkpoint was chosen, and in the test."""
+"""The proof of an export: it predicts what was measured when its checkpoint was chosen and in the test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +12,17 @@ from torch.nn.utils.rnn import pad_sequence
 from lightning_nlp.errors import UserError
 from lightning_nlp.evaluation import IGNORE_INDEX, takes_token_types
 
-TEXTS, TOKENS = 256, 16_384  # kept of an evaluation, at most
-PLACES = 2048  # in a batch: with a vocabulary of 50,000 these are 400 MB of logits
-# How far log-probabilities may be apart on average: ROUNDINGS times what 16 bits change in this network, plus
-# LEAST. Measured: once for a validation in bfloat16, and 50 times for the weights of one step before, or of the next
-# epoch if all labels are the same.
+TEXTS, TOKENS = 256, 16_384  # kept from an evaluation, at most
+PLACES = 2048  # per batch: with a vocabulary of 50,000 this is 400 MB of logits
+# How far log-probabilities may differ on average: ROUNDINGS times the effect of 16-bit arithmetic on this network,
+# plus LEAST. Measured ratios: 1 for a validation in bfloat16, and 50 for the weights of one step before, or of the
+# next epoch if all labels are the same.
 ROUNDINGS, LEAST = 5, 0.002
 Kept = dict[str, Tensor]
 
 
 def comparable(logits: Tensor, problem_type: str | None, scale: float = 1.0) -> Tensor:
-    """What is compared: log-probabilities, or numbers in units of their standard deviation."""
+    """The values to compare: log-probabilities, or numbers in units of their standard deviation."""
     if problem_type == "regression":
         return logits / scale
     return F.logsigmoid(logits) if problem_type == "multi_label_classification" else logits.log_softmax(-1)
@@ -31,7 +31,7 @@ def comparable(logits: Tensor, problem_type: str | None, scale: float = 1.0) -> 
 def evidence(
     batches: list[tuple[dict[str, Any], Kept]], problem_type: str | None = None, scale: float = 1.0
 ) -> dict[str, Tensor]:
-    """At most `TEXTS` texts, with about `TOKENS` tokens at most, evenly spread over some batches.
+    """Keep at most `TEXTS` texts of about `TOKENS` tokens in total, evenly spread over some batches.
 
     Args:
         batches: Each with the outputs of validation_step: `logits`, or `loss` of the masked tokens.
@@ -47,9 +47,9 @@ def evidence(
     for batch, outputs in batches:
         mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(batch["input_ids"])
         lengths = (batch["cu_seqlens"].diff() if "cu_seqlens" in batch else mask.sum(1)).tolist()
-        found: Kept = {name: batch[name] for name in ("input_ids", "token_type_ids") if name in batch}
-        found |= {} if "logits" in outputs else {"targets": batch["labels"]}
-        for name, values in found.items():
+        tensors: Kept = {name: batch[name] for name in ("input_ids", "token_type_ids") if name in batch}
+        tensors |= {} if "logits" in outputs else {"targets": batch["labels"]}
+        for name, values in tensors.items():
             columns.setdefault(name, []).extend(values[mask.bool()].split(lengths))
         if "logits" in outputs:
             columns["log_probabilities"] += comparable(outputs["logits"].float(), problem_type, scale).split(1)
@@ -67,10 +67,10 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
     """Raise a UserError if an export differs from its evidence by more than rounding.
 
     Args:
-        network: As transformers alone opens it.
+        network: As transformers alone loads it.
         evaluations: The folder with the evidence of the best validation and of the test.
-        step: The exported checkpoint's.
-        chosen: Whether a validation chose it; the best validation's evidence must then be of the same step.
+        step: The exported checkpoint's step.
+        chosen: Whether a validation chose it; the best validation's evidence must then have that step.
         suspects: Callbacks that may have changed the weights, for the message.
     """
     from safetensors.torch import load_file
@@ -81,13 +81,13 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
         what = "test" if path.stem == "test" else f"validation after step {int(path.stem.removeprefix('val-'))}"
         if path.stem not in ("test", f"val-{step:08d}"):
             if chosen:
-                raise UserError(f"The best checkpoint is of step {step}, and not of the best {what}: train {without}.")
+                raise UserError(f"The best checkpoint is of step {step}, but the best {what} is not: train {without}.")
             continue
         kept = {name[6:]: tensor for name, tensor in load_file(path).items() if name.startswith("proof/")}
         measured = kept["log_probabilities"]
         ours = predictions(network.float(), kept)
         rounded = predictions(network.to(dtype), kept, autocast=dtype == torch.float32)
-        finite = measured.isfinite()  # all of it, unless a training in 16 bits diverged
+        finite = measured.isfinite()  # all of it, unless a 16-bit training diverged
         apart, rounding = ((other - ours)[finite].abs().mean() for other in (measured, rounded))
         if finite.any() and not apart <= ROUNDINGS * rounding + LEAST:
             number = network.config.problem_type == "regression"
@@ -95,9 +95,9 @@ def prove(network: Any, evaluations: Path, step: int, *, chosen: bool, suspects:
             labels = f"{(measured.argmax(-1) != ours.argmax(-1)).sum()} other labels, " if ours.ndim == 2 else ""
             compared = "numbers, in standard deviations," if number else f"{labels}probabilities"
             raise UserError(
-                f"The export does not give what was measured on {len(kept['lengths'])} texts of the {what}: {compared} "
-                f"{far.mean():.4f} apart on average and {far.max():.4f} at most. Something has changed the weights in "
-                f"between: train {without}."
+                f"The export does not reproduce what was measured on {len(kept['lengths'])} texts of the {what}: "
+                f"{compared} {far.mean():.4f} apart on average and {far.max():.4f} at most. Something changed "
+                f"the weights in between: train {without}."
             )
 
 

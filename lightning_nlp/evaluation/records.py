@@ -27,14 +27,14 @@ def classification_record(
 ) -> Record:
     """The record of a split's predictions; in `confusion`, rows are labels and columns are predictions.
 
-    `reliability_calibrated` and the thresholds are of calibrated probabilities, as in the export; all else is of the
+    `reliability_calibrated` and the thresholds refer to calibrated probabilities, as in the export; all else to the
     network itself.
 
     Args:
         logits: (N, classes).
         labels: (N,), all of them classes.
         lengths: In tokens, (N,).
-        validated: The validation's record, whose temperature and thresholds are tried here; None chooses them here.
+        validated: The validation's record, to apply its temperature and thresholds; None chooses them here.
     """
     chances = probabilities(logits)
     predicted, classes = chances.argmax(axis=1), np.arange(len(label_names))
@@ -64,20 +64,20 @@ def classification_record(
 def labels_record(
     logits: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: Record | None = None
 ) -> Record:
-    """The same for several labels a text: `labels` are 0 and 1, (N, labels).
+    """The same for several labels per text: `labels` are 0 and 1, (N, labels).
 
-    Precision, recall and F1 of `by_class` are at the probability 0.5, and `by_length` counts texts with exactly their
+    Precision, recall and F1 of `by_class` are at probability 0.5, and `by_length` counts texts with exactly their
     labels.
     """
     chances, true = 1 / (1 + np.exp(-logits.astype(np.float64))), labels > 0
-    given = chances >= 0.5
+    predicted = chances >= 0.5
     return plain(
         {
             "examples": len(labels),
             "labels": label_names,
             "without_labels": int((~true).all(axis=1).sum()),
-            "by_class": _by_class(label_names, chances, true, given, _thresholds(chances, true, validated)),
-            "by_length": by_length(lengths, (given == true).all(axis=1)),
+            "by_class": _by_class(label_names, chances, true, predicted, _thresholds(chances, true, validated)),
+            "by_length": by_length(lengths, (predicted == true).all(axis=1)),
         }
     )
 
@@ -86,15 +86,15 @@ def number_record(
     predicted: ndarray, labels: ndarray, lengths: ndarray, label_names: list[str], validated: Record | None = None
 ) -> Record:
     """A scatter of numbers, (N, 1) and (N,): at most `POINTS` pairs, evenly spread over the rows."""
-    shown = slice(None, None, -(-len(labels) // POINTS) or 1)
+    sample = slice(None, None, -(-len(labels) // POINTS) or 1)
     columns = {"labels": labels, "predictions": predicted}
     constant = [name for name, values in columns.items() if len(values) and np.ptp(values) == 0]
-    scatter = {"label": labels[shown], "prediction": predicted[shown, 0]}
+    scatter = {"label": labels[sample], "prediction": predicted[sample, 0]}
     return plain({"examples": len(labels), "constant": constant, "scatter": scatter})
 
 
 def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, continues: ndarray) -> Record:
-    """A masked language model's `top1`, `top5` and `loss`, of each token (n,), by groups."""
+    """A masked language model's `top1`, `top5` and `loss`, per token (n,), by group."""
     groups = {
         "by_frequency": by_frequency(targets, counts, figures),
         "by_piece": by_piece(targets, continues, figures),
@@ -103,7 +103,7 @@ def mlm_record(targets: ndarray, figures: dict[str, ndarray], counts: ndarray, c
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON: arrays as lists, numbers rounded to `DIGITS`, None for what is not finite."""
+    """Convert a value for JSON: arrays to lists, numbers rounded to `DIGITS`, non-finite ones to None."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple | ndarray):
@@ -114,10 +114,10 @@ def plain(value: Any) -> Any:
 
 
 def _by_class(
-    names: list[str], chances: ndarray, true: ndarray, given: ndarray, thresholds: list[Record]
+    names: list[str], chances: ndarray, true: ndarray, reached: ndarray, thresholds: list[Record]
 ) -> list[Record]:
-    """Each class's figures; all arrays are (N, classes)."""
-    right, predicted, support = (part.sum(axis=0).tolist() for part in (given & true, given, true))
+    """The figures of each class; all arrays are (N, classes)."""
+    right, predicted, support = (part.sum(axis=0).tolist() for part in (reached & true, reached, true))
     return [
         {"label": name, **figures(right[i], predicted[i], support[i]), "support": support[i]}
         | class_curves(chances[:, i], true[:, i])
@@ -127,7 +127,6 @@ def _by_class(
 
 
 def _thresholds(chances: ndarray, true: ndarray, validated: Record | None) -> list[Record]:
-    """Those chosen here, or what the validation's give here."""
     if validated is None:
         return choose_thresholds(chances, true)
     tried: list[Record] = [{"best_f1": None, "wanted": None} for _ in validated["by_class"]]

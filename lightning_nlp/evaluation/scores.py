@@ -1,18 +1,18 @@
-"""Metrics of several labels a text, and of numbers."""
+"""Metrics of several labels per text, and of numbers."""
 
 import numpy as np
 from numpy import ndarray
 
 
 def figures(right: int, predicted: int, support: int) -> dict[str, float]:
-    """Precision, recall and F1 from counts, to 6 digits; 0 where nothing is predicted, or nothing occurs."""
-    found = {"precision": right / max(predicted, 1), "recall": right / max(support, 1)}
-    found["f1"] = 2 * right / max(support + predicted, 1)
-    return {name: round(value, 6) for name, value in found.items()}
+    """Precision, recall and F1 from counts, to 6 digits; 0 if nothing is predicted or nothing occurs."""
+    scores = {"precision": right / max(predicted, 1), "recall": right / max(support, 1)}
+    scores["f1"] = 2 * right / max(support + predicted, 1)
+    return {name: round(value, 6) for name, value in scores.items()}
 
 
 def ranked(scores: ndarray, positive: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """The distinct scores from the highest on; how many positives, and how many texts, have at least each."""
+    """The distinct scores, highest first, and how many positives, and how many texts, reach each."""
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], positive[order].cumsum()
     last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # of equal scores
@@ -36,13 +36,13 @@ def label_scores(logits: ndarray, labels: ndarray) -> dict[str, float]:
         `f1` (macro; a label without positives has 0, as in scikit-learn), `f1_micro`, `subset_accuracy` (texts with
         exactly their labels) and `average_precision` (macro).
     """
-    given, true = logits >= 0, labels > 0
-    right, both = (given & true).sum(axis=0), given.sum(axis=0) + true.sum(axis=0)
+    predicted, true = logits >= 0, labels > 0
+    right, both = (predicted & true).sum(axis=0), predicted.sum(axis=0) + true.sum(axis=0)
     precisions = [average_precision(logits[:, i], true[:, i]) for i in range(true.shape[1])]
     return {
         "f1": float((2 * right / np.maximum(both, 1)).mean()),
         "f1_micro": float(2 * right.sum() / max(both.sum(), 1)),
-        "subset_accuracy": float((given == true).all(axis=1).mean()),
+        "subset_accuracy": float((predicted == true).all(axis=1).mean()),
         "average_precision": float(np.mean(precisions)),
     }
 
@@ -51,7 +51,7 @@ def number_scores(predicted: ndarray, labels: ndarray) -> dict[str, float]:
     """Errors in the labels' unit, and correlations, from (N, 1) or (N,) and (N,).
 
     Returns:
-        `mse`, `mae`, `r2`, `pearson` and `spearman`; 0 if undefined, since all labels or predictions are equal.
+        `mse`, `mae`, `r2`, `pearson` and `spearman`; 0 if undefined because all labels or predictions are equal.
     """
     predicted, labels = predicted.reshape(-1).astype(np.float64), labels.astype(np.float64)
     errors, spread = predicted - labels, float(((labels - labels.mean()) ** 2).sum())

@@ -1,4 +1,4 @@
-"""What predicted tags are worth: whole entities for B-, I- and their like, single words for other tags."""
+"""Metrics for tags: of whole entities for B-, I- and the like, of single words for other tags."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from lightning_nlp.evaluation.scores import figures
 
-NUMBER = 50  # of sentences with wrong words
+NUMBER = 50  # of sentences with wrong words to keep
 _ENTITY = re.compile(r"([BIESLUM])-(.+)")
 OUTSIDE = "O"
 
@@ -19,11 +19,11 @@ OUTSIDE = "O"
 def entities(tags: Iterable[str]) -> list[tuple[int, int, str]]:
     """The entities of one sentence: first word, word after the last, type.
 
-    Reads IOB1, IOB2, BIOES, BILOU and BMES, and what breaks their rules, as conlleval does (Tjong Kim Sang and De
-    Meulder 2003): an entity goes on if the type stays, the word before did not end it (E, S, L, U), and this one does
-    not begin another (B, S, U).
+    Reads IOB1, IOB2, BIOES, BILOU and BMES, and violations of them, as conlleval does (Tjong Kim Sang and De
+    Meulder 2003): an entity continues if the type stays the same, the word before did not end it (E, S, L, U), and
+    this one does not begin another (B, S, U).
     """
-    found = list[tuple[int, int, str]]()
+    spans = list[tuple[int, int, str]]()
     before = kind = ""
     for at, tag in enumerate(tags):
         match = _ENTITY.fullmatch(tag)
@@ -31,14 +31,14 @@ def entities(tags: Iterable[str]) -> list[tuple[int, int, str]]:
             before = ""
             continue
         goes_on = before in ("B", "I", "M") and match[1] in ("I", "M", "E", "L") and match[2] == kind
-        start = found.pop()[0] if goes_on else at
+        start = spans.pop()[0] if goes_on else at
         before, kind = match[1], match[2]
-        found.append((start, at + 1, kind))
-    return found
+        spans.append((start, at + 1, kind))
+    return spans
 
 
 def are_entities(names: Iterable[str]) -> bool:
-    """Whether tags are O and B-TYPE, I-TYPE and their like, so that entities are counted and not words."""
+    """Whether tags are O, B-TYPE, I-TYPE and the like, so that entities are counted and not words."""
     inside = {*names} - {OUTSIDE}
     return bool(inside) and all(map(_ENTITY.fullmatch, inside))
 
@@ -54,8 +54,8 @@ def count(targets: ndarray, predictions: ndarray, rows: ndarray, names: Sequence
     """How many of each of `types_of` are right, predicted and true, (types, 3).
 
     Args:
-        targets: The numbers of n tags, sentence after sentence.
-        predictions: Those predicted, (n,).
+        targets: Tag ids, sentence after sentence, (n,).
+        predictions: Predicted tag ids, (n,).
         rows: The sentence that each word is in, (n,).
     """
     if not are_entities(names):
@@ -78,14 +78,14 @@ def scores(counts: ndarray, names: Sequence[str]) -> dict[str, float]:
     return {name: sum(part[name] for part in each) / max(len(each), 1) for name in ("precision", "recall", "f1")}
 
 
-def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
+def tags_record(outputs: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
     """The record of a split's tags; in `confusion`, rows are the true tags of words.
 
     Args:
-        found: `targets`, `predictions` and `rows`, each (n,), the words of a sentence in their order.
+        outputs: `targets`, `predictions` and `rows`, each (n,), the words of a sentence in their order.
     """
-    order = np.argsort(found["rows"], kind="stable")
-    targets, predictions, rows = (found[name][order] for name in ("targets", "predictions", "rows"))
+    order = np.argsort(outputs["rows"], kind="stable")
+    targets, predictions, rows = (outputs[name][order] for name in ("targets", "predictions", "rows"))
     confusion = np.bincount(targets * len(names) + predictions, minlength=len(names) ** 2)
     by_class = [
         {"label": kind, **figures(*row), "support": row[2], "predicted": row[1]}
@@ -101,24 +101,24 @@ def tags_record(found: dict[str, ndarray], names: list[str]) -> dict[str, Any]:
     }
 
 
-def wrong_sentences(tokenizer: Any, rows: Any, found: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
-    """At most `NUMBER` sentences with wrong words, those with the most of them first.
+def wrong_sentences(tokenizer: Any, rows: Any, outputs: dict[str, ndarray], names: list[str]) -> list[dict[str, Any]]:
+    """At most `NUMBER` sentences with wrong words, those with the most first.
 
-    `rows[numbers]` has `input_ids` and `label` of each token; `found` is as for `tags_record`.
+    `rows[numbers]` has `input_ids` and `label` of each token; `outputs` is as for `tags_record`.
     """
-    wrong = found["targets"] != found["predictions"]
+    wrong = outputs["targets"] != outputs["predictions"]
     sentences = list[dict[str, Any]]()
-    for row, number in Counter(sorted(found["rows"][wrong].tolist())).most_common(NUMBER):
-        here, columns = found["rows"] == row, rows[[row]]
+    for row, number in Counter(sorted(outputs["rows"][wrong].tolist())).most_common(NUMBER):
+        here, columns = outputs["rows"] == row, rows[[row]]
         words = joined_pieces(tokenizer, columns["input_ids"][0], columns["label"][0])
-        tags = zip(words, found["targets"][here], found["predictions"][here], strict=True)
+        tags = zip(words, outputs["targets"][here], outputs["predictions"][here], strict=True)
         marked = [[word, names[label], names[prediction]] for word, label, prediction in tags]
         sentences.append({"row": row, "wrong": number, "words": marked})
     return sentences
 
 
 def joined_pieces(tokenizer: Any, ids: ndarray, labels: ndarray) -> list[str]:
-    """The words of a row, put together from the pieces at and after each label."""
+    """The words of a row, joined from the pieces at and after each label."""
     special = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
     starts = [*np.flatnonzero(labels >= 0).tolist(), len(ids)]
     parts = (ids[start:end].tolist() for start, end in pairwise(starts))

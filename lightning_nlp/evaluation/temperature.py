@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from numpy import ndarray
 
-FEWEST = 50  # examples: fewer say nothing about a probability
-BOUNDS = (0.05, 20.0)  # an optimum beyond them is none: without a mistake, the best temperature is 0
+FEWEST = 50  # examples: fewer are too few to judge a probability
+BOUNDS = (0.05, 20.0)  # an optimum outside is rejected: without mistakes, the best temperature is 0
 BINS = 15
 
 
 def fit_temperature(logits: ndarray, labels: ndarray) -> float:
     """The T that minimises the loss of `logits / T`, convex in 1 / T: the root of its slope, by bisection.
 
-    `logits` are (N, classes), `labels` (N,), all of them classes. T is rounded to 6 digits, and 1 if the examples are
+    `logits` are (N, classes), `labels` (N,), none ignored. T is rounded to 6 digits, and 1 if the examples are
     too few, not finite, perfectly separated, or all alike.
     """
     if len(labels) < FEWEST or not np.isfinite(logits).all():
@@ -21,7 +21,7 @@ def fit_temperature(logits: ndarray, labels: ndarray) -> float:
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     target = logits[np.arange(len(labels)), labels].mean()
 
-    def slope(log_scale: float) -> float:  # the derivative of the loss by 1 / T
+    def slope(log_scale: float) -> float:  # the derivative of the loss with respect to 1 / T
         weights = np.exp(logits * np.exp(log_scale))
         return float(((weights * logits).sum(axis=1) / weights.sum(axis=1)).mean() - target)
 
@@ -36,12 +36,12 @@ def fit_temperature(logits: ndarray, labels: ndarray) -> float:
 
 def calibration(logits: ndarray, labels: ndarray, temperature: float) -> dict[str, float]:
     """A split's calibration error and loss before and after scaling, to 6 digits; shapes as above."""
-    found = {"temperature": temperature}
+    figures = {"temperature": temperature}
     for when, divisor in (("before", 1.0), ("after", temperature)):
         scaled = torch.from_numpy(logits.astype(np.float64) / divisor)
-        found[f"ece_{when}"] = calibration_error(probabilities(logits, divisor), labels)
-        found[f"loss_{when}"] = float(F.cross_entropy(scaled, torch.from_numpy(labels))) if len(labels) else 0.0
-    return {name: round(value, 6) for name, value in found.items()}
+        figures[f"ece_{when}"] = calibration_error(probabilities(logits, divisor), labels)
+        figures[f"loss_{when}"] = float(F.cross_entropy(scaled, torch.from_numpy(labels))) if len(labels) else 0.0
+    return {name: round(value, 6) for name, value in figures.items()}
 
 
 def probabilities(logits: ndarray, temperature: float = 1.0) -> ndarray:
@@ -50,7 +50,7 @@ def probabilities(logits: ndarray, temperature: float = 1.0) -> ndarray:
 
 
 def reliability(confidence: ndarray, right: ndarray) -> list[dict[str, float]]:
-    """How often predictions of each confidence are right, in bins of equal width without `low`; (N,) each."""
+    """Accuracy by confidence, in bins of equal width that exclude `low`; (N,) each."""
     bins = np.ceil(confidence * BINS).astype(int)
     groups = ((number, bins == number) for number in np.unique(bins).tolist())
     return [

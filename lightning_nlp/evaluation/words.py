@@ -10,16 +10,16 @@ from lightning_nlp.evaluation import takes_token_types, token_types
 from lightning_nlp.evaluation.groups import continues_a_word
 from lightning_nlp.evaluation.temperature import probabilities
 
-NUMBER = 50  # of mistakes
+NUMBER = 50  # of mistakes to keep
 BETWEEN = " | "  # the texts of a pair, where both are shown
-STEPS = 16  # along the line
+STEPS = 16  # of the path integral
 
 
 class Mistake(NamedTuple):
     """A wrong prediction."""
 
-    at: int  # which text
-    output: int  # which of the network's outputs is wrong
+    at: int  # index of the text
+    output: int  # index of the wrong output
     sign: int  # 1 if it is too large, -1 if it is too small
     label: str
     prediction: str
@@ -27,24 +27,24 @@ class Mistake(NamedTuple):
 
 
 def mistakes(
-    network: Any, tokenizer: Any, rows: Any, found: dict[str, np.ndarray], label_names: list[str]
+    network: Any, tokenizer: Any, rows: Any, outputs: dict[str, np.ndarray], label_names: list[str]
 ) -> list[dict[str, Any]]:
-    """At most `NUMBER` wrong predictions, the surest first; of numbers those farthest off.
+    """At most `NUMBER` wrong predictions, the most confident first; for numbers those farthest off.
 
-    `rows[numbers]` of the split are token ids in `input_ids`, and for pairs `second`; `found` has the predictions:
+    `rows[numbers]` of the split are token ids in `input_ids`, and for pairs `second`; `outputs` has the predictions:
     `logits` (N, classes), `labels` (N, ...) and `rows` (N,).
     """
-    worst = worst_mistakes(found["logits"], found["labels"], label_names)
+    worst = worst_mistakes(outputs["logits"], outputs["labels"], label_names)
     if not worst:
         return []
-    numbers = found["rows"][[wrong.at for wrong in worst]]
-    columns, shown = rows[numbers], []
+    numbers = outputs["rows"][[wrong.at for wrong in worst]]
+    columns, explained = rows[numbers], []
     seconds = columns["second"].tolist() if "second" in columns else [0] * len(worst)
     for wrong, row, tokens, second in zip(worst, numbers, columns["input_ids"], seconds, strict=True):
         ids, split = list(map(int, tokens)), abs(second)
         texts = [ids[:split], ids[split:]] if second else [ids]
         words = driving_words(network, tokenizer, ids, int(wrong.output), second)
-        shown.append(
+        explained.append(
             {
                 "row": int(row),
                 "text": BETWEEN.join(tokenizer.decode(text, skip_special_tokens=True) for text in texts),
@@ -54,7 +54,7 @@ def mistakes(
                 "words": [[word, wrong.sign * score] for word, score in words],
             }
         )
-    return shown
+    return explained
 
 
 def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Mistake]:
@@ -88,14 +88,14 @@ def worst_mistakes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> 
 def driving_words(
     network: Any, tokenizer: Any, ids: list[int], target: int, second: int = 0
 ) -> list[tuple[str, float]]:
-    """A text's words, each with how much it speaks for a class, from -1 to 1; a pair has a mark in between.
+    """A text's words, each with how much it supports a class, from -1 to 1; a pair has a mark in between.
 
     Integrated gradients (Sundararajan et al. 2017): the gradient of the class's logit is averaged along the line from
-    a text of masks to this one, and multiplied by their difference; a word's pieces are summed. The gradient at the
-    text alone mostly has the wrong sign where the prediction is certain.
+    a text of masks to this one and multiplied by their difference; a word's pieces are summed. The gradient at the
+    text alone mostly has the wrong sign where the prediction is confident.
 
     Args:
-        network: The classifier, in evaluation mode.
+        network: A classifier in evaluation mode.
         ids: With special tokens.
         second: Where the second text of a pair begins, as in `encode`.
     """
@@ -128,9 +128,9 @@ def _gradients(network: Any, tokenizer: Any, ids: list[int], target: int, second
         start = torch.where(special[:, None], end, 0 if mask_id is None else words[mask_id])
         along = (torch.arange(STEPS).to(end)[:, None, None] + 0.5) / STEPS
         places = torch.lerp(start, end, along).requires_grad_()  # a batch: (steps, tokens, features)
-        given = {"attention_mask": torch.ones(STEPS, len(ids), dtype=torch.long, device=device)}
+        masked = {"attention_mask": torch.ones(STEPS, len(ids), dtype=torch.long, device=device)}
         if takes_token_types(network) and second:
-            given["token_type_ids"] = torch.from_numpy(token_types(len(ids), second)).to(device).expand(STEPS, -1)
-        logits = network(inputs_embeds=places, **given).logits[:, target].sum()
+            masked["token_type_ids"] = torch.from_numpy(token_types(len(ids), second)).to(device).expand(STEPS, -1)
+        logits = network(inputs_embeds=places, **masked).logits[:, target].sum()
         (gradient,) = torch.autograd.grad(logits, [places])
     return (gradient.mean(0) * (end - start)).sum(-1).tolist()

@@ -1,1 +1,1 @@
-"""A run becomes a Hugging Face folder with a card."""
+"""Exports a run as a Hugging Face folder with a model card."""

@@ -1,4 +1,4 @@
-"""The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts as done."""
+"""The best checkpoint as an ordinary Hugging Face folder, reloaded and compared before it counts."""
 
 import os
 import re
@@ -25,21 +25,21 @@ from lightning_nlp.predict.predictor import READING
 from lightning_nlp.tasks import Task, task_of_network
 from lightning_nlp.training.precision import float32_products
 
-FEWEST = 50  # texts, or masked tokens: the charts of a smaller test are not worth showing
+FEWEST = 50  # texts, or masked tokens: charts of a smaller test are not worth showing
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @float32_products("highest")
 def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Export a module that a Trainer has fitted, as a folder that `transformers` and `load_predictor` open.
+    """Export a fitted module as a folder that `transformers` and `load_predictor` can load.
 
-    The tokenizer cleans texts as the data module did. Only `fit` adds a model card, calibration and proof.
+    The tokenizer cleans texts as the data module did. Only `fit` adds card, calibration and proof.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel; its network is moved to the CPU.
-        datamodule: That it was fitted on, after `setup`.
+        datamodule: The data module it was fitted on, after `setup`.
         folder: Written whole or not at all.
-        overwrite: Replace an earlier export, and all that is in its folder.
+        overwrite: Replace an earlier export and everything in its folder.
 
     Raises:
         UserError: If the folder exists or cannot be written, or if transformers could not open it.
@@ -50,7 +50,7 @@ def save_pretrained(module: Any, datamodule: Any, folder: str | Path, *, overwri
     if module.network is None or getattr(datamodule, "tokenizer", None) is None:
         raise UserError("Nothing to export: fit the module first; new data need prepare_data() and setup('fit').")
     if module.tokenizer is not None and tokenizer_hash(module.tokenizer) != tokenizer_hash(datamodule.tokenizer):
-        raise UserError("The data module has another tokenizer than the module: give the one that it was fitted on.")
+        raise UserError("The data module's tokenizer differs from the module's: give the one that it was fitted on.")
     try:
         network = module.network.to("cpu").eval()
         unit = in_its_unit(network, getattr(module, "problem", None))
@@ -71,30 +71,30 @@ def export_run(
     calibrated: bool = True,
     suspects: Sequence[str] = (),
 ) -> Path:
-    """Write `run_dir/export`, which `transformers.pipeline` opens, with a model card and its charts.
+    """Write `run_dir/export`, which `transformers.pipeline` can load, with a model card and its charts.
 
     Args:
         module: A SequenceClassifier or MaskedLanguageModel with the weights to export.
-        calibrated: Divide a classifier's logits by the temperature that was fitted on validation.
+        calibrated: Divide a classifier's logits by the temperature fitted on validation.
         suspects: Callbacks that may have changed the weights, for the message of a failed proof.
 
     Raises:
-        RuntimeError: If the files do not give back the same weights and tokens.
-        UserError: If they cannot be written, or predict differently from what was measured.
+        RuntimeError: If loading the files does not reproduce weights and tokens.
+        UserError: If they cannot be written, or do not predict what was measured.
     """
     from lightning_nlp.evaluation.drawing import draw
     from lightning_nlp.evaluation.figures import figures_of
 
     network, step = module.network.to("cpu").eval(), facts["checkpoint_step"]
     task = task_of_network(type(network).__name__, network.config.problem_type)
-    found = _calibration(network, task, run_dir, step, calibrated)
+    calibration = _calibration(network, task, run_dir, step, calibrated)
     record = read_record(run_dir, "test") or {}
     enough = record.get("examples", record.get("masked_tokens", 0)) >= FEWEST
-    applied = {"calibration": None} if found.temperature == 1 else {}
+    applied = {"calibration": None} if calibration.temperature == 1 else {}
     figures = figures_of(record | applied) if enough else []
     try:
         unit = in_its_unit(network, getattr(module, "problem", None))
-        with atomic_path(run_dir / "export") as unfinished, scaled(network, found), unit:
+        with atomic_path(run_dir / "export") as unfinished, scaled(network, calibration), unit:
             reloaded = _write(network, datamodule, unfinished)
             for figure in figures:
                 (unfinished / f"{figure.name}.svg").write_text(draw(figure, alone=True), encoding="utf-8")
@@ -107,7 +107,7 @@ def export_run(
                 reading=datamodule.reading,
                 base_model=_base_model(module),
                 record=record,
-                calibrated=found,
+                calibrated=calibration,
                 figures=figures,
             )
             (unfinished / "README.md").write_text(card, encoding="utf-8")
@@ -119,12 +119,7 @@ def export_run(
 
 
 def _write(network: Any, datamodule: Any, folder: Path) -> Any:
-    """Write network and tokenizer, and return the network as transformers alone opens it.
-
-    Raises:
-        UserError: If the network has other layers than transformers builds.
-        RuntimeError: If a weight or a token differs by a single bit.
-    """
+    """Write network and tokenizer, and return the network as transformers loads it, equal to the bit."""
     import transformers
     from transformers.utils.logging import disable_progress_bar
 
@@ -143,7 +138,7 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
         run, cure = folder.parent, "keep its checkpoint, and open that with the module's load_from_checkpoint"
         if (run / "config.yaml").is_file():
             cure = (
-                f"the run and its test results are in {run}; to measure it again give `test` --config "
+                f"the run and its test results are in {run}; to repeat the test, give `test` --config "
                 f"{run}/config.yaml --ckpt_path {run}/checkpoints/best.ckpt"
             )
         missing = ", ".join(other[:5])
@@ -151,28 +146,28 @@ def _write(network: Any, datamodule: Any, folder: Path) -> Any:
             f"There is no export, since transformers' {architecture} has no {missing} of this shape: {cure}."
         )
     if wrong := [name for name in theirs if not torch.equal(ours.get(name, theirs[name][:0]), theirs[name])]:
-        raise RuntimeError(f"The export {folder} does not give back the weights {', '.join(wrong[:5])}")
+        raise RuntimeError(f"The export {folder} does not reproduce the weights {', '.join(wrong[:5])}")
     texts = ["Ĝis<br />revido,\u00a0 said the film."] * (2 if "text_column" in reading else 1)
     settings: dict[str, Any] = {"truncation": True, "max_length": reading["max_length"]}
     expected = tokenizer(*map(clean_text if reading["clean"] else str, texts), **settings)
     if expected["input_ids"] != transformers.AutoTokenizer.from_pretrained(folder)(*texts, **settings)["input_ids"]:
-        raise RuntimeError(f"The tokenizer in the export {folder} gives other tokens than the one trained with")
+        raise RuntimeError(f"The tokenizer in the export {folder} encodes differently from the one used in training")
     return reloaded
 
 
 def _calibration(network: Any, task: Task, run_dir: Path, step: int, wanted: bool) -> Calibration:
-    """What to apply to the probabilities; the user is told if it is not what was wanted."""
+    """The calibration to apply; tells the user if it is not the wanted one."""
     if not task.has_thresholds:
         return Calibration()
     if task.calibrated and not wanted:
         return Calibration("it was switched off (`--calibrate false`)")
-    found = calibrate(run_dir, step, network)
-    if task.calibrated and found.reason:
-        rank_zero_info(f"The export's probabilities are not calibrated: {found.reason}.")
-    return found
+    calibration = calibrate(run_dir, step, network)
+    if task.calibrated and calibration.reason:
+        rank_zero_info(f"The export's probabilities are not calibrated: {calibration.reason}.")
+    return calibration
 
 
 def _base_model(module: Any) -> str | None:
-    """The model on the Hub that was fine-tuned; a local folder's name is private."""
+    """The fine-tuned model's Hub id; a local folder's name is private."""
     name = getattr(module, "hparams", {}).get("pretrained")
     return name if name and not Path(name).exists() and HUB_ID.fullmatch(name) else None

@@ -36,11 +36,11 @@ def model_card(
     calibrated: Calibration | None = None,
     figures: Sequence[Figure] = (),
 ) -> str:
-    """Markdown with the Hub's front matter; it quotes no text of the data, only probes, which the user chose.
+    """Markdown with the Hub's front matter; it quotes no texts from the data, only the user's probes.
 
     Args:
         record: The evaluation on the test split.
-        calibrated: What was done to the probabilities.
+        calibrated: The calibration of the probabilities.
         figures: The test's charts, drawn in `<name>.svg` beside the card.
     """
     from huggingface_hub import ModelCardData
@@ -57,7 +57,7 @@ def model_card(
         datasets=[source] if "/" in source else None,  # a Hub id; files are named without their folder
         metrics=sorted(name for name in test if name in METRICS and METRICS[name].known) or None,
         model_name=name,
-        # on a part of the split they would be read as results on all of it
+        # results on part of the split would be read as results on all of it
         eval_results=None if "test" in facts["parts"] else _eval_results(test, task, source, calibrated),
     )
     text = single = f'"{task.example}"'
@@ -96,11 +96,10 @@ def model_card(
 
 
 def _eval_results(test: dict[str, float], task: Task, source: str, calibrated: Calibration) -> list[Any]:
-    """The test split's metrics for the network as it is exported."""
     from huggingface_hub import EvalResult
 
     if calibrated.test is not None:
-        test = {name: value for name, value in test.items() if name != "brier"}  # measured before
+        test = {name: value for name, value in test.items() if name != "brier"}  # measured before calibration
         test |= {"loss": calibrated.test["loss_after"], "ece": calibrated.test["ece_after"]}
     return [
         EvalResult(

@@ -1,1 +1,1 @@
-"""The Hub: pretrained folders, and patience with its requests."""
+"""The Hub: pretrained folders, and retries of its requests."""

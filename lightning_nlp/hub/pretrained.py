@@ -23,14 +23,14 @@ Kind = Literal["model", "tokenizer"]
 
 
 def fetch_pretrained(name: str, files: Kind) -> Path:
-    """The complete folder of a pretrained model or tokenizer; if the Hub cannot be reached, its cached copy.
+    """The complete folder of a pretrained model or tokenizer; its cached copy if the Hub cannot be reached.
 
     Args:
         name: A folder, or else a Hub id, e.g. "distilbert/distilbert-base-uncased".
         files: "model" for `config.json` and safetensors weights, "tokenizer" for the tokenizer's files.
 
     Raises:
-        UserError: If it is not found, lacks a file, is damaged, or has its weights only as a pickle.
+        UserError: If it does not exist, lacks a file, is damaged, or has only pickled weights.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
@@ -78,7 +78,7 @@ def _download(name: str, files: Kind) -> Path:
 
 
 def tokenizer_state(tokenizer: Any) -> dict[str, Any]:
-    """What decides a text's token ids; truncation and padding, which only remember the last call, do not."""
+    """What determines a text's token ids: not truncation and padding, which only remember the last call."""
     return json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
 
 
@@ -95,7 +95,7 @@ def _check(folder: Path, name: str, files: Kind) -> None:
     part = folder
     try:
         if files == "tokenizer":
-            # without these, transformers makes a tokenizer without a single word
+            # without these, transformers builds a tokenizer without a single word
             if not any(all((folder / file).is_file() for file in vocabulary) for vocabulary in VOCABULARIES):
                 raise OSError("there is neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
             return
@@ -110,11 +110,11 @@ def _check(folder: Path, name: str, files: Kind) -> None:
         for shard in shards:
             part = folder / shard
             if not part.is_file():
-                raise OSError("it is missing, and pickled weights (.bin), which can run code, are not read")
-            with safe_open(part, framework="pt"):  # notices a copy that was cut off
+                raise OSError("it is missing, and pickled weights (.bin), which can run code, are not loaded")
+            with safe_open(part, framework="pt"):  # detects a truncated copy
                 pass
     except Exception as error:  # transformers, safetensors and json share no other base class
         raise UserError(
-            f"{name!r} is no {files} that can be used, for {part} ({one_line(error)[:300]}): give {ARGUMENT[files]} a "
-            "folder written by save_pretrained, or fetch it again."
+            f"{name!r} is not a usable {files}, because of {part} ({one_line(error)[:300]}): give {ARGUMENT[files]} a "
+            "folder written by save_pretrained, or download it again."
         ) from error

@@ -1,1 +1,1 @@
-"""The data before the training: what `inspect` finds, and the short form of it that each `fit` writes."""
+"""The data before the training: what `inspect` reports, and the short form that each `fit` writes."""

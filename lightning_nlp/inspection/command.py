@@ -12,17 +12,17 @@ from lightning_nlp.inspection.data_facts import as_json, token_facts
 from lightning_nlp.inspection.reading import linear_baseline, read_texts
 from lightning_nlp.inspection.verdict import SEVERITIES, text_findings
 
-SHOWN = 5  # texts with two labels; the JSON file has more
+SHOWN = 5  # texts with two labels; the JSON file lists more
 
 
 def inspect_data(datamodule: Any, json: str | None) -> bool:
-    """Look at the data of a `TextDataModule`, print the findings, and write them to the file `json`.
+    """Inspect the data of a `TextDataModule`, print the findings, and write them to the file `json`.
 
     The file's sections are `tokens` (`data.json` without its warnings), `max_length`, `counts` (of cleaning),
     `raw` and `conflicts` (of `read_texts`), `baseline` (null without labels) and `findings`.
 
     Returns:
-        Whether something is severe, by `verdict.py`.
+        Whether a finding is severe, according to `verdict.py`.
 
     Raises:
         UserError: If the data cannot be used at all, or the file cannot be written.
@@ -91,13 +91,13 @@ def print_report(report: dict[str, Any]) -> None:
 def _split(split: str, report: dict[str, Any]) -> Iterator[str]:
     part, raw, names = report["tokens"]["splits"][split], report["raw"].get(split), report["tokens"]["label_names"]
     texts, pieces = max(part["texts"], 1), part["rows"] - part["texts"]  # a language model splits, a classifier cuts
-    lost = f"{pieces:,} parts more of texts beyond" if pieces else f"{part['cut'] / texts:.1%} cut at"
+    lost = f"{pieces:,} more parts from texts beyond" if pieces else f"{part['cut'] / texts:.1%} cut at"
     length = f"{part['tokens']:,} tokens, {part['tokens'] / texts:.1f} a text"
     yield f"{part['texts']:,} texts, {length}, {lost} max_length {report['max_length']}"
     if names:
         yield f"labels: {_shares(zip(names, part['class_counts'], strict=True), texts)}"
     if split != "train":
-        yield f"rows that are in train too: {part['copies_of_train']:,}"
+        yield f"rows that are also in train: {part['copies_of_train']:,}"
     if raw:
         yield f"markup before cleaning: {_shares(raw['markup'].items(), raw['rows']) or 'none'}"
 

@@ -1,4 +1,4 @@
-"""What the token cache says about the data, as `data.json`, and what is odd about them."""
+"""Facts about the data from the token cache, written as `data.json`, and warnings about them."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import UserError, warn_user
 from lightning_nlp.inspection.verdict import token_findings
 
-BINS = 25  # of a histogram of lengths, at most
+BINS = 25  # in a histogram of lengths, at most
 WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)  # of a bin, so that its edges are round numbers
 
 
@@ -34,7 +34,7 @@ def write_data_facts(trainer: Trainer, run_dir: Path) -> None:
 
 
 def token_facts(datamodule: Any) -> dict[str, Any]:
-    """What the token cache of a `TextDataModule` says about the data after its `setup`; no text is read.
+    """Facts about the data from the token cache of a `TextDataModule` after `setup`; reads no text.
 
     Beyond the cache's `facts.json`: `copies_of_train`, the rows of a split whose token ids also occur in train;
     `lengths`, edges and counts of a histogram of tokens as the model gets them; `chars_per_token` of train;

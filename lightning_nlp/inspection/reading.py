@@ -1,4 +1,4 @@
-"""What only the texts tell: markup, equal texts with two labels, and the accuracy of a linear model."""
+"""What only the texts show: markup, equal texts with two labels, and the accuracy of a linear model."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.normalize import PAIR, clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
 
-MOST_TEXTS = 50_000  # kept for the linear model; of more a random sample
+MOST_TEXTS = 50_000  # kept for the linear model; a random sample if there are more
 SHOWN = 20  # texts with two labels
 EXCERPT = 160
 FOLDS, LEAST_TEXTS, FEATURES = 5, 20, 1 << 18  # of the linear model
@@ -26,7 +26,7 @@ MARKUP = {
 
 
 def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]], list[dict[str, str]]]:
-    """Read all of a source once, test first, as cleaning does; rows without text or label are left out.
+    """Read all of a source once, test first, as cleaning does; rows without text or label are skipped.
 
     Returns:
         - By split: `rows`, and how many texts have each kind of `MARKUP` before (`markup`) and after (`markup_left`)
@@ -76,7 +76,7 @@ def linear_baseline(texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
     Returns:
         `texts`, `accuracy`, its standard `error`, macro `f1`, and `majority`, the share of the most frequent label;
-        or the reason why not, `skipped`.
+        or, as `skipped`, the reason why there are none.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -87,7 +87,7 @@ def linear_baseline(texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
     counts = Counter(label for _, label in texts)
     texts = [(text, label) for text, label in texts if counts[label] >= FOLDS]
     if len(texts) < LEAST_TEXTS or len({label for _, label in texts}) < 2:
-        return {"skipped": f"it needs {LEAST_TEXTS} texts, and {FOLDS} of each of two labels"}
+        return {"skipped": f"it needs {LEAST_TEXTS} texts, and {FOLDS} for each of two labels"}
     features, labels = _features([text for text, _ in texts]), [label for _, label in texts]
     if not features.nnz:
         return {"skipped": "the texts have no words in common"}
@@ -110,5 +110,5 @@ def _features(texts: list[str]) -> Any:
     # a vocabulary of all word pairs takes twice the time and several times the memory, for 0.4 points more
     how: dict[str, Any] = {"alternate_sign": False, "norm": None, "dtype": np.float32}
     counts = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, **how).transform(texts)
-    counts = counts[:, counts.getnnz(axis=0) > 1]  # drops what occurs in one text only
+    counts = counts[:, counts.getnnz(axis=0) > 1]  # drops features that occur in only one text
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts) if counts.nnz else counts

@@ -1,14 +1,14 @@
 """What is wrong with data, and how bad it is.
 
-`severe` means that the result of a training would mislead, so `inspect` ends with exit code 1:
+`severe` means that training results would be misleading, so `inspect` exits with 1:
 
 - More than 0.5% of the validation or test texts are in train after cleaning.
 - More than 0.5% of the rows repeat an earlier text of their split with another label.
 - A class makes up less than 1% of train, or, of more than 20 classes, less than a fifth of an equal share; or a
-  tenth of the classes are absent from validation or test: nothing is measured of them, and accuracy is high anyway.
+  tenth of the classes are absent from validation or test: they are not measured, and accuracy is high anyway.
 - More than half of the texts lose words to `max_length`, or more than 5% of the tokens are unknown.
 
-A `warning` usually has a cure and is sometimes intended. A `note` is worth knowing.
+A `warning` usually has a fix and is sometimes intended. A `note` is worth knowing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,13 +22,13 @@ SEVERITIES = ("severe", "warning", "note")
 
 CONFLICTING, CUT, UNKNOWN = (inf, 0, 0.005), (inf, 0.25, 0.5), (inf, 0.01, 0.05)
 IMBALANCE, MARKUP, EMPTY, TOO_EASY = ((inf, limit, inf) for limit in (10, 0.01, 0.01, 0.995))
-LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first, below the second
+LEAKED, RARE_CLASS = 0.005, 0.01  # severe above the first and below the second
 RARE_AMONG, ABSENT = 0.2, 0.1  # many classes: severe below this part of an equal share, or with this part absent
 
 
-def token_findings(facts: dict[str, Any], counts: dict[str, Any], **how: Any) -> Iterator[Finding]:
-    """What the token cache shows; `counts` are the `CleaningCounts`, the rest is the data module's."""
-    return _graded(_of_tokens(facts, counts["deduplicate"], **how))
+def token_findings(facts: dict[str, Any], counts: dict[str, Any], **settings: Any) -> Iterator[Finding]:
+    """Findings from the token cache; `counts` are the `CleaningCounts` by split, the rest is the data module's."""
+    return _graded(_of_tokens(facts, counts["deduplicate"], **settings))
 
 
 def _of_tokens(
@@ -36,10 +36,10 @@ def _of_tokens(
 ) -> Iterator[tuple[float, Limits, str]]:
     splits, train, names = facts["splits"], facts["splits"]["train"], facts["label_names"]
     for split, part in splits.items():
-        share, warn, cure = part["copies_of_train"] / part["rows"], 0.0, "--data.deduplicate true takes them out"
+        share, warn, cure = part["copies_of_train"] / part["rows"], 0.0, "--data.deduplicate true removes them"
         if deduplicated:
-            warn, cure = LEAKED, "they differ only in what the tokenizer or the cut drops, e.g. capitals"
-        text = f"{part['copies_of_train']:,} of {part['rows']:,} {split} rows ({share:.2%}) are in train too: {cure}."
+            warn, cure = LEAKED, "they differ only in what the tokenizer or truncation drops, e.g. capitals"
+        text = f"{part['copies_of_train']:,} of {part['rows']:,} {split} rows ({share:.2%}) are also in train: {cure}."
         yield share, (0, warn, LEAKED), text
     tagged = "words" in train
     share = 0.0 if tagged else train["cut"] / max(train["texts"], 1)  # sentences are split
@@ -49,13 +49,13 @@ def _of_tokens(
         rate = part.get("unknown_rate") or 0.0
         cure = "give another --data.tokenizer, or train one on these texts (a larger --data.vocab_size)"
         yield rate, UNKNOWN, f"{rate:.1%} of the tokens of {split} are unknown to the tokenizer: {cure}."
-    if tagged:  # most words are outside of names
+    if tagged:  # most words are not part of names
         for split, part in splits.items():
             absent = [repr(name) for name, number in zip(names, part["class_counts"], strict=True) if not number]
-            what = "learned, find some" if split == "train" else "measured"
+            what = "learned; find some" if split == "train" else "measured"
             limits = (0, 0 if split == "train" else inf, inf)
             yield len(absent), limits, f"No word of {split} has the tag {_these(absent)}: it cannot be {what}."
-    elif names is not None and "problem" not in facts:  # some of several labels are rare by nature
+    elif names is not None and "problem" not in facts:  # of several labels, some are rare by nature
         yield from _of_classes(names, {split: splits[split]["class_counts"] for split in splits})
 
 
@@ -77,7 +77,7 @@ def _of_classes(names: list[str], counts: dict[str, list[int]]) -> Iterator[tupl
 
 
 def text_findings(report: dict[str, Any]) -> Iterator[Finding]:
-    """What reading the texts shows; `report["baseline"]` may be None."""
+    """Findings from reading the texts; `report["baseline"]` may be None."""
     return _graded(_of_texts(report))
 
 
@@ -92,18 +92,18 @@ def _of_texts(report: dict[str, Any]) -> Iterator[tuple[float, Limits, str]]:
         text = f"{unusable:,} of {read:,} {split} rows have no text or label: check the columns."
         yield unusable / max(read, 1), EMPTY, text
         for name, number in part["markup_left"].items():
-            text = f"{number:,} {split} texts hold {name} that cleaning leaves: strip them."
+            text = f"{number:,} {split} texts contain {name} that cleaning leaves in: remove them."
             yield number / part["rows"], MARKUP, text
     if (baseline := report["baseline"]) and "skipped" not in baseline:
         accuracy, majority = baseline["accuracy"], baseline["majority"]
         text = f"A linear model is right on {accuracy:.2%}"
-        order = f"no better than always the most frequent label ({majority:.1%}): are the labels in the texts' order?"
+        order = f"no better than always the most frequent label ({majority:.1%}): do labels and texts match in order?"
         yield accuracy <= majority + 2 * baseline["error"], (inf, 0, inf), f"{text}, {order}"
         yield accuracy, TOO_EASY, f"{text}: do the texts spell out the label?"
 
 
-def _graded(found: Iterable[tuple[float, Limits, str]]) -> Iterator[Finding]:
-    for value, (note, warning, severe), text in found:
+def _graded(graded: Iterable[tuple[float, Limits, str]]) -> Iterator[Finding]:
+    for value, (note, warning, severe), text in graded:
         severity = "severe" if value > severe else "warning" if value > warning else "note" if value > note else None
         if severity:
             yield {"severity": severity, "text": text}

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, who may load it, and which settings win when a training goes on from it."""
+"""What a checkpoint records, what may load it, and which settings win when a training resumes from it."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from lightning_nlp.training.schedules import module_lr_lambda
 CURES = {
     "task": "give a checkpoint of the same task, or its encoder with --model.pretrained",
     "label_names": "give the data it was trained on, or its encoder with --model.pretrained",
-    "tokenizer": "give --data.tokenizer the tokenizer of the run that wrote it, such as RUN/export",
+    "tokenizer": "give --data.tokenizer the tokenizer of the run that wrote it, e.g. RUN/export",
 }
 
 
@@ -21,43 +21,43 @@ def metadata(module: Any, data: Any) -> dict[str, Any]:
 
     Args:
         module: An EncoderModule with a network, which `rebuild` can rebuild.
-        data: The data module; its `record` says what is trained on, a user's own has none.
+        data: The data module; its `record` describes the training data; a user's own has none.
     """
     tokenizer = data.tokenizer
     network: dict[str, Any] = {"config": module.network.config.to_json_string()}
-    found = {"task": module.task, "network": network}
+    entry = {"task": module.task, "network": network}
     if module.label_names is not None:
-        found["label_names"] = module.label_names
+        entry["label_names"] = module.label_names
     if hasattr(data, "record"):
-        found["data"] = data.record()
+        entry["data"] = data.record()
     if tokenizer is not None:
-        # without its last call's padding: equal trainings write equal checkpoints
+        # without the last call's padding, so that equal trainings write equal checkpoints
         network |= {"tokenizer": json.dumps(tokenizer_state(tokenizer)), "max_length": tokenizer.model_max_length}
         network |= {"special_tokens": tokenizer.special_tokens_map}
-        found["tokenizer"] = tokenizer_hash(tokenizer)
-    return found
+        entry["tokenizer"] = tokenizer_hash(tokenizer)
+    return entry
 
 
 def rebuild(module: Any, checkpoint: dict[str, Any]) -> None:
     """Build an EncoderModule's network and tokenizer in `load_from_checkpoint`, which loads the weights afterwards.
 
     Raises:
-        UserError: If the checkpoint is of another task, or of a version that did not save the network.
+        UserError: If the checkpoint is for another task, or from a version that did not save the network.
     """
     import transformers
     from tokenizers import Tokenizer
 
-    found, task, hparams = checkpoint.get("lightning_nlp", {}), module.task, module.hparams
-    if found.get("task", task) != task:
-        raise UserError(f"The checkpoint's task is {found['task']!r}, not {task!r}: load it with the other class.")
-    if "network" not in found:
+    entry, task, hparams = checkpoint.get("lightning_nlp", {}), module.task, module.hparams
+    if entry.get("task", task) != task:
+        raise UserError(f"The checkpoint's task is {entry['task']!r}, not {task!r}: load it with the other class.")
+    if "network" not in entry:
         raise UserError(
-            "The checkpoint does not tell its network, as those of earlier versions do not: load its run's export with "
+            "The checkpoint, like those of earlier versions, does not describe its network: load its run's export with "
             f"transformers.{auto_class(task).__name__}.from_pretrained('RUN/export')."
         )
-    parts = found["network"]
+    parts = entry["network"]
     config = json.loads(parts["config"])
-    config.pop("attn_implementation", None)  # a stranger's might name code on the Hub
+    config.pop("attn_implementation", None)  # someone else's might name code on the Hub
     rates = {name: hparams[name] for name in ("dropout", "attention_dropout")}
     module.network = from_config(auto_class(task), transformers.AutoConfig.for_model(**config), **rates)
     freeze(module.network, hparams["freeze"])
@@ -65,33 +65,33 @@ def rebuild(module: Any, checkpoint: dict[str, Any]) -> None:
         names = parts["special_tokens"] | {"model_max_length": parts["max_length"]}
         backend = Tokenizer.from_str(parts["tokenizer"])
         module.tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
-    module.loaded, module.label_names = found, found.get("label_names")
+    module.loaded, module.label_names = entry, entry.get("label_names")
 
 
 def check_checkpoint(module: Any, checkpoint: dict[str, Any], data: Any, *, same_texts: bool = True) -> None:
     """Raise a UserError unless a checkpoint has this task, these labels and this tokenizer.
 
     Args:
-        same_texts: Its texts must be those of the data, too.
+        same_texts: Whether its texts must also be those of the data.
     """
-    found, expected = checkpoint.get("lightning_nlp"), metadata(module, data)
-    if not isinstance(found, dict):
+    entry, expected = checkpoint.get("lightning_nlp"), metadata(module, data)
+    if not isinstance(entry, dict):
         raise UserError(
-            "The checkpoint holds no 'lightning_nlp' entry, so it was not written by this program: "
-            "give --ckpt_path a file out of a run's checkpoints folder."
+            "The checkpoint has no 'lightning_nlp' entry, so it was not written by this program: "
+            "give --ckpt_path a file from a run's checkpoints folder."
         )
     if same_texts and hasattr(data, "go_on_from"):
-        data.go_on_from(found.get("data"))
+        data.go_on_from(entry.get("data"))
     for key, cure in CURES.items():
-        was, value = found.get(key), expected.get(key)
+        was, value = entry.get(key), expected.get(key)
         if was != value:
-            # hashes mean nothing to a reader
-            how = "another one than this run's" if key == "tokenizer" else f"{was!r}, and this run's is {value!r}"
-            raise UserError(f"The checkpoint's {key} is {how}: {cure}.")
+            # hashes would mean nothing to the reader
+            difference = "different from this run's" if key == "tokenizer" else f"{was!r}, and this run's is {value!r}"
+            raise UserError(f"The checkpoint's {key} is {difference}: {cure}.")
 
 
 def override_settings(module: Any, checkpoint: dict[str, Any], data: Any) -> None:
-    """Put this run's learning rate and weight decay into the states of a checkpoint that a `fit` goes on from.
+    """Put this run's learning rate and weight decay into a checkpoint from which a `fit` resumes.
 
     Args:
         checkpoint: What `on_load_checkpoint` receives; changed in place. Moments and step counts stay.
@@ -104,7 +104,7 @@ def override_settings(module: Any, checkpoint: dict[str, Any], data: Any) -> Non
     hparams, before = module.hparams, checkpoint.get("hyper_parameters", {}).get("freeze")
     if before != hparams.get("freeze"):
         raise UserError(
-            f"The checkpoint was trained with freeze {before}, and its optimizer fits no other: give --model.freeze "
+            f"The checkpoint was trained with freeze {before}, and its optimizer fits only that: give --model.freeze "
             f"{'null' if before is None else before}, or start from its export with --model.pretrained RUN/export."
         )
     lr, factor = hparams["lr"], module_lr_lambda(module, data)

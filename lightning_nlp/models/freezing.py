@@ -14,8 +14,8 @@ def freeze(network: Any, part: Frozen | None) -> None:
 
     Args:
         network: A transformers model with a head; changed in place.
-        part: "embeddings"; a number N: those and the first N layers; "encoder": all but the head, to which
-            the pooler counts here, since many checkpoints lack it. Weights that a head shares with the
+        part: "embeddings"; a number N: those and the first N layers; "encoder": all but the head. The pooler
+            counts as part of the head, since many checkpoints lack it. Weights that a head shares with the
             embeddings are frozen too. None freezes nothing.
 
     Raises:
@@ -31,7 +31,7 @@ def freeze(network: Any, part: Frozen | None) -> None:
         frozen = [module for name, module in children.items() if name.startswith("embeddings")]
         if not frozen or (layers is None and part != "embeddings"):
             raise UserError(
-                f"freeze is {part}, and where {kind} models have that is not known: give --model.freeze encoder."
+                f"freeze is {part}, and where {kind} models have that part is unknown: give --model.freeze encoder."
             )
     if isinstance(part, int):
         if not 0 <= part <= count:

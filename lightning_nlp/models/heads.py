@@ -25,14 +25,14 @@ def last_layer(network: Any) -> nn.Linear | None:
 
 
 def new_weights(layer: nn.Linear, config: Any) -> None:
-    """Initialise a layer as transformers does."""
+    """Initialise a layer like transformers."""
     nn.init.normal_(layer.weight, std=getattr(config, "initializer_range", 0.02))
     nn.init.zeros_(layer.bias)
 
 
 @contextmanager
 def rescaled(layer: nn.Linear, divisor: float, shift: float = 0.0) -> Iterator[None]:
-    """While this is open, divide what a layer gives and then add to it, by way of its weights."""
+    """In this context, divide a layer's output and then shift it, by changing its weights."""
     kept = [(name, parameter, parameter.data) for name, parameter in layer.named_parameters()]
     for name, parameter, value in kept:
         parameter.data = (value.double() / divisor + (shift if name == "bias" else 0.0)).to(value.dtype)
@@ -46,20 +46,20 @@ def rescaled(layer: nn.Linear, divisor: float, shift: float = 0.0) -> Iterator[N
 def match_head(
     network: Any, name: str, theirs: list[str], ours: list[str], *, new: Collection[str], keep: bool
 ) -> None:
-    """Order the rows of a pretrained classifier's last layer by the data's labels, or initialise the layer anew.
+    """Order the rows of a pretrained classifier's last layer by the data's labels, or reinitialise the layer.
 
-    Names are compared without their case. A line says what was done.
+    Names are compared case-insensitively. A line reports the result.
 
     Args:
         network: Just loaded; changed in place.
-        name: Where it is from.
-        theirs: Its classes' names, in the order of the rows.
+        name: Where it was loaded from.
+        theirs: The names of its classes, in the order of the rows.
         ours: Those of the data.
-        new: The weights that the checkpoint lacked.
-        keep: Leave the rows in their order if the names differ (they may be LABEL_0 etc.).
+        new: The weights missing from the checkpoint.
+        keep: Keep the rows in their order if the names differ (they may be LABEL_0 etc.).
 
     Raises:
-        UserError: If rows are to be kept and their number is not that of the classes.
+        UserError: If rows are to be kept but their number differs from that of the classes.
     """
     layers = {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear)}
     path = LAST_LAYERS.get(network.config.model_type, "")
@@ -74,9 +74,9 @@ def match_head(
     if sorted(rows) == sorted(wanted):
         for parameter in layers[path].parameters():
             parameter.data = parameter.data[[rows[label] for label in wanted]]
-        rank_zero_info(f"{name} has a head for these labels: its rows are taken by their names.")
+        rank_zero_info(f"{name} has a head for these labels: its rows are matched by name.")
     elif keep:
-        rank_zero_info(f"The head of {name} is taken by position (--model.keep_head): {there} become {here}.")
+        rank_zero_info(f"The head of {name} is kept by position (--model.keep_head): {there} become {here}.")
     else:
         new_weights(layers[path], network.config)
         rank_zero_info(

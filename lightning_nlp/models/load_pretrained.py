@@ -1,4 +1,4 @@
-"""A pretrained encoder with a head for this task, checked for missing weights and another tokenizer."""
+"""A pretrained encoder with a head for this task, checked for missing weights and a different tokenizer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from lightning_nlp.models.architectures import Rate, set_dropout
 from lightning_nlp.models.freezing import freeze
 from lightning_nlp.models.heads import match_head
 
-# Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more is another tokenizer.
+# Checkpoints round their vocabulary up, by 898 rows at most (mDeBERTa); more means another tokenizer.
 MOST_UNUSED_ROWS = 1024
 
 
 def pretrained_for(auto_class: Any, hparams: Mapping[str, Any], data: Any, **overrides: Any) -> Any:
-    """What `encoder.build` returns for a setting `pretrained`, with the same arguments and errors."""
+    """The result of `encoder.build` for a setting `pretrained`, with the same arguments and errors."""
     name = hparams["pretrained"]
     network = from_pretrained(auto_class, name, keep_head=hparams.get("keep_head", False), **overrides)
     if data.tokenizer is not None:
@@ -36,7 +36,7 @@ def from_pretrained(
     keep_head: bool = False,
     **overrides: Any,
 ) -> Any:
-    """A pretrained network in float32 and training mode; a head that does not fit is new, and a line says so.
+    """A pretrained network in float32 and training mode; a head that does not fit is new, which a line reports.
 
     Args:
         name: A folder or a Hub id, with safetensors weights.
@@ -55,7 +55,7 @@ def from_pretrained(
     logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's replace them
+        labels = [config.id2label[i] for i in sorted(config.id2label)]  # before the data's labels replace them
         config.update(overrides)
         set_dropout(config, dropout, attention_dropout)
         network, info = auto_class.from_pretrained(
@@ -68,17 +68,17 @@ def from_pretrained(
             output_loading_info=True,
         )
     except (ValueError, OSError, KeyError, RuntimeError, ArithmeticError) as error:
-        if isinstance(error, UserError):  # of `set_dropout`
+        if isinstance(error, UserError):  # from `set_dropout`
             raise
         details = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"{name!r} cannot be loaded as {auto_class.__name__} ({details}): "
-            "give --model.pretrained an encoder such as a BERT, DistilBERT, RoBERTa, ELECTRA or ModernBERT."
+            "give --model.pretrained an encoder, e.g. a BERT, DistilBERT, RoBERTa, ELECTRA or ModernBERT."
         ) from error
     finally:
         logging.set_verbosity(verbosity)
     new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
-    # BERT's pooler is in the encoder by name, but part of the head: a checkpoint made by MLM has none
+    # BERT's pooler is in the encoder by name, but part of the head: an MLM checkpoint has none
     lost = [key for key in new if key.startswith(f"{network.base_model_prefix}.") and "pooler" not in key]
     if lost:
         raise UserError(
@@ -86,11 +86,11 @@ def from_pretrained(
             f"{lost[0]} among them: it does not fit its config.json; give another --model.pretrained."
         )
     if new:
-        rank_zero_info(f"No fitting weights in {name}, so trained from scratch: {', '.join(new)}.")
+        rank_zero_info(f"No matching weights in {name}, so trained from scratch: {', '.join(new)}.")
     if "id2label" in overrides:
         match_head(network, name, labels, list(overrides["id2label"].values()), new=new, keep=keep_head)
     realign(network)
-    # from_pretrained returns eval mode, and Lightning would leave it: no dropout
+    # from_pretrained returns eval mode, and Lightning would keep it: no dropout
     return network.train()
 
 
@@ -104,7 +104,7 @@ def realign(network: Any) -> None:
 
 
 def check_tokenizer(config: Any, tokenizer: Any) -> None:
-    """Raise a UserError if the data's tokenizer cannot be a pretrained model's, by size and padding."""
+    """Raise a UserError if the data's tokenizer cannot be a model's, judging by size and padding."""
     cure = "give --data.tokenizer the tokenizer that belongs to --model.pretrained."
     if not 0 <= config.vocab_size - len(tokenizer) <= MOST_UNUSED_ROWS:
         raise UserError(
@@ -122,12 +122,12 @@ def check_words(name: str, tokenizer: Any) -> None:
 
     try:
         theirs = AutoTokenizer.from_pretrained(fetch_pretrained(name, "tokenizer"), trust_remote_code=False).get_vocab()
-    except Exception:  # none, or unreadable: nothing to compare with
+    except Exception:  # missing or unreadable: nothing to compare with
         return
     ours = tokenizer.get_vocab()
     others = [word for word, number in theirs.items() if ours.get(word) != number]
     if len(others) > len(theirs) / 100:  # a few may have been added
         raise UserError(
-            f"The tokenizer is not that of {name}: {len(others):,} of its {len(theirs):,} words have other numbers, "
-            f"such as {others[-1]!r}; give --data.tokenizer {name} (in Python `tokenizer` of the data module)."
+            f"The tokenizer is not that of {name}: {len(others):,} of its {len(theirs):,} words have other ids, "
+            f"e.g. {others[-1]!r}; give --data.tokenizer {name} (in Python `tokenizer` of the data module)."
         )

@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Logits computed at a time on a CPU: 6 MiB in float32, which stay in its caches and in memory that is reused.
+# Logits computed at a time on a CPU: 6 MiB in float32, which stay in its caches and in reused memory.
 BLOCK = 1_600_000
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """The sum of the cross-entropies, computed in float32.
 
-    The value and gradient of `F.cross_entropy(logits.float(), targets, reduction="sum")`, which makes four
+    The value and gradient of `F.cross_entropy(logits.float(), targets, reduction="sum")`, which allocates four
     float32 tensors of the logits' shape, 66 MB each for 330 tokens and 50,000 words; allocating them takes a
     CPU a twentieth of a step (benchmarks/README.md). Here only a few rows at a time are float32.
 
@@ -39,7 +39,7 @@ class _CrossEntropySum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
-        """Give (softmax - one-hot) * scale, rounded once, at the end."""
+        """Return (softmax - one-hot) * scale, rounded once, at the end."""
         logits, targets, normalizer = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         size = _rows(logits)

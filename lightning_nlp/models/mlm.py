@@ -16,14 +16,14 @@ from lightning_nlp.models.measured import Stage, mean_metric
 from lightning_nlp.models.module import EncoderModule
 from lightning_nlp.training.schedules import Schedule
 
-# exp(80) is 5e34: below the largest float32, above any perplexity that means something
+# exp(80) is 5e34: below the largest float32, above any meaningful perplexity
 LARGEST_LOG_PERPLEXITY = 80.0
 
 
 class LabelledTokens(EncoderModule):
-    """An encoder whose head is computed at the labelled tokens alone: masked ones, or the first piece of each word."""
+    """An encoder whose head is computed only at the labelled tokens: masked ones, or the first piece of each word."""
 
-    positions: str  # the batch's key for them, if it has it
+    positions: str  # the batch's key for their positions, if present
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The logits at the labelled tokens.
@@ -39,13 +39,13 @@ class LabelledTokens(EncoderModule):
     def labelled(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The logits (n, words or tags), labels (n,) and positions (n,) of a batch's n labelled tokens."""
         packing.check_batch(batch, "labels")
-        # found on the host by the collate function, since finding them here waits for the device
+        # computed on the host by the collate function, since computing them here would wait for the device
         positions = batch[self.positions] if self.positions in batch else masked_positions(batch["labels"])
         logits = packing.forward(self.network, batch, head_rows=positions)
         return logits, batch["labels"].flatten().index_select(0, positions), positions
 
     def loss_terms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Cross-entropy; an empty sum is 0 and has a graph: it trains nothing, and DDP can go on."""
+        """Cross-entropy; an empty sum is 0 but has a graph: it trains nothing, and DDP can continue."""
         logits, targets, _ = self.labelled(batch)
         return cross_entropy_sum(logits, targets), torch.full((), len(logits), device=logits.device)
 
@@ -54,19 +54,19 @@ class MaskedLanguageModel(LabelledTokens):
     """A text encoder trained to predict masked tokens.
 
     The tokenizer comes from the data module when the Trainer starts, or from a checkpoint with
-    `load_from_checkpoint`; with `pretrained` your own DataLoader will do. A batch is a dict of `input_ids`,
+    `load_from_checkpoint`; with `pretrained` your own DataLoader suffices. A batch is a dict of `input_ids`,
     `attention_mask` and `labels`, all (B, T), or packed (see `packing.forward`); labels are -100 except at
     masked tokens, and `masked`, if there, has the positions of those.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
-        freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
+        pretrained: A folder or a Hub id; null builds a new DistilBERT of the sizes below, which apply only then.
+        freeze: Which part of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
         hidden_dim: Width of the feed-forward layers.
-        max_position_embeddings: The longest sequence the model can take, in tokens.
+        max_position_embeddings: The longest sequence that the model accepts, in tokens.
         dropout: Rate on hidden states, the head's included; null leaves the model's own.
         attention_dropout: Rate on attention weights; null leaves the model's own. 0 allows the fused kernel,
             which on a CPU makes training 2.2 times as fast.
@@ -105,15 +105,15 @@ class MaskedLanguageModel(LabelledTokens):
         logits, targets, _ = self.labelled(batch)
         logits = logits.float()
         best = logits.topk(min(5, logits.shape[-1])).indices == targets[:, None]
-        found = {
+        figures = {
             "loss": F.cross_entropy(logits, targets, reduction="none"),
             "top1": best[:, 0],
             "top5": best.any(dim=-1),
         }
         if len(targets):
-            for name, values in found.items():
+            for name, values in figures.items():
                 self.metrics[name].update(values)
-        return {"targets": targets, **found}
+        return {"targets": targets, **figures}
 
     def new_metrics(self) -> dict[str, Any]:
         return {name: mean_metric() for name in ("loss", "top1", "top5")}
@@ -122,7 +122,7 @@ class MaskedLanguageModel(LabelledTokens):
         """Log a split's means, and what follows from the loss."""
         metrics = self.metrics
         split = "validation" if stage == "val" else "test"
-        # computing joins the ranks, so each logs the same value
+        # computing reduces over the ranks, so each logs the same value
         if not metrics["loss"].update_called and self.trainer.world_size == 1:
             raise UserError(
                 f"Not one token of these {split} batches is masked: raise --trainer.limit_{stage}_batches or "

@@ -1,4 +1,4 @@
-"""What else a text classifier can learn: several labels a text, or a number."""
+"""The other problems of a text classifier: several labels per text, or a number."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,7 @@ from lightning_nlp.models.heads import last_layer, new_weights, rescaled
 
 
 class Scores(Metric):
-    """Scores that need all outputs and labels of a split at once, of all processes."""
+    """Scores computed from all outputs and labels of a split at once, over all processes."""
 
     outputs: list[Tensor]
     labels: list[Tensor]
@@ -30,15 +30,15 @@ class Scores(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
-        """Add a batch, without the rows that do not count."""
+        """Add a batch, without its ignored rows."""
         kept = counted(labels)
         self.outputs.append(outputs[kept])
         self.labels.append(labels[kept])
 
     def compute(self) -> dict[str, float]:
         """The scores by name."""
-        found = [parts if isinstance(parts, Tensor) else torch.cat(parts) for parts in (self.outputs, self.labels)]
-        return self.score(*(part.cpu().numpy() for part in found))
+        values = [parts if isinstance(parts, Tensor) else torch.cat(parts) for parts in (self.outputs, self.labels)]
+        return self.score(*(part.cpu().numpy() for part in values))
 
 
 class SeveralLabels(OneClass):
@@ -69,8 +69,8 @@ class SeveralLabels(OneClass):
 class Number(SeveralLabels):
     """The squared error of (number - mean) / std, with the mean and standard deviation of train.
 
-    Without this a usual learning rate would need thousands of steps to reach a target like 0..100 at all. All
-    that leaves the module is in the labels' unit: `outputs`, (B, 1), and by `in_its_unit` the export.
+    Without this a usual learning rate would need thousands of steps to even reach a target like 0..100. Whatever
+    leaves the module is in the labels' unit: `outputs`, (B, 1), and by `in_its_unit` the export.
     """
 
     task = "number"
@@ -85,13 +85,13 @@ class Number(SeveralLabels):
         self.register_buffer("std", torch.ones(()))
 
     def check(self, names: list[str], hparams: Any) -> None:
-        """Raise a UserError for settings that only classes have."""
+        """Raise a UserError for settings that apply only to classes."""
         for name in ("class_weights", "label_smoothing", "keep_head", "label_names"):
             if hparams[name]:
                 raise UserError(f"--model.{name} is for classes, and these labels are numbers: leave it out.")
 
     def begin(self, network: Any, hparams: Any, facts: dict[str, Any]) -> None:
-        """Set mean and standard deviation; a pretrained last layer, of another unit, is initialised anew."""
+        """Set mean and standard deviation; a pretrained last layer, in another unit, is reinitialised."""
         self.mean.fill_(facts["mean"])
         self.std.fill_(facts["std"] or 1.0)
         if hparams["pretrained"] is not None:
@@ -112,13 +112,13 @@ PROBLEMS: dict[str, type[OneClass]] = {kind.task: kind for kind in (OneClass, Se
 
 
 def output_layer(network: Any) -> nn.Linear:
-    """The layer that makes the number; if unknown the last one, and the proof of an export would notice."""
+    """The layer that outputs the number, or the last one: the proof of an export would notice a mistake."""
     known = last_layer(network)
     return known or [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def in_its_unit(network: Any, problem: Any) -> AbstractContextManager[None]:
-    """While this is open, the network itself returns numbers in the labels' unit; other problems change nothing."""
+    """In this context the network returns numbers in the labels' unit; other problems are unaffected."""
     if not isinstance(problem, Number):
         return nullcontext()
     return rescaled(output_layer(network), 1 / float(problem.std), float(problem.mean))

@@ -17,19 +17,19 @@ from lightning_nlp.training.schedules import Schedule
 
 
 class TokenClassifier(LabelledTokens):
-    """A text encoder that gives each word a tag: named entities, parts of speech.
+    """A text encoder that tags each word: named entities, parts of speech.
 
     Tags (`label_names`) and tokenizer come from the data module when the Trainer starts, or from a
     checkpoint with `load_from_checkpoint`. A batch is a dict of `input_ids`, `attention_mask` and `labels`,
     all (B, T), or packed (see `packing.forward`); labels are -100 except at the first piece of each word.
-    `words`, if there, has the places of those, and `word_rows` the sentence that each is in.
+    `words`, if there, has the positions of those, and `word_rows` each one's sentence.
 
     Args:
-        pretrained: A folder or a Hub id; null makes a new DistilBERT of the sizes below, which count only then.
-        freeze: What of a pretrained model is not trained: `embeddings`, those and the first N layers (a
+        pretrained: A folder or a Hub id; null builds a new DistilBERT of the sizes below, which apply only then.
+        freeze: Which part of a pretrained model is not trained: `embeddings`, those and the first N layers (a
             number), or the `encoder`, all but the head; null trains all.
-        keep_head: Take a pretrained head's rows by position if its tags have other names than the data's;
-            by default such a head's last layer is new.
+        keep_head: Keep a pretrained head's rows by position if its tags are named differently from the data's;
+            by default the last layer of such a head is new.
         n_layers: Transformer layers.
         n_heads: Attention heads a layer.
         dim: Width of the hidden states.
@@ -68,20 +68,20 @@ class TokenClassifier(LabelledTokens):
         encoder.check_settings(self.hparams)
 
     def evaluate(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Keep a batch's n words; returns `targets`, `predictions`, `loss` and `rows`, each (n,)."""
+        """Store the results of a batch's n words; returns `targets`, `predictions`, `loss` and `rows`, each (n,)."""
         logits, targets, positions = self.labelled(batch)
         logits = logits.float()
         rows = batch["word_rows"] if "word_rows" in batch else positions // batch["input_ids"].shape[1]
         losses = F.cross_entropy(logits, targets, reduction="none")
-        found = {"targets": targets, "predictions": logits.argmax(-1), "loss": losses, "rows": rows}
-        self._evaluated.append(found)
-        return found
+        outputs = {"targets": targets, "predictions": logits.argmax(-1), "loss": losses, "rows": rows}
+        self._evaluated.append(outputs)
+        return outputs
 
     def new_metrics(self) -> dict[str, Any]:
         return {name: mean_metric() for name in ("loss", "accuracy")}
 
     def log_metrics(self, stage: Stage) -> None:
-        """Log a split's accuracy of words, and the `scores` of its counts."""
+        """Log a split's word accuracy and the `scores` of its counts."""
         names, metrics = self.label_names or [], self.metrics
         counts = np.zeros((len(types_of(names)), 3), dtype=np.int64)
         for part in self._evaluated:
@@ -95,11 +95,11 @@ class TokenClassifier(LabelledTokens):
         counts = self.trainer.strategy.reduce(total, reduce_op="sum").cpu().numpy()
         values = {name: metric.compute() for name, metric in metrics.items()} | scores(counts, names)
         for name, value in values.items():
-            shown = name == "loss" or (name == "f1" and stage == "val")
-            self.log(f"{stage}/{name}", float(value), sync_dist=True, prog_bar=shown)
+            on_bar = name == "loss" or (name == "f1" and stage == "val")
+            self.log(f"{stage}/{name}", float(value), sync_dist=True, prog_bar=on_bar)
 
     def _build(self) -> None:
         self.label_names = [str(name) for name in getattr(self._data, "label_names", None) or ()]
         if not self.label_names:
-            raise UserError("A TokenClassifier needs a data module that names the tags: one with `label_names`.")
+            raise UserError("A TokenClassifier needs a data module that names the tags: give one with `label_names`.")
         super()._build()

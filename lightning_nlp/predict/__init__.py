@@ -1,1 +1,1 @@
-"""Texts become predictions."""
+"""Predicts for texts."""

@@ -1,4 +1,4 @@
-"""What validation teaches about probabilities, a temperature and thresholds, and their place in an export."""
+"""Temperature and thresholds fitted on validation, and how an export stores them."""
 
 import hashlib
 import json
@@ -20,21 +20,21 @@ FITTED_FOR = "fitted_for_last_layer"  # the digest, in an export's config.json
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted on the validation split."""
+    """The temperature and thresholds fitted on the validation split."""
 
-    reason: str = ""  # why there is no temperature; empty if there is one
-    temperature: float = 1.0  # what the logits are divided by
-    step: int = 0  # after which the checkpoint was saved and validated
+    reason: str = ""  # why no temperature was fitted; empty if one was
+    temperature: float = 1.0  # divides the logits
+    step: int = 0  # at which the checkpoint was saved and validated
     examples: int = 0
     validation: dict[str, float] = field(default_factory=dict)  # `ece_before`, `ece_after`, `loss_...`
     test: dict[str, float] | None = None  # the same for the test split; None without a record of it
     thresholds: dict[str, dict[str, Any]] = field(default_factory=dict)  # by class, and their figures on `test`
 
     def for_config(self) -> dict[str, Any]:
-        """What an export's config.json says about it."""
+        """The entry in an export's config.json."""
         applied = {
             "temperature": self.temperature,
-            "applied": "the last layer's weights and bias are divided by it: what the model gives is calibrated",
+            "applied": "the last layer's weights and bias are divided by it: the model's output is calibrated",
             "fitted_on": "validation",
             "examples": self.examples,
             "step": self.step,
@@ -47,9 +47,9 @@ class Calibration:
 
 
 def calibrate(run_dir: Path, step: int, network: Any) -> Calibration:
-    """What a run's records say about the checkpoint saved after `step`."""
+    """Read the calibration of the checkpoint saved after `step` from a run's records."""
     if last_layer(network) is None:
-        return Calibration(f"where a {network.config.model_type} model makes its logits is not known")
+        return Calibration(f"the output layer of a {network.config.model_type} model is not known")
     validation = read_record(run_dir, f"val-{step:08d}")
     if validation is None or "by_class" not in validation:
         return Calibration("the run has no record of its best checkpoint on the validation split")
@@ -58,9 +58,9 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration:
     for part in test.get("by_class", ()):
         thresholds[part["label"]]["test"] = {which: part[which] for which in WHICH}
     examples = validation["examples"]
-    apart = f"the {examples:,} validation examples are told apart"
+    apart = f"the {examples:,} validation examples are classified"
     if "loss_before" not in fitted:
-        reason = "each of several labels has a probability of its own"
+        reason = "each of several labels has its own probability"
     elif fitted["temperature"] != 1:
         reason = ""
     elif examples < FEWEST:
@@ -73,34 +73,34 @@ def calibrate(run_dir: Path, step: int, network: Any) -> Calibration:
 
 
 def read_record(run_dir: Path, name: str) -> dict[str, Any] | None:
-    """An evaluation of a run: `test`, or `val-` and the step with 8 digits; None if there is none."""
+    """The record of an evaluation: `test`, or `val-` and the step with 8 digits; None if there is none."""
     path = run_dir / "evaluation" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def layer_digest(layer: nn.Linear) -> str:
-    """Shows whether a last layer was trained after its calibration."""
+    """A digest that shows whether a last layer was trained after its calibration."""
     weight = layer.weight.detach().float().cpu().numpy()
     return hashlib.blake2b(weight.tobytes(), digest_size=8).hexdigest()
 
 
 @contextmanager
-def scaled(network: Any, found: Calibration) -> Iterator[None]:
-    """Divide a classifier's logits by the temperature within this context, and say so in its configuration.
+def scaled(network: Any, calibration: Calibration) -> Iterator[None]:
+    """In this context, divide a classifier's logits by the temperature, and record that in its config.
 
-    What a loaded network's configuration says about earlier data is removed in any case.
+    Entries of a loaded network's configuration about earlier data are removed in any case.
     """
     config = network.config
     for name in ("calibration", "thresholds", FITTED_FOR):
         if hasattr(config, name):
             delattr(config, name)
-    if not found.thresholds:
+    if not calibration.thresholds:
         yield
         return
     layer = last_layer(network)
     assert layer is not None
-    with rescaled(layer, found.temperature):
-        known = found.for_config() | {FITTED_FOR: layer_digest(layer)}
+    with rescaled(layer, calibration.temperature):
+        known = calibration.for_config() | {FITTED_FOR: layer_digest(layer)}
         config.update(known)
         try:
             yield

@@ -1,4 +1,4 @@
-"""A folder made by export, and a file of texts: predictions in the order of the texts."""
+"""Predicts for a file of texts with an exported folder, in the order of the texts."""
 
 import contextlib
 import json
@@ -42,7 +42,7 @@ def predict(
 ) -> None:
     """Predict for a file of texts with a trained run.
 
-    Texts are cleaned and cut as in the training. A line of JSONL has `index` (of the text, from 0) and `label` with
+    Texts are cleaned and cut as in the training. Each line of JSONL has `index` (of the text, from 0) and `label` with
     `probabilities`, or for a masked language model `fillings`: the best tokens for each [MASK], with their
     probabilities; for a token classifier `words`, `tags` and `entities`, with their places in the text. A text without
     words has `label` null, or no words.
@@ -58,11 +58,11 @@ def predict(
         delimiter: As --data has it; null: as the run.
         quoting: As --data has it; null: as the run.
         tokens_per_batch: Tokens at a time; more needs more memory, and helps a GPU.
-        precision: bf16-mixed or 32-true; null takes that of the training where this machine has it.
+        precision: bf16-mixed or 32-true; null means the training's where this machine supports it.
         top_k: Fillings for each [MASK].
-        explain: Add `words` to a classifier's predictions: how much each spoke for the label, from -1 to 1.
-        thresholds: Add `reached`: the labels whose probability reaches their threshold, chosen on validation for the
-            best F1 or the precision 0.95.
+        explain: Add `words` to a classifier's predictions: how much each supported the label, from -1 to 1.
+        thresholds: Add `reached`: the labels whose probability reaches their threshold, chosen on validation for
+            `best_f1`, or for precision 0.95 with `wanted`.
 
     Raises:
         UserError: If the run has no export, the input cannot be read, or the output exists.
@@ -72,23 +72,23 @@ def predict(
         if value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}.")
     if output is not None and (not output or "\0" in output):
-        raise UserError(f"--output is {output!r}, which names no file: give one, or - for stdout.")
+        raise UserError(f"--output is {output!r}, which names no file: give a file, or - for stdout.")
     if output not in (None, "-") and os.path.exists(output):  # pathlib raises for names that no file can have
         if not os.path.isfile(output):  # a folder, or a device, e.g. /dev/null, which must not be replaced
-            raise UserError(f"--output {output} exists and is no file: give a file, or - for stdout.")
+            raise UserError(f"--output {output} exists and is not a file: give a file, or - for stdout.")
         if not overwrite:
             raise UserError(f"--output {output} exists already: give another file, or --overwrite true to replace it.")
         if os.path.exists(input) and os.path.samefile(input, output):
-            raise UserError(f"--output {output} is the --input: give another file, since its texts would be lost.")
+            raise UserError(f"--output {output} is the --input: give another file, or its texts would be lost.")
     settings = config["data"]["init_args"]
-    given = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
+    asked = {"text_column": text_column, "encoding": encoding, "delimiter": delimiter, "quoting": quoting}
     trained = {} if input == "-" else settings  # a pipe is UTF-8, as the terminal is
-    how: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in given.items()}
-    check_columns(input, how["text_column"], settings)
+    dialect: dict[str, Any] = {name: trained.get(name) if value is None else value for name, value in asked.items()}
+    check_columns(input, dialect["text_column"], settings)
     task = task_of_module(str((config.get("model") or {}).get("class_path")))
     tagged = task is not None and task.tags_words
-    texts = input_texts(input, tagged=tagged, **{name: value for name, value in how.items() if value is not None})
-    first = list(islice(texts, WINDOW))  # a mistake at the input's beginning shows before the model loads
+    texts = input_texts(input, tagged=tagged, **{name: value for name, value in dialect.items() if value is not None})
+    first = list(islice(texts, WINDOW))  # early mistakes in the input show before the model loads
     predictor = make_predictor(
         folder,
         settings,
@@ -114,35 +114,35 @@ def predict(
 
 
 def exported(run: Path) -> Path:
-    """A run's export; a UserError if it has none."""
+    """A run's export folder; raises a UserError if there is none."""
     if (run / "export").is_dir():
         return run / "export"
     facts = json.loads(path.read_text(encoding="utf-8")) if (path := run / "facts.json").is_file() else {}
-    if facts.get("state") == "failed" and "test" in facts:  # what comes after the test is the export
+    if facts.get("state") == "failed" and "test" in facts:  # after the test comes the export
         raise UserError(
-            f"The run {run} has no export: it was trained and tested, and then the export failed, for the reason "
-            "that `fit` gave; cure that, and the same command and --ckpt_path last export it."
+            f"The run {run} has no export: it was trained and tested, but the export failed for the reason "
+            "that `fit` reported; fix that, and the same command with --ckpt_path last exports it."
         )
     raise UserError(
-        f"The run {run} has no export ({run / 'export'}): its training did not end; go on with the same command "
+        f"The run {run} has no export ({run / 'export'}): its training did not end; continue with the same command "
         "and --ckpt_path last, or in Python with `resume()`."
     )
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """The configuration that a run was trained with."""
+    """The configuration with which a run was trained."""
     try:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         assert isinstance(config["data"]["init_args"], dict), "no settings"
         return config
     except (OSError, yaml.YAMLError, UnicodeDecodeError, AssertionError, KeyError, TypeError) as error:
         raise UserError(
-            f"{run / 'config.yaml'} is no run's configuration ({one_line(error)[:300]}): give another --run."
+            f"{run / 'config.yaml'} is not a run's configuration ({one_line(error)[:300]}): give another --run."
         ) from error
 
 
 def prediction_precision(asked: str | None, trained: str | None) -> str:
-    """The precision asked for, else the training's if this machine has it."""
+    """The precision asked for, or else the training's if this machine supports it."""
     return asked or ("bf16-mixed" if trained == "bf16-mixed" == default_precision() else "32-true")
 
 

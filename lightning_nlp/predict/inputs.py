@@ -1,4 +1,4 @@
-"""What a model predicts for: a file's texts, or those given in Python, checked to be what it reads."""
+"""Texts to predict for, from a file or from Python, checked to be of the kind that the model reads."""
 
 import io
 import json
@@ -28,35 +28,35 @@ def paired(settings: dict[str, Any]) -> list[str]:
 
 
 def checked_texts(texts: Any, settings: dict[str, Any], *, lists: bool = False) -> list[Any]:
-    """Texts for a predictor, from any iterable; a UserError unless they are what the model reads.
+    """Check texts for a predictor, from any iterable; raises a UserError unless the model can read them.
 
     Args:
-        lists: Whether a list of words is a text too.
+        lists: Whether a list of words counts as a text.
     """
-    # a dict or a table would give its keys or its columns' names
+    # iterating over a dict or a table would yield its keys or column names
     some = isinstance(texts, Iterable) and not isinstance(texts, str | dict) and getattr(texts, "ndim", 1) == 1
-    given = list(texts) if some else []
+    listed = list(texts) if some else []
     if names := paired(settings):
-        if not some or not all(isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in given):
+        if not some or not all(isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in listed):
             raise UserError(f"This model reads pairs of texts: give a list of tuples ({', '.join(names)}).")
-        return [*map(join_pair, given)]
-    parts = [part for text in given for part in (text if lists and isinstance(text, list) else [text])]
+        return [*map(join_pair, listed)]
+    parts = [part for text in listed for part in (text if lists and isinstance(text, list) else [text])]
     if wrong := [part for part in parts if not isinstance(part, str)] if some else [texts]:
         kind = type(wrong[0]).__name__
-        raise UserError(f"A predictor takes a list of texts, not {kind}: give [text], and only strings.")
-    return given
+        raise UserError(f"A predictor needs a list of texts, not {kind}: give [text], and only strings.")
+    return listed
 
 
 def check_columns(input: str, column: str | list[str] | None, settings: dict[str, Any]) -> None:
-    """Raise a UserError unless a file's `column` or columns are as many as the model reads."""
+    """Raise a UserError unless `column` names as many columns as the model reads."""
     names = paired(settings)
     if isinstance(column, list) and not names:
         raise UserError(f"--text_column is [{', '.join(column)}], and this run reads single texts: give one column.")
     lines = file_format(Path(input)) not in (*TABLES, *NO_TEXT) and os.path.exists(input) and not os.path.isdir(input)
     if names and (input == "-" or lines or isinstance(column, str)):
-        found = f"--text_column is {column}" if isinstance(column, str) else f"--input {input} has a text a line"
+        problem = f"--text_column is {column}" if isinstance(column, str) else f"--input {input} has one text per line"
         raise UserError(
-            f"This run reads pairs of texts, and {found}: give a file of {', '.join(TABLES)} and the two columns as "
+            f"This run reads pairs of texts, and {problem}: give a file of {', '.join(TABLES)} and the two columns as "
             f"--text_column '{json.dumps(names, ensure_ascii=False)}'."
         )
 
@@ -70,29 +70,29 @@ def input_texts(
         tagged: Whether JSONL, parquet and CoNLL columns may hold lists of words.
 
     Raises:
-        UserError: If the file is not there or cannot be read.
+        UserError: If the file does not exist or cannot be read.
     """
     try:
-        how = Dialect(**dialect)
+        form = Dialect(**dialect)
         if input == "-":
-            make_utf8(sys.stdin, "utf-8-sig" if how.encoding == "utf-8" else how.encoding)
+            make_utf8(sys.stdin, "utf-8-sig" if form.encoding == "utf-8" else form.encoding)
             yield from enumerate(line.rstrip("\n") for line in sys.stdin)
         elif os.path.isdir(input):
-            raise UserError(f"--input {input} is a folder: give a table, or a file with a text in each line.")
-        elif not os.path.exists(input):  # a pipe, as `<(...)` gives, is as good as a file
+            raise UserError(f"--input {input} is a folder: give a table, or a file with one text per line.")
+        elif not os.path.exists(input):  # a pipe, e.g. from `<(...)`, is as good as a file
             raise UserError(f"--input {input}: there is no such file.")
-        elif tagged and (found := _sentences(Path(input), str(text_column or "tokens"), how)):
-            yield from enumerate(found)
+        elif tagged and (sentences := _sentences(Path(input), str(text_column or "tokens"), form)):
+            yield from enumerate(sentences)
         elif file_format(Path(input)) in TABLES:
-            yield from enumerate(row.text for row in read_table(Path(input), text_column or "text", dialect=how))
+            yield from enumerate(row.text for row in read_table(Path(input), text_column or "text", dialect=form))
         else:
             refuse_format(Path(input))
-            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), how.encoding))
+            yield from enumerate(line.rstrip("\r\n") for _, line in read_lines(Path(input), form.encoding))
     except UnicodeDecodeError as error:  # of stdin; the readers have their own message
         raise UserError(
-            f"stdin is not {how.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
+            f"stdin is not {form.encoding.upper()} (byte 0x{error.object[error.start]:02x}): give its --encoding."
         ) from error
-    except UserError as error:  # the readers speak of training data
+    except UserError as error:  # the readers' messages are about training data
         message = re.sub(r"--data\.(text_column|encoding|delimiter|quoting)", r"--\1", str(error))
         raise UserError(message.replace("--data.path", "--input")) from error
 

@@ -34,19 +34,19 @@ READING = "lightning_nlp"  # in an export's config.json: how texts are read
 def load_predictor(
     folder: str | Path, *, precision: str = "32-true", tokens_per_batch: int = 4096, top_k: int = 5
 ) -> Callable[[Iterable[Any]], list[Record]]:
-    """Open an export anywhere; it predicts as `predict` does, texts cleaned and cut as in its training.
+    """Load an export from any folder; predicts like `predict`, with texts cleaned and cut as in training.
 
     Args:
         precision: "bf16-mixed" or "32-true".
         top_k: Fillings for each [MASK].
 
     Returns:
-        A function from texts, tuples of two for a model of pairs, or for tags lists of words too, to their records:
+        A function from texts (tuples of two for pairs; for tags also lists of words) to their records:
         `index`, and `label` with `probabilities`, `fillings`, or `words` with `tags` and `entities`. A text without
         words, or a pair with one, has `label` None and a `reason`, or no `words`.
 
     Raises:
-        UserError: If it is no export.
+        UserError: If the folder is not an export.
     """
     folder = Path(folder)
     try:
@@ -55,7 +55,7 @@ def load_predictor(
     except (OSError, ValueError, KeyError, TypeError) as error:
         cure = folder / "export" if (folder / "export").is_dir() else "the folder of an export"
         raise UserError(
-            f"{folder} does not say how texts are read, as an export does ({one_line(error)}): give {cure}."
+            f"{folder} does not record how to read texts, as an export does ({one_line(error)}): give {cure}."
         ) from error
     predictor = make_predictor(folder, settings, precision=precision, tokens_per_batch=tokens_per_batch, top_k=top_k)
     tags = task_of_network(architecture).tags_words
@@ -72,15 +72,15 @@ def make_predictor(
     explain: bool = False,
     thresholds: str | None = None,
 ) -> Callable[[list[tuple[int, str]]], list[Record]]:
-    """A function from (index, text) to records in the same order; pairs are as `join_pair` makes them.
+    """A function from (index, text) to records in the same order; pairs are joined by `join_pair`.
 
     Args:
-        settings: How the training read texts: `max_length`, and what else is not the default.
-        explain: Add the words that drove a prediction.
+        settings: How the training read texts: `max_length`, and whatever else differs from the defaults.
+        explain: Add the words that drove each prediction.
         thresholds: "best_f1" or "wanted": add the labels that reach that threshold.
 
     Raises:
-        UserError: If the export cannot be used, or cannot do what is asked for.
+        UserError: If the export cannot be used, or does not support what is asked for.
     """
     import transformers
     from transformers.utils.logging import disable_progress_bar
@@ -96,12 +96,12 @@ def make_predictor(
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"The export {folder} cannot be used ({one_line(error)[:300]}): the same command and --ckpt_path last "
-            "export it again."
+            f"The export {folder} cannot be used ({one_line(error)[:300]}): the training's command with --ckpt_path "
+            "last exports it again."
         ) from error
     task = task_of_network(config.architectures[0], config.problem_type)
     if explain and not task.calibrated:
-        raise UserError(f"--explain is for a classifier of texts, and {folder} is for {task.title}: leave it out.")
+        raise UserError(f"--explain is for text classifiers, and {folder} is for {task.title}: leave it out.")
     if thresholds is not None and not task.has_thresholds:
         raise UserError(f"--thresholds are for classes, and {folder} is for {task.title}: leave them out.")
     names = [config.id2label[i] for i in sorted(config.id2label)]
@@ -131,7 +131,7 @@ def make_predictor(
         tagger = tag_predictor(tokenizer, logits_of, names, tokens_per_batch=tokens_per_batch, **sizes)
         return float32_products("highest")(lambda texts: list(tagger(texts)))
 
-    @float32_products("highest")  # 32-true is what transformers gives, also after a training here
+    @float32_products("highest")  # 32-true equals transformers, also after a training in this process
     def predictor(texts: list[tuple[int, str]]) -> list[Record]:
         records: list[Record] = [{"index": index} for index, _ in texts]
         cleaned = [prepare(text) for _, text in texts]
@@ -165,7 +165,7 @@ def make_predictor(
 
 
 def owners(batch: dict[str, Any], positions: Tensor) -> list[int]:
-    """The sequence of a batch that each position is in."""
+    """The index of each position's sequence in the batch."""
     if "cu_seqlens" in batch:
         return (torch.searchsorted(batch["cu_seqlens"], positions.int(), right=True) - 1).tolist()
     return (positions // batch["input_ids"].shape[1]).tolist()
@@ -181,16 +181,16 @@ def check_masks(index: int, text: str, tokens: list[int], tokenizer: Any) -> Non
 
 
 def limits_of(network: Any, task: Task, names: list[str], which: str | None) -> dict[str, float] | None:
-    """The probability from which on each label is given, if any; None if only the likeliest is."""
+    """Each label's threshold, if any; None if only the likeliest label is predicted."""
     config, limits = network.config, dict[str, float]()
     if task.at_least is not None and getattr(config, "thresholds", None):
         which = which or "best_f1"
-    try:  # without labels that never reached the wanted precision
+    try:  # without the labels that never reached the wanted precision
         for label, choice in config.thresholds.items() if which else ():
             limits |= {label: float(choice[which]["threshold"])} if which in choice else {}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"The export has no thresholds for --thresholds {which}: its model card says why; leave the argument out."
+            f"The export has no thresholds for --thresholds {which}: its model card explains why; leave it out."
         ) from error
     layer, fitted_for = last_layer(network), getattr(config, FITTED_FOR, None)
     if which and layer is not None and fitted_for not in (None, layer_digest(layer)):
@@ -216,7 +216,7 @@ def _reached(chances: dict[str, float], limits: dict[str, float]) -> list[str]:
     return [label for label, chance in chances.items() if chance >= limits.get(str(label), math.inf)]
 
 
-# of one text, from its logits (outputs,), by what the task predicts
+# make a text's record from its logits (outputs,), by what the task predicts
 PREDICTIONS: dict[str, Callable[..., Record]] = {
     "label": _label,
     "labels": _labels,

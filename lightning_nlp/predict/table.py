@@ -1,4 +1,4 @@
-"""Predictions as a table for a person at a terminal."""
+"""Predictions as a table for the terminal."""
 
 import itertools
 from collections import Counter
@@ -13,7 +13,7 @@ from rich.text import Text
 from lightning_nlp.data.texts.normalize import PAIR
 from lightning_nlp.evaluation.words import BETWEEN
 
-NAMED_WORDS = 6  # of those that drove a prediction
+NAMED_WORDS = 6  # shown of those that drove a prediction
 NAMED, MARKED = 0.1, 0.25  # the score from which a word is named, and marked; the strongest word has 1
 WIDE = ("fillings", "tags")  # predictions as wide as the text
 Cells = tuple[list[str], list[Text]]  # what is counted, and the cells beside the text
@@ -21,7 +21,7 @@ LONGEST = 1000  # characters of a text: no terminal shows more in one line
 
 
 class PredictionTable:
-    """A table that grows by a window of texts at a time and keeps its columns; on stdout by default."""
+    """A table that grows window by window and keeps its columns; on stdout by default."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = Console() if console is None else console
@@ -54,18 +54,18 @@ class PredictionTable:
             parts = [Text(printable(part[:LONGEST])) for part in words.split(PAIR)]
             for first in parts[:-1]:  # of a pair: it leaves room for the second
                 first.truncate(max(room // 2 - 2, 1), overflow="ellipsis")
-            shown = Text(BETWEEN).join(parts)
+            cell = Text(BETWEEN).join(parts)
             if "words" in record and "label" in record:
-                shown = _explained(record["words"], room)
+                cell = _explained(record["words"], room)
             counted, cells = ["none"], [Text("none")]
             if "reason" not in record:
                 counted, cells = next(cells_of(record, half) for name, cells_of in CELLS.items() if name in record)
             elif wide:
                 cells = [Text(record["reason"], style="italic")]
             else:
-                shown = Text(record["reason"], style="italic")
+                cell = Text(record["reason"], style="italic")
             self.counts.update(counted)
-            table.add_row(Text(str(record["index"])), shown, *cells)
+            table.add_row(Text(str(record["index"])), cell, *cells)
         self.total += len(records)
         self.console.print(table)
 
@@ -93,7 +93,7 @@ def _labels(record: dict[str, Any], room: int) -> Cells:
 
 
 def _fillings(record: dict[str, Any], room: int) -> Cells:
-    """The likeliest tokens for each [MASK], each on new lines; a token and its probability stay together."""
+    """The likeliest tokens for each [MASK], each on a new line; a token and its probability stay together."""
     lines: list[Text] = []
     for best in record["fillings"]:
         lines.append(Text())
@@ -106,7 +106,6 @@ def _fillings(record: dict[str, Any], room: int) -> Cells:
 
 
 def _tags(record: dict[str, Any], room: int) -> Cells:
-    """The entities, or the words that have a tag."""
     pairs = [(entity["text"], entity["type"]) for entity in record.get("entities", ())]
     if "entities" not in record:
         pairs = [*zip(record["words"], record["tags"], strict=True)]
@@ -119,7 +118,7 @@ def _lines(lines: list[str], otherwise: str = "") -> Text:
 
 
 def _explained(words: list[list[Any]], room: int) -> Text:
-    """A text with its driving words marked, starting where the strongest fits into `room`; these below it."""
+    """A text with its driving words marked and listed, starting so that the strongest fits into `room`."""
     words = [[printable(word), score] for word, score in words]
     strongest = sorted((pair for pair in words if abs(pair[1]) >= NAMED), key=lambda pair: -abs(pair[1]))[:NAMED_WORDS]
     line = Text(" ").join(Text(word, "" if abs(score) < MARKED else _style(score)) for word, score in words)

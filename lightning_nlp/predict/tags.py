@@ -1,4 +1,4 @@
-"""Untagged texts to words, tags and entities."""
+"""Tags untagged texts: words, tags and entities."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,9 +27,9 @@ def tag_predictor(
     tokens_per_batch: int,
     packed: bool,
 ) -> Callable[[list[tuple[int, Text]]], Iterator[Record]]:
-    """A function from (index, text) pairs to records: `words`, `tags`, `entities` if the tags are of those.
+    """A function from (index, text) pairs to records: `words`, `tags`, and `entities` if the tags mark them.
 
-    A text may be given as its words; else `words_of` finds them. An entity has its `type`, its `text`, where that
+    A text may be a list of words; otherwise `words_of` splits it. An entity has its `type`, its `text`, where that
     starts and ends (in characters), and its `score`, the mean probability of its words' tags. Long texts are split
     between two words, as in the training.
 
@@ -39,12 +39,12 @@ def tag_predictor(
     """
     frame, counted = special_frame(tokenizer), are_entities(names)
 
-    def predictor(given: list[tuple[int, Text]]) -> Iterator[Record]:
-        texts = [text if isinstance(text, str) else join_words(text) for _, text in given]
-        texts = [text.encode("utf-8", "replace").decode() for text in texts]  # a tokenizer has no lone surrogates
+    def predictor(numbered: list[tuple[int, Text]]) -> Iterator[Record]:
+        texts = [text if isinstance(text, str) else join_words(text) for _, text in numbered]
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]  # no tokenizer has lone surrogates
         spans = [
             words_of(text) if isinstance(words, str) else joined_words(text)[: len(words)]
-            for text, (_, words) in zip(texts, given, strict=True)
+            for text, (_, words) in zip(texts, numbered, strict=True)
         ]
         pieces, _ = word_pieces(texts, spans, tokenizer)
         ids, first_pieces, owners = list[np.ndarray](), list[np.ndarray](), list[int]()
@@ -53,7 +53,7 @@ def tag_predictor(
                 ids.append(np.array(row))
                 first_pieces.append(np.array(numbers))
                 owners.append(owner)
-        found = [[(0, 0.0)] * len(words) for words in pieces]
+        tagged_words = [[(0, 0.0)] * len(words) for words in pieces]
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         for rows in cut(lengths, np.argsort(-lengths, kind="stable"), tokens_per_batch, packed=packed):
             columns = {"input_ids": [ids[i] for i in rows], "label": [first_pieces[i] for i in rows], "index": rows}
@@ -63,8 +63,8 @@ def tag_predictor(
             chances, likeliest = logits_of(batch, batch["words"]).softmax(-1).max(-1)
             columns_of_words = torch.stack([batch["word_rows"], numbers, likeliest]).T.tolist()
             for (row, number, best), chance in zip(columns_of_words, chances.tolist(), strict=True):
-                found[owners[row]][number] = best, chance
-        for (index, _), text, places, tagged in zip(given, texts, spans, found, strict=True):
+                tagged_words[owners[row]][number] = best, chance
+        for (index, _), text, places, tagged in zip(numbered, texts, spans, tagged_words, strict=True):
             tags = [names[tag] for tag, _ in tagged]
             record: Record = {"index": index, "words": [text[a:b] for a, b in places], "tags": tags}
             record |= {"entities": []} if counted else {}

@@ -1,1 +1,1 @@
-"""A run as one page that opens anywhere: without network, account or program."""
+"""A run as one page that opens anywhere: without network, account or extra software."""

@@ -1,4 +1,4 @@
-"""facts.json and the report, which a training leaves however it ends."""
+"""Writes facts.json and the report, however a training ends."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
     if not (run_dir / "config.yaml").is_file():
         return
     try:
-        # imported here, since that takes time and may fail
+        # imported here, since importing takes time and may fail
         from lightning_nlp.report.page import write_report
         from lightning_nlp.report.run_files import FACTS
 
@@ -34,7 +34,7 @@ def report_end(run_dir: Path, facts: dict[str, Any], state: str) -> None:
 
 
 def epochs_trained(trainer: Trainer) -> float:
-    """How often the training texts were seen; a stream's loader counts them itself."""
+    """How often the training texts were seen; a stream's loader counts that itself."""
     passes: float | None = getattr(trainer.train_dataloader, "passes", None)
     if passes is not None:
         return passes
@@ -45,7 +45,7 @@ def epochs_trained(trainer: Trainer) -> float:
 
 
 def parts_read(datamodule: LightningDataModule, splits: Iterable[str] = SPLITS) -> dict[str, str]:
-    """How much is read of each split that is not read whole: "75 of 300 texts"."""
+    """How much of each split is read, if not all of it: "75 of 300 texts"."""
     if not isinstance(datamodule, TextDataModule):
         return {}
     return {split: part for split in splits if (part := datamodule.part(split)) is not None}

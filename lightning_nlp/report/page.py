@@ -1,4 +1,4 @@
-"""A run's page, or a comparison of runs: the values of their templates."""
+"""The page of a run, or of a comparison of runs: the values for their templates."""
 
 import math
 from pathlib import Path
@@ -17,20 +17,20 @@ from lightning_nlp.tasks import CLASSIFICATION, Task
 
 NAME = "report.html"
 MOST_ROWS = 12  # of a table over time
-MOST_WORDS = 400  # of a mistake's text
-STRENGTHS = 4  # of a mark on a word
-MOST_CLASSES, MOST_CONFUSED = 12, 20  # in a confusion matrix; pairs shown in place of a larger one
+MOST_WORDS = 400  # shown of a mistake's text
+STRENGTHS = 4  # of the mark on a word
+MOST_CLASSES, MOST_CONFUSED = 12, 20  # in a confusion matrix; pairs shown instead of a larger one
 
 
 def write_report(*paths: str | Path, output: Path | None = None) -> Path:
-    """Write a run's page, by default report.html in its directory; of several runs comparison.html here.
+    """Write a run's page (default: report.html in its directory), or for several runs comparison.html here.
 
     Raises:
-        UserError: If one of them is no run or is given twice, or if the page cannot be written.
+        UserError: If a path is not a run or is given twice, or the page cannot be written.
     """
     runs = [read_run(path) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
-        raise UserError(f"{' '.join(map(str, paths))} names a run twice: give each once.")
+        raise UserError(f"{' '.join(map(str, paths))} names a run twice: give each run once.")
     if len(runs) == 1:
         target, text = output or runs[0].path / NAME, _rendered("page.html.j2", page(runs[0]))
     else:
@@ -43,7 +43,7 @@ def write_report(*paths: str | Path, output: Path | None = None) -> Path:
 
 
 def page(run: RunFiles) -> dict[str, Any]:
-    """What the page of one run shows."""
+    """The values for the page of one run."""
     monitor = run.config.get("checkpoint", {}).get("monitor")
     record, task = run.record, run.task or CLASSIFICATION
     labels, counts = (record.get(name, []) for name in ("labels", "confusion"))
@@ -70,20 +70,20 @@ def page(run: RunFiles) -> dict[str, Any]:
 
 
 def headline(run: RunFiles, record: dict[str, Any], task: Task) -> dict[str, str] | None:
-    """The result in large letters, and how sure it is, from the record of the test or a validation."""
+    """The headline result, with its uncertainty, from the record of the test or a validation."""
     metrics = record.get("metrics", {})
     name = next((name for name in task.headlines if metrics.get(name) is not None), None)
     if name is None:
         return None
     value, examples = metrics[name], record.get("examples") or record.get("masked_tokens") or 0
-    what = "masked tokens" if "masked_tokens" in record else "examples"
+    unit = "masked tokens" if "masked_tokens" in record else "examples"
     if "counted" in record:
-        what = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
+        unit = f"sentences with {sum(part['support'] for part in record['by_class']):,} {record['counted']}"
     split, where = "validation", "of the validation part; there was no test"
     if record["stage"] == "test":
         split, where = "test", "of the test split"
     part = run.facts.get("parts", {}).get(split)
-    text = f"on {examples:,} {what}{f' ({part})' if part else ''} {where}"
+    text = f"on {examples:,} {unit}{f' ({part})' if part else ''} {where}"
     if name == "accuracy" and examples:
         low, high = wilson(round(value * examples), examples)
         most = max(sum(row) for row in record["confusion"]) / examples
@@ -109,7 +109,7 @@ def wilson(hits: int, number: int) -> tuple[float, float]:
 
 
 def summary(run: RunFiles) -> list[tuple[str, str]]:
-    """What was trained on what, and what it took."""
+    """Rows about model, data and cost of a training."""
     facts, model, data = run.facts, run.config["model"].get("init_args", {}), run.config["data"].get("init_args", {})
     sizes = f"{model.get('n_layers', '?')} layers of width {model.get('dim', '?')}"
     start = model.get("pretrained") or f"from scratch, {sizes}"
@@ -128,12 +128,12 @@ def summary(run: RunFiles) -> list[tuple[str, str]]:
 def confused(matrix: list[tuple[str, list[int]]]) -> list[tuple[str, str, int]]:
     """The most frequent confusions: label, prediction, number of texts."""
     labels = [label for label, _ in matrix]
-    found = [(a, b, n) for a, counts in matrix for b, n in zip(labels, counts, strict=True) if a != b and n]
-    return sorted(found, key=lambda entry: -entry[2])[:MOST_CONFUSED]
+    pairs = [(a, b, n) for a, counts in matrix for b, n in zip(labels, counts, strict=True) if a != b and n]
+    return sorted(pairs, key=lambda entry: -entry[2])[:MOST_CONFUSED]
 
 
 def mistake(entry: dict[str, Any]) -> dict[str, Any]:
-    """A wrong prediction, each of its words with how strongly it spoke for or against it, from 0 to `STRENGTHS`."""
+    """A wrong prediction, each word with how strongly it counted for or against it, from 0 to `STRENGTHS`."""
     marked = [
         (word, math.ceil(abs(score) * STRENGTHS) if abs(score) >= 0.15 else 0, "for" if score > 0 else "against")
         for word, score in entry["words"][:MOST_WORDS]
@@ -142,11 +142,11 @@ def mistake(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def probes(run: RunFiles) -> list[dict[str, Any]]:
-    """What filled the probe sentences over time: a table for each hole."""
+    """The fillings of the probe sentences over time: a table per mask."""
     records = [record for record in [*run.validations, run.test] if record.get("probes")]
     every = -(-len(records) // MOST_ROWS) or 1
     tables: dict[tuple[str, int], list[Any]] = {}
-    for record in records[::-every][::-1]:  # the last one always
+    for record in records[::-every][::-1]:  # always including the last one
         when = f"step {record['step']:,}" if record["stage"] == "val" else "test"
         for probe in record["probes"]:
             for hole, best in enumerate(probe["fillings"]):
@@ -155,7 +155,7 @@ def probes(run: RunFiles) -> list[dict[str, Any]]:
 
 
 def number(value: Any) -> str:
-    """A number as the page writes it."""
+    """Format a number for the page."""
     if value is None:
         return "–"
     if isinstance(value, int):

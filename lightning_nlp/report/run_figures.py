@@ -1,4 +1,4 @@
-"""What a run measured by step, and how long its texts are, as figures."""
+"""Figures of what a run measured by step, and of its texts' lengths."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,54 +21,54 @@ MACHINE: tuple[Shown, ...] = (
 
 
 def shown_of(*runs: RunFiles) -> list[Shown]:
-    """The figures of a training, for the tasks of these runs; a user's own module may log what any task does."""
+    """The figures of a training for these runs' tasks; a user's own module may log those of any task."""
     tasks = [run.task for run in runs]
     every = [task for task in TASKS.values() if task in tasks or None in tasks]
     return [LOSS, *(curve for task in every for curve in task.curves), RATE]
 
 
 def learning(run: RunFiles, monitor: str | None) -> list[Figure]:
-    """Losses, what the validations measured, and the learning rate; `monitor` chose the checkpoint."""
+    """Losses, validation metrics and learning rate; `monitor` chose the checkpoint."""
     shown = shown_of(run)
     if monitor and not any(monitor in metrics for _, _, metrics in shown):
         shown.insert(1, (monitor, monitor, {monitor: monitor}))
     return measured(run, shown, best_step(run, monitor))
 
 
-def measured(run: RunFiles, shown: Iterable[Shown] = MACHINE, best: int | None = None) -> list[Figure]:
-    """What a run logged by step; figures without values are left out, and the best step is marked."""
-    found = []
-    for heading, up, metrics in shown:
-        found += by_step(heading, up, [Line(name, *run.series(key)) for key, name in metrics.items()], best)
-    return found
+def measured(run: RunFiles, charts: Iterable[Shown] = MACHINE, best: int | None = None) -> list[Figure]:
+    """Figures of what a run logged by step, with the best step marked; those without values are left out."""
+    figures = []
+    for heading, up, metrics in charts:
+        figures += by_step(heading, up, [Line(name, *run.series(key)) for key, name in metrics.items()], best)
+    return figures
 
 
 def by_step(heading: str, up: str, lines: Sequence[Line], best: int | None = None) -> list[Figure]:
-    """A figure of the curves that have points, at most `MOST_LINES`; none unless a curve has two points."""
-    found = [line for line in lines if line.x]
-    lines = found[:MOST_LINES]
+    """A figure of the curves that have points, at most `MOST_LINES`; none if no curve has two points."""
+    visible = [line for line in lines if line.x]
+    lines = visible[:MOST_LINES]
     if not any(len(line.x) > 1 for line in lines):
         return []
     text = "; ".join(map(_said, lines)) + "."
     text += f" Best checkpoint: step {best:,}." if best is not None else ""
-    text += f" The first {len(lines)} of {len(found)} curves." if len(found) > len(lines) else ""
+    text += f" The first {len(lines)} of {len(visible)} curves." if len(visible) > len(lines) else ""
     return [Figure(re.sub(r"\W+", "-", heading.lower()), heading, text, "step", up, lines=lines, best=best)]
 
 
 def lengths(data: dict[str, Any]) -> list[Figure]:
-    """How long the texts are."""
-    found = data.get("lengths") or {}
-    counts = found.get("train")
+    """A histogram of the texts' lengths."""
+    histogram = data.get("lengths") or {}
+    counts = histogram.get("train")
     if not counts:
         return []
-    bars = [Bar(low, high, count) for (low, high), count in zip(pairwise(found["edges"]), counts, strict=True)]
+    bars = [Bar(low, high, count) for (low, high), count in zip(pairwise(histogram["edges"]), counts, strict=True)]
     top = max(bars, key=lambda bar: bar.value)
     text = f"Most texts of train have {top.low} to {top.high - 1} tokens ({top.value:,} of {sum(counts):,})."
     return [Figure("lengths", "Length of the texts", text, "tokens", "texts", bars=bars)]
 
 
 def best_step(run: RunFiles, monitor: str | None) -> int | None:
-    """The best checkpoint's step; of a run that did not end, the first with the best value."""
+    """The best checkpoint's step; for a run that did not end, the first step with the best value."""
     if "checkpoint_step" in run.facts:
         return int(run.facts["checkpoint_step"]) if run.facts["validation"] else None
     x, y = run.series(monitor or "")

@@ -41,27 +41,27 @@ class RunFiles:
 
     @property
     def task(self) -> Task | None:
-        """The task that was evaluated, or else the module's; None for a user's own."""
+        """The task that was evaluated, or else the module's; None for a user's own module."""
         return TASKS.get(self.record.get("task", "")) or task_of_module(self.config["model"]["class_path"])
 
     def series(self, name: str) -> tuple[list[float], list[float]]:
-        """The steps done and the values of a metric."""
-        found = [(row["step"], row[name]) for row in self.rows if name in row]
-        return [step for step, _ in found], [value for _, value in found]
+        """A metric's steps and values."""
+        points = [(row["step"], row[name]) for row in self.rows if name in row]
+        return [step for step, _ in points], [value for _, value in points]
 
 
 def read_run(path: str | Path) -> RunFiles:
-    """Read a run's files; a UserError if it is no run, or one of them is damaged."""
+    """Read a run's files; raises a UserError if it is not a run or a file is damaged."""
     run = existing_run(str(path))
     try:
         text = (run / "config.yaml").read_text(encoding="utf-8")
         config = yaml.safe_load(text)
-        assert "model" in dict(config or {}), "no configuration of a training"
+        assert "model" in dict(config or {}), "not the configuration of a training"
         rows = [_row(row) for row in read_rows(run / "metrics.csv")]
         records = [_json(file) for file in sorted((run / "evaluation").glob("val-*.json"))]
         test, facts, data = (_json(run / name) for name in ("evaluation/test.json", FACTS, "data.json"))
     except (OSError, ValueError, AssertionError, yaml.YAMLError) as error:
-        raise UserError(f"The run {run} cannot be read ({error}): give another.") from error
+        raise UserError(f"The run {run} cannot be read ({error}): give another run.") from error
     command = text.partition("\n")[0].removeprefix("# ") if text.startswith("# python") else ""
     return RunFiles(run, command, config, text, rows, records, test, facts, data)
 
@@ -72,7 +72,7 @@ def _row(row: dict[str, str]) -> dict[str, float]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(found, dict):
-        raise ValueError(f"{path.name} is no record")
-    return found
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is not a record")
+    return content

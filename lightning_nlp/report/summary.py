@@ -24,14 +24,14 @@ def print_summary(run_dir: Path, facts: dict[str, Any]) -> None:
 
 
 def training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a training read and took, and what it ran on; also on the run's page."""
+    """A training's data, cost and hardware; also shown on the run's page."""
     speed, mfu, memory = (facts[name] for name in ("tokens_per_s", "mfu", "peak_memory_gib"))
     return [
         *((f"{split} read", part) for split, part in facts.get("parts", {}).items()),
         ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
         ("time", duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
-        ("tokens/s", "too short to tell" if speed is None else f"{speed:,.0f}"),
-        ("model FLOPs utilisation", "not known" if mfu is None else f"{mfu:.1%}"),
+        ("tokens/s", "too short to measure" if speed is None else f"{speed:,.0f}"),
+        ("model FLOPs utilisation", "unknown" if mfu is None else f"{mfu:.1%}"),
         ("peak memory", "not known" if memory is None else f"{memory:.2f} GiB"),
         ("hardware", f"{facts['hardware']}, {facts['precision']}"),
     ]
@@ -48,7 +48,7 @@ def counted(number: float, noun: str) -> str:
 
 
 def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    # Text, because rich takes square brackets in a string, e.g. in a path, for markup
+    # Text, because rich reads square brackets in a string, e.g. in a path, as markup
     console = Console()
     console.print(Text(title, style="italic"), soft_wrap=True)  # the table's own title would break a path
     table = Table(show_header=False)

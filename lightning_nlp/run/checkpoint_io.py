@@ -1,4 +1,4 @@
-"""Checkpoints are written whole or not at all, and straight to the disk."""
+"""Writes checkpoints whole or not at all, straight to the disk."""
 
 import time
 import zipfile
@@ -12,7 +12,7 @@ from lightning_nlp.atomic_files import whole_file
 from lightning_nlp.errors import UserError, one_line, warn_user
 from lightning_nlp.privacy import paths_expanded, paths_with_tilde
 
-# A write that fails is repeated for ten minutes, in case somebody makes room, unless waiting cannot help.
+# A failed write is retried for ten minutes, in case somebody frees space, unless waiting cannot help.
 RETRY_AFTER_S = (5.0, 15.0, 40.0, *[60.0] * 9)
 HOPELESS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
@@ -21,7 +21,7 @@ class WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint to a temporary file, syncs and renames it; waits if the disk is full.
 
     Lightning's own builds the file in memory first: 1 GiB more for a DistilBERT and its optimizer. It still handles
-    addresses, e.g. `s3://`.
+    URLs, e.g. `s3://`.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -33,11 +33,11 @@ class WholeFiles(TorchCheckpointIO):
         content = checkpoint | {"callbacks": paths_with_tilde(checkpoint.get("callbacks", {}))}
         for wait in (*RETRY_AFTER_S, None):
             try:
-                target.parent.mkdir(exist_ok=True)  # without parents: a run's directory that was deleted stays deleted
+                target.parent.mkdir(exist_ok=True)  # without parents: a deleted run directory stays deleted
                 with whole_file(target) as file:
                     torch.save(content, file)
                 return
-            except (OSError, RuntimeError) as error:  # torch's writer turns some errors of the disk into its own
+            except (OSError, RuntimeError) as error:  # torch's writer turns some disk errors into its own
                 reason = getattr(error, "strerror", None) or error
                 problem = f"The checkpoint {target} cannot be written ({reason}): free some space"
                 if wait is None or isinstance(error, HOPELESS):
@@ -45,24 +45,24 @@ class WholeFiles(TorchCheckpointIO):
                     raise UserError(problem + cure, can_go_on=True) from error
                 if wait == RETRY_AFTER_S[0]:
                     minutes = sum(RETRY_AFTER_S) / 60
-                    warn_user(f"{problem}. The training waits, and tries again for {minutes:.0f} minutes.")
+                    warn_user(f"{problem}. The training waits and retries for {minutes:.0f} minutes.")
                 time.sleep(wait)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint, with `~` in its paths expanded."""
+        """Read a checkpoint, and expand `~` in its paths."""
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         return checkpoint | {"callbacks": paths_expanded(checkpoint.get("callbacks", {}))}
 
 
 def damage(path: Path) -> str | None:
-    """Why a checkpoint cannot be trusted, in a clause; None for a sound file."""
-    try:  # it is a zip archive, whose checksums torch writes but does not check
+    """Why a checkpoint cannot be trusted, as a clause; None for an intact file."""
+    try:  # it is a zip archive, whose checksums torch writes but does not verify
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
         if member is not None:
             return f"the checksum of {member} is wrong"
-        # reads fields of the headers that zipfile skips
+        # checks header fields that zipfile skips
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a flipped byte in the directory makes zipfile raise nearly anything
+    except Exception as error:  # a flipped byte makes zipfile raise almost anything
         return one_line(error) or type(error).__name__  # its EOFError has no message
     return None

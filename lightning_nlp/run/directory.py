@@ -18,10 +18,10 @@ from lightning_nlp.run import processes, runs
 
 
 class RunDirectory:
-    """The directory of this training, locked; of several processes, only the main one writes to it.
+    """The directory of this training, locked; only the main process writes to it.
 
     Args:
-        resumed_step: Where a training resumes in its own directory; None for a new one.
+        resumed_step: The step at which a training resumes in its own directory; None for a new one.
     """
 
     def __init__(self, path: Path, lock: FileLock | None = None, resumed_step: int | None = None) -> None:
@@ -30,12 +30,12 @@ class RunDirectory:
         self._earlier_config = config.read_text(encoding="utf-8") if self.resumed and config.is_file() else None
 
     def write_config(self, text: str) -> None:
-        """Write config.yaml, without the name of the home folder."""
+        """Write config.yaml, without the home folder's name."""
         if processes.is_main_process():
             write_whole(self.path / "config.yaml", home_as_tilde(text))
 
     def undo(self) -> None:
-        """Remove the directory, or restore that of a resumed run: nothing was trained."""
+        """Remove the directory, or restore that of a resumed run, since nothing was trained."""
         if not processes.is_main_process():
             return
         if self._earlier_config is not None:
@@ -48,14 +48,14 @@ class RunDirectory:
 
 
 def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
-    """Make a new run's directory, or find the run to resume and its checkpoint; once for all processes.
+    """Create a new run's directory, or find the run to resume and its checkpoint, once for all processes.
 
     Args:
         config: The configuration of `fit`; its `ckpt_path` becomes the checkpoint's file.
-        dump: Returns it as the text of config.yaml.
+        dump: Returns the configuration as the text of config.yaml.
 
     Raises:
-        UserError: If the checkpoint cannot be used, or the directory is in use or on another machine.
+        UserError: If the checkpoint cannot be used, or the directory is in use or not on this machine.
         MainProcessFailed: In the other processes, if the main one failed.
     """
     opened: list[RunDirectory] = []
@@ -76,7 +76,7 @@ def open_run(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
 
 
 def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
-    runs_dir, run, found = Path(config.runs_dir), None, None
+    runs_dir, run, file = Path(config.runs_dir), None, None
     in_run = config.ckpt_path in (None, "last")
     if config.resume == "auto":
         if config.ckpt_path is not None:
@@ -84,35 +84,35 @@ def _open(config: Namespace, dump: Callable[[], str]) -> RunDirectory:
                 f"--resume auto finds the checkpoint itself: leave out --ckpt_path {config.ckpt_path}, or --resume."
             )
         run = runs.unfinished_run(runs_dir, config.name, dump())
-        found = runs.newest_checkpoint(run) if run is not None else None
+        file = runs.newest_checkpoint(run) if run is not None else None
     elif config.ckpt_path == "last":
-        found = runs.newest_checkpoint(runs.latest_run(runs_dir, config.name, runs.LAST))
+        file = runs.newest_checkpoint(runs.latest_run(runs_dir, config.name, runs.LAST))
     elif config.ckpt_path == "best":
-        found = runs.latest_run(runs_dir, config.name, runs.BEST) / "checkpoints" / runs.BEST
+        file = runs.latest_run(runs_dir, config.name, runs.BEST) / "checkpoints" / runs.BEST
     elif config.ckpt_path is not None:
-        found = Path(config.ckpt_path)
-        in_run = found.name == runs.LAST and (found.parent.parent / "config.yaml").is_file()  # not a copy elsewhere
+        file = Path(config.ckpt_path)
+        in_run = file.name == runs.LAST and (file.parent.parent / "config.yaml").is_file()  # no copy elsewhere
         if in_run:
-            found = runs.newest_checkpoint(found.parent.parent) or found
+            file = runs.newest_checkpoint(file.parent.parent) or file
     step = None
-    if found is not None:
-        checkpoint = runs.load_checkpoint(found)
-        runs.check_task(checkpoint, found, config.model.class_path)
+    if file is not None:
+        checkpoint = runs.load_checkpoint(file)
+        runs.check_task(checkpoint, file, config.model.class_path)
         if "optimizer_states" not in checkpoint:
             raise UserError(
-                f"The checkpoint {found} has only the weights, from which no training can go on: give another with "
+                f"The checkpoint {file} has only weights, from which no training can continue: give another with "
                 "--ckpt_path, or measure this one with `test`."
             )
         if TRAINED in checkpoint and config.ema_decay is None:
-            raise UserError(f"{found} has averaged weights, which must be continued: give its --ema_decay too.")
+            raise UserError(f"{file} has averaged weights, which must be continued: give its --ema_decay too.")
         if in_run:
-            run, step = found.parent.parent, int(checkpoint["global_step"])
-        config.ckpt_path = str(found)
+            run, step = file.parent.parent, int(checkpoint["global_step"])
+        config.ckpt_path = str(file)
     path, lock = runs.new_run(runs_dir, config.name) if run is None else (run, runs.lock(run))
     runs.sweep(path)
     return RunDirectory(path, lock, step)
 
 
 def trained_on(path: str | Path | None) -> dict[str, Any] | None:
-    """What a checkpoint was trained on, for `TextDataModule.go_on_from`; None if it does not say."""
+    """A checkpoint's record of its data, for `TextDataModule.go_on_from`; None if it has none."""
     return runs.load_checkpoint(Path(path))["lightning_nlp"].get("data") if path else None

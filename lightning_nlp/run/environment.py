@@ -1,4 +1,4 @@
-"""What a training ran on: commit, versions of the libraries, machine."""
+"""The environment of a training: commit, library versions, machine."""
 
 import contextlib
 import importlib.metadata
@@ -22,9 +22,9 @@ LIBRARIES = ("lightning", "transformers", "tokenizers", "datasets", "wandb")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, of this package and of the libraries that results depend on."""
-    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), "lightning_nlp": __version__, "torch": str(torch.__version__), **found}
+    """The versions of Python, of this package and of the libraries on which results depend."""
+    libs = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "lightning_nlp": __version__, "torch": str(torch.__version__), **libs}
 
 
 def commit() -> str | None:
@@ -39,7 +39,7 @@ def commit() -> str | None:
 
 
 def run_config(run_dir: Path, data_facts: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml, and under `facts` what it was made with; `data_facts` stand in for a missing data.json."""
+    """A run's config.yaml, with `facts` about its making; `data_facts` stand in for a missing data.json."""
     text = (run_dir / "config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Errors of Lightning and torch that the user can cure, as UserErrors."""
+"""Errors of Lightning and torch that the user can fix, as UserErrors."""
 
 import contextlib
 import time
@@ -14,7 +14,7 @@ from lightning_nlp.errors import UserError, one_line
 
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn what Lightning or torch raise about the Trainer's settings into a UserError."""
+    """Turn errors of Lightning or torch about the Trainer's settings into a UserError."""
     try:
         yield
     except RuntimeError as error:
@@ -25,22 +25,22 @@ def lightning_errors() -> Iterator[None]:
         if not cannot:
             raise
         raise UserError(
-            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which makes do with what there is."
+            f"{operation}{cannot} on this device: give --trainer.deterministic warn, which tolerates it."
         ) from error
     except (ValueError, MisconfigurationException) as error:
         if isinstance(error, UserError) or not _modules(error)[-1].startswith("lightning."):
             raise
-        raise UserError(f"The Trainer does not take these settings: {one_line(error)}") from error
+        raise UserError(f"The Trainer does not accept these settings: {one_line(error)}") from error
 
 
 @contextlib.contextmanager
 def memory_errors(cure: Callable[[bool], str]) -> Iterator[None]:
-    """Turn what torch raises when memory runs out into a UserError: a batch does not fit, or a worker was killed.
+    """Turn torch's errors about memory into a UserError: a batch does not fit, or a worker was killed.
 
-    The death of a worker may first show as a broken connection; torch raises at its signal, wherever Python is by then.
+    A worker's death may first show as a broken connection; torch raises on its signal, wherever Python is by then.
 
     Args:
-        cure: Returns the arguments for smaller batches, given whether the batch was one of an evaluation.
+        cure: Returns the arguments for smaller batches, given whether the batch belonged to an evaluation.
     """
     try:
         try:
@@ -54,10 +54,10 @@ def memory_errors(cure: Callable[[bool], str]) -> Iterator[None]:
         on_gpu = isinstance(error, torch.OutOfMemoryError)
         if "DataLoader worker" in str(error):
             message = (
-                f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as it does where "
+                f"A process that prepares batches has ended ({one_line(error).partition(' It ')[0]}), as happens when "
                 "memory is short: give a smaller --data.num_workers."
             )
-        elif on_gpu or "DefaultCPUAllocator" in str(error):  # a CPU's error has no type of its own
+        elif on_gpu or "DefaultCPUAllocator" in str(error):  # on a CPU the error has no type of its own
             evaluating = "lightning.pytorch.loops.evaluation_loop" in _modules(error)
             message = (
                 f"A batch does not fit into this {'GPU' if on_gpu else 'machine'}'s memory: give {cure(evaluating)}."
@@ -71,7 +71,7 @@ def smaller_batches(settings: Any, accumulated: int, evaluating: bool) -> str:
     """The arguments that halve a batch but keep the number of examples in a step.
 
     Args:
-        settings: Of the data module.
+        settings: The data module's.
         accumulated: `trainer.accumulate_grad_batches`.
     """
     size, least, name = settings.get("tokens_per_batch"), settings.get("max_length") or 1, "tokens_per_batch"

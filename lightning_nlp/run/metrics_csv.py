@@ -1,4 +1,4 @@
-"""A run's metrics.csv: written by a logger that continues after a resume, and read."""
+"""A run's metrics.csv: written by a logger that continues after a resume, and read back."""
 
 import csv
 import io
@@ -21,10 +21,10 @@ class MetricsCSV(Logger):
     the file of an earlier training.
 
     Args:
-        resume_step: Keep the rows of an existing file from before this step, counted from 0; None keeps none.
+        resume_step: Keep an existing file's rows before this step, counted from 0; None keeps none.
     """
 
-    name = version = ""  # the run's directory is enough
+    name = version = ""  # the run's directory suffices
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
@@ -35,11 +35,11 @@ class MetricsCSV(Logger):
         self._start = 0  # where in the file it begins
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: they are in config.yaml."""
+        """Do nothing: they are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or add to the last one if it is of the same step."""
+        """Append a row, or add to the last one if it has the same step."""
         try:
             self._log(metrics, step)
         except OSError as error:  # the disk is full, or the run's directory is gone
@@ -68,12 +68,12 @@ class MetricsCSV(Logger):
         csv.DictWriter(text, self._columns).writerow(row)
         with self.path.open("r+b") as file:
             self._start = self._start if replace else file.seek(0, os.SEEK_END)
-            # in one call, so that a killed process leaves no half row
+            # in one call, so that a killed process leaves no partial row
             file.truncate(self._start + os.pwrite(file.fileno(), text.getvalue().encode(), self._start))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        found = {column for row in rows for column in row} - {"epoch", "step"}
-        self._columns = ["epoch", "step", *sorted(found)]
+        columns = {column for row in rows for column in row} - {"epoch", "step"}
+        self._columns = ["epoch", "step", *sorted(columns)]
         with whole_file(self.path, "w") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
@@ -84,7 +84,7 @@ class MetricsCSV(Logger):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.csv without empty fields; none if there is no file, and no half row."""
+    """The rows of a metrics.csv without empty fields or a partial row; empty if there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Several processes before there is a process group: the main one does a thing, and the others get its result.
+"""Several processes before there is a process group: the main one acts, and the others get its result.
 
 torchrun starts all at once, with a store that they share. Lightning starts the others from the main one when the
-training begins, and they inherit its environment variables.
+training begins, and these inherit its environment variables.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from lightning_nlp.errors import UserError, one_line
 VARIABLE = "LIGHTNING_NLP_ONCE_"
 FAILED, DONE = "failed ", "done "
 LONGEST_WAIT = timedelta(days=7)  # tokenizing a large corpus takes hours
-SAME_ERROR_WAIT = timedelta(seconds=5)  # between processes that fail together
+SAME_ERROR_WAIT = timedelta(seconds=5)  # between processes that fail at the same time
 CONNECTION = re.compile(r"gloo/|connection (closed|reset)|broken pipe|nccl", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ class MainProcessFailed(Exception):
 
 
 def is_main_process(*, on_node: bool = False) -> bool:
-    """Whether this process, of all or `on_node` of its machine's, writes, downloads and reports."""
+    """Whether this process writes, downloads and reports for all (`on_node`: for its machine)."""
     if on_node:
         return int(os.environ.get("LOCAL_RANK", 0)) == 0
     return not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -48,10 +48,10 @@ def started_by_lightning() -> bool:
 
 
 def once(name: str, action: Callable[[], str], *, on_node: bool = False) -> str:
-    """The result of an action of the main process (`on_node`: of one on each machine), in all processes.
+    """Run an action in the main process (`on_node`: in one per machine), and return its result in all processes.
 
     Raises:
-        MainProcessFailed: In the others, if it failed.
+        MainProcessFailed: In the other processes, if it failed.
         UserError: If neither torchrun nor Lightning started the processes.
     """
     if not TorchElasticEnvironment.detect():
@@ -79,9 +79,9 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
     if is_main_process():
         os.environ[VARIABLE + name] = action()
     if VARIABLE + name not in os.environ:
-        how = "srun" if SLURMEnvironment.detect() else "another program"
+        starter = "srun" if SLURMEnvironment.detect() else "another program"
         raise UserError(
-            f"Several processes were started by {how}: start torchrun on each machine instead, or give "
+            f"Several processes were started by {starter}: start torchrun on each machine instead, or give "
             "--trainer.devices alone."
         )
     return os.environ[VARIABLE + name]
@@ -89,7 +89,7 @@ def _inherited(name: str, action: Callable[[], str]) -> str:
 
 @contextlib.contextmanager
 def lost_process_errors() -> Iterator[None]:
-    """Raise ProcessLost for what torch's collectives raise after another process has ended."""
+    """Raise ProcessLost for the errors of torch's collectives after another process has ended."""
     try:
         yield
     except RuntimeError as error:
@@ -100,7 +100,7 @@ def lost_process_errors() -> Iterator[None]:
 
 
 def print_error(message: str) -> None:
-    """Print the error that this process ends with, unless the main one prints the same."""
+    """Print the error with which this process ends, unless the main one prints the same."""
     store = None
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         with contextlib.suppress(DistError):
@@ -111,7 +111,7 @@ def print_error(message: str) -> None:
         print(f"error: {message}", file=sys.stderr, flush=True)
         if store is not None:
             store.set(key, message)
-            time.sleep(1.0)  # the store may be this process's
+            time.sleep(1.0)  # this process may host the store
         return
     with contextlib.suppress(DistError):
         if store is not None and store.get(key).decode() == message:
@@ -127,12 +127,11 @@ def leave_process_group() -> None:
 
 @cache
 def _store() -> Store:
-    """The store of torchrun, or of the main process."""
     own_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE", "") != str(True)
     if not own_store and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
         raise UserError(
-            "torchrun --max-restarts shares one store among all attempts, and a new one would find the addresses of "
-            "the old (issue 135712 of pytorch): give torchrun --rdzv-backend c10d, or --standalone, and set "
+            "torchrun --max-restarts shares one store among all attempts, and a new attempt would read the old one's "
+            "addresses (pytorch issue 135712): give torchrun --rdzv-backend c10d, or --standalone, and set "
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it."
         )
     store, _, _ = next(iter(rendezvous("env://", timeout=LONGEST_WAIT)))

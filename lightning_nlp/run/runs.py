@@ -1,4 +1,4 @@
-"""The directories of runs: make, lock, find and remove them."""
+"""Creates, locks, finds and removes the directories of runs."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ LOCK = ".lock"
 
 
 class Locked(UserError):
-    """Another process trains in a run's directory."""
+    """Another process is training in a run's directory."""
 
 
 def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
-    """Make and lock the next free directory `runs_dir/name/n`; two processes never get the same."""
+    """Create and lock the next free directory `runs_dir/name/n`; no two processes get the same."""
     parent = runs_dir / name
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def new_run(runs_dir: Path, name: str) -> tuple[Path, FileLock]:
                 number += 1
     except OSError as error:
         raise UserError(
-            f"The run's directory cannot be made under {parent} ({error.strerror}): give another --runs_dir."
+            f"The run's directory cannot be created under {parent} ({error.strerror}): give another --runs_dir."
         ) from error
 
 
@@ -48,7 +48,7 @@ def numbers(parent: Path) -> list[int]:
 
 
 def discard(run: Path) -> None:
-    """Remove a run's directory, and parents that are empty then."""
+    """Remove a run's directory, and its parents if they become empty."""
     shutil.rmtree(run, ignore_errors=True)
     with contextlib.suppress(OSError):
         run.parent.rmdir()
@@ -56,17 +56,17 @@ def discard(run: Path) -> None:
 
 
 def lock(run: Path) -> FileLock:
-    """Keep other processes out of a run's directory until this one ends; raises `Locked` if one is in it."""
+    """Keep other processes out of a run's directory until this one ends; raises `Locked` if in use."""
     held = FileLock(run / LOCK, blocking=False)
     try:
         held.acquire()
     except Timeout:
-        raise Locked(f"{run} is being trained by another process: wait for its end, or stop it first.") from None
+        raise Locked(f"{run} is being trained by another process: wait for it to end, or stop it first.") from None
     return held
 
 
 def sweep(run: Path) -> None:
-    """Remove files that a killed process has left unfinished."""
+    """Remove unfinished files left by a killed process."""
     for path in [*run.glob("*.unfinished"), *run.glob("*/*.unfinished")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -79,7 +79,7 @@ def unlock(held: FileLock | None) -> None:
 
 
 def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
-    """The newest run that has a checkpoint, `LAST` or `BEST`; a UserError if there is none."""
+    """The newest run that has the checkpoint, `LAST` or `BEST`; raises a UserError if there is none."""
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
         if (run / "checkpoints" / checkpoint).is_file():
@@ -91,7 +91,7 @@ def latest_run(runs_dir: Path, name: str, checkpoint: str) -> Path:
 
 
 def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
-    """The newest run with this config.yaml, unless it is complete."""
+    """The newest run with this config.yaml, unless it has finished."""
     wanted = training_part(config)
     for number in reversed(numbers(runs_dir / name)):
         run = runs_dir / name / str(number)
@@ -99,13 +99,13 @@ def unfinished_run(runs_dir: Path, name: str, config: str) -> Path | None:
             return run  # killed before it had a config.yaml
         with contextlib.suppress(OSError, yaml.YAMLError):
             if training_part((run / "config.yaml").read_text(encoding="utf-8")) == wanted:
-                # the lock is removed last: a run that was killed still has it
+                # the lock is removed last: a killed run still has it
                 return None if (run / "export").is_dir() and not (run / LOCK).exists() else run
     return None
 
 
 def training_part(config: str) -> dict[str, Any]:
-    """The settings of config.yaml that make it the same training: not where it runs or writes, nor for how long."""
+    """The settings of config.yaml that identify a training: not where it runs or writes, nor for how long."""
     settings: dict[str, Any] = yaml.safe_load(config)
     ignored = ("default_root_dir", "logger", "max_time", "enable_progress_bar", "devices", "num_nodes", "strategy")
     settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ignored}
@@ -113,10 +113,10 @@ def training_part(config: str) -> dict[str, Any]:
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """A run's last checkpoint, or its best if that one is damaged, with a warning; None without any.
+    """A run's last checkpoint, or its best, with a warning, if that one is damaged; None without any.
 
     Raises:
-        UserError: If all of them are damaged.
+        UserError: If all are damaged.
     """
     broken = []
     for path in filter(Path.is_file, (run / "checkpoints" / LAST, run / "checkpoints" / BEST)):
@@ -129,15 +129,15 @@ def newest_checkpoint(run: Path) -> Path | None:
         if broken:
             step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
             lost = "" if logged is None else f", which repeats {max(0, logged + 1 - step)} steps"
-            warn_user(f"{broken[0]}: going on from {path.name} after step {step}{lost}.")
+            warn_user(f"{broken[0]}: continuing from {path.name} after step {step}{lost}.")
         return path
     if broken:
-        raise UserError(f"{'; '.join(broken)}: there is no other to resume from, start again without --ckpt_path.")
+        raise UserError(f"{'; '.join(broken)}: there is no other to resume from; start again without --ckpt_path.")
     return None
 
 
 def existing_run(path: str) -> Path:
-    """The directory that the user gave as `--run`; a UserError if it is no run's."""
+    """The directory given as `--run`; raises a UserError if it is not a run's."""
     run = Path(os.path.expanduser(path))
     if not os.path.isdir(run):  # pathlib raises for names that no file can have
         raise UserError(f"--run {path}: there is no such directory; give a run, e.g. runs/cls/0.")
@@ -149,14 +149,14 @@ def existing_run(path: str) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours, tensors memory-mapped, without running code in it; a UserError if that fails."""
+    """Read a checkpoint, tensors memory-mapped, without running its code; raises a UserError if it cannot."""
     if not os.path.isfile(path):
         raise UserError(f"--ckpt_path {path}: there is no such file; give `last`, `best` or a checkpoint's path.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ...
         raise UserError(
-            f"The checkpoint {path} ({path.stat().st_size} bytes) cannot be read; it is truncated or no checkpoint "
+            f"The checkpoint {path} ({path.stat().st_size} bytes) cannot be read; it is truncated or not a checkpoint "
             f"({type(error).__name__}). Give another with --ckpt_path."
         ) from error
     if not isinstance(checkpoint, dict) or "lightning_nlp" not in checkpoint:
@@ -165,10 +165,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_task(checkpoint: dict[str, Any], path: Path, model_class: str) -> None:
-    """Raise a UserError unless a checkpoint is of the task of the LightningModule with this import path."""
+    """Raise a UserError unless a checkpoint's task is that of the LightningModule with this import path."""
     task, ours = checkpoint["lightning_nlp"]["task"], task_of_module(model_class)
     if ours is not None and (task not in TASKS or TASKS[task].module != ours.module):
         raise UserError(
-            f"The checkpoint {path} belongs to the task {task!r}, and {ours.module} does {ours.name!r}: give another "
+            f"The checkpoint {path} is for the task {task!r}, and {ours.module} is for {ours.name!r}: give another "
             "--ckpt_path or --config. To start from a pretrained encoder, give --model.pretrained RUN/export."
         )

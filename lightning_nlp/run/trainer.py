@@ -15,7 +15,7 @@ from lightning_nlp.training.hardware import device_name
 
 
 def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
-    """The arguments of a Trainer, with checkpoints written whole, and metrics.csv before the other loggers."""
+    """A Trainer's arguments, with checkpoints written whole and metrics.csv before the other loggers."""
     plugins = settings["plugins"] or []
     plugins = plugins if isinstance(plugins, list) else [plugins]
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -26,20 +26,20 @@ def training_settings(settings: dict[str, Any], run: RunDirectory) -> dict[str, 
 
 
 def make_trainer(settings: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-    """A Trainer with these callbacks besides those of its settings; a UserError if it cannot be made."""
-    given = settings["callbacks"] or []
-    callbacks = [*(given if isinstance(given, list) else [given]), *callbacks]
+    """A Trainer with these callbacks besides those in its settings; raises a UserError if that fails."""
+    configured = settings["callbacks"] or []
+    callbacks = [*(configured if isinstance(configured, list) else [configured]), *callbacks]
     bar = settings["enable_progress_bar"] if not callbacks else any(isinstance(c, ProgressBar) for c in callbacks)
     try:
         return Trainer(**settings | {"callbacks": callbacks, "enable_progress_bar": bar})
     except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
-        found = ", ".join(f"{name} {settings[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
+        arguments = ", ".join(f"{name} {settings[name]}" for name in ("accelerator", "devices", "strategy", "profiler"))
         raise UserError(
-            f"The Trainer does not accept these --trainer arguments ({found}): {one_line(error)}"
+            f"The Trainer does not accept these --trainer arguments ({arguments}): {one_line(error)}"
         ) from error
 
 
 def hardware_of(trainer: Trainer) -> str:
-    """The device that a training runs on, and how many processes do."""
+    """The device that a training runs on, and the number of processes."""
     device = device_name(trainer.strategy.root_device.type)
     return device if trainer.world_size == 1 else f"{trainer.world_size} processes of {device}"

@@ -12,18 +12,18 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.errors import one_line
 
-SECONDS = 60.0  # for the server's answers while the artifact is prepared
+SECONDS = 60.0  # to wait for the server while the artifact is prepared
 
 
 def send_export(run: Any, run_dir: Path) -> None:
-    """Send a run's export as a model artifact before the run ends, or say how to do it later.
+    """Send a run's export as a model artifact before the run ends, or print how to send it later.
 
-    Not of an offline run: W&B would keep it in the home folder, where it is lost if another machine sends the run.
+    Skips offline runs: W&B would keep it in the home folder, where it is lost if another machine syncs the run.
     """
     name = f"{run.project}/{run_dir.parent.name}"
     later = f"`wandb artifact put --type model --name {name} --alias last {run_dir}/export`"
     if run.offline:
-        rank_zero_info(f"W&B: the export is not in this offline run. To send it, after the run: {later}.")
+        rank_zero_info(f"W&B: the export is not in this offline run. To send it after the run: {later}.")
         return
     failed = [f"the server does not answer within {SECONDS:.0f} s"]
 
@@ -31,7 +31,7 @@ def send_export(run: Any, run_dir: Path) -> None:
         try:
             log_export(run, run_dir)
             failed.clear()
-        except Exception as error:  # the server may fail in any way
+        except Exception as error:  # the server can fail in any way
             failed[:] = [one_line(error)[:200]]
 
     # W&B waits for the server without limit; a thread left behind only reads the run's files
@@ -56,21 +56,21 @@ def log_export(run: Any, run_dir: Path) -> None:
     best = is_best(f"{run.entity}/{run.project}/{name}:best", monitor, mode, score)
     run.log_artifact(artifact, aliases=["last", "best"] if best else ["last"])
     if fingerprint:
-        used = wandb.Artifact(f"data-{fingerprint[:16]}", type="dataset", metadata={"fingerprint": fingerprint})
+        dataset = wandb.Artifact(f"data-{fingerprint[:16]}", type="dataset", metadata={"fingerprint": fingerprint})
         facts = run_dir / "wandb" / "data.json"
         write_whole(facts, json.dumps(data, indent=1))
-        used.add_file(str(facts), **in_place)
+        dataset.add_file(str(facts), **in_place)
         with contextlib.suppress(Exception):  # the export's metadata has the fingerprint too
-            run.use_artifact(used)
+            run.use_artifact(dataset)
 
 
 def is_best(address: str, monitor: str | None, mode: str, score: float | None) -> bool:
-    """Whether a score is no worse than that of the export with the alias `best`, if that has one to compare."""
+    """Whether a score is at least as good as that of the export with the alias `best`, if that has one."""
     if score is None:
         return False
     try:
         other = wandb.Api(timeout=15).artifact(address, type="model").metadata
-    except (wandb.errors.CommError, ValueError):  # there is none yet
+    except (wandb.errors.CommError, ValueError):  # there is no such export yet
         return True
     best = other.get("score") if other.get("monitor") == monitor else None
     return best is None or (score >= best if mode == "max" else score <= best)

@@ -1,4 +1,4 @@
-"""What W&B shows of one evaluation: charts, tables and numbers from its record."""
+"""Charts, tables and numbers of one evaluation for W&B, from its record."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from lightning_nlp.evaluation.figures import Figure, figures_of
 SHOWN_CLASSES = 10  # curves in one chart
 MATRIX_CLASSES = 50  # rows of a confusion matrix
 MISTAKE_WORDS = 10
-TABLE_ROWS = 10_000  # what W&B shows of a table
+TABLE_ROWS = 10_000  # the most that W&B shows of a table
 
 
 def figures(record: dict[str, Any]) -> dict[str, float]:
@@ -31,7 +31,7 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
 
 
 def charts(record: dict[str, Any]) -> dict[str, Any]:
-    """The charts and tables of a record by name; the probes have a table of all records."""
+    """The charts and tables of a record by name; the probes' table covers all records."""
     made = {figure.name: _chart(figure) for figure in figures_of(record, most=SHOWN_CLASSES)}
     if "confusion" in record:
         made["confusion_matrix"] = _confusion(record["labels"], record["confusion"])
@@ -41,21 +41,21 @@ def charts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def probe_table(run_dir: Path, step: int) -> Any:
-    """What filled the probes up to a step; later records are from before a resume."""
+    """The probes' fillings up to a step; later records stem from before a resume."""
     rows: list[list[Any]] = []
     for path in sorted(run_dir.glob("evaluation/val-*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         for probe in record["probes"] if record["step"] <= step else ():
             for number, fillings in enumerate(probe["fillings"], 1):
-                shown = "  ".join(f"{filling['token']} {filling['probability']:.3f}" for filling in fillings)
-                rows.append([record["step"], probe["text"], number, shown])
+                tokens = "  ".join(f"{filling['token']} {filling['probability']:.3f}" for filling in fillings)
+                rows.append([record["step"], probe["text"], number, tokens])
     return wandb.Table(["step", "text", "mask", "fillings"], rows[-TABLE_ROWS:])
 
 
 def keep_tables_in_run(run: Any, logged: dict[str, Any]) -> None:
-    """Bind tables to the run, so that W&B makes no artifacts of them.
+    """Bind tables to the run, so that W&B does not turn them into artifacts.
 
-    It would wait for the server without limit, and keep those of an offline run in the home folder.
+    For these it would wait for the server without limit, and keep an offline run's in the home folder.
     """
     for name, value in logged.items():
         if isinstance(value, wandb.plot.CustomChart):
@@ -95,6 +95,6 @@ def _mistakes(mistakes: list[dict[str, Any]]) -> Any:
     table = wandb.Table(["text", "label", "prediction", "probability", "row", "words"])
     for mistake in mistakes:
         words = sorted(mistake["words"], key=lambda word: -abs(word[1]))[:MISTAKE_WORDS]
-        shown = ", ".join(f"{word} {score:+.2f}" for word, score in words)
-        table.add_data(*(mistake[name] for name in table.columns[:-1]), shown)
+        named = ", ".join(f"{word} {score:+.2f}" for word, score in words)
+        table.add_data(*(mistake[name] for name in table.columns[:-1]), named)
     return table

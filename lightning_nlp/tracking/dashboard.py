@@ -1,6 +1,6 @@
-"""Make or update W&B's saved workspaces, one for each task.
+"""Creates or updates W&B's saved workspaces, one per task.
 
-W&B itself adds a panel for each other metric, chart and table of a run. A workspace is found by its name and
+W&B itself adds a panel for every other metric, chart and table of a run. A workspace is found by its name and
 overwritten: keep your changes under another name.
 """
 
@@ -15,7 +15,7 @@ from lightning_nlp.private_api import replace_view
 from lightning_nlp.tasks import TASKS, Plots, Task
 
 STEP = "trainer/global_step"
-# Of all tasks, by section.
+# For all tasks, by section.
 OF_ALL: dict[str, Plots] = {
     "Speed": {
         "Tokens a second": ["perf/tokens_per_s"],
@@ -57,7 +57,7 @@ def workspace(entity: str, project: str, task: Task) -> Any:
 
 
 def update(project: str, entity: str | None = None) -> list[str]:
-    """Make or update a project's workspaces, and the project if need be; returns their addresses.
+    """Create or update a project's workspaces, and the project if needed; returns their addresses.
 
     Raises:
         UserError: If W&B cannot be reached or refuses them, or wandb-workspaces is not installed.
@@ -73,31 +73,31 @@ def update(project: str, entity: str | None = None) -> list[str]:
         api = wandb.Api(timeout=30)
         entity = entity or api.default_entity
         if entity is None:
-            raise UserError("W&B does not say whose dashboards these are: give --entity, your user or team.")
+            raise UserError("W&B does not name an owner for the dashboards: give --entity, your user or team.")
         if project not in [known.name for known in api.projects(entity)]:
             api.create_project(project, entity)
         saved = api.reports(f"{entity}/{project}")
-        saved.variables["viewType"] = "project-view"  # workspaces are stored like reports, and have no list
-        found = {view.display_name: view for view in reversed(list(saved))}
+        saved.variables["viewType"] = "project-view"  # workspaces are stored like reports and cannot be listed
+        by_name = {view.display_name: view for view in reversed(list(saved))}
         addresses = []
         for task in TASKS.values():
             view = workspace(entity, project, task)
-            if task.workspace in found:
-                replace_view(view, found[task.workspace])
+            if task.workspace in by_name:
+                replace_view(view, by_name[task.workspace])
             view.save()
             addresses.append(view.url)
     except UserError:
         raise
-    except Exception as error:  # a server that refuses or is away
-        raise UserError(f"W&B did not take the dashboards of {project} ({one_line(error)[:300]}).") from error
+    except Exception as error:  # the server refuses or does not answer
+        raise UserError(f"W&B did not accept the dashboards of {project} ({one_line(error)[:300]}).") from error
     return addresses
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command: prints the addresses, one a line; exit code 2 and one sentence if it fails."""
+    """Run the command: prints the addresses, one per line; exits with 2 and one sentence if it fails."""
     parser = argparse.ArgumentParser(prog="python -m lightning_nlp.tracking.dashboard", description=__doc__)
     parser.add_argument("--project", required=True, help="The W&B project that the runs are in.")
-    parser.add_argument("--entity", help="The user or team that has it; left out, the login's own.")
+    parser.add_argument("--entity", help="The user or team that owns it; default: the login's.")
     options = parser.parse_args(arguments)
     try:
         print("\n".join(update(options.project, options.entity)))

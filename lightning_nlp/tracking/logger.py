@@ -1,4 +1,4 @@
-"""W&B, where neither its server nor its absence may stop or slow a training."""
+"""A W&B logger whose server, even if absent, can neither stop nor slow a training."""
 
 import atexit
 import logging
@@ -20,7 +20,7 @@ from lightning_nlp.run.environment import run_config
 from lightning_nlp.run.metrics_csv import read_rows
 from lightning_nlp.tasks import METRICS, TASKS
 
-# By default W&B waits 90 s at the start, without limit at the finish, and publishes the command line, user, host,
+# By default W&B waits 90 s at the start and without limit at the end, and publishes the command line, user, host,
 # paths and output with the run.
 WANDB_SETTINGS = {
     "init_timeout": 20.0,
@@ -32,7 +32,7 @@ WANDB_SETTINGS = {
 }
 
 STEP = "trainer/global_step"  # the x axis of Lightning's logger
-# A refusal in W&B's words; any other failure counts as a server that does not answer.
+# How W&B words a refusal; any other failure counts as a server that does not answer.
 REFUSED = re.compile(r"returned error 4\d\d|not logged in|api.?key|unauthori[sz]ed|forbidden|permission", re.IGNORECASE)
 SHIPPED_PROJECT = "lightning_nlp"  # in the yaml files; WANDB_PROJECT overrides it
 PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
@@ -41,13 +41,13 @@ PREEMPTED = (128 + signal.SIGTERM, 128 + HANGUP, 128 + TIME_LIMIT)
 class RunWandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, but a failing server neither stops nor delays a training.
 
-    Everything is written to the run's directory first, and a process of W&B sends it from there. Without a server at
+    Everything is written to the run's directory first, and a W&B process sends it from there. Without a server at
     the start the run is offline. Its configuration is config.yaml, with the commit, versions, hardware and data facts.
 
     Args:
-        skip_before: Steps before this one, counted from 0, are not logged: the run had sent them before a resume.
+        skip_before: Steps before this one, counted from 0, are not logged: the run sent them before a resume.
         upload_export: At the end of an online run, send the export as a model artifact named after the run. Alias
-            `last` is the newest one; `best` moves to it if its score on validation is not worse.
+            `last` is the newest one; `best` moves to it if its validation score is not worse.
         **kwargs: Lightning's; `settings` overrides `WANDB_SETTINGS`.
     """
 
@@ -62,7 +62,7 @@ class RunWandbLogger(loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, started at the first use."""
+        """W&B's run, started on first use."""
         import wandb
 
         if self._experiment is not None:
@@ -70,8 +70,8 @@ class RunWandbLogger(loggers.WandbLogger):
         if self._wandb_init.get("mode") == "online":
             try:
                 rank_zero_info(f"W&B: {super().experiment.url}")
-                atexit.register(self.finish)  # runs before W&B's own, which says nothing
-            except wandb.errors.CommError as error:  # it answered the login, but no longer
+                atexit.register(self.finish)  # runs before W&B's own, which prints nothing
+            except wandb.errors.CommError as error:  # it answered the login, but then failed
                 wandb.teardown()  # otherwise its process still holds the run's id
                 self._wandb_init["mode"] = "offline"
                 rank_zero_info(offline_notice(f"the server failed ({one_line(error)[:200]})", self._run_dir))
@@ -98,12 +98,12 @@ class RunWandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log, unless the run had done so before a resume; with `val/best`, for W&B's sweeps."""
+        """Log, unless the run did so before a resume; adds `val/best` for W&B's sweeps."""
         if step is not None and step < self._skip_before:
             return
         choice = (self._config or {}).get("checkpoint", {})
         if (name := choice.get("monitor")) in metrics:
-            rows = read_rows(self._run_dir / "metrics.csv")  # also those from before a resume
+            rows = read_rows(self._run_dir / "metrics.csv")  # including those from before a resume
             values = [float(row[name]) for row in [*rows, metrics] if name in row]
             metrics = {**metrics, "val/best": max(values) if choice["mode"] == "max" else min(values)}
         super().log_metrics(metrics, step)
@@ -111,7 +111,7 @@ class RunWandbLogger(loggers.WandbLogger):
     @rank_zero_only
     def log_evaluation(self, record: dict[str, Any]) -> None:
         """Log the charts, tables and figures of an evaluation."""
-        from lightning_nlp.tracking import charts  # here, since it is not needed before the first validation
+        from lightning_nlp.tracking import charts  # not needed before the first validation
 
         # Lightning logs a validation's metrics at the step before it, counted from 0
         step = record["step"] - 1 if record["stage"] == "val" else record["step"]
@@ -125,10 +125,10 @@ class RunWandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def finish(self, exit_code: int = 0) -> None:
-        """End the run; if the server does not take all of it in time, say how to send it.
+        """End the run; if the server does not receive all of it in time, print how to send it.
 
         Args:
-            exit_code: The process's: 0 is finished, one of `PREEMPTED` can go on, any other is failed.
+            exit_code: The process's: 0 means finished, one of `PREEMPTED` resumable, any other failed.
         """
         run, self._experiment = self._experiment, None
         if run is None or getattr(run, "_is_finished", False):  # `undo` has ended it
@@ -143,7 +143,7 @@ class RunWandbLogger(loggers.WandbLogger):
             run.finish(exit_code=exit_code)
         except TimeoutError:
             rank_zero_info(
-                "W&B: the server did not take all of this run. To send it later: "
+                "W&B: the server did not receive all of this run. To send it later: "
                 f"`wandb sync --no-skip-online {self._run_dir}/wandb/run-*`."
             )
 
@@ -154,15 +154,15 @@ WandbLogger = RunWandbLogger  # a class of that name would make `--trainer.logge
 def offline_notice(reason: str, run_dir: Any) -> str:
     """The message about an offline run."""
     return (
-        f"W&B: {reason}, so this run is kept offline. To look at it: `wandb leet {run_dir}/wandb`; to send it: "
+        f"W&B: {reason}, so this run is kept offline. To view it: `wandb leet {run_dir}/wandb`; to send it: "
         f"`wandb login`, then `wandb sync {run_dir}/wandb/offline-run-*`."
     )
 
 
 def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """Arguments for a WandbLogger that never asks for a key and never waits for long.
+    """Arguments for a WandbLogger that never prompts for a key and never waits long.
 
-    Without a login or an answer from the server, the run is offline, and one line says so.
+    Without a login or an answer from the server the run is offline, and one line reports that.
 
     Returns:
         The arguments, without those that are None, and with a run id, so that a resume continues the same W&B run.
@@ -183,7 +183,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     arguments.setdefault("resume", "allow")
     arguments["save_dir"] = str(run_dir)
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
-        del os.environ[name]  # an empty variable counts as unset
+        del os.environ[name]  # treat an empty variable as unset
     try:
         settings = wandb.setup().settings
     except ValidationError as error:
@@ -196,7 +196,7 @@ def configure_wandb(init_args: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if mode == "online":
         try:
             reason = None if wandb.login(prompt=False, verify=True, timeout=15) else "no login"  # seconds
-        except Exception as error:  # AuthenticationError for anything, CommError, and errors of the layers below
+        except Exception as error:  # AuthenticationError, CommError, and errors of the layers below
             if not isinstance(error, wandb.errors.CommError) or REFUSED.search(str(error)):
                 raise UserError(
                     f"W&B at {settings.base_url} refused the login ({one_line(error)}): check WANDB_API_KEY, "

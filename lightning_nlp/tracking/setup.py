@@ -1,4 +1,4 @@
-"""The loggers of the configuration, W&B above all, besides metrics.csv."""
+"""Prepares the configured loggers, above all W&B's; metrics.csv comes on top."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ def is_wandb(class_path: str) -> bool:
 
 def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
     """Make `trainer.logger` a list, in place, with a mode, a directory and a W&B run for each WandbLogger."""
-    found = config.trainer.logger
-    if found is True:  # what `fit --help` promises
+    wanted = config.trainer.logger
+    if wanted is True:  # as `fit --help` promises
         name = "TensorBoardLogger" if find_spec("tensorboard") or find_spec("tensorboardX") else "CSVLogger"
-        found = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
-    entries = found if isinstance(found, list) else [found] if found else []
+        wanted = Namespace(class_path=f"lightning.pytorch.loggers.{name}", init_args=Namespace(save_dir=None))
+    entries = wanted if isinstance(wanted, list) else [wanted] if wanted else []
     earlier = []
     if resumed:  # the ids of the run's W&B runs
         before = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["trainer"]["logger"] or []
@@ -36,14 +36,14 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
         if not is_wandb(entry.class_path):
             continue
         init_args = entry.init_args.as_dict()
-        if entry.class_path == OURS:  # from another run's config.yaml, with that run's W&B run
+        if entry.class_path == OURS:  # copied from another run's config.yaml, with that run's W&B id
             other = Path(init_args["save_dir"])
             if init_args.get("name") == f"{other.parent.name}-{other.name}":
                 init_args["name"] = None
             init_args |= {"id": None, "skip_before": None}
         if earlier and init_args.get("id") is None:
             init_args["id"] = earlier.pop(0)
-            # metrics.csv gets each row first: W&B may lack some of its last step
+            # metrics.csv receives each row first: W&B may lack part of the last step
             init_args["skip_before"] = last_step(run_dir / "metrics.csv") or 0
         if config.get("offline"):
             init_args["mode"] = "offline"
@@ -55,7 +55,7 @@ def prepare_loggers(config: Namespace, run_dir: Path, *, resumed: bool) -> None:
 
 @contextlib.contextmanager
 def ended_loggers(trainer: Trainer) -> Iterator[None]:
-    """End W&B's run with the state in which the training ends: finished, preempted or failed."""
+    """End W&B's run with the training's final state: finished, preempted or failed."""
     code = 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""The floating-point operations that training a model takes, counted from its layers for real tokens only."""
+"""The floating-point operations of training, counted from the model's layers for real tokens only."""
 
 from typing import Any, NamedTuple
 
@@ -7,29 +7,29 @@ from torch import Tensor, nn
 
 from lightning_nlp.training.counts import Counts
 
-# The count equals what PyTorch executes (tests/training/test_flops.py). Others may run a layer more than once
+# The count equals what PyTorch executes (tests/training/test_flops.py). Other networks may run a layer more than once
 # (ALBERT), or multiply matrices outside Linear layers (DeBERTa).
 COUNTED = frozenset("distilbert bert roberta xlm-roberta camembert electra mpnet modernbert".split())
 
 
 class Costs(NamedTuple):
-    """Operations of training, forward and backward, for one of each of `Counts`."""
+    """Operations of training, forward and backward, per unit of each of `Counts`."""
 
     token: int
     pair: int
     near_pair: int
     sequence: int
     head_row: int
-    window: int | None  # tokens that one token sees in a layer with a sliding window
+    window: int | None  # tokens that a token attends to in a layer with a sliding window
 
 
 def training_costs(network: Any) -> Costs | None:
-    """What training costs, from the layers of a network; None if its architecture is not `COUNTED`.
+    """The costs of training a network, from its layers; None if its architecture is not `COUNTED`.
 
-    A Linear layer costs 2 * in * out a row: a token inside the encoder, a sequence in its pooler, a head row
-    outside it. Attention costs 4 * width for each pair of tokens and layer. Lookups, norms, activations and
-    softmax count nothing (PaLM, arXiv:2204.02311, appendix B). The backward pass costs as much again for a
-    layer's weights, if they are trained, and for its input, if something before it is.
+    A Linear layer costs 2 * in * out per row: a token inside the encoder, a sequence in its pooler, a head row
+    outside it. Attention costs 4 * width per pair of tokens and layer. Lookups, norms, activations and softmax
+    are not counted (PaLM, arXiv:2204.02311, appendix B). The backward pass costs the same again for a layer's
+    weights, if they are trained, and for its input, if something before it is.
     """
     config = network.config
     if config.model_type not in COUNTED:
@@ -58,7 +58,7 @@ def training_costs(network: Any) -> Costs | None:
 
 
 def encoder_layers(network: Any) -> nn.ModuleList | None:
-    """The layers of a network's encoder, the lowest first; None if they cannot be found."""
+    """The layers of a network's encoder, lowest first; None if unknown."""
     lists = [module for module in network.base_model.modules() if isinstance(module, nn.ModuleList)]
     stacks = [module for module in lists if len(module) == network.config.num_hidden_layers]
     return stacks[0] if len(stacks) == 1 else None
@@ -69,11 +69,11 @@ def _behind_trained(network: Any) -> set[nn.Module]:
     linear: set[nn.Module] = {module for module in network.modules() if isinstance(module, nn.Linear)}
     if all(parameter.requires_grad for parameter in network.parameters()):
         return linear
-    found: set[nn.Module] = set()
+    behind: set[nn.Module] = set()
 
     def note(module: nn.Module, inputs: tuple[Tensor]) -> None:
         if inputs[0].requires_grad:
-            found.add(module)
+            behind.add(module)
 
     hooks = [module.register_forward_pre_hook(note) for module in linear]
     training, tokens = network.training, torch.ones((1, 2), dtype=torch.long, device=network.device)
@@ -81,9 +81,9 @@ def _behind_trained(network: Any) -> set[nn.Module]:
     network.train(training)
     for hook in hooks:
         hook.remove()
-    return found
+    return behind
 
 
 def training_flops(costs: Costs, counts: Counts) -> int:
-    """The operations of training on these counts; reading tensors waits for their device."""
+    """The operations of training on these counts; reading tensors synchronizes with their device."""
     return sum(cost * int(count) for cost, count in zip(costs[:5], counts, strict=True))

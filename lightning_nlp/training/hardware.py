@@ -1,4 +1,4 @@
-"""The device that trains: its name, and the memory that it has used."""
+"""The training device: its name and its memory use."""
 
 import sys
 

@@ -9,7 +9,7 @@ import torch
 
 
 class Peaks(NamedTuple):
-    """Matrix products, published, dense, in TFLOP/s; None where the GPU has no units for the format."""
+    """Matrix products, published, dense, in TFLOP/s; None if the GPU does not support the format."""
 
     fp16: float
     bf16: float | None
@@ -17,7 +17,7 @@ class Peaks(NamedTuple):
     fp32: float
 
 
-# By the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print figures with sparsity,
+# Keys are the words of the GPU's name that `_model` keeps. NVIDIA's newer data sheets print figures with sparsity,
 # twice the dense ones below. GeForce cards: with float32 accumulation, as in PyTorch's matrix products.
 PEAKS = {
     "GB200": Peaks(2500, 2500, 1250, 80),  # Blackwell data sheet, "GB200 NVL72", per GPU: 5 and 2.5 PFLOPS sparse
@@ -40,7 +40,7 @@ PEAKS = {
     "V100 PCIE": Peaks(112, None, None, 14),  # V100 data sheet, PCIe
     "T4": Peaks(65, None, None, 8.1),  # T4 data sheet
 }
-# Words that change nothing: the maker, the size and kind of memory, the model's usual socket. Any other (Ti,
+# Words that do not matter: the maker, the size and kind of memory, the model's usual socket. Any other (Ti,
 # D, Laptop, MIG, a virtual GPU's profile) means another speed, and must not match.
 NO_MATTER = re.compile(r"NVIDIA|TESLA|GEFORCE|\d+GB?|HBM3E?|SXM\d")
 
@@ -49,7 +49,7 @@ LONGEST_MATMUL = 0.3  # seconds; a slower CPU is measured with a smaller matrix
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """The floating-point operations a second that matrix products could reach on one device; None if not known.
+    """Peak floating-point operations per second of matrix products on one device; None if unknown.
 
     Args:
         precision: Lightning's `trainer.precision`. For `32-true` on a GPU, PyTorch's float32 matmul precision
@@ -76,7 +76,7 @@ def _model(name: str) -> str:
 
 @cache
 def _measured_peak(dtype: torch.dtype, threads: int) -> float:
-    """What this CPU reaches in a large matrix product; takes under a second, once in a process."""
+    """The speed of a large matrix product on this CPU; takes under a second, once per process."""
     size, seconds = 256, _fastest_matmul(256, dtype)
     while size < MATMUL_SIZE and 8 * seconds < LONGEST_MATMUL:
         size *= 2
@@ -85,8 +85,8 @@ def _measured_peak(dtype: torch.dtype, threads: int) -> float:
 
 
 def _fastest_matmul(size: int, dtype: torch.dtype) -> float:
-    # of three: the first is slow, as is one that another program disturbs
-    matrix = torch.ones(size, size, dtype=dtype)  # random values would move the seed
+    # of three: the first is slow, and another program may disturb one
+    matrix = torch.ones(size, size, dtype=dtype)  # random values would advance the random state
     product = torch.empty_like(matrix)
     times = []
     for _ in range(3):

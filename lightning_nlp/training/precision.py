@@ -1,4 +1,4 @@
-"""Which precision suits a machine."""
+"""The precision that suits a machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ def default_precision(accelerator: str = "auto") -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    # private, but nothing public tells; float32 is safe if these go
+    # private, but nothing public provides this; float32 is a safe fallback if these disappear
     questions = [getattr(torch.cpu, f"_is_{units}_supported", None) for units in ("avx512_bf16", "amx_tile")]
-    used = torch.backends.cpu.get_cpu_capability()  # perhaps less than the CPU has
-    return used not in ("DEFAULT", "AVX2") and any(question and question() for question in questions)
+    capability = torch.backends.cpu.get_cpu_capability()  # perhaps less than the CPU supports
+    return capability not in ("DEFAULT", "AVX2") and any(question and question() for question in questions)
 
 
 @contextmanager
 def float32_products(precision: str) -> Iterator[None]:
-    """Multiply float32 matrices as torch.set_float32_matmul_precision says: "highest", or "high", on a GPU TF32."""
+    """Set torch.set_float32_matmul_precision in this context: "highest", or "high" (TF32 on a GPU)."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:

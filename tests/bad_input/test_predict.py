@@ -15,13 +15,13 @@ from tests.conftest import files_below
 
 PREDICT = [  # option, value, words of the message
     ("output", "../in.txt", "exists already", "--overwrite"),
-    ("output", "..", "no file", "stdout"),
+    ("output", "..", "not a file", "stdout"),
     ("output", "", "names no file", "stdout"),
     ("output", "nowhere/x.jsonl", "nowhere/x.jsonl", "No such file", "give another file"),
-    ("output", "/dev/null", "no file", "stdout"),
+    ("output", "/dev/null", "not a file", "stdout"),
     ("input", "nowhere.txt", "nowhere.txt", "no such file"),
     ("input", "a\0b", "no such file"),
-    ("input", "..", "is a folder", "a text in each line"),
+    ("input", "..", "is a folder", "one text per line"),
     ("input", "../in.xlsx", "a format that is not supported", ".csv"),
     ("text_column", "../twice", "no column '../twice'", "--text_column"),
     ("top_k", "0", "at least 1"),

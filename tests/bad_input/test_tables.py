@@ -53,7 +53,7 @@ CLS = [  # name, content, words of the message
     ("bytes.csv", bytes(range(256)) * 10, "not UTF-8 (byte 0x80)", "line 2", "--data.encoding"),
     ("text.txt", TABLE, "text.txt", "format that is not supported", ".jsonl"),
     ("plain.csv.gz", TABLE, "Not a gzipped file", PATH),
-    ("columns.json", '{"text": ["a", "b"], "label": ["x", "y"]}', "list", "write a row for each text"),
+    ("columns.json", '{"text": ["a", "b"], "label": ["x", "y"]}', "list", "write one row per text"),
     ("other.json", '{"meta": {"text": "a"}, "n": 1}', "no column 'text' in ", "only meta, n"),
     ("number.jsonl", jsonl("5"), "JSON int", "line 6", "one JSON object on each line"),
     ("inf.jsonl", jsonl('{"text": "a", "label": 1e400}'), "inf is a score", "line 6", LABEL),
@@ -72,7 +72,7 @@ CLS = [  # name, content, words of the message
 MLM = [
     ("empty.txt", b"", "has no text", PATH),
     ("blank.txt", b"\n \n\t\n", "has no text", PATH),
-    ("json.txt", b'{"text": "a"}\n{"text": "b"}\n', "looks like JSON, one object a line: name it .jsonl"),
+    ("json.txt", b'{"text": "a"}\n{"text": "b"}\n', "looks like JSON, one object per line: name it .jsonl"),
     ("junk.txt.gz", gzip.compress(b"")[:10] + b"\x03\x00" + b"\0" * 8 + b"junk", "junk.txt.gz cannot be read ("),
     ("control.txt", b"\0\n\1\n\2\n", "after cleaning", PATH),
     ("one.txt", b"unu\n", "1 row", PATH),

@@ -21,7 +21,7 @@ def test_a_seed_that_is_drawn_is_another_one_each_time_and_written_down(tiny_cls
         seeds.append(yaml.safe_load((outcome.run / "config.yaml").read_text(encoding="utf-8"))["seed_everything"])
         assert f"--seed_everything {seeds[-1]}." in outcome.err
     assert seeds[0] != seeds[1]
-    check(invoke(*arguments, "--resume", "auto"), "--resume finds no run: give one.")
+    check(invoke(*arguments, "--resume", "auto"), "--resume finds no run: give a number.")
 
 
 def test_several_tasks_of_slurm_are_one_sentence(tiny_cls, tmp_path, monkeypatch):

@@ -254,7 +254,7 @@ class Told(loggers.Logger):
 def test_a_logger_whose_package_is_missing_is_one_sentence(name, package, tiny_cls, work):
     if find_spec(package) is not None:
         pytest.skip(f"{package} is installed")
-    fails(["fit", *tiny_cls, "--trainer.logger", name], f"{name} cannot be made", package, "install")
+    fails(["fit", *tiny_cls, "--trainer.logger", name], f"{name} cannot be created", package, "install")
 
 
 def test_mlflow_writes_to_the_runs_directory(tiny_cls, tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def test_long_sentences_are_split_and_counted(tmp_path):
         == (facts["words"])
     )
     assert sum(facts["class_counts"]) == facts["words"]
-    assert any("rows more, of sentences split" in line for line in data.facts["cleaning"])
+    assert any("more rows, from sentences split" in line for line in data.facts["cleaning"])
 
 
 def test_other_tags_of_the_same_words_are_noticed(tmp_path):

@@ -90,7 +90,7 @@ CHANGED = [
         ({"train": {1: 0}, "validation": {5: 0, 9: 1, 8: 1}}, "validate", None),
         ({"validation": {5: 0, 9: 1, 4: 1}}, "validate", "1 of the 3 validation texts"),
         ({"test": TRAIN}, "predict", None),
-        *((now, "fit", "a training is resumed only with its own texts") for now in CHANGED),
+        *((now, "fit", "a training resumes only with its own texts") for now in CHANGED),
         *((now, stage, None) for now in CHANGED for stage in ("validate", "test")),
         ({"test": {7: 0, 9: 1}}, "fit", None),
         ({"test": {7: 0, 4: 1}}, "fit", "1 of the 2 test"),
@@ -99,7 +99,7 @@ CHANGED = [
 def test_nothing_is_measured_on_what_was_trained_on_nor_trained_on_with_other_texts(now, stage, said, caplog):
     if said is None:
         check_record(record(), record(**now, **OTHER), stage)
-        assert stage == "predict" or "text was trained on." in caplog.text
+        assert stage == "predict" or "it was not trained on any" in caplog.text
     else:
         message = refused(record(), record(**now, **OTHER), stage)
         assert said in message
@@ -109,7 +109,7 @@ def test_nothing_is_measured_on_what_was_trained_on_nor_trained_on_with_other_te
 def test_a_test_text_that_stood_in_train_by_the_users_will_stays(caplog):
     then = record(test={**TEST, 4: 1})  # deduplicate false
     check_record(then, record(train={**TRAIN, 9: 0}, test={**TEST, 4: 1}, **OTHER), "test")
-    assert "1 text added); no test text was trained on." in caplog.text
+    assert "1 text added); it was not trained on any test text." in caplog.text
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test"])
@@ -204,7 +204,7 @@ def test_on_grown_data_the_run_goes_on_and_is_measured_on_what_it_never_saw(chan
     first = invoke("test", "--run", run)
     write_chance(folder / "chance.csv", 340)
     again = invoke("test", "--run", run)
-    line = "chance.csv has changed since this run began: its own texts are used"
+    line = "chance.csv has changed since this run began: the run's own texts are used"
     assert line in again.err
     assert line not in first.err
     assert accuracy(again) == accuracy(first)
@@ -228,7 +228,7 @@ def test_without_the_cache_a_resume_is_refused_and_the_old_test_texts_and_new_on
     assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
     outcome = invoke("test", "--run", run, "--data.cache_dir", folder / "other")
     assert outcome.code == 0, outcome.err
-    assert f"{what}; no test text was" in outcome.err
+    assert f"{what}; it was not trained on" in outcome.err
     assert 0.3 < accuracy(outcome) < 0.7
     (cache,) = (path for path in (folder / "other").iterdir() if path.is_dir())
     train, earlier = trained_and_tested(run, folder / "cache")

@@ -98,7 +98,7 @@ def test_other_weights_than_those_measured(task, precision, callback, where, req
 def test_another_steps_checkpoint(tiny_cls, tmp_path):
     arguments = [*tiny_cls, "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
     line = failed(arguments, "OverTheBest", tmp_path)
-    assert "of step 14, and not of the best validation after step 7" in line
+    assert "of step 14, but the best validation after step 7 is not" in line
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])

@@ -152,7 +152,7 @@ def test_other_numbers_of_processes_go_on_where_one_stopped(data, tmp_path):
 def test_a_stream_goes_on_with_another_number_of_processes(commands, tmp_path):
     assert train(2, commands["stream"], tmp_path, point="step:9:SIGTERM")[0].code == 143
     (attempt,) = succeed(1, commands["stream"], tmp_path)
-    assert len(re.findall(r"at its next block of texts: \d+ examples left of \d+ begun block", attempt.err)) == 1
+    assert len(re.findall(r"at its next block of texts: \d+ examples left in \d+ begun block", attempt.err)) == 1
     assert steps_of_one_run(tmp_path)[-1] == 30
 
 

@@ -41,7 +41,7 @@ def test_a_folder_is_returned_as_it_is_if_it_is_complete(names, complete, model)
     if complete:
         assert pretrained.fetch_pretrained(str(model), "tokenizer") == model
         return
-    with pytest.raises(UserError, match=r"is no tokenizer .*--data.tokenizer"):
+    with pytest.raises(UserError, match=r"is not a usable tokenizer, .*--data.tokenizer"):
         pretrained.fetch_pretrained(str(model), "tokenizer")
 
 

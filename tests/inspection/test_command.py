@@ -39,7 +39,7 @@ def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path, cap
     assert lines[at : at + 3] == [
         f"  {part['texts']} texts, {length}",
         f"  labels: {shares}",
-        "  rows that are in train too: 0",
+        "  rows that are also in train: 0",
     ]
     assert "  markup before cleaning: none" in lines
     assert f"Two labels ({conflict['labels']}): {conflict['first']} = " in outcome.out
@@ -58,7 +58,7 @@ def test_good_data_give_exit_code_0_and_only_the_cache(tiny_cls, tmp_path, monke
 
 def test_long_documents_of_a_language_model_are_split_and_not_cut(tiny_mlm):
     outcome = invoke("inspect", *tiny_mlm, "--data.max_length", "8")
-    assert "parts more of texts beyond max_length 8" in outcome.out
+    assert "more parts from texts beyond max_length 8" in outcome.out
     assert "accuracy to beat" not in outcome.out, "there are no labels"
 
 
@@ -79,4 +79,4 @@ def test_mistakes_give_exit_code_2(arguments, words, tiny_cls, tmp_path, monkeyp
 
 
 def test_nothing_to_inspect():
-    check(invoke("inspect"), "`inspect` needs to know its", "give --config FILE, e.g. cls.yaml.")
+    check(invoke("inspect"), "`inspect` needs its", "give --config FILE, e.g. cls.yaml.")

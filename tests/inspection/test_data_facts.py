@@ -73,7 +73,7 @@ def test_rows_that_the_model_cannot_tell_apart(tmp_path):
     copies = {split: part["copies_of_train"] for split, part in facts["splits"].items()}
     assert copies == {"train": 0, "validation": 0, "test": 1}
     assert facts["warnings"][0]["severity"] == "severe"
-    assert facts["warnings"][0]["text"].startswith("1 of 2 test rows (50.00%) are in train too: they differ only in")
+    assert facts["warnings"][0]["text"].startswith("1 of 2 test rows (50.00%) are also in train: they differ only in")
 
 
 def test_a_fit_prints_what_its_user_can_act_on(tiny_cls, tmp_path):

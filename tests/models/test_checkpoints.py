@@ -26,7 +26,7 @@ def test_a_checkpoint_must_be_of_this_kind_of_run():
     for change, message in (
         ({"task": "mlm"}, "task is 'mlm', and this run's is 'classification'"),
         ({"label_names": ["b", "a"]}, r"label_names is \['b', 'a'\], and this run's is \['a', 'b'\]"),
-        ({"tokenizer": "0"}, "tokenizer is another one than this run's: give --data.tokenizer"),
+        ({"tokenizer": "0"}, "tokenizer is different from this run's: give --data.tokenizer"),
     ):
         with pytest.raises(UserError, match=message):
             check_checkpoint(MODULE, {"lightning_nlp": expected | change}, data)

@@ -51,7 +51,7 @@ def test_a_head_with_the_embeddings_weights_is_frozen_with_them():
     [
         ("bert", 4, "freeze is 4, and this bert model has 3 layers: give --model.freeze 0 to 3"),
         ("bert", -1, "freeze is -1, and this bert model has 3 layers"),
-        ("albert", 1, "where albert models have that is not known: give --model.freeze encoder"),
+        ("albert", 1, "where albert models have that part is unknown: give --model.freeze encoder"),
     ],
 )
 def test_what_an_architecture_has_not(model_type, part, words):

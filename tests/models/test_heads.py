@@ -43,7 +43,7 @@ def test_rows_follow_the_names_whatever_their_case(model_type, tmp_path, caplog)
     torch.testing.assert_close(logits_of(network), before[:, [2, 1, 0]])
     assert network.config.id2label == {0: "business", 1: "Sports", 2: "world"}
     assert [r.getMessage().partition(str(tmp_path))[2] for r in caplog.records if str(tmp_path) in r.getMessage()] == [
-        " has a head for these labels: its rows are taken by their names."
+        " has a head for these labels: its rows are matched by name."
     ]
 
 
@@ -63,7 +63,7 @@ def test_other_names_mean_a_new_last_layer(names, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         network = load(tmp_path, ["neg", "pos"], keep_head=True)
     torch.testing.assert_close(logits_of(network), before)
-    assert f"is taken by position (--model.keep_head): {', '.join(names)} become neg, pos" in caplog.text
+    assert f"is kept by position (--model.keep_head): {', '.join(names)} become neg, pos" in caplog.text
 
 
 def test_labels_that_are_called_so_too_can_be_verified(tmp_path):
@@ -93,7 +93,7 @@ def test_a_run_trained_on_from_an_export_whose_classes_stand_in_another_order(cl
     more = ["--data.path", path, "--model.pretrained", cls_run / "export", "--data.tokenizer", cls_run / "export"]
     settings = ["--model.lr", "1e-9", "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "runs"]
     outcome = invoke("fit", *tiny_cls, *more, *settings)
-    assert "its rows are taken by their names" in outcome.err
+    assert "its rows are matched by name" in outcome.err
     theirs, ours = (
         AutoModelForSequenceClassification.from_pretrained(run / "export") for run in (cls_run, outcome.run)
     )

@@ -95,7 +95,7 @@ def test_another_tokenizer_of_the_same_size_is_found_out_by_its_words(bert_folde
     shutil.copytree(bert_folder, tmp_path / "model")
     word_tokenizer().save_pretrained(tmp_path / "model")
     assert build(pretrained=str(tmp_path / "model"), tokenizer=word_tokenizer()) is not None
-    with pytest.raises(UserError, match=r"not that of .*model: 45 of its 50 words have other numbers.*data.tokenizer"):
+    with pytest.raises(UserError, match=r"not that of .*model: 45 of its 50 words have other ids.*data.tokenizer"):
         build(pretrained=str(tmp_path / "model"), tokenizer=word_tokenizer(first=1))
 
 

@@ -81,7 +81,7 @@ def test_why_there_is_no_temperature(number, sign, why, tmp_path):
 def test_no_record_and_no_known_layer_are_said(tmp_path):
     assert "no record of its best checkpoint" in calibrate(tmp_path, 7, network_of("bert")).reason
     other = SimpleNamespace(config=SimpleNamespace(model_type="xlnet"))
-    assert calibrate(tmp_path, 7, other).reason == "where a xlnet model makes its logits is not known"
+    assert calibrate(tmp_path, 7, other).reason == "the output layer of a xlnet model is not known"
 
 
 def test_what_the_card_says_of_a_run_is_what_its_predictions_give(tiny_cls, tmp_path):

@@ -198,7 +198,7 @@ def test_the_words_that_drove_a_prediction(tmp_path, packing):
 
 
 def test_fillings_have_neither_words_nor_thresholds(mlm_run, tmp_path):
-    with pytest.raises(UserError, match=r"--explain is for a classifier"):
+    with pytest.raises(UserError, match=r"--explain is for text classifiers"):
         predicted(mlm_run, tmp_path, MASKED, explain=True)
     with pytest.raises(UserError, match=r"--thresholds are for classes, .* is for masked language model"):
         predicted(mlm_run, tmp_path, MASKED, thresholds="wanted")
@@ -221,7 +221,7 @@ def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
     assert "was trained further since its thresholds were chosen" in caplog.text
     for other in ({}, {"thresholds": {"bad": {"wanted": "high"}}}):  # a stranger's
         path.write_text(json.dumps(config | other))
-        with pytest.raises(UserError, match=r"no thresholds for --thresholds wanted: its model card says why"):
+        with pytest.raises(UserError, match=r"no thresholds for --thresholds wanted: its model card explains why"):
             predicted(run, tmp_path, TEXTS[:2], thresholds="wanted")
 
 
@@ -337,7 +337,7 @@ def test_an_output_that_exists(classifier_run, tmp_path):
     assert (tmp_path / "out.jsonl").read_text() == "precious"
     predict(str(classifier_run), source, str(tmp_path / "out.jsonl"), overwrite=True)
     assert len(read_records(tmp_path / "out.jsonl")) == 2
-    with pytest.raises(UserError, match=r"--output .* is no file"):  # it must never be replaced by one
+    with pytest.raises(UserError, match=r"--output .* is not a file"):  # it must never be replaced by one
         predict(str(classifier_run), source, os.devnull, overwrite=True)
     assert left_over(tmp_path) == ["out.jsonl"]
 
@@ -360,9 +360,9 @@ def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        (None, "its training did not end; go on with the same command and --ckpt_path last"),
+        (None, "its training did not end; continue with the same command and --ckpt_path last"),
         ({"state": "interrupted"}, "its training did not end"),
-        ({"state": "failed", "test": {"test/accuracy": 0.5}}, "trained and tested, and then the export failed"),
+        ({"state": "failed", "test": {"test/accuracy": 0.5}}, "trained and tested, but the export failed"),
     ],
 )
 def test_a_run_without_an_export(tmp_path, facts, why):

@@ -96,8 +96,8 @@ def test_pairs_are_those_of_the_pipeline_packed_or_not(architecture, pairs, tiny
         (tmp_path / "in.xlsx").write_text("")
         asked = """'["premise", "hypothesis"]'"""
         for given, *words in [
-            (tmp_path / "in.txt", "in.txt has a text a line", asked),
-            ("-", "- has a text a line", asked),
+            (tmp_path / "in.txt", "in.txt has one text per line", asked),
+            ("-", "- has one text per line", asked),
             (tmp_path / "none.txt", "none.txt: there is no such file"),
             (tmp_path, "is a folder"),
             (tmp_path / "in.xlsx", "in.xlsx has a format that is not supported", "--input"),
@@ -123,7 +123,7 @@ def test_a_run_of_single_texts_reads_no_pairs(cls_run, tmp_path):
     (tmp_path / "a.csv").write_text("first,second\na,b\n")
     predict = ["predict", "--run", cls_run, "--input", tmp_path / "a.csv", "--text_column", "[first, second]"]
     fails(predict, "--text_column is [first, second]", "this run reads single texts: give one column")
-    with pytest.raises(UserError, match=r"takes a list of texts, not tuple: give \[text\]"):
+    with pytest.raises(UserError, match=r"needs a list of texts, not tuple: give \[text\]"):
         load_predictor(cls_run / "export")([("a", "b")])
 
 

@@ -39,7 +39,7 @@ def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls
     predict = load_predictor(moved)
     assert predict(iter(TEXTS)) == expected
     for wrong in ("one text", [None], None, {"text": "one"}, np.array([["one"]])):  # a string is a list of letters
-        with pytest.raises(UserError, match=r"takes a list of texts, not \w+: give \[text\]"):
+        with pytest.raises(UserError, match=r"needs a list of texts, not \w+: give \[text\]"):
             predict(wrong)
     with pytest.raises(UserError, match="must be bf16-mixed or 32-true, not bf16"):
         load_predictor(moved, precision="bf16")
@@ -85,7 +85,9 @@ def test_the_calls_that_the_card_shows_run(task, request, capsys, monkeypatch):
 
 
 def test_a_folder_that_does_not_say_how_texts_are_read(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere does not say how texts are read.*No such file.*: give the folder of"):
+    with pytest.raises(
+        UserError, match=r"nowhere does not record how to read texts.*No such file.*: give the folder of"
+    ):
         load_predictor(tmp_path / "nowhere")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "export").mkdir()

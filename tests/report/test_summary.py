@@ -41,7 +41,7 @@ def test_summary(table, tmp_path):
     unknown = {"validation": {}, "tokens_per_s": None, "mfu": None, "since_step": 1000}
     print_summary(tmp_path / "cls" / "0", FACTS | unknown)
     other = table()[1]
-    assert (other["tokens/s"], other["model FLOPs utilisation"]) == ("too short to tell", "not known")
+    assert (other["tokens/s"], other["model FLOPs utilisation"]) == ("too short to measure", "unknown")
     assert other["time"] == "1 min 01 s since step 1000"
     assert rows.keys() - other.keys() == {"best val/accuracy"}
 

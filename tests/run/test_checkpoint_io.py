@@ -60,7 +60,7 @@ def test_a_training_waits_for_room(tiny_cls, cls_run, tmp_path, monkeypatch, err
     outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
     assert waited == [5.0, 15.0, 40.0]
     (said,) = [line for line in outcome.err.splitlines() if "cannot be written" in line]
-    assert "): free some space. The training waits, and tries again for 10 minutes." in said
+    assert "): free some space. The training waits and retries for 10 minutes." in said
     for name in ("best", "last"):
         one, other = (checkpoint_of(run, name) for run in (cls_run, outcome.run))
         assert all(weight.equal(other["state_dict"][key]) for key, weight in one["state_dict"].items())

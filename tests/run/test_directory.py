@@ -45,7 +45,7 @@ def test_nothing_goes_on_from_weights_alone(cls_run, tmp_path):
     weights = checkpoint_of(cls_run, "best")
     del weights["optimizer_states"]  # as of a ModelCheckpoint with save_weights_only
     torch.save(weights, tmp_path / "weights.ckpt")
-    with pytest.raises(UserError, match=r"only the weights.*--ckpt_path.*`test`"):
+    with pytest.raises(UserError, match=r"only weights.*--ckpt_path.*`test`"):
         open_run(settings(tmp_path, str(tmp_path / "weights.ckpt")), "")
     assert not (tmp_path / "runs").exists()
     measured = invoke("test", "--run", cls_run, "--ckpt_path", tmp_path / "weights.ckpt")

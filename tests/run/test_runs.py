@@ -130,7 +130,7 @@ def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
     told = ["--trainer.enable_progress_bar", "true"]
     resumed = invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto", *told)
     assert resumed.run == tmp_path / "quickstart" / "0", resumed.err
-    assert "reviews.csv has changed since this run began: its own texts are used" in resumed.err
+    assert "reviews.csv has changed since this run began: the run's own texts are used" in resumed.err
     assert "49 examples" in resumed.err
     assert "at most 14 steps in 2 epochs, 5 of them done" in resumed.err
     same_training(whole, resumed.run)
@@ -160,7 +160,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path)
     last.write_bytes(content)
     resumed = invoke("fit", *arguments, "--ckpt_path", "last")
     assert "last.ckpt is damaged" in resumed.err
-    assert "going on from best.ckpt after step 7, which repeats 4 steps" in resumed.err
+    assert "continuing from best.ckpt after step 7, which repeats 4 steps" in resumed.err
     same_training(whole, resumed.run)
     for name in ("last.ckpt", "best.ckpt"):
         last.with_name(name).write_bytes(last.with_name(name).read_bytes()[:-100])

@@ -117,7 +117,7 @@ def not_there(**kwargs):
     ("place", "answer", "words"),
     [
         ("wandb.login", lambda **kwargs: False, "run `wandb login` first"),
-        ("wandb.login", not_there, "W&B did not take the dashboards of p (not there)."),
+        ("wandb.login", not_there, "W&B did not accept the dashboards of p (not there)."),
         ("lightning_nlp.tracking.dashboard.find_spec", lambda name: None, "pip install -e '.[dashboard]'"),
     ],
 )

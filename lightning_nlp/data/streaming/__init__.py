@@ -1,1 +1,1 @@
-"""Corpora that fit no memory and no disk: read shard by shard, tokenized and batched on the way."""
+"""Corpora too large for memory and disk: read shard by shard, tokenized and batched on the fly."""

@@ -1,4 +1,4 @@
-"""Which reader reads what of a stream, and how texts become batches: in blocks, each shuffled by itself."""
+"""Which reader reads which part of a stream, and how texts become batches: in blocks, each shuffled on its own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lightning_nlp.data.batches.plan import FixedSize
 from lightning_nlp.data.streaming.corpus import CHUNK_ROWS, Corpus
 from lightning_nlp.errors import UserError
 
-BLOCK_CHARACTERS = 1 << 24  # a block of long texts (books) ends here, however few they are
-EMPTY_BLOCKS = 10  # so many in a row are an error; in one pass over a small corpus some readers may get nothing
+BLOCK_CHARACTERS = 1 << 24  # ends a block of long texts (books), however few they are
+EMPTY_BLOCKS = 10  # in a row are an error; with a small corpus some readers get none in a pass
 
 
 class Piece(NamedTuple):
-    """What is read in one turn: a shard, or one reader's part of a shard that several readers share."""
+    """What a reader reads in one turn: a shard, or its part of a shard that several readers share."""
 
     epoch: int  # the pass over the corpus, from 0
     shard: int
@@ -40,10 +40,10 @@ class ReaderPosition(NamedTuple):
     next_row: int
     block: int = 0  # its number among this reader's
     batch: int = 0  # the next one of the block
-    left: int = 0  # examples that are left of the block
+    left: int = 0  # examples left in the block
 
     def next_block(self) -> ReaderPosition:
-        """Before the next block."""
+        """The position before the next block."""
         return ReaderPosition(self.next_turn, self.next_row, self.next_turn, self.next_row, self.block + 1)
 
 
@@ -57,10 +57,10 @@ class Turns:
     shards: int
     seed: int
     readers: int  # of all processes
-    queue: tuple[Piece, ...] = ()  # comes first: what another number of readers had left of a pass
+    queue: tuple[Piece, ...] = ()  # comes first: what a different number of readers had left of a pass
 
     def piece(self, turn: int) -> Piece:
-        """What is read in a turn."""
+        """What to read in a turn."""
         if turn < len(self.queue):
             return self.queue[turn]
         parts = -(-self.readers // self.shards)
@@ -74,9 +74,9 @@ class Turns:
         return [ReaderPosition(turn, 0, turn, 0) for turn in range(self.readers)]
 
     def shared_among(self, readers: int, positions: Sequence[ReaderPosition]) -> Turns:
-        """The turns of another number of readers: first the rest of the passes that were begun.
+        """The turns for another number of readers: first the rest of the passes already begun.
 
-        It begins with each reader's next block: the rest of the open one is skipped, and no text comes twice.
+        Each reader starts at its next block: the rest of the open one is skipped; no text is read twice.
         """
         last = max(self.piece(position.next_turn).epoch for position in positions)
         if self.queue:
@@ -96,7 +96,7 @@ def _shuffled(number: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def block_batches(lengths: np.ndarray, layout: dict[str, Any], seed: int, block: int) -> list[np.ndarray]:
-    """The batches of a block's examples, in an order that `seed` and `block` choose."""
+    """The batches of a block's examples, in an order determined by `seed` and `block`."""
     if not len(lengths):
         return []
     if "budget" not in layout:
@@ -109,18 +109,18 @@ class Blocks:
     """Makes the blocks and batches of a reader."""
 
     corpus: Corpus
-    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]  # token ids, and the number of their text
-    collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids` and `index`, which chooses the masks
+    tokenize: Callable[[list[str]], tuple[list[np.ndarray], list[int]]]  # token ids, and the index of each one's text
+    collate: Callable[[dict[str, Any], int], Batch]  # of `input_ids` and `index`, which determines the masks
     layout: dict[str, Any]  # `rows` of a block; `batch_size`, or `budget` with arguments of `TokenBudget`
     seed: int
     held_out: dict[int, int]  # how many of each shard's first rows are kept for validation and test
-    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples, whose copies are left out
+    hidden: frozenset[bytes]  # `TokenRows.digests` of held-out examples, whose copies are skipped
 
     def batches(self, turns: Turns, position: ReaderPosition) -> Iterator[tuple[ReaderPosition, Batch]]:
         """Endless batches from a reader's position on, and the position after each.
 
         Raises:
-            UserError: If the corpus cannot be read, or has nothing to train on.
+            UserError: If the corpus cannot be read, or contains nothing to train on.
         """
         blocks, done, empty = self._blocks(turns, position), position.batch, 0
         with ThreadPoolExecutor(1) as thread:  # makes the next block while this one is trained on
@@ -130,7 +130,7 @@ class Blocks:
                 waiting = thread.submit(next, blocks)
                 empty = 0 if ids else empty + 1
                 if empty == EMPTY_BLOCKS:
-                    raise UserError(f"{empty} blocks of texts in a row held nothing to train on: look at --data.path.")
+                    raise UserError(f"{empty} blocks of texts in a row had nothing to train on: check --data.path.")
                 lengths = np.array([len(example) for example in ids], dtype=np.int64)
                 batches = block_batches(lengths, self.layout, self.seed, at.block)[done:]
                 left = sum(map(len, batches))
@@ -143,7 +143,7 @@ class Blocks:
     def _blocks(
         self, turns: Turns, at: ReaderPosition
     ) -> Iterator[tuple[ReaderPosition, list[np.ndarray], np.ndarray]]:
-        """Blocks from a position on: the position before each, token ids, mask keys."""
+        """Yield blocks from a position on: the position before each, token ids, mask keys."""
         texts, size = list[tuple[str, str]](), 0
         for turn, row, place, text in self._texts(turns, at.turn, at.row):
             if text is not None:
@@ -155,7 +155,7 @@ class Blocks:
                 at, texts, size = at.next_block(), [], 0
 
     def _texts(self, turns: Turns, turn: int, row: int) -> Iterator[tuple[int, int, str, str | None]]:
-        """A reader's texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
+        """Yield texts from a row on: turn and row after each, its place, the text (None ends a pass)."""
         while True:
             piece = turns.piece(turn)
             first = max(row, piece.row, self.held_out.get(piece.shard, 0))
@@ -167,14 +167,14 @@ class Blocks:
                 yield turn, row, "", None
 
     def _examples(self, texts: list[tuple[str, str]]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Token ids without what is held out; and mask keys below 2^63: another one in each pass, for any reader."""
-        found, keys = list[np.ndarray](), list[int]()
+        """Token ids without held-out texts; mask keys below 2^63, new in each pass."""
+        ids, keys = list[np.ndarray](), list[int]()
         for start in range(0, len(texts), CHUNK_ROWS):
             part = texts[start : start + CHUNK_ROWS]
             for example, origin in zip(*self.tokenize([text for _, text in part]), strict=True):
                 digest = hashlib.blake2b(example.tobytes(), digest_size=16).digest()
                 if digest not in self.hidden:
                     key = hashlib.blake2b(part[origin][0].encode() + digest, digest_size=8).digest()
-                    found.append(example)
+                    ids.append(example)
                     keys.append(int.from_bytes(key, "little") >> 1)
-        return found, np.array(keys, dtype=np.int64)
+        return ids, np.array(keys, dtype=np.int64)

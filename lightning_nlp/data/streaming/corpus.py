@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 1000  # rows read at a time
 BUILDERS = {".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}  # all others are text
-REFUSED = (".csv", ".tsv")  # a row may span lines, so a damaged one would swallow the rest
+REFUSED = (".csv", ".tsv")  # a row may span lines, so a damaged row would swallow the rest
 TEXT = "text"  # the name that `datasets` gives the only column of a text file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -40,11 +40,11 @@ class Corpus:
     """A corpus of shards."""
 
     description: str  # a short name for the model card
-    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and of how they are read, not of contents
+    fingerprint: str  # SHA-256 of the shards' names, sizes or dates and reading options, not contents
     streams: dict[str, IterableDataset]  # by split; "train" is always there
     names: dict[str, list[str]]  # the shards' file names by split, for messages; empty if unknown
     text_column: str
-    files: Files[Any]  # which files or splits of a data set they are
+    files: Files[Any]  # the files, or splits of a data set, that they come from
     leipzig: bool = False  # whether lines are `id<TAB>sentence`
 
     def shards(self, split: str = "train") -> int:
@@ -52,7 +52,7 @@ class Corpus:
         return self.streams[split].num_shards
 
     def rows(self, split: str, shard: int, *, row: int = 0, part: int = 0, parts: int = 1) -> Iterator[tuple[int, str]]:
-        """Rows from `row` on with number % parts == part, and their numbers; a UserError if they cannot be read."""
+        """Yield rows from `row` on with number % parts == part, numbered; raises a UserError if unreadable."""
         names = self.names.get(split, [])
         place = names[shard] if len(names) == self.shards(split) else f"shard {shard} (from 0)"
         if place.startswith("http"):
@@ -72,10 +72,10 @@ class Corpus:
                 first += len(table)
         except UserError:
             raise
-        except Exception as error:  # datasets, pyarrow and fsspec document none of their errors
+        except Exception as error:  # datasets, pyarrow and fsspec do not document their errors
             raise UserError(
-                f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): make it "
-                "again, or give another --data.path; --resume auto then goes on with a training."
+                f"{place} cannot be read after row {first} ({type(error).__name__}: {one_line(error)[:200]}): create "
+                "it again, or give another --data.path; --resume auto then continues a training."
             ) from error
 
 
@@ -87,7 +87,7 @@ def find_corpus(path: str | None, *, text_column: str = "text") -> Corpus:
             set on the Hub, if nothing local has that name.
 
     Raises:
-        UserError: If `path` names nothing that can be streamed.
+        UserError: If `path` cannot be streamed.
     """
     from datasets import load_dataset_builder
 
@@ -135,7 +135,7 @@ fsspec.compression.register_compression("zstd", lambda file, *_, **__: open_zstd
 
 @cache
 def _read_texts_over_http() -> None:
-    """Let fsspec ignore a text's encoding, which `datasets` passes on; it would report a missing file."""
+    """Make fsspec ignore the text encoding that `datasets` passes on; it would report a missing file."""
     from fsspec.implementations.http import HTTPFileSystem
 
     class Http(HTTPFileSystem):
@@ -155,7 +155,7 @@ def addresses(path: str) -> list[str]:
     width = len(first) if first.startswith("0") else 0
     numbers = range(int(first), int(last) + 1)
     if not numbers:
-        raise UserError(f"--data.path {path} names no address: {match[0]} goes from {first} down to {last}.")
+        raise UserError(f"--data.path {path} names no address: {match[0]} counts from {first} down to {last}.")
     before, after = path[: match.start()], addresses(path[match.end() :])
     return [f"{before}{number:0{width}}{rest}" for number in numbers for rest in after]
 

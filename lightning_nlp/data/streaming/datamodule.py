@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPREAD = 16  # held-out texts are the first of up to this many shards
-SAMPLE = 10_000  # rows for statistics about the stream, if no tokenizer is trained on more
+SAMPLE = 10_000  # rows for statistics about the stream, unless a tokenizer is trained on more
 
 
 class StreamingDataModule(MaskedLanguageModelingDataModule):
     """Sentences for a `MaskedLanguageModel` from a corpus too large for memory and disk, read shard by shard.
 
     A training has no epochs: it ends by `trainer.max_steps` or `max_tokens`. Of the corpus only the held-out texts and
-    a sample are kept. Arguments not listed are those of `MaskedLanguageModelingDataModule`.
+    a sample are stored. For arguments not listed here see `MaskedLanguageModelingDataModule`.
 
     Args:
         path: Files, a glob, an address (`https://host/part-{000..099}.jsonl.zst`) or a data set of the Hub: text,
             JSONL or parquet.
-        shuffle_rows: How many texts are shuffled among each other; shards are shuffled too.
+        shuffle_rows: How many texts are shuffled together; shards are shuffled too.
         tokenizer_samples: Texts that the tokenizer is trained on.
         max_val_samples: Rows held out for validation: the first ones of up to 16 shards, or of the corpus's own split.
-            With `deduplicate`, copies of held-out texts are left out of the training; other repeats are not looked for.
+            With `deduplicate`, copies of held-out texts are not trained on; other repeats are not detected.
         max_test_samples: The same for the test.
     """
 
@@ -93,7 +93,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments that decide which texts there are, and their token ids."""
+        """The arguments that determine the texts and their token ids."""
         held_out = {"max_val_samples": self.held_out["validation"], "max_test_samples": self.held_out["test"]}
         return super().settings | held_out | {"tokenizer_samples": self.tokenizer_samples, "streaming": True}
 
@@ -106,7 +106,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
     @property
     def train_batches(self) -> None:
-        """None: it has no end."""
+        """None: a stream has no end."""
 
     @property
     def tokens_in_batch(self) -> float:
@@ -116,7 +116,6 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
     @property
     def _layout(self) -> dict[str, Any]:
-        """What decides which texts go together."""
         if self.tokens_per_batch is None:
             return {"rows": self.shuffle_rows, "batch_size": self.batch_size}
         window_batches = self.packed_window_batches if self.packed else WINDOW_BATCHES
@@ -147,7 +146,7 @@ class StreamingDataModule(MaskedLanguageModelingDataModule):
 
 
 def stream_source(corpus: Corpus, held_out: dict[str, int], sample: int) -> Source:
-    """The held-out parts, and the `sample` rows of train after them, as a source like any other."""
+    """The held-out parts, and the `sample` rows of train after them, as an ordinary source."""
     splits: dict[str, Callable[[], Iterator[Row]]] = {}
     taken = dict.fromkeys(corpus.streams, 0)
     for split, size in (("test", held_out["test"]), ("validation", held_out["validation"]), ("train", sample)):
@@ -174,7 +173,6 @@ def held_out_rows(corpus: Corpus, held_out: dict[str, int]) -> dict[int, int]:
 
 
 def _spread(number: int) -> list[int]:
-    """Up to 16 shards, evenly spaced."""
     chosen = min(number, SPREAD)
     return [i * number // chosen for i in range(chosen)]
 

@@ -27,18 +27,18 @@ class _Readers(IterableDataset[Any]):
         try:
             yield from self.blocks.batches(self.turns, self.positions[worker.id if worker else 0])
         except UserError as error:
-            yield error  # raised in a worker it would arrive as a traceback
+            yield error  # raised in a worker, it would reach the user as a traceback
 
 
 @dataclass(eq=False)
 class StreamLoader:
     """Endless batches of a corpus for one process; each iteration continues where the last one ended.
 
-    A process has one reader, or one per worker, which take turns.
+    A process has one reader, or one per worker; workers take turns.
     """
 
     blocks: Blocks
-    length: int  # of the whole training, for limits that are shares of it
+    length: int  # of the whole training, for limits given as fractions
     num_workers: int = 0
     pin_memory: bool = False
     rank: int = 0
@@ -80,7 +80,6 @@ class StreamLoader:
 
     @property
     def _layout(self) -> dict[str, Any]:
-        """What decides, besides corpus and seed, which examples a batch has."""
         return {**self.blocks.layout, "processes": self.world_size, "workers": max(self.num_workers, 1)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,7 +96,7 @@ class StreamLoader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`; with other processes, workers or batches, each reader at its next block.
+        """Continue from a `state_dict`; with other processes, workers or batches, each reader starts at its next block.
 
         Raises:
             UserError: If the number of shards or the seed has changed.
@@ -105,8 +104,8 @@ class StreamLoader:
         shards, seed = self.turns.shards, self.turns.seed
         if (shards, seed) != (state["shards"], state["seed"]):
             raise UserError(
-                f"The training began with {state['shards']} shards and seed {state['seed']}, and now it is {shards} "
-                f"and {seed}: give the same --data.path and --data.seed, or begin a new run."
+                f"The training began with {state['shards']} shards and seed {state['seed']}, and now there are "
+                f"{shards} and seed {seed}: give the same --data.path and --data.seed, or begin a new run."
             )
         positions = [ReaderPosition(*position) for position in state["positions"]]
         turns = Turns(shards, seed, len(positions), tuple(Piece(*piece) for piece in state["queue"]))
@@ -114,8 +113,8 @@ class StreamLoader:
             begun = [position.left for position in positions if position.left]
             rank_zero_info(
                 "The number of processes or workers, or the size of batches, has changed, so each reader continues at "
-                f"its next block of texts: {sum(begun):,} examples left of {len(begun)} begun "
-                f"block{'' if len(begun) == 1 else 's'} are skipped in this pass over the corpus; none comes twice."
+                f"its next block of texts: {sum(begun):,} examples left in {len(begun)} begun "
+                f"block{'' if len(begun) == 1 else 's'} are skipped in this pass over the corpus; none is read twice."
             )
             turns = turns.shared_among(self.turns.readers, positions)
             positions = turns.beginning()

@@ -37,7 +37,7 @@ def write_split(source: Path, rows: np.ndarray, columns: dict[str, np.ndarray], 
     """Copy rows, in ascending order, from a file of `write_texts`.
 
     Args:
-        columns: More columns, of all rows of the file: numbers, or arrays of int32.
+        columns: Further columns, covering all rows of the file: numbers, or arrays of int32.
     """
     import pyarrow as pa
 

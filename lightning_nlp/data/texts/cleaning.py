@@ -27,16 +27,16 @@ class SplitCounts:
     incomplete: int = 0  # without text or label; dropped
     empty: int = 0  # only markup and white space; dropped, except labelled test rows
     repeats: int = 0  # of texts earlier in the split; dropped in train
-    repeats_other_label: int = 0  # those of them with another label than the first
-    in_validation: int = 0  # with a text of validation; dropped in train
-    in_test: int = 0  # with a text of test; dropped in train and validation
-    other_group: int = 0  # with a group of test, or in train one of validation; dropped
+    repeats_other_label: int = 0  # those labelled differently from the first
+    in_validation: int = 0  # whose text is in validation; dropped from train
+    in_test: int = 0  # whose text is in test; dropped from train and validation
+    other_group: int = 0  # whose group is in test, or (for train) in validation; dropped
     kept: int = 0  # after held-out parts and samples were drawn
 
 
 @dataclass
 class CleaningCounts:
-    """The counts by split, whether repeats were dropped, and what else the user should look at."""
+    """Counts by split, whether repeats were dropped, and notes for the user."""
 
     train: SplitCounts = field(default_factory=SplitCounts)
     validation: SplitCounts = field(default_factory=SplitCounts)
@@ -67,7 +67,7 @@ class CleaningCounts:
 
 @dataclass
 class Reading:
-    """Reads a source split by split, test first, and remembers what decides about the next."""
+    """Reads a source split by split, test first, and remembers what later splits must not repeat."""
 
     source: Source
     clean: bool
@@ -85,7 +85,7 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
 
     def texts(self, split: str, counts: SplitCounts) -> Iterator[str]:
-        """The texts of a split that are kept."""
+        """Yield the texts of a split that are kept."""
         source, earlier = self.source, list(self.groups.values())
         seen, groups, places = dict[bytes, str | None](), set[bytes](), dict[str, str]()
         self.seen[split], self.groups[split], self.first_places[split] = seen, groups, places
@@ -116,7 +116,7 @@ class Reading:
                     counts.other_group += 1
                     continue
                 groups.add(group)
-                if split == "train":  # of a text's several groups the same one counts in any order of rows
+                if split == "train":  # a text in several groups counts for one, in any order of rows
                     self.group_of[digest] = min(group, self.group_of.get(digest, group))
             first = next((name for name in reversed(SPLITS) if digest in self.seen.get(name, ())), None)
             counts.in_test += first == "test" != split
@@ -135,12 +135,12 @@ class Reading:
         if counts.read == 1 == len(source.splits) and len(row.text) > LONG_LINE:
             raise UserError(
                 f"{source.description} is one line of {len(row.text):,} characters, and each line is a text: "
-                "break it, for example with `sed 's/[.!?] /&\\n/g' OLD > NEW`, or give --data.path more texts."
+                "break it, for example with `sed 's/[.!?] /&\\n/g' OLD > NEW`, or give a --data.path with more texts."
             )
         if split == "train" and self.deduplicate and counts.repeats > MANY_REPEATS * counts.read:
             self.warnings.append(
-                f"{counts.repeats:,} of {counts.read:,} training texts repeat earlier ones and were dropped: lines of "
-                "code, logs or verse are kept with --data.deduplicate false."
+                f"{counts.repeats:,} of {counts.read:,} training texts repeat earlier ones and were dropped: to keep "
+                "lines of code, logs or verse, give --data.deduplicate false."
             )
 
     def incomplete_error(self) -> UserError:
@@ -155,7 +155,7 @@ class Reading:
         )
 
     def label_names(self) -> list[str] | None:
-        """The labels in the order of their ids, None of numbers; raises a UserError if they cannot be used."""
+        """Label names in the order of their ids, None for numbers; a UserError if unusable."""
         if not self.source.labelled:
             return None
         form = self.source.form
@@ -167,7 +167,7 @@ class Reading:
         for split in ("validation", "test"):
             for label, place in places[split].items():
                 if label not in known:
-                    cure = "give --data.missing_labels '[-1]' if it is none; else " if label == "-1" else ""
+                    cure = "give --data.missing_labels '[-1]' if it means no label; else " if label == "-1" else ""
                     raise UserError(
                         f"The label {label!r} is in {split} (first in {place}) but not in train, which has "
                         f"{', '.join(sorted(known)) or 'none'}: {cure}correct it, or give another --data.label_column."
@@ -176,7 +176,7 @@ class Reading:
         if len(values) == 1:
             ((label, place),) = values.items()
             raise UserError(
-                f"train has one label only, {label!r} (first in {place}): give data with two classes or more, or "
+                f"train has only one label, {label!r} (first in {place}): give data with two classes or more, or "
                 f"another --data.label_column."
             )
         if form.problem == "number":
@@ -188,16 +188,16 @@ class Reading:
         return in_order(known)
 
     def notes(self) -> list[str]:
-        """What the user should look at."""
-        notes, given = [*self.warnings], self.source.form.missing
+        """Notes for the user."""
+        notes, missing_labels = [*self.warnings], self.source.form.missing
         if self.controls:
             notes.append(
                 f"{self.controls:,} texts contain control characters ({self.first_control}) that cleaning drops: "
                 "quotes, dashes and euro signs read as Latin-1; read the original with --data.encoding cp1252."
             )
-        if self.missing and given is None:
+        if self.missing and missing_labels is None:
             notes.append(f"{numbered(self.missing)} count as missing: --data.missing_labels '[]' makes them classes.")
-        if unknown := {*(given or ())} - {word.casefold() for word in self.missing}:
+        if unknown := {*(missing_labels or ())} - {word.casefold() for word in self.missing}:
             notes.append(f"--data.missing_labels: no row has the label {', '.join(map(repr, sorted(unknown)))}.")
         if self.source.label_names is None and self.source.form.problem == "classes":
             notes += label_notes(Counter(chain.from_iterable(self.labels.values())))

@@ -1,4 +1,4 @@
-"""One row of a data set: its text, label and group out of their cells."""
+"""One row of a data set: its text, label and group, read from the cells."""
 
 import math
 import re
@@ -12,23 +12,23 @@ from lightning_nlp.data.texts.normalize import fold, join_pair
 from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # left by cut JSON escapes
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # without joiners, which spell words
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # not joiners, part of words
 _WHOLE_NUMBER = re.compile(r"(?:\+(?=\d))?(-?(?:0|[1-9]\d{0,999}))(?:\.0*)?|[+-]?(\.0+)", re.ASCII)
 _SCORE = re.compile(r"[+-]?(?:\d*[.,]\d+|\d+\.?(?=e))(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d\uff0b\uff0e\uff0c", "-------+.,")
 
 
 class NoLabelColumn(UserError):
-    """A table without labels."""
+    """A table has no label column."""
 
 
 class Row(NamedTuple):
     """One text of a data set."""
 
-    text: str  # not cleaned yet, empty if missing; of a pair both, as `join_pair` puts them together
-    label: str | None  # the class, or what a `LabelForm` makes of the cells; None if missing
+    text: str  # not cleaned yet, empty if missing; for a pair both texts, joined by `join_pair`
+    label: str | None  # the class, or read from the cells by a `LabelForm`; None if missing
     where: str  # for error messages: "reviews.csv, line 7"
-    group: str | None = None  # whose text it is, for example its author's; None if not asked for or missing
+    group: str | None = None  # e.g. its author; None if not asked for or missing
 
 
 def name_columns(
@@ -45,7 +45,7 @@ def name_columns(
 
 
 def check_pair(columns: list[str]) -> list[str]:
-    """The columns of a pair of texts; a UserError unless they are two."""
+    """The columns of a pair of texts; raises a UserError unless there are two."""
     if len(columns) != 2 or columns[0] == columns[1]:
         raise UserError(
             f"--data.text_column is [{', '.join(columns)}]: give the name of one column, or two different ones in "
@@ -55,7 +55,7 @@ def check_pair(columns: list[str]) -> list[str]:
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:
-    """Raise a UserError unless each column is there once, and all differ; a text of a pair may also be its group."""
+    """Raise a UserError unless each column exists exactly once and all differ; a pair's text may also be its group."""
     available, seen = list(available), dict[str, str]()
     for kind, column in columns.items():
         kind = kind.partition(".")[0]
@@ -75,7 +75,7 @@ def check_columns(columns: dict[str, str], available: Iterable[str], place: str)
 def as_row(
     columns: dict[str, str], values: Iterable[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
 ) -> Row:
-    """A row out of its cells, in the order of the columns; `read_label`, by default `as_label`, reads the label's."""
+    """Make a row from cells in the order of the columns; `read_label` (default: `as_label`) reads the label."""
     cells = dict(zip(columns, values, strict=True))
     group = cells.get("group")
     if isinstance(group, float):  # pandas writes whole numbers as floats if some are missing
@@ -88,7 +88,7 @@ def as_row(
 
 
 def _single(value: Any) -> Any:
-    """The value in a list of one, and a decimal as a number."""
+    """Unwrap a list of one value, and turn a decimal into a number."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, Decimal):
@@ -102,10 +102,10 @@ def as_text(value: Any, where: str) -> str:
         return ""
     if not isinstance(value, (str, int, float)):
         what = f"The text is a {type(value).__name__}, not a string"
-        raise UserError(f"{what}: {where}; give another --data.text_column, or write a row for each text.")
+        raise UserError(f"{what}: {where}; give another --data.text_column, or write one row per text.")
     text = str(value)
     if len(text) > MAX_TEXT_BYTES:
-        raise UserError(f"The text has {len(text):,} characters: {where}; leave it out, or give it in parts.")
+        raise UserError(f"The text has {len(text):,} characters: {where}; remove it, or split it.")
     return text
 
 
@@ -131,16 +131,16 @@ def as_label(value: Any, where: str) -> str | None:
     label = plain_label(value)
     plain = plain_digits(label or "")
     if _SCORE.fullmatch(plain) or plain in ("inf", "-inf"):
-        point = "write a point for its comma and " if "," in plain else ""
+        point = "write a decimal point instead of the comma and " if "," in plain else ""
         raise UserError(
             f"The label {str(label)[:40]} is a score, not a class: {where}; {point}give --data.problem number to "
-            f"predict scores, round them, write a word before it if it is a name, or {other}."
+            f"predict scores, round them, put a word before it if it is a name, or {other}."
         )
     return label
 
 
 def plain_digits(text: str) -> str:
-    """A text with ASCII digits and signs for all that Unicode has."""
+    """Replace all of Unicode's digits and signs in a text by the ASCII ones."""
     if text.isascii():
         return text
     return "".join(str(unicodedata.decimal(character, character)) for character in text.translate(_SIGNS))

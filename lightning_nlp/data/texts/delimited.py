@@ -1,4 +1,4 @@
-"""Rows out of CSV and TSV files, in the dialect that they are written in."""
+"""Reads rows from CSV and TSV files, in the dialect they are written in."""
 
 import csv
 import re
@@ -13,13 +13,13 @@ from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES, read_lines
 from lightning_nlp.errors import UserError
 
 Cells = Iterator[tuple[str, list[Any]]]  # the place of a row, and its cells
-HEAD_LINES = 100  # that tell whether there are spaces before quotation marks
+HEAD_LINES = 100  # searched for spaces before quotation marks
 MOST_LABELS = 1000  # remembered, to recognise a row within a field
 _NUMBER = re.compile(r"[\d.,+-]*\d")
 
 
 def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delimiter: str) -> Cells:
-    """The cells of a CSV or TSV file, by column; the dialect's delimiter replaces the suffix's."""
+    """The cells of a CSV or TSV file, by column; the dialect's delimiter overrides the suffix's."""
     lines = (line for _, line in read_lines(path, dialect.encoding))
     head = list(islice(lines, HEAD_LINES))
     delimiter = dialect.delimiter or delimiter
@@ -41,12 +41,12 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
     labels = set[str]()
     for line, last, fields in rows:
         if len(fields) != len(header):
-            cure = 'put texts that hold the separator between ".' if dialect.quoting else "give --data.quoting true."
+            cure = "quote texts that contain the separator." if dialect.quoting else "give --data.quoting true."
             what = f"The row has {len(fields)} fields where the header has {len(header)}"
             raise UserError(f"{what}: {path}, line {line}; correct it, or {cure}")
         if len(header) > 1 and [field.strip("\ufeff ") for field in fields] == header:
             raise UserError(
-                f"The header is repeated: {path}, line {line}; take it out, for example with "
+                f"The header is repeated: {path}, line {line}; remove it, for example with "
                 "`awk 'NR == 1 {first = $0} NR == 1 || $0 != first' OLD > NEW`."
             )
         if "label" in places and len(labels) < MOST_LABELS:
@@ -54,7 +54,7 @@ def delimited_cells(path: Path, columns: dict[str, str], dialect: Dialect, delim
         if line < last and _holds_rows(fields, places.get("label"), labels, delimiter):
             raise UserError(
                 f"A quoted field contains whole rows, up to line {last}: {path}, line {line}; "
-                "give --data.quoting false if the marks belong to the texts, or double those within a field."
+                "give --data.quoting false if the marks are part of the texts, or double those within a field."
             )
         yield f"line {line}", [fields[place] for place in places.values()]
 
@@ -73,12 +73,12 @@ def _rows(path: Path, lines: Iterable[str], options: dict[str, Any]) -> Iterator
     except csv.Error as error:
         if "new-line" in str(error):
             raise UserError(
-                f"There is a CR within a line that ends in LF: {path}, line {line}; if both end lines, use one with "
-                "`tr '\\r' '\\n' < OLD > NEW`; put texts that hold line breaks between \"."
+                f"There is a CR within a line that ends in LF: {path}, line {line}; if both end lines, convert "
+                "them with `tr '\\r' '\\n' < OLD > NEW`; quote texts that contain line breaks."
             ) from error
         raise UserError(
-            f"The row is malformed ({error}): {path}, line {line}; put texts with quotation marks, separators or line "
-            'breaks between " and double each " in them, or give --data.quoting false if no field is between marks.'
+            f"The row is malformed ({error}): {path}, line {line}; quote texts with quotation marks, separators or "
+            'line breaks, and double each " in them, or give --data.quoting false if no field is quoted.'
         ) from error
 
 
@@ -97,7 +97,9 @@ def _explain_header(path: Path, columns: dict[str, str], line: str, header: list
     longest = sorted(header, key=len)[-len(texts) :]
     numbers = {bool(_NUMBER.fullmatch(field)) for field in header}
     if numbers == {True, False} or any(len(field.split()) > 3 for field in longest):
-        known = columns.get("label") if len(header) == len(texts) + 1 else None  # of several any may be the label
+        known = (
+            columns.get("label") if len(header) == len(texts) + 1 else None
+        )  # with several others, any may be the label
         names = [
             texts.pop(0) if texts and field in longest else known or f"column{i}" for i, field in enumerate(header, 1)
         ]

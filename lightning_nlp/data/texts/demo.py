@@ -1,11 +1,11 @@
 """Film reviews for trying the package without a download: made from a seed, with a known best accuracy.
 
-Single words do not tell the label of a review. Three rules, learnable from examples, decide it:
+Single words do not reveal a review's label. Three rules, learnable from examples, decide it:
 
 1. A statement has the polarity of its adjective, reversed by a negator ("not", "less ... than", "failed to be",
    ...): "the film was hardly dull" is praise.
 2. In a contrast one half wins: "A, but B", "although A, B" and "B, although A" all mean B.
-3. A review means what its verdict says, the one sentence with a cue ("overall", "in the end", ...). The others
+3. A review's label is that of its verdict, the one sentence with a cue ("overall", "in the end", ...). The others
    judge single aspects, and agree with the verdict only a little more often than not.
 
 A perfect reader is right on every label that was not flipped: best accuracy = 1 - noise.
@@ -19,8 +19,8 @@ from lightning_nlp.errors import check_range
 DEMO_LABEL_NOISE = 0.05
 """Share of wrong labels in `demo_reviews` by default: the best possible accuracy is 1 - DEMO_LABEL_NOISE."""
 
-# At 0.5 and 0.5 a single word would say nothing about the label. A little off is closer to how people write,
-# and gives training a first foothold.
+# At 0.5 and 0.5 a single word would carry no information about the label. A little off is closer to how
+# people write, and gives training something to start from.
 _NEGATED_SHARE = 0.35
 _AGREEING_SHARE = 0.6
 _CONTRAST_SHARE = 0.25
@@ -155,14 +155,14 @@ _TOPICS = {  # the labels of `demo_labels`, with words that show them
 
 
 def demo_labels(n: int, seed: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """The same reviews with the topics that they speak of, from none to five; no label is wrong."""
+    """The same reviews labelled with the topics they mention (none to five); no label is wrong."""
     for text, _ in demo_reviews(n, seed):
-        found = text.lower()
-        yield text, [name for name, words in _TOPICS.items() if any(w in found for w in words.lower().split(","))]
+        lowered = text.lower()
+        yield text, [name for name, words in _TOPICS.items() if any(w in lowered for w in words.lower().split(","))]
 
 
 def demo_ratings(n: int, seed: int = 0) -> Iterator[tuple[str, float]]:
-    """The same reviews with a rating of about 0 to 100 each.
+    """The same reviews labelled with a rating of about 0 to 100.
 
     It is 75 if the verdict is good and else 25, 4 more for each topic, and noise with a standard deviation of 5, so
     that the best R2 is about 0.96.

@@ -7,7 +7,7 @@ accusative), {a} living beings, {o} what can be seen, {x} everything. After a "/
 food and reads texts.
 
 An entry ends at the end of its line or at a ";"; an indented line continues the one before. The order of
-words and alternatives decides which sentences a seed gives, and so the numbers of quickstart_mlm.yaml.
+words and alternatives decides which sentences a seed yields, and so the numbers of quickstart_mlm.yaml.
 """
 
 import random

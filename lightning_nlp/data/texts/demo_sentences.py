@@ -8,7 +8,7 @@ from lightning_nlp.data.texts.normalize import join_pair
 LABELS = ("entail", "contradict", "neutral")
 PAIR_NOISE = 0.05  # the share of pairs with a wrong label: the best accuracy is 0.95
 TAG_NOISE = 0.02  # the share of tagged sentences in which one name has another type
-GOOD_SHARE = 0.6  # a little off the half gives training a first foothold
+GOOD_SHARE = 0.6  # a little above half gives training something to start from
 _SUBJECTS = "film book play song soup cake hotel beach garden museum train bridge coat clock".split()
 _ADJECTIVES = {
     True: "good lovely brilliant pleasant wonderful great delightful splendid".split(),
@@ -24,13 +24,13 @@ _WHO = "Anna,Ben,Clara,David,my sister,a neighbour,the teacher,an old friend".sp
 _WHEN = "on Monday,on Friday,in May,in June,last week,last year,at noon,in the evening".split(",")
 
 
-# Names are made of syllables, so most of those of test are new. Their shape does not tell the type: a family name
-# may be that of a place or a company. What stands around a name does.
+# Names are made of syllables, so most names in test are new. Their shape does not tell the type: a family name
+# may be that of a place or a company. The words around it do.
 _FIRST = "Anna Maria Peter Paul Jonas Lena Karl Ida Otto Nora Emil Clara Hugo Ella Max Frieda".split()
 _BEGIN = "Bar Kal Mor Lin Ves Tor Hal Wen Dor Sil Gran Brem Ost Fel Nor Kar Lem Rud Sol Tam".split()
 _MIDDLE = ["", "", "an", "er", "il", "o", "u"]
 _END = "berg ton feld mann ing ley wick dale heim ford stad len".split()
-# {P} person, {L} place, {O} organisation, {N} number; punctuation stands alone, as in corpora
+# {P} person, {L} place, {O} organisation, {N} number; punctuation marks are tokens, as in corpora
 _TEMPLATES = (
     "{P} was born in {L} .|{P} and {P} live near {L} .|Last year {P} moved from {L} to {L} .|"
     "{O} , the maker of bicycles , opened a factory in {L} .|Shares of {O} fell after {P} resigned as its director .|"
@@ -45,9 +45,9 @@ _TYPES = {"{P}": "PER", "{L}": "LOC", "{O}": "ORG"}
 
 
 def demo_pairs(n: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Generate pairs, as `join_pair` puts them together, with their labels, a third each.
+    """Generate pairs, joined by `join_pair`, with their labels, a third each.
 
-    The premise says whether a thing is good. The hypothesis says whether somebody liked it, as that lets expect
+    The premise says whether a thing is good. The hypothesis says whether somebody liked it, as one would then expect
     (`entail`) or not (`contradict`), or something else (`neutral`). Without the premise the best accuracy is about
     (1/3 + 2/3 * 0.6) * 0.95 = 0.70.
     """

@@ -25,7 +25,7 @@ DEMOS = {  # the module and function of each, a name for it, and the numbers of 
 
 
 def demo_source(form: LabelForm | None = None, group_column: str | None = None, *, paired: bool = False) -> Source:
-    """The demo whose labels have this form, by default classes, or without one the unlabelled sentences."""
+    """The demo with labels of this form; without a form, the unlabelled sentences."""
     if group_column is not None:
         raise UserError(f"The demo has no columns, so there is no {group_column!r}: leave out --data.group_column.")
     if form:

@@ -47,10 +47,7 @@ def leipzig_archive(url: str, cache_dir: Path) -> Path:
 
 
 def _download(url: str, part: Path) -> None:
-    """Fetch `url` into `part`, from where an earlier download stopped; the Hub's client resumes after a cut.
-
-    `http_get` is not documented; tests/data/texts/test_download.py checks what is needed of it.
-    """
+    """Fetch `url` into `part`, continuing an earlier download; test_download.py checks `http_get`, undocumented."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
@@ -61,7 +58,7 @@ def _download(url: str, part: Path) -> None:
             # identity: the archive itself, not what a client unpacks on the way
             http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
     except HfHubHTTPError as error:
-        if error.response.status_code == 416:  # nothing comes after what is here: its checksum tells if it is all
+        if error.response.status_code == 416:  # nothing left to fetch: the checksum decides
             return
         answer = f"{error.response.status_code} {error.response.reason_phrase}"
         raise UserError(
@@ -77,7 +74,6 @@ def _download(url: str, part: Path) -> None:
 
 
 def _unpack(url: str, archive: Path, folder: Path) -> None:
-    """Take the regular files `*-sentences.txt` out of a tar.gz."""
     most, size = min(MAX_UNPACKED_BYTES, max_unpacked(archive)), 0
     wrong = ": it was deleted; correct the address, or give another --data.path FILE."
     try:
@@ -89,7 +85,7 @@ def _unpack(url: str, archive: Path, folder: Path) -> None:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
                 if member.isreg() and member.name.endswith("-sentences.txt"):
-                    # by the last part of its name alone: an archive decides on no folder
+                    # only the last part of the name: an archive must not choose folders
                     with (folder / Path(member.name).name).open("wb") as file:
                         shutil.copyfileobj(cast(IO[bytes], tar.extractfile(member)), file)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:

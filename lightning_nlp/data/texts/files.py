@@ -1,4 +1,4 @@
-"""Which files a path means, and a name and a hash for them."""
+"""Finds the files that a path names, and describes and hashes them."""
 
 import glob
 import hashlib
@@ -17,13 +17,13 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> Files[Path] | None:
-    """Decide which files are which split; None if the path can only be an id of the Hub.
+    """Decide which files are which split; None if the path can only be a Hub id.
 
-    The split is a word in the name of the file, or else of the nearest folder. Without one, a pattern's files are
+    The split is a word in the file's name, or else in the nearest folder's. Without one, a pattern's files are
     train, and a folder's are if they are parts of one table or have no labels.
 
     Args:
-        labelled: Whether texts have labels: then they are in tables, or in one folder for each class.
+        labelled: Whether texts have labels: then they are in tables, or in one folder per class.
         suffixes: The formats to read, if not tables and, without labels, plain text.
 
     Raises:
@@ -36,8 +36,8 @@ def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> 
             refuse_format(local, suffixes if labelled else ())
             return Files({"train": [local]}, {"train": [local.name]}, {})
         if path and (local.is_dir() or (glob.has_magic(path) and "://" not in path)):
-            root, matches, given = local, [Path()], not local.is_dir()
-            if given:
+            root, matches, is_glob = local, [Path()], not local.is_dir()
+            if is_glob:
                 root, pattern = _literal_part(local)
                 matches = [Path(name) for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
                 # Spark writes a table as a folder of parts with the table's name
@@ -45,8 +45,8 @@ def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> 
             names = [*dict.fromkeys(name for match in matches for name in _below(root, match))]
             if is_saved(path):  # `map` leaves other files there
                 suffixes, names = (".arrow",), [name for name in names if name.name.startswith("data-")]
-            if found := decide(path, root, names, suffixes, labelled=labelled, given=given):
-                return found
+            if files := decide(path, root, names, suffixes, labelled=labelled, glob=is_glob):
+                return files
             known = ", ".join(suffixes) + (", or texts as train/CLASS/1.txt, CLASS/1.txt" if labelled else "")
             raise UserError(f"{path} has no data files ({known}): give another --data.path.")
     except OSError as error:
@@ -61,7 +61,7 @@ def find_files(path: str, *, labelled: bool, suffixes: tuple[str, ...] = ()) -> 
 
 
 def refuse_format(path: Path, suffixes: tuple[str, ...] = ()) -> None:
-    """Raise a UserError if a file is in none of the formats given, or without them, is no plain text."""
+    """Raise a UserError if a file has none of the `suffixes` or, without these, is not plain text."""
     if file_format(path) in NO_TEXT or (suffixes and file_format(path) not in suffixes):
         cure = f"save it as one of {', '.join(suffixes or (*TABLES, '.txt'))}, and give that as --data.path"
         raise UserError(f"{path} has a format that is not supported: {cure}.")
@@ -73,7 +73,7 @@ def local_path(path: str) -> Path:
 
 
 def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """A name below `root`, or all files in that folder, without hidden folders and circles of links."""
+    """Yield a file below `root`, or all files in that folder, skipping hidden folders and cyclic links."""
     folder = root / start
     if not folder.is_dir():
         yield start
@@ -83,7 +83,7 @@ def _below(root: Path, start: Path = Path(), above: tuple[Path, ...] = ()) -> It
 
 
 def _literal_part(pattern: Path) -> tuple[Path, str]:
-    """The folder that a pattern begins with, whatever its name, and the pattern below it."""
+    """Split a pattern into the literal folder that it begins with and the pattern below it."""
     root, parts = Path(pattern.anchor), [*pattern.parts[bool(pattern.anchor) :]]
     while len(parts) > 1 and (root / parts[0]).exists():
         root /= parts.pop(0)
@@ -100,14 +100,14 @@ def refuse_address(path: str) -> None:
     """Raise a UserError if a path is an address."""
     if "://" in path:
         raise UserError(
-            f"{path} is an address; a language model reads that of a Leipzig tar.gz, and --data "
-            "lightning_nlp.StreamingDataModule those of text, JSONL and parquet, but no others: get the file with "
-            "`curl -LO` and give it as --data.path, or the id of a data set on the Hub."
+            f"{path} is an address, and only those of a Leipzig tar.gz (language models) and of text, JSONL or parquet "
+            "(--data lightning_nlp.StreamingDataModule) can be read: download the file with "
+            "`curl -LO` and give it as --data.path, or give the id of a data set on the Hub."
         )
 
 
 def describe(path: str, files: Files[Path] | None) -> str:
-    """A short name for what `find_files` gave, without folders."""
+    """A short name for the result of `find_files`, without folders."""
     if path and local_path(path).is_dir():
         return local_path(path).resolve().name
     names = [file.name for part in files.splits.values() for file in part] if files else [path]
@@ -115,7 +115,7 @@ def describe(path: str, files: Files[Path] | None) -> str:
 
 
 def hash_files(files: Iterable[tuple[str, Path]], options: dict[str, Any]) -> str:
-    """The SHA-256 of all contents, each with its split, and of the options that they are read with."""
+    """The SHA-256 of all contents, each with its split, and of the options with which they are read."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for part, path in files:
         try:

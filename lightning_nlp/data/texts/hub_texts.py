@@ -25,7 +25,7 @@ T = TypeVar("T")
 def datasets_source(
     path: str, columns: dict[str, str], form: LabelForm | None = None, read_row: Any = as_row, **settings: Any
 ) -> Source:
-    """What `datasets` loads: from the Hub, or from a folder that it saved."""
+    """A source that `datasets` loads, from the Hub or from a folder that it saved."""
     from datasets import ClassLabel, load_dataset
 
     loaded = _load_saved(path) if is_saved(path) else from_hub(path, load_dataset)
@@ -71,7 +71,7 @@ def _load_saved(path: str) -> dict[str, Any]:
 
 
 def from_hub(name: str, get: Callable[[str], T]) -> T:
-    """What `get` returns for a data set's id, with retries; each failure of the Hub is a UserError."""
+    """Call `get` with a data set's id, with retries; any failure of the Hub raises a UserError."""
     import httpx2
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants

@@ -1,4 +1,4 @@
-"""Which split each file belongs to, by its name and folders; what is left out, and why."""
+"""Which split each file belongs to, by its name and folders; which files are ignored, and why."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -10,8 +10,8 @@ from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.errors import UserError
 
 T = TypeVar("T")
-FIRST_ROWS = 10_000  # searched for a label
-UNLABELLED = f"its (first {FIRST_ROWS:,}) texts have no labels, so it is left to `predict`"
+FIRST_ROWS = 10_000  # that are searched for a label
+UNLABELLED = f"its (first {FIRST_ROWS:,}) texts have no labels; label them with `predict`"
 # never plain text
 NO_TEXT = (*".xlsx .xls .ods .docx .doc .odt .rtf .pptx .pdf .epub .zip .tar .7z .png .jpg .gif .pkl .npy .db".split(),)
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -20,34 +20,34 @@ HIDDEN = (".", "_", "~")
 _SPLIT_WORD = re.compile(r"(?:(train)|(valid|val|dev|eval)|(test))(?:ing|ation|uation|elopment|set|data|split)?")
 _PLAIN = re.compile("train|valid|validation|val|dev|development|eval|evaluation|test")
 _NO_CLASS = ("unsup", "unsupervised", "unlabeled", "unlabelled")  # folders of texts without labels
-_TEXTS = ("", ".txt", ".md")  # what a text in the folder of its class may be called
-_PART = re.compile(r"^part-\d.*|\d+")  # what differs in the names of a table's parts
+_TEXTS = ("", ".txt", ".md")  # suffixes of the texts in a class's folder
+_PART = re.compile(r"^part-\d.*|\d+")  # what differs between the names of a table's parts
 _ABOUT_DATA = re.compile(r"(dataset_(infos?|dict)|state|config|metadata|tokenizer.*|package)\.json")
 
 
 def file_format(path: PurePath) -> str:
-    """The suffix that tells the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
+    """The suffix that determines the format, without .gz and .zst; ".jsonl" for JSON, except metadata."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
     suffix = Path(name).suffix
     return ".jsonl" if suffix in (".json", ".ndjson") and not _ABOUT_DATA.fullmatch(name) else suffix
 
 
 class Files(NamedTuple, Generic[T]):
-    """What a path was found to be."""
+    """The files that a path names, by split."""
 
     splits: dict[str, list[T]]  # by split its files or the Hub's names for it; none is empty
     names: dict[str, list[str]]  # how to show them
-    left_out: dict[str, list[str]]  # by reason the names of what is not used
+    left_out: dict[str, list[str]]  # the names of unused files, by reason
     classes: bool = False  # whether each file is a text, and its folder's name the label
 
     def lines(self) -> list[str]:
-        """What is read as which split, and what is not."""
+        """Describe what is read as which split, and what is not used."""
         used = [f"{split} is read from {some(self.names[split])}" for split in self.names]
         return used + [f"not used: {some(names)} ({why})" for why, names in self.left_out.items() if names]
 
 
 def tell_split(names: Iterable[str]) -> str | None:
-    """The split that a word in the last of some names tells; "contest" and "trains" tell none."""
+    """The split that a word in the last of some names stands for; "contest" and "trains" name none."""
     for name in reversed([*names]):
         for word in re.split(r"[^a-z]+", name.lower()):
             if match := _SPLIT_WORD.fullmatch(word):
@@ -57,36 +57,36 @@ def tell_split(names: Iterable[str]) -> str | None:
 
 
 def name_splits(names: Collection[str]) -> Files[str]:
-    """Which of a data set's splits are which: the one named "dev", or else all like "dev_r1", "dev_r2"."""
+    """Map a data set's splits to ours: the one named "dev", or else all like "dev_r1", "dev_r2"."""
     told = {split: [name for name in names if tell_split([name]) == split] for split in SPLITS}
-    found = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
+    chosen = {split: [name for name in part if _PLAIN.fullmatch(name)] or part for split, part in told.items()}
     left_out = {
-        "another has the plain name": [name for split in SPLITS for name in told[split] if name not in found[split]],
+        "another has the plain name": [name for split in SPLITS for name in told[split] if name not in chosen[split]],
         "no split in its name": [name for name in names if not tell_split([name])],
     }
-    found = {split: part for split, part in found.items() if part}
-    shown = {key: [f"the split {name}" for name in part] for key, part in (found | left_out).items()}
-    return Files(found, {split: shown[split] for split in found}, {why: shown[why] for why in left_out})
+    chosen = {split: part for split, part in chosen.items() if part}
+    shown = {key: [f"the split {name}" for name in part] for key, part in (chosen | left_out).items()}
+    return Files(chosen, {split: shown[split] for split in chosen}, {why: shown[why] for why in left_out})
 
 
 def decide(
-    path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, given: bool
+    path: str, root: Path, names: list[Path], suffixes: tuple[str, ...], *, labelled: bool, glob: bool
 ) -> Files[Path] | None:
-    """Sort the names of files below `root`, `given` by a pattern or not; None if nothing can be read."""
+    """Sort the names of files below `root`, from a `glob` or not; None if nothing can be read."""
     visible = [name for name in names if not any(part.startswith(HIDDEN) for part in name.parts)]
     data = [name for name in visible if file_format(name) in suffixes and (root / name).is_file()]
-    if given and not labelled:  # any file can be plain text
+    if glob and not labelled:  # any file can be plain text
         data = data or [name for name in visible if file_format(name) not in NO_TEXT]
     # an unpacked Leipzig archive also has lists of words and of sources
     data = [name for name in data if name.name.removesuffix(".gz").endswith("-sentences.txt")] or data
-    places = {name: name.parts for name in data}  # what may tell a split
+    places = {name: name.parts for name in data}  # where a split may be named
     in_classes = labelled and not any(map(tell_split, places.values()))
     classes = _texts_of_classes(root, visible, beside=bool(data)) if in_classes else {}
     if not (places := classes or places):
         return None
-    parts = _assign_splits(path, places, given=given, pool=bool(classes) or not labelled)
+    parts = _assign_splits(path, places, glob=glob, pool=bool(classes) or not labelled)
     reasons = dict[Path, str]()
-    if not classes and not given:
+    if not classes and not glob:
         for split, part in parts.items():
             reasons |= _not_first_choice(part, suffixes)
             parts[split] = [name for name in part if name not in reasons]
@@ -121,7 +121,7 @@ def decide(
 
 
 def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Path, tuple[str, ...]]:
-    """Texts in folders of one class, with what may tell their split; `beside` tables only if it does."""
+    """Texts in class folders, with the parts that may name their split; `beside` tables only those that do."""
     names = [name for name in names if name.suffix in _TEXTS and name.parent.name.lower() not in _NO_CLASS]
     texts = [name for name in names if tell_split(name.parts[-3:-2])]
     if not texts and not beside:
@@ -137,14 +137,14 @@ def _texts_of_classes(root: Path, names: list[Path], *, beside: bool) -> dict[Pa
     return {name: name.parts[:-2] for name in texts}
 
 
-def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: bool, pool: bool) -> dict[str, list[Path]]:
-    """Sort names by the splits that their places tell; if none does, the parts of one table are train."""
+def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, glob: bool, pool: bool) -> dict[str, list[Path]]:
+    """Sort names by the split that their place names; if none does, the parts of one table are train."""
     told = {name: split for name, place in places.items() if (split := tell_split(place))}
     above = {name: (*takewhile(lambda part: not tell_split([part]), places[name]),) for name in told}
     tops = sorted({above[name] for name, split in told.items() if split == "train"}, key=len)
     depth = min(len(name.parts) for name in places)
-    train = [name for name in places if given or len(name.parts) == depth]
-    if not told and (given or pool or len({_PART.sub("", name.name) for name in train}) == 1):
+    train = [name for name in places if glob or len(name.parts) == depth]
+    if not told and (glob or pool or len({_PART.sub("", name.name) for name in train}) == 1):
         return {"train": train}
     if not tops:
         raise UserError(
@@ -152,7 +152,7 @@ def _assign_splits(path: str, places: dict[Path, tuple[str, ...]], *, given: boo
             f"train{file_format(train[0])}, or give --data.path a single file"
             + ("." if told else f", or '{Path(path, *['*'] * depth)}' to train on all of them.")
         )
-    if not given:  # of several data sets the uppermost is read
+    if not glob:  # of several data sets, read the topmost
         if len(tops) > 1 and len(tops[0]) == len(tops[1]):
             several = some(sorted(str(Path(*top)) for top in tops))
             raise UserError(f"{path} contains several data sets ({several}): give --data.path one of these folders.")

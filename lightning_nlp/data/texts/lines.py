@@ -20,7 +20,7 @@ MAX_UNPACKED_RATIO = 100
 RATIO_COUNTS_FROM = 256 << 20
 
 START = 1 << 16  # bytes from which the encoding is recognised
-LEAST_ZEROS = 8  # among them in UTF-16, and at least one in 20: spaces and line ends alone give that many
+LEAST_ZEROS = 8  # among them in UTF-16, and at least one in 20: spaces and line ends alone have that many
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -40,7 +40,7 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
                     what = f"{path}, line {number} is longer than {MAX_TEXT_BYTES:,} characters"
                     if size > most:
                         what = f"{path} unpacks to more than {MAX_UNPACKED_RATIO} times its size"
-                    raise UserError(f"{what}, unlike any real text: make the file again, or give another --data.path.")
+                    raise UserError(f"{what}, unlike any real text: create it again, or give another --data.path.")
                 if unsure and not line.isascii():
                     _check_encoding(f"{path}, line {number}", line.encode(encoding), encoding)
                     unsure = False
@@ -61,7 +61,7 @@ def _is_wide(encoding: str) -> bool:
 
 
 def _check_encoding(place: Path | str, start: bytes, encoding: str) -> None:
-    """Raise a UserError if bytes are certainly in another encoding, even if the given one can decode them."""
+    """Raise a UserError if bytes are certainly in another encoding, even if `encoding` can decode them."""
     given, fitting = codecs.lookup(encoding).name, _utf_16_or_32(start)
     telling = not start.isascii() or (_is_wide(encoding) and start and 0 not in start)
     if not fitting and telling and not given.startswith("utf-8"):
@@ -92,7 +92,7 @@ def _wrong_encoding(path: Path, encoding: str, number: int, error: UnicodeError)
     read = " ".join(block[max(start - 20, 0) : start + 20].decode("cp1252", "replace").split())
     return (
         f"The file is not {encoding.upper()} (byte 0x{block[start]:02x}): {path}, line {line}; give --data.encoding, "
-        f"such as cp1252 (Western Europe: it reads {read!r}), cp1251 (Cyrillic), gb18030, big5 (Chinese) or cp932 "
+        f"e.g. cp1252 (Western Europe: it reads {read!r}), cp1251 (Cyrillic), gb18030, big5 (Chinese) or cp932 "
         "(Japanese)."
     )
 
@@ -113,11 +113,11 @@ def open_zstd(file: Any) -> Any:
 
 
 def max_unpacked(path: Path) -> int:
-    """The most bytes that a compressed file may unpack to."""
+    """The number of bytes that a compressed file may unpack to."""
     return max(RATIO_COUNTS_FROM, MAX_UNPACKED_RATIO * path.stat().st_size)
 
 
 def unreadable(path: Path | str, error: Exception) -> UserError:
     """The error for a file that is damaged or may not be read."""
     reason = (isinstance(error, OSError) and error.strerror) or error
-    return UserError(f"{path} cannot be read ({reason}): make it again, or give another --data.path.")
+    return UserError(f"{path} cannot be read ({reason}): create it again, or give another --data.path.")

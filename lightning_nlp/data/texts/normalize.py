@@ -1,4 +1,4 @@
-"""Normalises texts and labels, so that what looks the same is the same."""
+"""Normalises texts and labels, so that texts that look the same are the same."""
 
 import hashlib
 import re
@@ -39,7 +39,7 @@ def _compose(text: str) -> str:
     if text.isascii() or not _LONG_ROW.search(text):
         return unicodedata.normalize("NFC", text)
     text = unicodedata.normalize("NFC", _MARKS.sub(_few_marks, text))
-    return _MARKS.sub(_few_marks, text)  # taking some characters apart makes rows longer
+    return _MARKS.sub(_few_marks, text)  # decomposing some characters makes runs longer
 
 
 def _few_marks(match: re.Match[str]) -> str:
@@ -58,12 +58,12 @@ def join_pair(texts: Sequence[str]) -> str:
 
 
 def clean_pair(text: str) -> str:
-    """`clean_text` for each text of a pair; "" if it leaves nothing of one."""
+    """`clean_text` for each text of a pair; "" if one is empty afterwards."""
     return join_pair([*map(clean_text, text.split(PAIR))])
 
 
 def text_digest(cleaned: str) -> bytes:
-    """16 bytes for a text, cleaned even without `--data.clean`; a change here moves texts to other parts."""
+    """A 16-byte hash of a text, always cleaned; changing it moves texts to other splits."""
     return hashlib.blake2b(cleaned.encode(), digest_size=16).digest()
 
 

@@ -1,4 +1,4 @@
-"""Rows out of files: sentences, CSV, TSV, JSON, parquet. Each row knows its place, for error messages."""
+"""Reads rows from files: sentences, CSV, TSV, JSON, parquet. Each row knows its place, for error messages."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from lightning_nlp.data.texts.lines import read_lines, unreadable
 from lightning_nlp.errors import UserError
 
 BATCH_ROWS = 1000
-LEIPZIG_SAMPLE = 100  # lines that tell the format: of plain text not all start with a number and a tab
+LEIPZIG_SAMPLE = 100  # lines that decide the format: in plain text not all start with a number and a tab
 _LEIPZIG = re.compile(r"^\d+\t")
 
 
@@ -70,24 +70,24 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
     texts = [line for _, line in head if line.strip()]
     leipzig = bool(texts) and all(_LEIPZIG.match(line) for line in texts)
     if texts and all(re.match(r'\s*\{\s*"', line) for line in texts):
-        raise UserError(f"{path} looks like JSON, one object a line: name it .jsonl, and give --data.text_column.")
+        raise UserError(f"{path} looks like JSON, one object per line: name it .jsonl, and give --data.text_column.")
     sentence = None
     for number, line in chain(head, lines):
         if leipzig and line.strip() and not _LEIPZIG.match(line):
             raise UserError(
                 f"The line is not `id<TAB>sentence` like those before it, but {line.strip()[:60]!r}: {path}, "
-                f"line {number}; correct it, or give --data.path a file with one sentence a line."
+                f"line {number}; correct it, or give --data.path a file with one sentence per line."
             )
         if text := (leipzig_sentence(line) if leipzig else line).strip():
             sentence = Row(text, None, f"{path.name}, line {number}")
             yield sentence
     if sentence is None:
-        raise UserError(f"{path} has no text: give --data.path a file with one sentence a line.")
+        raise UserError(f"{path} has no text: give --data.path a file with one sentence per line.")
 
 
 def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
     records = _json_records(path, encoding)
-    head = list(islice(records, BATCH_ROWS))  # the first record may lack what the others have
+    head = list(islice(records, BATCH_ROWS))  # the first record may lack keys that the others have
     if head:
         keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
         check_columns(columns, keys, f"{path}, {head[0][0]}")
@@ -136,7 +136,7 @@ def _parquet_cells(path: Path, columns: dict[str, str]) -> Cells:
                     index += 1
     except UnicodeDecodeError as error:
         raise UserError(
-            f"The column {columns['text']!r} is not UTF-8: {path}, after row {index}; write the file anew."
+            f"The column {columns['text']!r} is not UTF-8: {path}, after row {index}; write the file again in UTF-8."
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
@@ -152,10 +152,10 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> dict
 
 
 def class_labels(names: Iterable[str]) -> dict[Any, str | None]:
-    """The names of a `ClassLabel` by its numbers, of which -1 is a missing label."""
+    """The names of a `ClassLabel` by its numbers, where -1 means a missing label."""
     return {**dict(enumerate(names)), -1: None}
 
 
 def class_named(cell: Any, classes: dict[Any, str | None]) -> Any:
-    """A label's name, or those in a list, for the numbers in a cell."""
+    """Replace the number in a cell, or those in a list, by the names of the labels."""
     return [class_named(part, classes) for part in cell] if isinstance(cell, list) else classes.get(cell, cell)

@@ -50,7 +50,7 @@ class Source:
         for name in self.form.names_in(row.label):
             if self.label_names is not None and name not in self.label_names:
                 raise UserError(
-                    f"The label {name!r} is none of {', '.join(self.label_names)}: {row.where}; correct it, or "
+                    f"The label {name!r} is not one of {', '.join(self.label_names)}: {row.where}; correct it, or "
                     f"give another --data.label_column."
                 )
         return row.label
@@ -69,10 +69,10 @@ def make_source(
     form: LabelForm | None = None,
     **settings: Any,
 ) -> Source:
-    """The source whose splits consist of `parts`; of those with labels, only the first rows are read now.
+    """Make a source whose splits consist of `parts`; of labelled ones, only the first rows are read now.
 
     Args:
-        read: Reads the rows of a part, and their labels by a function.
+        read: Reads the rows of a part, with a function that reads their labels.
         fingerprint: Of all parts, each with its split, and of what the form of labels adds to it.
         form: How labels are read, if there are any.
     """
@@ -85,13 +85,13 @@ def make_source(
     splits = splits_by(decided.read)
     if form:
         _leave_unlabelled(splits, parts, decided.missing)
-    used = [(split, one) for split in splits for one in parts.splits[split]]
+    split_parts = [(split, one) for split in splits for one in parts.splits[split]]
     settings |= {"labelled": form is not None, "form": decided, "files": parts}
-    return Source(description, fingerprint(used, decided.for_cache()), splits, **settings)
+    return Source(description, fingerprint(split_parts, decided.for_cache()), splits, **settings)
 
 
 def _leave_unlabelled(splits: Splits, files: Files[Any], missing: tuple[str, ...] | None) -> None:
-    """Take out validation and test if they have no labels to compare with, as in benchmarks."""
+    """Drop validation and test if they have no labels, as in benchmarks that hide them."""
     for split in [split for split in SPLITS[1:] if split in splits]:
         try:
             unlabelled = all(is_missing(row.label, missing) for row in islice(splits[split](), FIRST_ROWS))
@@ -116,10 +116,10 @@ def labelled_source(
 ) -> Source:
     """Find and hash the texts of a `TextClassificationDataModule`, by its arguments; only the first rows are read.
 
-    What exists locally is read rather than a data set of the Hub with that name.
+    A local file or folder takes precedence over a data set of that name on the Hub.
 
     Raises:
-        UserError: If `path` names nothing, or nothing of a format that is read here.
+        UserError: If `path` does not exist, or has no supported format.
     """
     columns, missing = name_columns(text_column, label_column, group_column), None
     if missing_labels is not None:  # written as labels are
@@ -154,11 +154,11 @@ def labelled_source(
         text = "".join(line for _, line in read_lines(file, dialect.encoding))
         return iter([Row(text, file.parent.name, "/".join(file.parts[-3:]))])
 
-    how = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
+    options = {**columns, "drop_incomplete": drop_incomplete, "missing_labels": missing_labels, **asdict(dialect)}
 
     def fingerprint(used: list[tuple[str, Path]], form_key: dict[str, Any]) -> str:
         contents = ((f"{split}/{file.parent.name}" if files.classes else split, file) for split, file in used)
-        return hash_files(contents, how | form_key)
+        return hash_files(contents, options | form_key)
 
     return make_source(describe(path, files), files, read, fingerprint, form, label_names=several, **settings)
 
@@ -174,7 +174,7 @@ def text_source(
     """Find or download the texts of a `MaskedLanguageModelingDataModule`, by its arguments; no row is read yet.
 
     Raises:
-        UserError: If `path` names nothing, or if the download fails.
+        UserError: If `path` does not exist, or the download fails.
     """
     if path == "demo":
         from lightning_nlp.data.texts.demo_source import demo_source
@@ -203,8 +203,8 @@ def text_source(
         _refuse_groups(group_column, file.name)
         return read_sentences(file, dialect.encoding)
 
-    how = {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
-    return make_source(describe(path, files), files, read, lambda used, _: hash_files(used, how))
+    options = {"text_column": text_column, "group_column": group_column, **asdict(dialect)}
+    return make_source(describe(path, files), files, read, lambda used, _: hash_files(used, options))
 
 
 def _refuse_groups(group_column: str | None, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Train, validation and test out of one source: what is held out, and which samples are kept.
+"""Makes train, validation and test from one source: what is held out, and which samples are kept.
 
 A text's part depends only on `split_seed` and the text or its group: a keyed hash is compared with a fixed
 bound. So adding, removing or moving rows moves no other text, copies stay together, and sizes are
@@ -26,7 +26,7 @@ Parts = dict[str, tuple[str, np.ndarray]]  # by split: the split of the data it 
 
 
 def draw(digests: bytes, split_seed: int) -> np.ndarray:
-    """Random numbers for digests of texts or groups, 16 bytes each: (texts, 3) uint64, a column a split.
+    """Random numbers for digests of texts or groups, 16 bytes each: (texts, 3) uint64, one column per split.
 
     A text is held out if its number is small, and the smallest numbers are the samples.
     """
@@ -56,7 +56,7 @@ def build_splits(
     from train, then the samples.
 
     Args:
-        work_dir: Where the Arrow files are written; they must stay while the data sets are used.
+        work_dir: Where the Arrow files are written; they must exist as long as the data sets are used.
         clean: Apply `clean_text`. Repeats are found by the cleaned texts either way.
         deduplicate: Drop texts that repeat or are in another split; otherwise they are only counted.
         val_fraction: The probability that a text of train is held out if the data has no validation split;
@@ -80,7 +80,7 @@ def build_splits(
     work_dir.mkdir(parents=True, exist_ok=True)
     counts = CleaningCounts(deduplicate=deduplicate)
     reading = Reading(source, clean, deduplicate)
-    for split in reversed(SPLITS):  # test first: it decides what the others may keep
+    for split in reversed(SPLITS):  # test first: it determines what the others may keep
         if split in source.splits:
             write_texts(work_dir / f"{split}.rows.arrow", reading.texts(split, getattr(counts, split)))
     if reading.incomplete_places and not source.drop_incomplete:
@@ -104,11 +104,11 @@ def build_splits(
         order = np.argsort(drawn[origin][rows, SPLITS.index(split)], kind="stable")
         parts[split] = origin, rows[np.sort(order[:size])]
     kind = "tags" if source.form.problem == "labels" else "label"
-    used = columns["train"][kind][parts["train"][1]] if source.labelled else np.arange(2)
-    if len(np.unique(np.concatenate(used) if source.tagged else used)) == 1:
-        left = "validation and test were held out of" if max_train_samples is None else "samples were taken of"
+    train_labels = columns["train"][kind][parts["train"][1]] if source.labelled else np.arange(2)
+    if len(np.unique(np.concatenate(train_labels) if source.tagged else train_labels)) == 1:
+        left = "validation and test were held out of" if max_train_samples is None else "samples were drawn from"
         raise UserError(
-            f"train has one label only after {left} its {len(drawn['train'])} rows: give more data with --data.path, "
+            f"train has only one label after {left} its {len(drawn['train'])} rows: give more data with --data.path, "
             "a larger --data.max_train_samples, or another --data.split_seed."
         )
     splits = {}
@@ -137,8 +137,8 @@ def _hold_out(drawn: dict[str, np.ndarray], owners: np.ndarray, fractions: dict[
         if split in parts and len(parts[split][1]):
             continue
         number, units = len(owners), len(np.unique(owners, axis=0))
-        found = "" if units == number else f" of {units:,} different texts or groups"
-        why = f"train has {number:,} row{'' if number == 1 else 's'}{found}, too few to share"
+        distinct = "" if units == number else f" of {units:,} different texts or groups"
+        why = f"train has {number:,} row{'' if number == 1 else 's'}{distinct}, too few to share"
         if not len(drawn.get(split, owners)):
             why = "all are empty or in another split"
         raise UserError(

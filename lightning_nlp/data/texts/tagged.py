@@ -1,7 +1,7 @@
-"""Sentences with a tag for each word, out of CoNLL columns, JSONL, parquet, the Hub or the demo.
+"""Sentences with a tag for each word, from CoNLL columns, JSONL, parquet, the Hub or the demo.
 
-A row's text is its words with one space between two, and its label is its tags alike. So hashes, held-out
-parts, repeats and leaks are those of texts.
+A row's text is its words, joined by single spaces, and its label is its tags, joined likewise. So hashes, splits,
+repeats and leaks are handled as for other texts.
 """
 
 import re
@@ -46,10 +46,10 @@ def tagged_source(
     drop_incomplete: bool = False,
     dialect: Dialect = UTF8,
 ) -> Source:
-    """Find and hash the sentences of a `TokenClassificationDataModule`, by its arguments; only first rows are read.
+    """Find and hash the sentences of a `TokenClassificationDataModule`, by its arguments; only the first rows are read.
 
     Raises:
-        UserError: If `path` names nothing, or nothing of a format that is read here.
+        UserError: If `path` does not exist, or has no supported format.
     """
     if path == "demo":
         from lightning_nlp.data.texts.demo_source import demo_source
@@ -74,26 +74,26 @@ def tagged_source(
         else:
             yield from read_conll(file, label_column, dialect.encoding)
 
-    how = {**columns, "label_column": label_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
-    hashed = lambda used, _: hash_files(used, how)  # noqa: E731
+    options = {**columns, "label_column": label_column, "drop_incomplete": drop_incomplete, **asdict(dialect)}
+    hashed = lambda used, _: hash_files(used, options)  # noqa: E731
     return make_source(describe(path, files), files, read, hashed, TAGS, drop_incomplete=drop_incomplete)
 
 
 def read_conll(
     path: Path, label_column: str | int | None = None, encoding: str = "utf-8", *, tagged: bool = True
 ) -> Iterator[Row]:
-    """Read columns, separated by tabs or spaces: a word a line, its tag last, a blank line between sentences.
+    """Read columns, split by tabs or spaces: a word per line, its tag last, blank lines between sentences.
 
     If the first column numbers the words of the first sentence, the second has the words; ranges (1-2) and
-    empty nodes (1.1) are none. Lines `-DOCSTART-` end a sentence; lines that begin with "# " before its first
+    empty nodes (1.1) are skipped. Lines `-DOCSTART-` end a sentence; lines that begin with "# " before its first
     word are comments, except those with all columns, if these are two or separated by tabs.
 
     Args:
-        label_column: The number of the tags' column, from 1; None takes 4 in CoNLL-U, else the last.
-        tagged: Whether there are tags; else words alone are read.
+        label_column: The number of the tags' column, from 1; None means 4 in CoNLL-U, else the last.
+        tagged: Whether to read tags; otherwise only the words.
 
     Raises:
-        UserError: If a line has other columns than the first, or there is no sentence.
+        UserError: If lines have different numbers of columns, or there is no sentence.
     """
     width, separator, numbered = 0, _GAP, False
     lines = ((number, line.rstrip().lstrip(" ")) for number, line in read_lines(path, encoding))
@@ -115,7 +115,7 @@ def read_conll(
         for number, line, cells in rows:
             if len(cells) != width:
                 raise UserError(
-                    f"The line {line[:60]!r} has {_columns(len(cells))}, not {_columns(width)}, as the lines before "
+                    f"The line {line[:60]!r} has {_columns(len(cells))}, not {_columns(width)} like the lines before "
                     f"it: {path}, line {number}; correct it, or give another --data.path."
                 )
         words = [cells for _, _, cells in rows if not numbered or cells[0].isdecimal()]
@@ -123,18 +123,17 @@ def read_conll(
             values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
             yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
     if not width:
-        raise UserError(f"{path} has no sentences: give --data.path a file with a word and its tag in each line.")
+        raise UserError(f"{path} has no sentences: give --data.path a file with a word and its tag on each line.")
 
 
 def _tag_place(label_column: str | int | None, width: int, word_at: int, path: Path) -> int:
-    """Where the tag is in a line."""
     last = 3 if word_at and width == CONLLU else width - 1
     place = last if label_column is None else int(label_column) - 1 if str(label_column).isdecimal() else -1
     if not 0 <= place < width or place == word_at:
         asked = "" if label_column is None else f"--data.label_column is {label_column!r}, and "
         raise NoLabelColumn(
-            f"{asked}{path} has {_columns(width)} without names, the words in {word_at + 1}, and the tags need another:"
-            " give its number, from 1, as --data.label_column, or another --data.path."
+            f"{asked}{path} has {_columns(width)} without names, the words in {word_at + 1}, and the tags need "
+            "another: give its number, from 1, as --data.label_column, or another --data.path."
         )
     return place
 
@@ -146,10 +145,10 @@ def _columns(number: int) -> str:
 def as_tagged(
     columns: dict[str, str], values: Sequence[Any], where: str, read_label: Callable[[Any, str], Any] | None = None
 ) -> Row:
-    """A row out of its cells, in the order of the columns `text`, `label` and `group`, the last if there are groups.
+    """Make a row from its cells, in the order of the columns `text`, `label` and, if there are groups, `group`.
 
     Raises:
-        UserError: If there is not one tag for each word, or what is there is no tag.
+        UserError: If there is not exactly one tag per word, or a cell is not a tag.
     """
     cells = dict(zip(columns, values, strict=True))
     words = cells["text"] or []
@@ -168,12 +167,12 @@ def as_tagged(
 
 
 def join_words(words: list[str]) -> str:
-    """Words with one space between two; one within a word becomes one that does not break."""
+    """Join words by single spaces; a space within a word becomes a no-break space."""
     return " ".join(_SPACE.sub("\u00a0", word) for word in words)
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
-    """Where the words of an untagged text begin and end: at white space, and outer marks are words of their own.
+    """Start and end of each word of an untagged text: split at white space and around outer marks.
 
     Corpora separate "(", "," and the last "." of a sentence, but neither "don't" nor "U.S.".
     """

@@ -1,4 +1,4 @@
-"""What a label is: one class, several labels or a number; missing labels, and what may be wrong with classes."""
+"""What a label is: one class, several labels or a number; missing labels, and suspicious classes."""
 
 import contextlib
 import hashlib
@@ -24,7 +24,7 @@ _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 DECIDING_ROWS = 1000
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?\d{1,1000})\.?0*", re.ASCII)
-LARGEST = 1e15  # of a number: its square must be one of single precision
+LARGEST = 1e15  # number accepted: its square must fit single precision
 FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
@@ -32,12 +32,12 @@ FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 class LabelForm:
     """How label cells are read: `problem` is "classes", "labels", "number", "tags", or "auto" at first.
 
-    Several labels become a JSON list of names, and a number what Python writes for it, so that what follows
-    treats each as it treats the name of a class.
+    Several labels become a JSON list of names, and a number its `repr`, so that later steps handle both like
+    the name of a class.
     """
 
     problem: str = "classes"
-    columns: tuple[str, ...] | None = None  # several, of 0 and 1; their names are the labels
+    columns: tuple[str, ...] | None = None  # several, with 0 and 1; their names are the labels
     separator: str | None = None  # between the labels of one cell
     missing: tuple[str, ...] | None = None  # words for a missing label, in lower case; None: `MISSING`
     why: str = "--data.problem"  # the reason for the problem
@@ -59,13 +59,13 @@ class LabelForm:
             object.__setattr__(self, "why", several)
 
     def for_cache(self) -> dict[str, Any]:
-        """What makes the token cache of another problem another one; nothing for classes."""
+        """What the key of the token cache includes; nothing for classes."""
         return {} if self.problem == "classes" else {"problem": self.problem, "separator": self.separator}
 
     def decided(self, rows: Callable[[], Iterator[Row]]) -> "LabelForm":
-        """This form with the problem that the first rows show, if none was asked for; their labels are raw cells.
+        """This form, with "auto" resolved by the first rows, whose labels are raw cells.
 
-        Whole numbers are classes, as 0.0 is, which pandas writes for 0 where values are missing.
+        Whole numbers are classes. So is 0.0, which pandas writes for 0 where values are missing.
         """
         if self.problem != "auto":
             return self
@@ -95,7 +95,7 @@ class LabelForm:
         return _number(cell, where) if self.problem == "number" else self._labels(cell, where)
 
     def names_in(self, label: str) -> list[str]:
-        """The names in what `read` returned: none in a number."""
+        """The names in a label that `read` returned; none in a number."""
         if self.problem == "labels":
             return list(json.loads(label))
         if self.problem == "tags":
@@ -103,7 +103,7 @@ class LabelForm:
         return [label] if self.problem == "classes" else []
 
     def columns_of(self, labels: list[str], names: list[str] | None) -> dict[str, np.ndarray]:
-        """What `read` returned for a split, as columns of numbers.
+        """Turn the labels that `read` returned for a split into columns of numbers.
 
         Returns:
             `label`: the class's number, int64; the number, float64; or the numbers of the labels or tags, arrays of
@@ -119,16 +119,16 @@ class LabelForm:
         return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
 
     def _of_columns(self, cells: list[Any], where: str) -> str | None:
-        found = list[str]()
+        labels = list[str]()
         for name, cell in zip(self.columns or (), cells, strict=True):
             value = as_label(cell, where)
             if is_missing(value, self.missing):
                 return None
             if (flag := FLAGS.get(str(value).casefold())) is None:
                 what = f"The column {name!r} has {str(value)[:40]!r}, not 0 or 1: {where}"
-                raise UserError(f"{what}; correct it, or take {name} out of --data.label_column.")
-            found += [name] * flag
-        return _as_json(found)
+                raise UserError(f"{what}; correct it, or remove {name} from --data.label_column.")
+            labels += [name] * flag
+        return _as_json(labels)
 
     def _labels(self, cell: Any, where: str) -> str:
         if self.separator is not None:
@@ -138,7 +138,7 @@ class LabelForm:
             cell = cell.split(self.separator) if fold(cell) else []
         labels = [as_label(name, where) for name in (cell if isinstance(cell, list) else [cell])]
         if None in labels:
-            raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; take it out or name it.")
+            raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; remove it or name it.")
         return _as_json(filter(None, labels))
 
     def _tags(self, cell: Any, where: str) -> str | None:
@@ -160,7 +160,7 @@ class LabelForm:
 def _number(cell: Any, where: str) -> str:
     plain = plain_digits(plain_label(cell) or "")
     if not _NUMBER.fullmatch(plain) or abs(float(plain)) > LARGEST:
-        cure = "correct it, with a point before its fraction, or give --data.problem classes"
+        cure = "correct it (with a decimal point), or give --data.problem classes"
         what = f"The label {str(cell)[:40]!r} is not a number from -{LARGEST:g} to {LARGEST:g}"
         raise UserError(f"{what}: {where}; {cure}.")
     return repr(float(plain) + 0.0)  # without the sign of a zero
@@ -171,7 +171,7 @@ def _as_json(names: Iterable[str]) -> str:
 
 
 def label_counts(labels: Sequence[Any], names: list[str] | None) -> dict[str, Any]:
-    """Of a split's column `label`: `class_counts`, or of numbers `mean`, `std`, `low` and `high`."""
+    """Statistics of a split's labels: `class_counts`, or for numbers `mean`, `std`, `low` and `high`."""
     if names is not None:
         numbers = chain.from_iterable(labels) if isinstance(labels[0], list) else labels
         return {"class_counts": np.bincount([*numbers], minlength=len(names)).tolist()}
@@ -197,31 +197,31 @@ def ask_about_minus_one(known: Iterable[str], missing: list[str]) -> None:
     if "-1" in known and others == {*map(str, range(len(others)))}:
         words = json.dumps([-1, *missing], ensure_ascii=False)
         raise UserError(
-            f"There is a label -1 beside 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
+            f"There is a label -1 besides 0 to {len(others) - 1}: if it is a missing label, give --data.missing_labels "
             f"'{words}' and --data.drop_incomplete true; if it is a class, --data.missing_labels '[]'."
         )
 
 
 def label_notes(counts: Counter[str]) -> list[str]:
-    """What may be wrong with labels."""
+    """Notes about labels that look wrong."""
     notes, alike = list[str](), dict[str, dict[str, int]]()
     for label, number in counts.items():
         bare = (label[0] + _MARKS.sub("", label[1:])).casefold().lstrip("0")
         alike.setdefault(bare, {})[label] = number
     if several := [numbered(spellings) for spellings in alike.values() if len(spellings) > 1]:
-        notes.append(f"Classes differ in case, marks or zeros alone: {'; '.join(several)}. Correct those that are one.")
+        notes.append(f"Classes differ only in case, marks or zeros: {'; '.join(several)}. Correct those that are one.")
     for mark in "|;,":
         parts = Counter(chain.from_iterable({*label.split(mark)} for label in counts))
         joined = {name: n for name, n in counts.items() if mark in name and min(parts[p] for p in name.split(mark)) > 1}
         if joined:
             notes.append(
-                f"{numbered(joined)} look like several labels in one, with {mark!r} between them: each is a class, and "
-                f"--data.label_separator '{mark}' takes them apart."
+                f"{numbered(joined)} look like several labels joined by {mark!r}: each is a class now; to split "
+                f"them, give --data.label_separator '{mark}'."
             )
     return notes
 
 
 def numbered(counts: dict[str, int]) -> str:
-    """Labels with the number of their rows."""
-    shown = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
-    return shown + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")
+    """List labels with their numbers of rows."""
+    listed = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
+    return listed + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")

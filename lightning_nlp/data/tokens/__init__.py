@@ -1,1 +1,1 @@
-"""Texts become tokens: tokenizers, preparation, token rows."""
+"""Turns texts into tokens: tokenizers, preparation, token rows."""

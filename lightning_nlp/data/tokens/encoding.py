@@ -1,4 +1,4 @@
-"""Texts become token ids: special tokens around each, long ones cut or split."""
+"""Encodes texts as token ids, special tokens around each; long texts are cut or split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PairFrame(NamedTuple):
     before: list[int]
     between: list[int]
     after: list[int]
-    typed: bool  # whether `token_type_ids` are 1 from the second text on, and not 0 everywhere
+    typed: bool  # whether `token_type_ids` are 1 from the second text on, not 0 throughout
 
 
 Frame = tuple[list[int], list[int]] | PairFrame  # around one text or two
@@ -38,16 +38,16 @@ def encode(
     truncation: Truncation | None,
     paired: bool = False,
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """Token ids with special tokens; long texts are cut or, without `truncation`, split so that nothing is lost.
+    """Encode texts with special tokens; long ones are cut or, without `truncation`, split so that nothing is lost.
 
     Args:
-        max_length: The most tokens of a result, special tokens included.
-        paired: Whether texts are pairs, as `join_pair` puts them together; the longer text is cut first.
+        max_length: Maximum number of tokens in a result, special tokens included.
+        paired: Whether texts are pairs, joined by `join_pair`; the longer text is cut first.
 
     Returns:
-        The ids, the number of the text that each comes from, and each text's length in tokens before truncation
-        and without special tokens. Of pairs the second is where in the ids the second text begins, and negative if
-        its `token_type_ids` are 0 as well; the length is that of both texts, or 0 if nothing is left of one.
+        The ids; the index of the text that each comes from; and each text's length in tokens before truncation, without
+        special tokens. For pairs the second item is instead where the second text begins in the ids, negative if its
+        `token_type_ids` are 0 too, and the length is that of both texts, or 0 if one has no tokens.
     """
     backend = plain_backend(tokenizer)
     encodings = backend.encode_batch_fast(parts_of(texts) if paired else texts, add_special_tokens=False)
@@ -55,7 +55,7 @@ def encode(
 
 
 def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """The tokenizer of the `tokenizers` library within, its own truncation and padding switched off."""
+    """The `tokenizers` tokenizer inside, with its own truncation and padding switched off."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -71,29 +71,29 @@ def special_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
     """The special tokens that the tokenizer puts before and after a text, e.g. ([101], [102])."""
     backend = plain_backend(tokenizer)
     for text in _short_texts(backend):
-        found = backend.encode(text)
-        owned = [i for i, owner in enumerate(found.sequence_ids) if owner is not None]  # special tokens have none
+        encoding = backend.encode(text)
+        owned = [i for i, owner in enumerate(encoding.sequence_ids) if owner is not None]  # special tokens have none
         if owned:
-            return found.ids[: owned[0]], found.ids[owned[-1] + 1 :]
-    raise UserError("The tokenizer cannot read its own words: give another --data.tokenizer, or null to train one.")
+            return encoding.ids[: owned[0]], encoding.ids[owned[-1] + 1 :]
+    raise UserError("The tokenizer cannot encode its own words: give another --data.tokenizer, or null to train one.")
 
 
 def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
-    """What the tokenizer puts around a pair of texts; raises a UserError if it puts nothing between them."""
+    """The special tokens around a pair of texts; raises a UserError if there are none between them."""
     backend = plain_backend(tokenizer)
     encodings = (backend.encode(text, text) for text in _short_texts(backend))
-    if found := next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None):
-        owners, types = found.sequence_ids, found.type_ids
+    if pair := next((encoding for encoding in encodings if {0, 1} <= {*encoding.sequence_ids}), None):
+        owners, types = pair.sequence_ids, pair.type_ids
         first, second = owners.index(0), owners.index(1)
         first_end, second_end = (len(owners) - owners[::-1].index(text) for text in (0, 1))
         typed = types == [0] * second + [1] * (len(types) - second)
         if first_end < second and (typed or not any(types)):
-            return PairFrame(found.ids[:first], found.ids[first_end:second], found.ids[second_end:], typed)
-    raise UserError("The tokenizer has no form for pairs of texts that is read here: give another --data.tokenizer.")
+            return PairFrame(pair.ids[:first], pair.ids[first_end:second], pair.ids[second_end:], typed)
+    raise UserError("The tokenizer does not encode pairs of texts in a supported form: give another --data.tokenizer.")
 
 
 def _short_texts(backend: Tokenizer) -> Iterator[str]:
-    """Texts of which the tokenizer can read at least one, unless it is broken."""
+    """Texts of which any working tokenizer can encode at least one."""
     yield "a"
     yield from (backend.decode([number]) for number in range(backend.get_vocab_size()))
 
@@ -101,7 +101,7 @@ def _short_texts(backend: Tokenizer) -> Iterator[str]:
 def framed_pieces(
     encodings: list[Encoding], frame: Frame, max_length: int, truncation: Truncation | None
 ) -> tuple[list[list[int]], list[int], list[int]]:
-    """What `encode` returns, from the encodings of the texts, or of `parts_of` pairs, without special tokens."""
+    """The result of `encode`, from bare encodings of the texts, or of the `parts_of` pairs."""
     texts = [encoding.ids for encoding in encodings]
     if isinstance(frame, PairFrame):
         return _framed_pairs(texts, frame, max_length, truncation or "head")
@@ -119,7 +119,7 @@ def framed_pieces(
 
 
 def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]:
-    """At most `room` of a text's token ids, without specials; `head_tail` takes three quarters from its end."""
+    """At most `room` of a text's bare token ids; `head_tail` keeps three quarters from the end."""
     if len(ids) <= room:
         return ids
     head = room if truncation == "head" else int(room * HEAD_SHARE)
@@ -127,7 +127,7 @@ def truncate_ids(ids: list[int], room: int, truncation: Truncation) -> list[int]
 
 
 def parts_of(texts: list[str]) -> list[str]:
-    """First and second texts of pairs in turn; two empty ones of a pair of which cleaning left nothing."""
+    """The first and second texts of pairs in turn, both empty for a pair that cleaning emptied."""
     return [part for text in texts for part in text.partition(PAIR)[::2]]
 
 

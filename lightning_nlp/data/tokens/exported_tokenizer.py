@@ -1,11 +1,11 @@
-"""The tokenizer of an export: it cleans texts as the training did, and opens in transformers 4 too."""
+"""The tokenizer of an export: cleans texts as the training did, and loads in transformers 4 too."""
 
 import inspect
 import json
 from pathlib import Path
 from typing import Any
 
-# What Python's `split` and `splitlines` go by.
+# What Python's `split` and `splitlines` split at.
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _SPACES = " \t\x1f\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 # `clean_text` in regular expressions that mean the same to every library, JavaScript's too: no flags.
@@ -22,13 +22,13 @@ _CLEANING = (
 def write_tokenizer(
     tokenizer: Any, folder: Path, network: Any, *, clean: bool, strip: bool, typed: bool | None = None
 ) -> None:
-    """Write a copy of a tokenizer that any version of transformers from 4.38 on opens.
+    """Write a copy of a tokenizer that loads in any version of transformers from 4.38 on.
 
     Args:
-        network: Its `forward` must take all that the tokenizer gives, as transformers 4 passes it on.
+        network: Its `forward` must accept all that the tokenizer returns, since transformers 4 passes it on.
         clean: Begin with what `clean_text` does, except for sequences of over 30 combining marks.
-        strip: Remove outer white space too; not where texts have masks, at which they are cut into pieces.
-        typed: Of a model of pairs, whether it is given `token_type_ids`, which transformers' own class may leave out.
+        strip: Remove outer white space too; not where texts have masks, at which the tokenizer splits them.
+        typed: For pairs, whether to return `token_type_ids`, which transformers' own class may omit.
     """
     from tokenizers import Tokenizer, normalizers
 
@@ -42,13 +42,13 @@ def write_tokenizer(
         first = _cleaning() + ([normalizers.Strip()] if strip else [])
         backend.normalizer = normalizers.Sequence([*first, *([backend.normalizer] if backend.normalizer else [])])
         backend.save(str(folder / "tokenizer.json"))
-    given = [name for name in tokenizer.model_input_names if typed is None or name != "token_type_ids"]
-    given += ["token_type_ids"] if typed else []
+    inputs = [name for name in tokenizer.model_input_names if typed is None or name != "token_type_ids"]
+    inputs += ["token_type_ids"] if typed else []
     if typed is not None:
-        config["model_input_names"] = given
-    if clean or config["tokenizer_class"] == "TokenizersBackend":  # a model's own class would leave the cleaning out
+        config["model_input_names"] = inputs
+    if clean or config["tokenizer_class"] == "TokenizersBackend":  # a model's own class would drop the cleaning
         takes = inspect.signature(network.forward).parameters
-        names = [name for name in given if name in takes]
+        names = [name for name in inputs if name in takes]
         config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": names}
     path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Tokenizers from elsewhere: opened, completed with what their files leave out, or refused with the cause."""
+"""Tokenizers from elsewhere: loaded, completed if something is missing, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ NEVER_SEEN = "q\u2042zx\u0416q"
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Load a tokenizer by its Hub id, or from a folder with a `tokenizer.json` or only a vocabulary.
 
-    What its configuration lacks is completed: special tokens with the usual names, and [CLS] and [SEP] around texts.
+    Fills in missing configuration: special tokens with the usual names, and [CLS] and [SEP] around texts.
 
     Raises:
-        UserError: If it cannot be reached, is no tokenizer, or lacks a token that a training needs.
+        UserError: If it cannot be fetched, is not a tokenizer, or lacks a token that training needs.
     """
     folder = fetch_pretrained(name, "tokenizer")
     try:
         tokenizer = _open(folder)
     except Exception as error:  # transformers and tokenizers raise bare Exceptions for a broken file
         raise UserError(
-            f"{name} holds no tokenizer that can be read ({type(error).__name__}: {one_line(error)[:300]}): "
+            f"{name} has no readable tokenizer ({type(error).__name__}: {one_line(error)[:300]}): "
             "give --data.tokenizer a folder written by save_pretrained."
         ) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
@@ -52,13 +52,13 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     try:
         tokenizer.backend_tokenizer.encode(NEVER_SEEN)
     except Exception as error:  # a bare one
-        raise _refused(name, f"has no token for words that it does not know ({one_line(error)})") from error
+        raise _refused(name, f"has no token for unknown words ({one_line(error)})") from error
     if not tokenizer.backend_tokenizer.encode("").ids:  # a model's head reads the token before a text
         first, last = tokenizer.cls_token, tokenizer.sep_token
         if first is None or last is None:
             raise _refused(name, "has no special tokens to put before and after a text")
         put_frame(tokenizer.backend_tokenizer, first, last)
-        rank_zero_info(f"The tokenizer {name} puts nothing around a text: {first} and {last} are added.")
+        rank_zero_info(f"The tokenizer {name} adds no special tokens to a text: {first} and {last} are put around it.")
     forget_cleaning(tokenizer)
     return tokenizer
 
@@ -71,9 +71,9 @@ def _open(folder: Path) -> Any:
     from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizer
 
     vocabulary, settings = folder / "vocab.txt", {path.name for path in folder.glob("*.json")}
-    if settings == {"vocab.json"}:  # with merges.txt, whose model nothing names: RoBERTa's are usual
+    if settings == {"vocab.json"}:  # with merges.txt, of an unnamed model: usually RoBERTa's
         return RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    if vocabulary.is_file() and not settings:  # BERT's are usual
+    if vocabulary.is_file() and not settings:  # usually BERT's
         words = vocabulary.read_text(encoding="utf-8").split()
         cased = any(word != word.lower() for word in words if not word.startswith("["))
         return BertTokenizer(str(vocabulary), do_lower_case=not cased)

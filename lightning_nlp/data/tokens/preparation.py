@@ -1,4 +1,4 @@
-"""Texts become token ids: an Arrow file for each split, in a folder that all runs on the same data share."""
+"""Tokenizes texts into an Arrow file per split, in a folder that all runs on the same data share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 BATCH_ROWS = 1000  # texts tokenized at a time: many for each core, and few enough to stay in the CPU's caches
-MOST_UNKNOWN = 0.4  # of the words of train: with more, a model learns how often a word is unknown
+MOST_UNKNOWN = 0.4  # of the words of train: above that a model mostly learns to predict [UNK]
 
 
 def write_folder(
@@ -45,28 +45,28 @@ def write_folder(
 
     Args:
         tokenizer: None trains one on the training texts, with `training`.
-        max_length: The most tokens of an example, special tokens included.
+        max_length: Maximum number of tokens in an example, special tokens included.
         truncation: How long texts are cut; None splits them.
     """
     work_dir = folder / "texts"
     splits, label_names, counts = build_splits(source, work_dir=work_dir, **asdict(cleaning))
     texts = TextColumn(splits["train"], source.paired)
-    used = tokenizer or train_tokenizer(texts, max_length=max_length, **asdict(training))
-    used.save_pretrained(folder / "tokenizer")
+    trained_or_given = tokenizer or train_tokenizer(texts, max_length=max_length, **asdict(training))
+    trained_or_given.save_pretrained(folder / "tokenizer")
     facts: dict[str, Any] = {"source": source.description, "label_names": label_names, "cleaning": counts.lines()}
     facts |= {"fingerprint": source.fingerprint, "counts": asdict(counts)}
     for name in SPLITS:
         if source.tagged:
-            batches = tokenized_words(splits[name].iter(BATCH_ROWS), used, max_length)
+            batches = tokenized_words(splits[name].iter(BATCH_ROWS), trained_or_given, max_length)
         else:
-            batches = tokenized_texts(splits[name], used, max_length, truncation, paired=source.paired)
+            batches = tokenized_texts(splits[name], trained_or_given, max_length, truncation, paired=source.paired)
         facts[name] = write_tokens(splits[name], folder / f"{name}.arrow", batches, paired=source.paired)
         if source.labelled:
             facts[name] |= label_counts(splits[name]["label"], label_names)
     if source.form.problem in ("labels", "number"):
         facts["problem"] = source.form.problem
     facts["cleaning"] += tag_notes(facts, SPLITS) if source.tagged else []
-    facts["cleaning"] += count_ids(used, folder, facts, given=tokenizer is not None)
+    facts["cleaning"] += count_ids(trained_or_given, folder, facts, given=tokenizer is not None)
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
     splits.clear()  # unmap the files before their folder goes
     shutil.rmtree(work_dir, ignore_errors=True)
@@ -80,9 +80,9 @@ def tokenized_texts(
     *,
     paired: bool = False,
 ) -> Iterator[TokenizedBatch]:
-    """A split's texts as `encode` reads them; the next batch is tokenized meanwhile, without Python's lock.
+    """A split's texts, encoded by `encode`; the next batch is tokenized meanwhile, without the GIL.
 
-    Of pairs there is a column `second`, as in `encode`.
+    For pairs there is a column `second`, as in `encode`.
     """
     backend, frame = plain_backend(tokenizer), frame_of(tokenizer, paired)
     room = max_length - sum(map(len, frame[:3]))
@@ -107,11 +107,11 @@ def tokenized_texts(
 def write_tokens(
     split: Dataset, path: Path, batches: Iterator[TokenizedBatch], *, paired: bool = False
 ) -> dict[str, int]:
-    """Write a split to an Arrow stream: `input_ids` in the place of `text`, and its other columns.
+    """Write a split to an Arrow stream: `input_ids` instead of `text`, and its other columns.
 
     Returns:
         Counts: `texts`, `rows`, `characters`, and those of the batches: `tokens` (before truncation, without
-        specials), `cut` (texts truncated), `without_tokens` (texts of which the tokenizer leaves nothing).
+        specials), `cut` (texts truncated), `without_tokens` (texts for which the tokenizer returns nothing).
     """
     import pyarrow as pa
     from datasets.utils import tqdm
@@ -130,31 +130,33 @@ def write_tokens(
 
 
 def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: bool) -> list[str]:
-    """Add to `facts` how much of the vocabulary a folder's ids use; return lines about what is odd.
+    """Add to `facts` how much of the vocabulary a folder's ids use; return warnings, a line each.
 
     Raises:
-        UserError: If the tokenizer, given or trained on them, knows too few words of train.
+        UserError: If the tokenizer, given or trained here, knows too few words of train.
     """
     unknown = tokenizer.unk_token_id
     special = sorted({*tokenizer.all_special_ids} - {unknown})
     total = np.zeros(len(tokenizer), dtype=np.int64)
     for split in SPLITS:
-        found = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer))
-        found[special] = 0  # only words are left
-        total += found
-        rate = facts[split]["unknown_rate"] = _unknown_rate(found, unknown)
+        counts = TokenRows(folder / f"{split}.arrow").id_counts(len(tokenizer))
+        counts[special] = 0  # only words are left
+        total += counts
+        rate = facts[split]["unknown_rate"] = _unknown_rate(counts, unknown)
         if split == "train":
-            facts["tokenizer"] = {"used": int(np.count_nonzero(found))}
+            facts["tokenizer"] = {"used": int(np.count_nonzero(counts))}
             if rate is not None and rate > MOST_UNKNOWN:
                 cure = "give another --data.tokenizer, or null to train one on them"
                 trained = "give more of them, --data.tokenizer_model bpe, or a larger --data.limit_alphabet"
                 raise UserError(
-                    f"{rate:.0%} of the words of train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
+                    f"{rate:.0%} of the words in train are unknown to the tokenizer, more than {MOST_UNKNOWN:.0%}: it "
                     f"cannot read these texts; {cure if given else trained}."
                 )
     facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
     nothing = {split: facts[split]["without_tokens"] for split in SPLITS}
-    return [f"{split}: the tokenizer leaves nothing of {n:,} text{'s' * (n > 1)}" for split, n in nothing.items() if n]
+    return [
+        f"{split}: the tokenizer returns no tokens for {n:,} text{'s' * (n > 1)}" for split, n in nothing.items() if n
+    ]
 
 
 def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
@@ -162,7 +164,7 @@ def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
 
 
 class TextColumn:
-    """A split's texts, readable more than once and never all in memory."""
+    """A split's texts, which can be iterated more than once and are never all in memory."""
 
     def __init__(self, split: Dataset, paired: bool = False) -> None:
         self.split, self.paired = split, paired

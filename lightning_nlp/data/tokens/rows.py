@@ -16,7 +16,7 @@ from torch import Tensor
 class TokenRows:
     """An Arrow stream with columns `input_ids`, `hash` of the row's text and maybe `label` and `second`, memory-mapped.
 
-    `label` is a class, a number or a list: the text's labels, or a tag for each token. With a list there is `tags`, a
+    `label` is a class, a number or a list: the text's labels, or a tag for each token. Lists come with `tags`, a
     hash of it. Pairs have `second`, as in `encode`.
     """
 
@@ -40,7 +40,7 @@ class TokenRows:
         return TokenRows, (self.path,)
 
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """The columns of some rows but their hashes: an array of numbers, or a list of arrays."""
+        """The columns of some rows, without the hashes: an array of numbers, or a list of arrays."""
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
         places = list(zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True))
         columns: dict[str, Any] = {name: values[numbers] for name, values in self._numbers.items()}
@@ -54,7 +54,7 @@ class TokenRows:
         return sum(ids, np.zeros(size, dtype=np.int64))
 
     def digests(self) -> Iterator[bytes]:
-        """A short hash of each row's token ids, by which equal rows are found."""
+        """A short hash of each row's token ids, to find equal rows."""
         for offsets, values in self._lists["input_ids"]:
             content, ends = memoryview(values.tobytes()), (offsets * values.itemsize).tolist()
             for start, end in pairwise(ends):

@@ -1,4 +1,4 @@
-"""Tagged sentences become token ids: tags at first pieces, long sentences split between words."""
+"""Encodes tagged sentences: tags at first pieces, long sentences split between words."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Frame = tuple[list[int], list[int]]
 def word_pieces(
     texts: list[str], words: Sequence[Sequence[tuple[int, int]]], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[list[list[int]]], int]:
-    """The token ids of each word, by the tokenizer's offsets in the whole text, as a pipeline reads it.
+    """The token ids of each word, from the tokenizer's offsets in the whole text, as in a pipeline.
 
     Args:
-        words: Where the words of each text begin and end, in order.
+        words: Start and end of each text's words, in order.
 
     Returns:
-        The ids by text and word, and the number of words of which the tokenizer leaves nothing: those become its
+        The ids by text and word, and the number of words for which the tokenizer returns nothing: those become its
         unknown token, so that each word is measured.
 
     Raises:
-        UserError: If nothing is left of a word, and the tokenizer has no unknown token.
+        UserError: If the tokenizer returns nothing for a word and has no unknown token.
     """
-    found, lost = list[list[list[int]]](), 0
+    ids_by_text, lost = list[list[list[int]]](), 0
     encodings = plain_backend(tokenizer).encode_batch(texts, add_special_tokens=False)
     for text, spans, encoding in zip(texts, words, encodings, strict=True):
         pieces: list[list[int]] = [[] for _ in spans]
@@ -47,13 +47,13 @@ def word_pieces(
             if not piece:
                 if tokenizer.unk_token_id is None:
                     raise UserError(
-                        f"The tokenizer leaves nothing of the word {text[start:end]!r}, and has no unknown token: take "
-                        "the word out, or give another --data.tokenizer."
+                        f"The tokenizer returns nothing for the word {text[start:end]!r} and has no unknown token: "
+                        "remove the word, or give another --data.tokenizer."
                     )
                 piece.append(tokenizer.unk_token_id)
                 lost += 1
-        found.append(pieces)
-    return found, lost
+        ids_by_text.append(pieces)
+    return ids_by_text, lost
 
 
 def framed_words(
@@ -91,7 +91,7 @@ def tokenized_words(
 ) -> Iterator[TokenizedBatch]:
     """Tagged sentences: `label` becomes a tag for each token, -100 where none begins a word.
 
-    In its counts `cut` is the words that lost their end; it also has `words` and `without_pieces`.
+    In its counts `cut` is the number of truncated words; there are also `words` and `without_pieces`.
     """
     frame = special_frame(tokenizer)
     room = max_length - sum(map(len, frame))
@@ -112,20 +112,20 @@ def tokenized_words(
 
 
 def tag_notes(facts: dict[str, Any], splits: Sequence[str]) -> list[str]:
-    """What was done to words and sentences, a line for each split and kind."""
+    """Notes about words and sentences that were changed, a line per split and kind."""
     notes = {
-        "split": "rows more, of sentences split between two words to fit --data.max_length",
-        "cut": "words longer than --data.max_length, whose ends are left out",
-        "without_pieces": "words of which the tokenizer leaves nothing, read as its unknown token",
+        "split": "more rows, from sentences split between two words to fit --data.max_length",
+        "cut": "words longer than --data.max_length, whose ends are cut off",
+        "without_pieces": "words for which the tokenizer returns nothing, replaced by its unknown token",
     }
-    found = {split: facts[split] | {"split": facts[split]["rows"] - facts[split]["texts"]} for split in splits}
+    count = {split: facts[split] | {"split": facts[split]["rows"] - facts[split]["texts"]} for split in splits}
     return [
-        f"{split}: {found[split][key]:,} {what}" for split in splits for key, what in notes.items() if found[split][key]
+        f"{split}: {count[split][key]:,} {what}" for split in splits for key, what in notes.items() if count[split][key]
     ]
 
 
 def joined_words(text: str) -> list[tuple[int, int]]:
-    """Where words begin and end in a text that has one space between two."""
+    """Start and end of the words in a text that separates them by single spaces."""
     words = text.split(" ")
     ends = accumulate(len(word) + 1 for word in words)
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]

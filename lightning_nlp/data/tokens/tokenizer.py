@@ -1,4 +1,4 @@
-"""Tokenizers trained on the spot: WordPiece that keeps accents, or BPE of bytes, which suits texts without words."""
+"""Trains tokenizers: WordPiece that keeps accents, or byte-level BPE, which suits scripts without spaces."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids, as in BERT
-USUAL_ALPHABET, COVERED = 1000, 0.9995  # characters that are kept at least, and the share of a text to cover
+USUAL_ALPHABET, COVERED = 1000, 0.9995  # minimum characters to keep, and share of the texts to cover
 WORDS_REMEMBERED = 1 << 18  # different words at a time: those of a large corpus, in some 30 MB
 
 
 def train_tokenizer(
     texts: Iterable[str], *, tokenizer_model: Literal["wordpiece", "bpe"] = "wordpiece", **options: Any
 ) -> PreTrainedTokenizerFast:
-    """Train a tokenizer by `train_wordpiece` or `train_bpe`, which take the options."""
+    """Train a tokenizer by `train_wordpiece` or `train_bpe`, which have the options."""
     if tokenizer_model == "wordpiece":
         return train_wordpiece(texts, **options)
     options.pop("limit_alphabet", None)  # there are 256 bytes
@@ -38,35 +38,35 @@ def train_wordpiece(
     lowercase: bool = True,
     max_length: int = 512,
 ) -> PreTrainedTokenizerFast:
-    """Train a BERT-style WordPiece tokenizer: the same texts give the same tokenizer, to the byte.
+    """Train a BERT-style WordPiece tokenizer: equal texts yield equal tokenizers, byte for byte.
 
     Unlike `BertWordPieceTokenizer(lowercase=True)` it keeps accents ("ĝis" and "gis" are different words), and it
-    composes characters (NFC). Words of over 100 letters are unknown to it, so scripts without spaces need `train_bpe`.
+    composes characters (NFC). Words of over 100 letters become [UNK], so scripts without spaces need `train_bpe`.
 
     Args:
-        texts: Iterated over two or three times, so no generator.
-        vocab_size: The most entries, specials included; a small corpus has fewer.
+        texts: Iterated over two or three times, so not a generator.
+        vocab_size: Maximum number of entries, special tokens included; a small corpus yields fewer.
         min_frequency: How often a pair must occur to be merged.
-        limit_alphabet: The most single characters kept; rarer ones become [UNK]. None keeps 1000, or, for a script
+        limit_alphabet: How many characters to keep; rarer ones become [UNK]. None keeps 1000, or, for a script
             with more, those that cover 99.95% of the texts, but at most half of the vocabulary.
         max_length: `model_max_length` of the result, in tokens, [CLS] and [SEP] included.
 
     Raises:
-        UserError: If `vocab_size` cannot hold special tokens and alphabet, or there is nothing to learn from.
+        UserError: If `vocab_size` cannot hold special tokens and alphabet, or the texts have no words.
     """
     assert iter(texts) is not texts, "texts are read more than once: give a list or a data set, no generator"
     # A first pass without merges finds the alphabet and the continuations ("##a") that occur. The trainer
-    # numbers these in the order of a hash map and breaks ties between merges by number, so that each
-    # training would give another vocabulary (huggingface/tokenizers#1794). As special tokens they are in our order.
+    # numbers these in the order of a hash map and breaks ties between merges by number, so each training would
+    # yield another vocabulary (huggingface/tokenizers#1794). As special tokens they are in our order.
     words = _different_words(texts)  # how often they occur does not matter yet
-    found = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
-    continuations = sorted(token for token in found if token.startswith("##") and len(token) == 3)
-    alphabet = sorted(token for token in found if len(token) == 1)
+    vocabulary = _train(words, list(SPECIAL_TOKENS), lowercase, vocab_size=0, min_frequency=min_frequency).get_vocab()
+    continuations = sorted(token for token in vocabulary if token.startswith("##") and len(token) == 3)
+    alphabet = sorted(token for token in vocabulary if len(token) == 1)
     if len(alphabet) > (limit_alphabet or USUAL_ALPHABET):
         alphabet = _most_frequent(alphabet, texts, lowercase, limit_alphabet, vocab_size)
         continuations = [token for token in continuations if token[2] in set(alphabet)]
     if not alphabet:
-        raise UserError("The tokenizer found no words in the training texts: look at --data.path and its columns.")
+        raise UserError("The tokenizer found no words in the training texts: check --data.path and its columns.")
     _check_size(
         vocab_size, len(SPECIAL_TOKENS) + len(alphabet) + len(continuations), "single characters of these texts"
     )
@@ -106,7 +106,7 @@ def _most_frequent(
 
 
 def _different_words(texts: Iterable[str]) -> Iterator[str]:
-    """The words of all texts, most of them once, so that there is less to normalise."""
+    """The words of all texts, with few repeats, so that there is less to normalise."""
     seen: set[str] = set()
     for text in texts:
         new = set(text.split(" ")) - seen
@@ -148,11 +148,11 @@ def train_bpe(
 ) -> PreTrainedTokenizerFast:
     """Train byte-level BPE, as in GPT-2 and RoBERTa (Sennrich et al. 2016; Radford et al. 2019).
 
-    Nothing is unknown to it. Like `train_wordpiece`, it gives the same tokenizer for the same texts (`tokenizers`'
-    Unigram does not), composes characters first, and has BERT's special tokens.
+    No text is unknown to it. Like `train_wordpiece`, it yields equal tokenizers for equal texts (`tokenizers`' Unigram
+    does not), composes characters first, and has BERT's special tokens.
 
     Args:
-        vocab_size: The most entries, the special tokens and 256 bytes included.
+        vocab_size: Maximum number of entries, special tokens and 256 bytes included.
         min_frequency: How often a pair must occur to be merged.
         max_length: `model_max_length` of the result, in tokens.
 
@@ -188,7 +188,7 @@ def as_pretrained(backend: Tokenizer, max_length: int) -> PreTrainedTokenizerFas
 
 
 def put_frame(backend: Tokenizer, first: str, last: str) -> None:
-    """Let a tokenizer put one token before a text and one after it, as after the second of a pair."""
+    """Make a tokenizer put one token before a text, and another after it and after the second of a pair."""
     from tokenizers import processors
 
     backend.post_processor = processors.TemplateProcessing(

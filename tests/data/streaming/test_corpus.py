@@ -101,7 +101,7 @@ def test_addresses_with_numbers_are_written_out():
         f"s3://b/{first}-{second}.gz" for first in ("08", "09", "10") for second in (1, 2)
     ]
     assert addresses("https://h/a.jsonl") == ["https://h/a.jsonl"]
-    with pytest.raises(UserError, match="goes from 3 down to 1"):
+    with pytest.raises(UserError, match="counts from 3 down to 1"):
         addresses("https://h/{3..1}.jsonl")
 
 

@@ -58,9 +58,9 @@ def test_shards_that_change_after_the_training(streaming, shards, tmp_path):
         file.write('{"text": "tute nova frazo"}\n')
     kept = invoke("test", "--run", run)
     assert kept.code == 0, kept.err
-    assert "has changed since this run began: its own held-out texts are used" in kept.err
+    assert "has changed since this run began: the run's own held-out texts are used" in kept.err
     anew = invoke("test", "--run", run, *other, "--data.tokenizer", run / "export")
-    assert "1 text added); no test text was trained on" in anew.err
+    assert "1 text added); it was not trained on any test text" in anew.err
     assert anew.out.splitlines()[-6:] == kept.out.splitlines()[-6:], "they are the same"
     first.write_text('{"text": "kaj pli frua"}\n' + first.read_text(encoding="utf-8"), encoding="utf-8")
     for command in ("test", "validate"):

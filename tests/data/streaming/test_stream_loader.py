@@ -53,7 +53,7 @@ def test_other_workers_or_batches_begin_at_the_next_block(before, after, monkeyp
     other = make_loader(after[1], num_workers=after[0])
     other.load_state_dict(loader.state_dict())
     (line,) = told
-    assert f"{sum(position.left for position in begun)} examples left of {len(begun)} begun block" in line
+    assert f"{sum(position.left for position in begun)} examples left in {len(begun)} begun block" in line
     for batch in other:
         seen += batch
         if other.passes:
@@ -82,13 +82,13 @@ def test_ranks_read_different_shards_and_are_restored_from_one_checkpoint(monkey
 @pytest.mark.parametrize(("num_workers", "corpus"), [(0, ToyCorpus((0, 0, 0))), (1, ToyCorpus(text=" "))])
 def test_a_corpus_without_texts_gives_one_error(num_workers, corpus):
     loader = make_loader(blocks=toy_blocks(BY_SIZE, corpus), num_workers=num_workers)
-    with pytest.raises(UserError, match=r"^10 blocks of texts in a row held nothing to train on: look at --data\.path"):
+    with pytest.raises(UserError, match=r"^10 blocks of texts in a row had nothing to train on: check --data\.path"):
         next(iter(loader))
 
 
 def test_another_corpus_is_refused():
     state = make_loader().state_dict()
-    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now it is 2 and 3"):
+    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now there are 2 and seed 3"):
         make_loader(blocks=toy_blocks(BY_SIZE, ToyCorpus((9, 9)))).load_state_dict(state)
-    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now it is 3 and 4"):
+    with pytest.raises(UserError, match="began with 3 shards and seed 3, and now there are 3 and seed 4"):
         make_loader(blocks=toy_blocks(BY_SIZE, seed=4)).load_state_dict(state)

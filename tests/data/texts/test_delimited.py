@@ -43,7 +43,7 @@ def test_what_is_not_utf_8_is_shown_as_western_text(tmp_path):
     (tmp_path / "a.csv").write_bytes(quoted(SMART).encode("cp1252"))
     message = refused(tmp_path / "a.csv")
     assert "a.csv, line 2" in message
-    assert "such as cp1252" in message
+    assert "e.g. cp1252" in message
     assert "it’s “fine” – 5€" in message
     assert read(tmp_path / "a.csv", encoding="cp1252") == SMART
     assert "a.csv is not UTF-16" in refused(tmp_path / "a.csv", encoding="utf-16")

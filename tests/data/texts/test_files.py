@@ -26,7 +26,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 @pytest.mark.parametrize("path", ["https://host/reviews.csv", "s3://bucket/*.parquet", "https://host/a.jsonl?x=1"])
 def test_an_address_that_is_not_read(tmp_path, path):
     for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=r"is an address;.*Leipzig tar\.gz.*StreamingDataModule.*`curl -LO`"):
+        with pytest.raises(UserError, match=r"is an address,.*Leipzig tar\.gz.*StreamingDataModule.*`curl -LO`"):
             find(path)
 
 

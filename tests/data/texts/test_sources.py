@@ -231,7 +231,7 @@ def test_a_class_has_a_name_or_is_missing():
     assert (
         one_source(label_names=("n/a", "b"), form=LabelForm(missing=())).label_name(Row("a", "n/a", "row 1")) == "n/a"
     )
-    with pytest.raises(UserError, match="The label 'c' is none of a, b: row 1"):
+    with pytest.raises(UserError, match="The label 'c' is not one of a, b: row 1"):
         one_source(label_names=("a", "b")).label_name(Row("a", "c", "row 1"))
 
 

@@ -88,7 +88,7 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
 @pytest.mark.parametrize(
     ("name", "cells", "options", "message"),
     [
-        ("a.jsonl", [["a", ""], ["b"]], {}, r"A label of \['a', ''\] is empty: a.jsonl, line 1; take it out"),
+        ("a.jsonl", [["a", ""], ["b"]], {}, r"A label of \['a', ''\] is empty: a.jsonl, line 1; remove it"),
         ("a.jsonl", [["a", {}], ["b"]], {}, "The label is a dict"),
         ("a.csv", ["a||b", "c"], {"label_separator": "|"}, "is empty: a.csv, line 2"),
         ("a.jsonl", [["a", "b"], ["b"]], {"label_separator": "|"}, "--data.label_separator is for strings"),
@@ -101,14 +101,14 @@ def test_several_labels_in_all_their_forms_are_the_same_batch(name, cells, optio
         ("a.csv", [0, 1], {"label_separator": "|", "label_column": ["x"]}, "give one"),
         ("a.csv", [0, 1], {"label_separator": ""}, "--data.label_separator is empty"),
         ("a.csv", [0, 1], {"label_column": []}, "--data.label_column is an empty list"),
-        ("a.jsonl", [["a", "b"]], {}, "train has one label only"),
+        ("a.jsonl", [["a", "b"]], {}, "train has only one label"),
         (
             "a.csv",
             ["bad", "0.5"],
             {"problem": "number"},
             "The label 'bad' is not a number from -1e\\+15 to 1e\\+15: a.csv, line 2",
         ),
-        ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a point before its fraction"),
+        ("a.csv", ['"1,5"', "0.5"], {"problem": "number"}, "with a decimal point"),
         ("a.jsonl", [1e39, 0.5], {}, "is not a number from"),  # single precision has none so large
         ("a.jsonl", [True, False], {"problem": "number"}, "'True' is not a number from"),
         ("a.csv", ["1.5", "n/a"], {}, r"20 rows without text or label \('n/a' \(20\) count as missing\)"),
@@ -202,7 +202,7 @@ def test_words_for_missing_labels_that_are_none_are_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
-    with pytest.raises(UserError, match=r"label -1 beside 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
+    with pytest.raises(UserError, match=r"label -1 besides 0 to 1: .*'\[-1\]' and --data\.drop.*missing_labels '\[\]'"):
         classes(tmp_path, [-1, 0, 1], name)
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[-1], drop_incomplete=True) == (["0", "1"], [])
     assert classes(tmp_path, [-1, 0, 1], name, missing_labels=[]) == (["-1", "0", "1"], [])
@@ -215,7 +215,7 @@ def test_minus_one_beside_the_classes_is_asked_about(tmp_path, name):
 
 def test_several_labels_in_one(tmp_path):
     _, (note,) = classes(tmp_path, ["plot", "plot|sound", "sound", "cast|plot", "New York; NY"])
-    assert "'plot|sound' (10) look like several labels in one, with '|' between them" in note
+    assert "'plot|sound' (10) look like several labels joined by '|'" in note
     assert "NY" not in note
 
 

@@ -130,7 +130,7 @@ def test_head_tail_cuts_each_text_of_a_pair():
 
 
 def test_no_form_for_pairs_and_no_room():
-    with pytest.raises(UserError, match=r"no form for pairs of texts .* give another --data.tokenizer"):
+    with pytest.raises(UserError, match=r"does not encode pairs of texts .* give another --data.tokenizer"):
         pair_frame(unframed())
     with pytest.raises(UserError, match=r"max_length 4 has no room for two texts: raise --data.max_length"):
         encode(["a\x1fb"], bert_like(), max_length=4, truncation="head", paired=True)

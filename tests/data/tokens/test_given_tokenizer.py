@@ -40,7 +40,7 @@ def test_a_tokenizer_that_puts_nothing_around_a_text_is_given_a_frame(tmp_path, 
     tokenizer.save_pretrained(tmp_path)
     with caplog.at_level("INFO"):
         loaded = load_tokenizer(str(tmp_path))
-    assert "[CLS] and [SEP] are added" in caplog.text
+    assert "[CLS] and [SEP] are put around it" in caplog.text
     assert special_frame(loaded) == ([loaded.cls_token_id], [loaded.sep_token_id])
     loaded.save_pretrained(tmp_path / "again")
     caplog.clear()
@@ -56,7 +56,7 @@ def words_alone(*, unknown=None):
 
 @pytest.mark.parametrize(
     ("unknown", "words"),
-    [(None, "no token for words that it does not know"), ("la", "no special tokens to put before")],
+    [(None, "no token for unknown words"), ("la", "no special tokens to put before")],
 )
 def test_tokenizers_that_a_training_cannot_use_are_refused(unknown, words, tmp_path):
     words_alone(unknown=unknown).save_pretrained(tmp_path)

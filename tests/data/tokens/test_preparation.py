@@ -130,18 +130,18 @@ def test_texts_of_which_the_tokenizer_leaves_nothing_are_counted(tmp_path):
     usual = [(f"la reĝo diris {i}", i % 2) for i in range(60)]
     odd = [(f"{chr(0xE000 + i)}", i % 2) for i in range(20)]
     lines = "\n".join(prepare(tmp_path, usual + odd).facts["cleaning"])
-    assert re.search(r"train: the tokenizer leaves nothing of \d\d texts\n", lines)
-    assert "validation: the tokenizer leaves nothing of 1 text" in lines.splitlines()
+    assert re.search(r"train: the tokenizer returns no tokens for \d\d texts\n", lines)
+    assert "validation: the tokenizer returns no tokens for 1 text" in lines.splitlines()
     assert len(prepare(tmp_path, usual).facts["cleaning"]) == 3
 
 
 def test_texts_that_the_tokenizer_cannot_read_are_an_error_with_its_cause(tmp_path):
     texts = [(f"{'абвгдежз'[i % 8 :]} {i % 7} словo{i}", i % 2) for i in range(60)]
     bert_like().save_pretrained(tmp_path / "latin")
-    with pytest.raises(UserError, match=r"% of the words of train are unknown.*give another --data.tokenizer, or null"):
+    with pytest.raises(UserError, match=r"% of the words in train are unknown.*give another --data.tokenizer, or null"):
         prepare(tmp_path, texts, tokenizer=str(tmp_path / "latin"))
     prepare(tmp_path, texts)  # the cure
     with pytest.raises(UserError, match=r"unknown.*larger --data.limit_alphabet"):
         prepare(tmp_path, texts, limit_alphabet=5)
-    with pytest.raises(UserError, match=r"--data.lowercase false is for a tokenizer that is trained here"):
+    with pytest.raises(UserError, match=r"--data.lowercase false is for a tokenizer trained here"):
         prepare(tmp_path, texts, tokenizer=str(tmp_path / "latin"), lowercase=False)

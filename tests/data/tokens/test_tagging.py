@@ -55,7 +55,7 @@ def test_without_an_unknown_token_such_a_word_is_refused():
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     plain = PreTrainedTokenizerFast(tokenizer_object=backend, cls_token="[CLS]", sep_token="[SEP]")
-    with pytest.raises(UserError, match="leaves nothing of the word 'é', and has no unknown token"):
+    with pytest.raises(UserError, match="returns nothing for the word 'é' and has no unknown token"):
         word_pieces(["a é"], [[(0, 1), (2, 3)]], plain)
 
 
@@ -81,4 +81,4 @@ def test_no_word_is_lost_on_the_way_to_the_file(tokenizer, tmp_path):
     assert counts["rows"] == len(rows.lengths) > 2
     assert {name: len(column) for name, column in rows.texts().items()} == {"hash": 2, "tags": 2}
     notes = tag_notes({"train": counts}, ["train"])
-    assert f"train: {counts['rows'] - 2} rows more, of sentences split" in notes[0], json.dumps(notes)
+    assert f"train: {counts['rows'] - 2} more rows, from sentences split" in notes[0], json.dumps(notes)
