@@ -97,9 +97,8 @@ def _explain_header(path: Path, columns: dict[str, str], line: str, header: list
     longest = sorted(header, key=len)[-len(texts) :]
     numbers = {bool(_NUMBER.fullmatch(field)) for field in header}
     if numbers == {True, False} or any(len(field.split()) > 3 for field in longest):
-        known = (
-            columns.get("label") if len(header) == len(texts) + 1 else None
-        )  # with several others, any may be the label
+        # with several other columns, any may be the label
+        known = columns.get("label") if len(header) == len(texts) + 1 else None
         names = [
             texts.pop(0) if texts and field in longest else known or f"column{i}" for i, field in enumerate(header, 1)
         ]

@@ -154,9 +154,8 @@ def count_ids(tokenizer: Any, folder: Path, facts: dict[str, Any], *, given: boo
                 )
     facts["tokenizer"]["unknown_rate"] = _unknown_rate(total, unknown)
     nothing = {split: facts[split]["without_tokens"] for split in SPLITS}
-    return [
-        f"{split}: the tokenizer returns no tokens for {n:,} text{'s' * (n > 1)}" for split, n in nothing.items() if n
-    ]
+    lines = {split: f"{split}: the tokenizer returns no tokens for {n:,} text" for split, n in nothing.items() if n}
+    return [line + "s" * (nothing[split] > 1) for split, line in lines.items()]
 
 
 def _unknown_rate(words: np.ndarray, unknown: int | None) -> float | None:
