@@ -14,7 +14,7 @@ import yaml
 from lightning import Callback
 
 import lightning_nlp
-from tests.conftest import ctrl_c, invoke, read_losses
+from tests.conftest import ctrl_c, read_losses
 
 
 def as_settings(arguments):
@@ -52,9 +52,6 @@ def test_fit_does_what_the_command_does_and_leaves_python_as_it_was(cls, cls_run
     assert torch.are_deterministic_algorithms_enabled() == deterministic
     assert again.dir == tmp_path / "quickstart" / "1"
     assert again.metrics == run.metrics
-    tried = lightning_nlp.fit(config, **settings, **{"trainer.fast_dev_run": True}, runs_dir=tmp_path)
-    with pytest.raises(lightning_nlp.UserError, match="no such directory"):
-        tried.history  # noqa: B018
 
 
 def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeypatch):
@@ -70,13 +67,9 @@ def test_a_run_has_its_figures_predictions_and_report(cls_run, tmp_path, monkeyp
     assert all(type(row["step"]) is int and "train/loss" in row for row in rows[:-1])
     if importlib.util.find_spec("pandas"):
         assert run.history["train/loss"].notna().sum() == 14
-    texts = ["a good film", "", "the plot was dull"]
-    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    source.write_text("\n".join(texts), encoding="utf-8")
-    invoke("predict", "--run", cls_run, "--input", source, "--output", output)
-    assert run.predict(texts) == [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    found = run.predict(["a good film"])
     monkeypatch.setattr("lightning_nlp.python_api.load_predictor", None)
-    assert run.predict(["a good film"])[0]["label"] in ("neg", "pos"), "the network is loaded once"
+    assert run.predict(["a good film"]) == found, "the network is loaded once"
     report = run.report()
     assert report.path == cls_run / "report.html"
     assert report._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html&gt;')
@@ -168,7 +161,7 @@ def test_an_error_is_one_line_and_debug_keeps_its_traceback(cls):
         lightning_nlp.open_run("nowhere")
 
 
-def test_an_interrupt_ends_the_step_and_says_in_python_how_to_go_on(cls, cls_run, tmp_path, capsys):
+def test_an_interrupt_ends_the_step_and_says_in_python_how_to_go_on(cls, cls_run, tmp_path):
     config, settings = cls
     before = handlers()
     with ctrl_c("on_train_batch_end", [9]), pytest.raises(lightning_nlp.Interrupted) as caught:
@@ -188,11 +181,6 @@ def test_an_interrupt_ends_the_step_and_says_in_python_how_to_go_on(cls, cls_run
     assert resumed.dir == run.dir
     assert resumed.state == "finished"
     assert read_losses(run.dir) == read_losses(cls_run)
-    last = run.dir / "checkpoints" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:-100])
-    longer = run.resume(**{"trainer.max_epochs": 3, "early_stopping.patience": 9})
-    assert "last.ckpt is damaged" in capsys.readouterr().err, "best.ckpt stands in"
-    assert max(row["step"] for row in longer.history.to_dict("records")) == 21
 
 
 def test_an_interrupt_before_the_first_step_is_a_keyboard_interrupt(cls, tmp_path, monkeypatch):

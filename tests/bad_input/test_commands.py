@@ -58,27 +58,18 @@ def test_a_run_without_a_checkpoint(tmp_path, work):
 )
 def test_bad_checkpoints(case, command, tiny_cls, cls_run, mlm_run, tmp_path, work):
     path, words, more = tmp_path / "bad.ckpt", ["bad.ckpt", "--ckpt_path"], []
-    good = (cls_run / "checkpoints" / "best.ckpt").read_bytes()
+    shutil.copy((mlm_run if case == "other_task" else cls_run) / "checkpoints" / "best.ckpt", path)
     if case == "truncated":
-        path.write_bytes(good[: len(good) // 2])
+        path.write_bytes(path.read_bytes()[:-9999])
     elif case == "foreign":
         torch.save({"state_dict": {}, "global_step": 3}, path)
     elif case == "other_task":
-        shutil.copy(mlm_run / "checkpoints" / "best.ckpt", path)
         words = ["bad.ckpt", "'mlm'", "'classification'", "--model.pretrained"]
     elif case == "narrower":
-        path.write_bytes(good)
-        words = ["size mismatch for network.", "give the --model settings of its training"]
-        more = ["--model.dim", "32"]
+        words, more = ["size mismatch for network.", "--model settings of its training"], ["--model.dim", "32"]
     else:
-        path.write_bytes(good)
         data = write_reviews(tmp_path / "reviews.csv")
         data.write_text(data.read_text(encoding="utf-8").replace(",pos", ",fine"), encoding="utf-8")
-        words = [
-            "not what the checkpoint was trained on",
-            "labels were 'neg', 'pos' and are 'fine'",
-            "--model.pretrained",
-        ]
-        more = ["--data.tokenizer", cls_run / "export", "--data.path", data]
-        more += ["--data.cache_dir", tmp_path / "cache"]
+        words = ["trained on", "labels were 'neg', 'pos' and are 'fine'", "--model.pretrained"]
+        more = ["--data.tokenizer", cls_run / "export", "--data.path", data, "--data.cache_dir", tmp_path / "cache"]
     fails([command, *tiny_cls, "--ckpt_path", path, *more], *words)

@@ -60,6 +60,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--trainer.num_nodes", "2"], ["--trainer.num_nodes is 2", "torchrun"]),
     (CLS, ["--trainer.gradient_clip_algorithm", "magic"], ["magic", "norm"]),
     (CLS, ["--trainer.val_check_interval", "1000"], ["val_check_interval", "1000", "(7)"]),
+    (CLS, ["--trainer.limit_test_batches", "0.01"], ["--trainer.limit_test_batches 0.01 of 1 is no batch", "give 1"]),
     (CLS, ["--trainer.limit_train_batches", "1.5"], ["limit_train_batches", "1.5"]),
     (CLS, ["--model.n_layer", "2"], ["'model.n_layer'", "Did you mean 'n_layers'"]),
     (CLS, ["--runsdir", "2"], ["runsdir", "Did you mean 'runs_dir'"]),

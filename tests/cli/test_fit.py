@@ -1,6 +1,5 @@
 import pytest
 
-from tests.bad_input.check import fails
 from tests.conftest import HOUSE, SIZES, TRAINER, files_below, invoke, read_metrics
 
 CONFIGS = HOUSE / "configs"
@@ -82,14 +81,6 @@ def test_shipped_configurations_run_to_the_end(config, request, cache_dir, pretr
     assert files_below(outcome.run) >= RUN_FILES
     head = (CONFIGS / config).read_text(encoding="utf-8").splitlines()
     assert head[1].startswith(f"#   python train.py fit --config configs/{config}")
-
-
-def test_a_limit_that_leaves_nothing_to_test_on_is_found_before_the_training(tiny_cls, tmp_path):
-    fails(
-        ["fit", *tiny_cls, "--trainer.limit_test_batches", "0.01", "--runs_dir", str(tmp_path / "runs")],
-        *("--trainer.limit_test_batches 0.01 of 1 is no batch", "give 1"),
-    )
-    assert not files_below(tmp_path)
 
 
 def test_fast_dev_run_leaves_nothing(tiny_cls, tmp_path):

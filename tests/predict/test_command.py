@@ -91,10 +91,6 @@ def predicted(run, tmp_path, texts, **settings):
     return read_records(output)
 
 
-def left_over(folder):
-    return [path.name for path in folder.iterdir() if "unfinished" in path.name or path.name.startswith("out")]
-
-
 @pytest.mark.parametrize(("packing", "tokens_per_batch"), [("auto", 1), ("auto", 40), (False, 40)])
 def test_labels_are_those_of_the_pipeline_in_the_order_of_the_texts(tmp_path, tokens_per_batch, packing):
     classifier_run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece(), packing=packing)
@@ -197,13 +193,6 @@ def test_the_words_that_drove_a_prediction(tmp_path, packing):
     assert explained[6] == {"index": 6, "label": None, "reason": "the text has no words"}
 
 
-def test_fillings_have_neither_words_nor_thresholds(mlm_run, tmp_path):
-    with pytest.raises(UserError, match=r"--explain is for text classifiers"):
-        predicted(mlm_run, tmp_path, MASKED, explain=True)
-    with pytest.raises(UserError, match=r"--thresholds are for classes, .* is for masked language model"):
-        predicted(mlm_run, tmp_path, MASKED, thresholds="wanted")
-
-
 def test_the_labels_that_reach_the_stored_thresholds(tmp_path, caplog):
     run = make_run(tmp_path / "run", AutoModelForSequenceClassification, wordpiece())
     path = run / "export" / "config.json"
@@ -249,6 +238,7 @@ def test_a_reader_of_stdout_may_leave_early(classifier_run, tmp_path, monkeypatc
         patch.setattr(sys, "stdout", stdout)
         predict(str(classifier_run), write_lines(tmp_path / "input.txt", TEXTS), "-")
         stdout.write("as Python does when it exits")  # and flushes, without an error
+        assert os.path.samestat(os.fstat(stdout.fileno()), os.stat(os.devnull))
 
 
 def test_blank_lines_keep_their_place(classifier_run, tmp_path):
@@ -315,46 +305,31 @@ def test_fillings_of_a_byte_level_vocabulary_are_readable(tmp_path):
     assert " la" in [filling["token"] for filling in record["fillings"][0]]
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("bona tago", r"'bona tago', has no \[MASK\]: write \[MASK\]"),
-        ("la " * 20 + "[MASK]", r".* is cut off before its last \[MASK\], after 16 tokens"),
-        ("[MASK] " + "la " * 20 + "[MASK]", r".* is cut off before its last \[MASK\], after 16 tokens"),
-    ],
-)
-def test_a_line_without_its_mask(mlm_run, tmp_path, text, found):
-    with pytest.raises(UserError, match=f"index 2, {found}"):
-        predicted(mlm_run, tmp_path, [*MASKED[:2], text, MASKED[3]])
-    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
-
-
-def test_an_output_that_exists(classifier_run, tmp_path):
-    source = write_lines(tmp_path / "input.txt", TEXTS[:2])
-    (tmp_path / "out.jsonl").write_text("precious")
-    with pytest.raises(UserError, match=r"out\.jsonl exists already.*--overwrite true"):
-        predict(str(classifier_run), source, str(tmp_path / "out.jsonl"))
-    assert (tmp_path / "out.jsonl").read_text() == "precious"
-    predict(str(classifier_run), source, str(tmp_path / "out.jsonl"), overwrite=True)
-    assert len(read_records(tmp_path / "out.jsonl")) == 2
-    with pytest.raises(UserError, match=r"--output .* is not a file"):  # it must never be replaced by one
-        predict(str(classifier_run), source, os.devnull, overwrite=True)
-    assert left_over(tmp_path) == ["out.jsonl"]
-
-
-@pytest.mark.parametrize("existing", [None, "precious"])
-def test_an_input_broken_in_the_middle_leaves_no_half_output(classifier_run, tmp_path, monkeypatch, existing):
+def test_an_input_broken_in_the_middle_leaves_the_earlier_output(classifier_run, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "WINDOW", 4)
-    output = tmp_path / "out.jsonl"
-    if existing:
-        output.write_text(existing)
     lines = [json.dumps({"text": text}) for text in TEXTS]
     lines[9] = '{"text": '
-    source = write_lines(tmp_path / "broken.jsonl", lines)
+    (tmp_path / "out.jsonl").write_text("precious")
     with pytest.raises(UserError, match=r"broken\.jsonl, line 10"):
-        predict(str(classifier_run), source, str(output), overwrite=True)
-    assert left_over(tmp_path) == (["out.jsonl"] if existing else [])
-    assert not existing or output.read_text() == existing
+        predict(
+            str(classifier_run), write_lines(tmp_path / "broken.jsonl", lines), f"{tmp_path}/out.jsonl", overwrite=True
+        )
+    assert {path.name: path.read_text() for path in tmp_path.glob("out*")} == {"out.jsonl": "precious"}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "found"),
+    [
+        ("bona tago", {}, r"index 2, 'bona tago', has no \[MASK\]: write \[MASK\]"),
+        ("[MASK] " + "la " * 20 + "[MASK]", {}, r"index 2, .* is cut off before its last \[MASK\], after 16 tokens"),
+        ("[MASK]", {"explain": True}, "--explain is for a classifier"),
+        ("[MASK]", {"thresholds": "wanted"}, "--thresholds are for classes, .* is for masked language model"),
+    ],
+)
+def test_what_cannot_be_filled(mlm_run, tmp_path, text, settings, found):
+    with pytest.raises(UserError, match=found):
+        predicted(mlm_run, tmp_path, [*MASKED[:2], text, MASKED[3]], **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
 
 
 @pytest.mark.parametrize(

@@ -26,18 +26,15 @@ def test_owners():
 TEXTS = ["good<br />film", "", "  ", "bad film with a plot " * 40 + "good", "a &amp; b\u00a0film"]
 
 
-@pytest.mark.parametrize("truncation", ["head", "head_tail"])
-def test_an_export_answers_as_predict_does_wherever_it_lies(truncation, tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--data.truncation", truncation, "--runs_dir", tmp_path).run
+def test_an_export_answers_as_predict_does_wherever_it_lies(tiny_cls, tmp_path):
+    run = invoke("fit", *tiny_cls, "--data.truncation", "head_tail", "--runs_dir", tmp_path).run
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     outcome = invoke("predict", "--run", run, "--input", tmp_path / "texts.jsonl", "--output", "-")
     expected = [json.loads(line) for line in outcome.out.splitlines()]
     moved = (run / "export").rename(tmp_path / "elsewhere")
-    found = load_predictor(moved)(TEXTS)
-    assert found == expected
-    assert [record["label"] is None for record in found] == [False, True, True, False, False]
     predict = load_predictor(moved)
     assert predict(iter(TEXTS)) == expected
+    assert [record["label"] is None for record in expected] == [False, True, True, False, False]
     for wrong in ("one text", [None], None, {"text": "one"}, np.array([["one"]])):  # a string is a list of letters
         with pytest.raises(UserError, match=r"needs a list of texts, not \w+: give \[text\]"):
             predict(wrong)

@@ -66,39 +66,6 @@ def test_a_long_text_is_shown_where_its_strongest_word_stands():
     assert len(shown) <= 100
 
 
-def test_the_labels_that_reach_their_threshold():
-    lines = printed([("x", RECORD | {"reached": ["neg", "pos"]}), ("y", RECORD | {"reached": []})]).splitlines()
-    assert lines[0].rstrip().endswith("reached")
-    assert lines[2].rstrip().endswith("neg")
-    assert lines[3].rstrip().endswith("pos")
-    assert lines[4].rstrip().endswith("none")
-
-
-def test_nothing_to_predict():
-    record = {"index": 0, "label": None, "reason": "the text has no words"}
-    assert re.search(r"the text has no words +none", printed([("", record)]))
-    assert printed() == "\n0 texts: nothing to predict.\n"
-
-
-def test_each_of_several_labels_is_counted():
-    chances = {"a": 0.75, "b": 0.625}
-    records = [{"index": i, "labels": [*chances][:i], "probabilities": chances} for i in (0, 1, 2)]
-    shown = printed([("text", record) for record in records])
-    assert re.search(r"2 +text +a +0\.750 *\n +b +0\.625", shown)
-    assert "3 texts: a (2), no label (1), b (1)." in shown
-
-
-def test_fillings_stand_in_a_line_for_each_mask_and_keep_their_probabilities():
-    fillings = [
-        [{"token": "granda", "probability": 0.5}],
-        [{"token": f"word{i}", "probability": 0.125} for i in range(9)],
-    ]
-    lines = printed([("la [MASK] estas [MASK]", {"index": 0, "fillings": fillings})], width=70).splitlines()
-    assert "fillings" in lines[0]
-    assert re.search(r"\[MASK\] estas .* granda 0\.500 *$", lines[2])
-    assert re.findall(r"(word\d) 0\.125", " ".join(lines[3:])) == [f"word{i}" for i in range(9)]
-
-
 def test_a_text_cannot_steer_the_terminal_nor_the_table():
     assert printable("a\x1b[31mb\x07\n\tc\u202ed") == "a [31mb c d"
     out = printed([("[bold]x[/bold] \x1b]0;title\x07", RECORD)])
@@ -106,13 +73,35 @@ def test_a_text_cannot_steer_the_terminal_nor_the_table():
     assert "\x1b" not in out
 
 
-def test_tags_show_entities_or_words():
-    entity = {"type": "PER", "text": "Anna", "start": 0, "end": 4, "score": 0.9}
-    tagged = [
-        {"index": 0, "words": ["Anna"], "tags": ["B-PER"], "entities": [entity]},
-        {"index": 1, "words": ["left"], "tags": ["O"], "entities": []},
-    ]
-    plain = [("Anna", {"index": 2, "words": ["Anna"], "tags": ["NOUN"]})]
-    shown = printed([("Anna", tagged[0]), (["left"], tagged[1])], plain)
-    for words in ("Anna PER", "none", "Anna NOUN", "3 texts: tagged (3)"):
-        assert words in shown
+ENTITY = {"type": "PER", "text": "Anna", "start": 0, "end": 4, "score": 0.9}
+TAGGED = {"index": 0, "words": ["Anna"], "tags": ["B-PER"], "entities": [ENTITY]}
+CHANCES = {"a": 0.75, "b": 0.625}
+FILLINGS = [
+    [{"token": "granda", "probability": 0.5}],
+    [{"token": f"word{i}", "probability": 0.125} for i in range(9)],
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "patterns"),
+    [
+        ([], ["0 texts: nothing to predict"]),
+        ([{"index": 0, "label": None, "reason": "the text has no words"}], ["the text has no words +none"]),
+        ([RECORD | {"reached": ["neg", "pos"]}], ["reached *\n", r"pos +0\.900 +neg *\n +pos *\n"]),
+        ([RECORD | {"reached": []}], [r"0\.900 +none *\n"]),
+        ([TAGGED, TAGGED | {"entities": []}], ["Anna PER", "none", r"2 texts: tagged \(2\)"]),
+        ([{"index": 2, "words": ["Anna"], "tags": ["NOUN"]}], ["Anna NOUN"]),
+        (
+            [{"index": i, "labels": [*CHANCES][:i], "probabilities": CHANCES} for i in (0, 1, 2)],
+            [r"2 +text +a +0\.750 *\n +b +0\.625", r"3 texts: a \(2\), no label \(1\), b \(1\)\."],
+        ),
+        (
+            [{"index": 0, "fillings": FILLINGS}],
+            [r"granda 0\.500 *\n", *(rf"word{i} 0\.125" for i in range(9))],
+        ),
+    ],
+    ids=["nothing", "no words", "reached", "none reached", "entities", "tags", "labels", "fillings"],
+)
+def test_each_kind_of_prediction_has_its_cells_and_is_counted(records, patterns):
+    shown = printed([("text", record) for record in records], width=70)
+    assert [pattern for pattern in patterns if not re.search(pattern, shown)] == []

@@ -20,9 +20,7 @@ def test_several_runs_are_compared(cls_run, mlm_run, tmp_path, monkeypatch, caps
     assert "model.n_layers" not in page.text.split("Curves")[0]  # the same in both
 
 
-@pytest.mark.parametrize(
-    "runs", [["nowhere"], ["{run}", "nowhere"], ["{run}", "{run}"], ["{run}", "--output", "{run}/data.json/page.html"]]
-)
+@pytest.mark.parametrize("runs", [["{run}", "{run}"], ["{run}", "--output", "{run}/data.json/page.html"]])
 def test_a_mistake_is_one_error(runs, cls_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:

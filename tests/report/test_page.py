@@ -167,11 +167,8 @@ def test_what_is_missing_is_said(copy):
         (copy / name).unlink(missing_ok=True)
     shutil.rmtree(copy / "evaluation")
     text = Page(write_report(copy).read_text(encoding="utf-8")).text
-    for sentence in (
-        *("Nothing has been measured yet.", "metrics.csv has no losses.", "There is no evaluation yet"),
-        *("metrics.csv has no speeds", "This run has no data.json."),
-    ):
-        assert sentence in text
+    for missing in ("Nothing has been measured yet.", "metrics.csv has no losses.", "This run has no data.json."):
+        assert missing in text
 
 
 @pytest.mark.parametrize(("hits", "number"), [(0, 10), (10, 10), (78, 100), (1, 2)])

@@ -53,16 +53,13 @@ def test_a_first_batch_that_does_not_fit_leaves_nothing(tiny_cls, tmp_path, monk
     assert list(tmp_path.glob("r/*/*")) == []
 
 
-def test_an_evaluation_that_does_not_fit_names_its_own_batches(tiny_cls, tmp_path, monkeypatch):
-    Memory(monkeypatch, 0, stage="validation_step")
-    outcome = invoke("fit", *tiny_cls, "--data.batch_size", "8", "--runs_dir", tmp_path)
-    assert advised(outcome)[0] == ("--data.eval_batch_size", "8")
-
-
-@pytest.mark.parametrize("command", ["test", "validate"])
-def test_a_measurement_that_does_not_fit_names_its_batches(command, cls_run, monkeypatch):
-    Memory(monkeypatch, 0, stage=f"{command.replace('validate', 'validation')}_step")
-    assert advised(invoke(command, "--run", cls_run)) == [("--data.eval_batch_size", "8")]
+@pytest.mark.parametrize(
+    ("command", "stage"), [("fit", "validation_step"), ("test", "test_step"), ("validate", "validation_step")]
+)
+def test_an_evaluation_that_does_not_fit_names_its_batches(command, stage, tiny_cls, cls_run, tmp_path, monkeypatch):
+    Memory(monkeypatch, 0, stage=stage)
+    arguments = [*tiny_cls, "--runs_dir", tmp_path] if command == "fit" else ["--run", cls_run]
+    assert advised(invoke(command, *arguments))[0] == ("--data.eval_batch_size", "8")
 
 
 def test_predictions_that_do_not_fit_name_their_batches(cls_run, tmp_path, monkeypatch):

@@ -7,9 +7,7 @@ import yaml
 from lightning_nlp.errors import UserError
 from lightning_nlp.run import runs
 from tests.bad_input.check import check
-from tests.conftest import checkpoint_of, ctrl_c, files_below, invoke, read_losses, read_metrics, write_reviews
-
-NO_DROPOUT = ["--model.dropout", "0", "--model.schedule", "linear"]
+from tests.conftest import checkpoint_of, ctrl_c, files_below, invoke, read_losses, read_metrics
 
 
 def test_new_runs_count_up_and_never_share(tmp_path, monkeypatch):
@@ -54,115 +52,82 @@ def same_training(one: Path, other: Path) -> None:
     assert best[0]["global_step"] == best[1]["global_step"]
 
 
+def content_of(run: Path) -> dict[str, bytes]:
+    return {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+
+
 @pytest.fixture(scope="module")
-def constant(tiny_cls, tmp_path_factory):
-    """A training whose learning rate does not depend on its length: its arguments, and its run."""
-    arguments = [*tiny_cls, *NO_DROPOUT, "--model.schedule", "constant", "--model.warmup_ratio", "0"]
-    return arguments, invoke("fit", *arguments, "--runs_dir", tmp_path_factory.mktemp("whole")).run
+def whole(tiny_cls, tmp_path_factory):
+    """The run that `interrupted` would be."""
+    return invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path_factory.mktemp("whole")).run
 
 
-@pytest.mark.parametrize(("limit", "steps"), [(["--trainer.max_steps", "10"], 10), (["--trainer.max_epochs", "1"], 7)])
-def test_a_training_goes_on_after_its_end(limit, steps, constant, tmp_path):
-    arguments, whole = constant
-    stopped = invoke("fit", *arguments, "--runs_dir", tmp_path, *limit).run
-    assert checkpoint_of(stopped)["global_step"] == steps
-    same_training(whole, invoke("fit", *arguments, "--runs_dir", tmp_path, "--ckpt_path", "last").run)
+@pytest.fixture
+def interrupted(tiny_cls, tmp_path):
+    """The command of a training that was interrupted after 11 of its 14 steps, and its directory."""
+    command = ["fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path]
+    with ctrl_c("on_train_batch_end", [10]):
+        assert invoke(*command).code == 130
+    return command, tmp_path / "quickstart" / "0"
 
 
-def test_the_command_line_beats_the_checkpoint(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--model.schedule", "constant", "--model.warmup_ratio", "0", "--runs_dir", tmp_path]
-    assert invoke("fit", *arguments, "--model.lr", "0.01", "--trainer.max_steps", "5").code == 0
-    run = invoke("fit", *arguments, "--model.lr", "0.002", "--ckpt_path", "last").run
-    rates = [float(row["train/lr"]) for row in read_metrics(run) if row["train/lr"]]
-    assert rates == pytest.approx([0.01] * 5 + [0.002] * 9)
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    assert config["model"]["init_args"]["lr"] == 0.002
+def test_a_training_goes_on_after_its_end(tiny_cls, tmp_path):
+    command = ["fit", *tiny_cls, "--model.schedule", "constant", "--model.warmup_ratio", "0", "--runs_dir"]
+    stopped = invoke(*command, tmp_path / "cut", "--trainer.max_steps", "10").run
+    assert checkpoint_of(stopped)["global_step"] == 10
+    resumed = invoke(*command, tmp_path / "cut", "--ckpt_path", "last").run
+    same_training(invoke(*command, tmp_path / "whole").run, resumed)
+    assert yaml.safe_load((resumed / "config.yaml").read_text(encoding="utf-8"))["trainer"]["max_steps"] == -1
 
 
-def test_other_checkpoints_start_a_run_of_their_own(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--runs_dir", tmp_path]
-    first = invoke("fit", *arguments, "--trainer.max_epochs", "1").run
-    before = {name: (first / name).stat().st_mtime_ns for name in files_below(first)}
-    copy = tmp_path / "copy.ckpt"
+def test_other_checkpoints_start_a_run_of_their_own(interrupted, tmp_path):
+    command, first = interrupted
+    before, copy = content_of(first), tmp_path / "copy.ckpt"
     copy.write_bytes((first / "checkpoints" / "last.ckpt").read_bytes())
-    for number, given in enumerate(("best", copy), start=1):
-        outcome = invoke("fit", *arguments, "--ckpt_path", given)
+    for number, (given, step) in enumerate((("best", 7), (copy, 11)), start=1):
+        outcome = invoke(*command, "--ckpt_path", given)
         assert outcome.run == first.parent / str(number), outcome.err
-        steps = [int(row["step"]) for row in read_metrics(outcome.run)]
-        assert steps == list(range(7, 15))
-    assert {name: (first / name).stat().st_mtime_ns for name in files_below(first)} == before
+        assert [int(row["step"]) for row in read_metrics(outcome.run)] == list(range(step, 15))
+    assert content_of(first) == before
     # a foreign best_model_path in the checkpoint must not be taken for this run's
-    stopped = invoke("fit", *arguments, "--ckpt_path", copy, "--trainer.max_steps", "8")
+    stopped = invoke(*command, "--ckpt_path", copy, "--trainer.max_steps", "12")
     assert (stopped.run / "checkpoints" / "best.ckpt").is_file()
 
 
-def test_a_resume_that_fails_leaves_the_run_as_it_was(tiny_cls, tmp_path):
-    run = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--trainer.max_epochs", "1").run
-    before = {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()}
+def test_a_resume_that_fails_leaves_the_run_as_it_was(interrupted):
+    command, run = interrupted
+    before = content_of(run)
     for mistake in (["--data.path", "nowhere.csv"], ["--data.vocab_size", "100"], ["--model.lr", "0"]):
-        outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--ckpt_path", "last", *mistake)
-        assert outcome.code == 2, outcome.err
-        assert {name: (run / name).read_bytes() for name in files_below(run) if (run / name).is_file()} == before
-
-
-def test_resume_auto_starts_a_run_goes_on_with_it_and_starts_another(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path, "--resume", "auto"]
-    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
-    with ctrl_c("on_train_batch_end", [4]):
-        assert invoke("fit", *arguments).code == 130
-    other = invoke("fit", *arguments, "--model.lr", "0.02")
-    assert other.run.name == "1", "another configuration"
-    resumed = invoke("fit", *arguments, "--save_minutes", "5", "--trainer.max_time", "01:00:00:00")
-    assert resumed.run.name == "0"
-    same_training(whole, resumed.run)
-    assert invoke("fit", *arguments).run.name == "2", "the one before is complete"
-    check(invoke("fit", *arguments, "--ckpt_path", "last"), "leave out --ckpt_path last")
-
-
-def test_a_run_whose_file_changes_ends_as_if_it_had_not(tiny_cls, tmp_path):
-    data = write_reviews(tmp_path / "reviews.csv")
-    arguments = [*tiny_cls, *NO_DROPOUT, "--data.path", data, "--data.cache_dir", tmp_path / "cache"]
-    whole = invoke("fit", *arguments, "--runs_dir", tmp_path / "whole").run
-    with ctrl_c("on_train_batch_end", [4]):
-        assert invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto").code == 130
-    lines = data.read_text(encoding="utf-8").splitlines()
-    data.write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")  # fewer texts than steps would need
-    told = ["--trainer.enable_progress_bar", "true"]
-    resumed = invoke("fit", *arguments, "--runs_dir", tmp_path, "--resume", "auto", *told)
-    assert resumed.run == tmp_path / "quickstart" / "0", resumed.err
-    assert "reviews.csv has changed since this run began: the run's own texts are used" in resumed.err
-    assert "49 examples" in resumed.err
-    assert "at most 14 steps in 2 epochs, 5 of them done" in resumed.err
-    same_training(whole, resumed.run)
-
-
-def test_a_run_that_another_process_trains_is_left_alone(tiny_cls, tmp_path):
-    with ctrl_c("on_train_batch_end", [4]):
-        invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
-    run = tmp_path / "quickstart" / "0"
-    held = runs.lock(run)
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto")
-    check(outcome, "is being trained by another process")
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        check(invoke(*command, "--ckpt_path", "last", *mistake))
+        assert content_of(run) == before
+    held, before = runs.lock(run), content_of(run)
+    check(invoke(*command, "--resume", "auto"), "is being trained by another process")
+    assert content_of(run) == before
     runs.unlock(held)
-    assert invoke("fit", *tiny_cls, "--runs_dir", tmp_path, "--resume", "auto").code == 0
+    assert invoke(*command, "--resume", "auto").run == run
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(tiny_cls, tmp_path):
-    arguments = [*tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path]
-    whole = invoke("fit", *tiny_cls, "--model.dropout", "0.2", "--runs_dir", tmp_path / "whole").run
-    with ctrl_c("on_train_batch_end", [10]):  # the validation of step 7 was the best so far
-        assert invoke("fit", *arguments).code == 130
-    last = tmp_path / "quickstart" / "0" / "checkpoints" / "last.ckpt"
+def test_resume_auto_goes_on_with_a_run_of_the_same_settings_or_starts_another(interrupted, whole):
+    command, run = [*interrupted[0], "--resume", "auto"], interrupted[1]
+    assert invoke(*command, "--model.lr", "0.02").run.name == "1", "another configuration"
+    resumed = invoke(*command, "--save_minutes", "5", "--trainer.max_time", "01:00:00:00")
+    assert resumed.run == run
+    same_training(whole, run)
+    assert invoke(*command).run.name == "2", "the one before is complete"
+    check(invoke(*command, "--ckpt_path", "last"), "leave out --ckpt_path last")
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_best_one(interrupted, whole):
+    command, run = [*interrupted[0], "--ckpt_path", "last"], interrupted[1]
+    last = run / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
-    resumed = invoke("fit", *arguments, "--ckpt_path", "last")
+    resumed = invoke(*command)
     assert "last.ckpt is damaged" in resumed.err
     assert "continuing from best.ckpt after step 7, which repeats 4 steps" in resumed.err
-    same_training(whole, resumed.run)
-    for name in ("last.ckpt", "best.ckpt"):
-        last.with_name(name).write_bytes(last.with_name(name).read_bytes()[:-100])
-    check(invoke("fit", *arguments, "--ckpt_path", "last"), "there is no other to resume from")
-    assert (resumed.run / "export").is_dir(), "nothing is changed"
+    same_training(whole, run)
+    for path in last.parent.iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    check(invoke(*command[:-1], last), "there is no other to resume from")
+    assert (run / "export").is_dir(), "nothing is changed"

@@ -191,8 +191,6 @@ def history(records):
 
 
 def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny_cls, tmp_path):
-    import torch
-
     outcome = invoke(
         "fit", *without(tiny_cls, "--trainer.logger"), "--offline", "--upload_export", "--runs_dir", tmp_path
     )
@@ -214,10 +212,7 @@ def test_a_runs_w_and_b_run_holds_its_metrics_its_configuration_and_its_end(tiny
         config |= record["config"].get("update", {}) if record["type"] == "config" else {}
     assert config["model"]["init_args"]["lr"] == 0.01
     assert config["data"]["init_args"]["max_length"] == 32
-    assert config["facts"]["versions"]["torch"] == torch.__version__
-    assert config["facts"]["data"]["fingerprint"]
-    assert config["facts"]["data"]["tokenizer"]["vocab_size"] > 0
-    assert config["facts"]["hardware"]["cores"] >= 1
+    assert {"versions", "data", "hardware"} <= config["facts"].keys()
     steps = {name: [step for step, found in sorted(logged) if found == name] for name in ("val/ece", "val/accuracy")}
     assert steps["val/ece"] == steps["val/accuracy"]
     assert (14, "test/mistakes.path") in logged

@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import pytest
 import yaml
+from jsonargparse import Namespace
 
+from lightning_nlp.tracking.setup import prepare_loggers
 from tests.conftest import files_below, invoke, read_metrics, train, without
 
 
@@ -52,3 +55,12 @@ def test_a_mistake_leaves_no_wandb_files(tiny_cls, tmp_path, monkeypatch):
     outcome = invoke("fit", *arguments)
     assert outcome.code == 2, outcome.err
     assert files_below(tmp_path) == set()
+
+
+@pytest.mark.parametrize(("installed", "name"), [("tensorboardX", "TensorBoardLogger"), (None, "CSVLogger")])
+def test_true_is_tensorboard_where_it_is_installed(installed, name, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_nlp.tracking.setup.find_spec", lambda package: package == installed or None)
+    config = Namespace(trainer=Namespace(logger=True))
+    prepare_loggers(config, tmp_path, resumed=False)
+    (logger,) = config.trainer.logger
+    assert (logger.class_path.rpartition(".")[2], logger.init_args.save_dir) == (name, None)

@@ -1,5 +1,4 @@
 import hashlib
-import itertools
 from collections import Counter
 from itertools import islice
 
@@ -132,15 +131,6 @@ def test_what_is_held_out_is_not_trained_on():
     }
 
 
-def test_each_pass_has_other_masks_and_another_order():
-    blocks, turns = toy_blocks({**ROWS, "batch_size": 100}, ToyCorpus((40,))), Turns(1, 3, 1)
-    (_, first), (_, second) = islice(blocks.batches(turns, *turns.beginning()), 2)
-    assert names(first) != names(second)
-    assert sorted(names(first)) == sorted(names(second))
-    assert len({*first["index"].tolist(), *second["index"].tolist()}) == 2 * len(first["index"])
-    assert first["index"].min() >= 0
-
-
 def test_a_block_ends_early_where_its_texts_are_long(monkeypatch):
     monkeypatch.setattr(blocks_module, "BLOCK_CHARACTERS", 50)
     turns = Turns(3, 3, 1)
@@ -148,21 +138,16 @@ def test_a_block_ends_early_where_its_texts_are_long(monkeypatch):
     assert len(batch["index"]) < 20
 
 
-def pieces(turns, number):
-    return [turns.piece(turn) for turn in range(number)]
-
-
-@pytest.mark.parametrize("shards", [1, 2, 3, 7, 20])
-@pytest.mark.parametrize("readers", [1, 2, 4])
-def test_each_pass_has_each_shard_once(shards, readers):
-    parts = -(-readers // shards)
-    found = pieces(Turns(shards, 3, readers), 2 * shards * parts)
-    for epoch, whole in enumerate((found[: shards * parts], found[shards * parts :])):
-        assert {piece.epoch for piece in whole} == {epoch}
-        assert sorted((piece.shard, piece.part) for piece in whole) == [*itertools.product(range(shards), range(parts))]
-    if shards == 20:
-        assert found[:20] != [piece._replace(epoch=0) for piece in found[20:]], "in another order"
-        assert found[:20] != pieces(Turns(20, 4, readers), 20), "as with another seed"
+def test_passes_and_seeds_have_orders_and_masks_of_their_own():
+    blocks, turns = toy_blocks({**ROWS, "batch_size": 100}, ToyCorpus((40,))), Turns(1, 3, 1)
+    (_, first), (_, second) = islice(blocks.batches(turns, *turns.beginning()), 2)
+    assert names(first) != names(second)
+    assert sorted(names(first)) == sorted(names(second))
+    assert len({*first["index"].tolist(), *second["index"].tolist()}) == 2 * len(first["index"])
+    shards = [[Turns(20, seed, 1).piece(turn).shard for turn in turns] for seed, turns in
+              ((3, range(20)), (3, range(20, 40)), (4, range(20)))]  # fmt: skip
+    assert len({*map(tuple, shards)}) == 3
+    assert {Turns(20, 3, 4).piece(turn).parts for turn in range(20)} == {1}, "no shard is shared needlessly"
 
 
 def test_other_readers_finish_each_pass_that_was_begun():
@@ -170,4 +155,4 @@ def test_other_readers_finish_each_pass_that_was_begun():
     left = (Piece(0, 1, row=5), Piece(0, 2), Piece(1, 0, row=7))
     turns = Turns(3, 3, 1, queue=left).shared_among(2, [ReaderPosition(0, 5, 0, 9)])
     assert turns.queue == (Piece(0, 1, row=9), *left[1:])
-    assert {piece.epoch for piece in pieces(turns, 6)[3:]} == {2}
+    assert {turns.piece(turn).epoch for turn in range(3, 6)} == {2}

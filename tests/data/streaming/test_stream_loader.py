@@ -34,15 +34,6 @@ def test_a_restored_loader_goes_on_where_the_other_stopped(layout, num_workers):
             assert before + some(loader, 38) == whole, "and so does its own next iteration"
 
 
-def test_passes_are_counted():
-    loader, passes = make_loader(), []
-    for _ in islice(loader, 200):
-        passes.append(loader.passes)
-    assert passes == sorted(passes)
-    assert passes[0] == 0
-    assert passes.count(0) == pytest.approx(270 / 8, abs=8), "233 texts, some of them in two pieces"
-
-
 @pytest.mark.parametrize(("before", "after"), [((0, BY_SIZE), (2, BY_SIZE)), ((0, BY_SIZE), (0, BY_TOKENS))])
 def test_other_workers_or_batches_begin_at_the_next_block(before, after, monkeypatch):
     told = []

@@ -52,15 +52,6 @@ def test_glob_without_match(tmp_path):
         labelled_source(str(tmp_path / "*.txt"))  # plain text has no labels
 
 
-def test_file_of_an_unknown_format(tmp_path):
-    make(tmp_path, "reviews.xlsx")
-    for find in (labelled_source, lambda path: text_source(path, cache_dir=tmp_path)):
-        with pytest.raises(UserError, match=r"reviews\.xlsx has a format .* \.csv, \.tsv, \.jsonl, \.parquet"):
-            find(str(tmp_path / "reviews.xlsx"))
-    with pytest.raises(UserError, match="has no data files"):
-        text_source(str(tmp_path / "*"), cache_dir=tmp_path)
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_that_may_not_be_read(tmp_path):
     make(tmp_path, "a.csv")

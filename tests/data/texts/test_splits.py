@@ -237,13 +237,6 @@ def test_order_of_labels(tmp_path, labels, expected):
     assert set(contents(splits, names)["train"]) < {(text, str(label)) for text, label in reviews(60, labels=labels)}
 
 
-def test_names_of_the_source_win(tmp_path):
-    source = make_source(("pos", "neg", "unused"), train=reviews(60, labels=("pos", "neg")))
-    splits, names, _ = build_splits(source, work_dir=tmp_path)
-    assert names == ["pos", "neg", "unused"]
-    assert all(row["label"] == int(row["text"].split()[1]) % 2 for row in splits["train"])
-
-
 INCOMPLETE = [("a", "1"), ("", "1"), ("b", None), ("c", "2"), ("  ", "2"), *zip("defg", "2121", strict=True)]
 
 
@@ -272,17 +265,6 @@ def test_what_cannot_be_split(train, others, message, tmp_path):
     splits = {name: others.pop(name) for name in ("validation", "test") if name in others}
     with pytest.raises(UserError, match=message):
         build_splits(make_source(train=train, **splits), work_dir=tmp_path, **others)
-
-
-def test_incomplete_rows_are_dropped_on_request(tmp_path):
-    source = make_source(drop_incomplete=True, train=INCOMPLETE, test=[("t", None), ("u", "1")])
-    splits, names, counts = build_splits(source, work_dir=tmp_path)
-    rows = contents(splits, names)
-    complete = [("a", "1"), ("c", "2"), ("d", "2"), ("e", "1"), ("f", "2"), ("g", "1")]
-    assert sorted(rows["train"] + rows["validation"]) == complete
-    assert rows["test"] == [("u", "1")]
-    assert (counts.train.incomplete, counts.test.incomplete) == (3, 1)
-    assert "3 without text or label dropped" in counts.lines()[0]
 
 
 def test_labelled_rows_that_cleaning_empties(tmp_path):

@@ -32,17 +32,6 @@ def test_columns(separator, tmp_path):
     assert next(first[0].splits["train"]()).where == "a.conll, line 3"
 
 
-def test_a_number_sign_is_a_word_between_two_columns_and_a_comment_elsewhere(tmp_path):
-    assert rows(conll(tmp_path / "a.txt", ["a O", "", "# O", "b B-X"])) == [("a", "O"), ("# b", "O B-X")]
-    assert rows(conll(tmp_path / "b.txt", ["a x O", "", "# id 7", "b x B-X"])) == [("a", "O"), ("b", "B-X")]
-
-
-def test_other_white_space_is_within_words(tmp_path):
-    assert rows(conll(tmp_path / "a.conll", [" 10\u00a0000  CD  O", "\u3000 x B-X"])) == [
-        ("10\u00a0000 \u3000", "O B-X")
-    ]
-
-
 def test_conllu(tmp_path):
     rest = "_\t_\t_\t_\t_\t_"
     lines = ["# sent_id = 1", f"1-2\tim\t_\t_\t{rest}", f"1\tin\tin\tADP\t{rest}", f"2\tdem\tder\tDET\t{rest}"]
@@ -51,12 +40,25 @@ def test_conllu(tmp_path):
     assert rows(path, label_column=3) == [("in dem 10\u00a0000", "in der 10")]
 
 
-def test_germeval_numbers_its_words_and_has_comments_with_tabs(tmp_path):
-    lines = ["#\thttp://example.org [2009]", "1\tAnna\tB-PER\tO", "2\tleft\tO\tB-X", "", "#\tb", "1\t#\tO\tO"]
-    path = conll(tmp_path / "a.tsv", lines)
-    assert rows(path) == [("Anna left", "O B-X"), ("#", "O")]
-    assert rows(path, label_column=3) == [("Anna left", "B-PER O"), ("#", "O")]
-    assert rows(conll(tmp_path / "b.conll", ["1 CD O", "000 CD B-X"])) == [("1 000", "O B-X")]
+GERMEVAL = ["#\thttp://example.org [2009]", "1\tAnna\tB-PER\tO", "2\tleft\tO\tB-X", "", "#\tb", "1\t#\tO\tO"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "settings", "expected"),
+    [
+        # a number sign is a word between two columns, and a comment elsewhere
+        ("a.txt", ["a O", "", "# O", "b B-X"], {}, [("a", "O"), ("# b", "O B-X")]),
+        ("a.txt", ["a x O", "", "# id 7", "b x B-X"], {}, [("a", "O"), ("b", "B-X")]),
+        # white space other than blanks and tabs is within words
+        ("a.conll", [" 10\u00a0000  CD  O", "\u3000 x B-X"], {}, [("10\u00a0000 \u3000", "O B-X")]),
+        # GermEval numbers its words, and its comments have tabs
+        ("a.tsv", GERMEVAL, {}, [("Anna left", "O B-X"), ("#", "O")]),
+        ("a.tsv", GERMEVAL, {"label_column": 3}, [("Anna left", "B-PER O"), ("#", "O")]),
+        ("a.conll", ["1 CD O", "000 CD B-X"], {}, [("1 000", "O B-X")]),
+    ],
+)
+def test_forms_of_columns(name, lines, settings, expected, tmp_path):
+    assert rows(conll(tmp_path / name, lines), **settings) == expected
 
 
 @pytest.mark.parametrize("test", ['{"tokens": ["a"]}', '{"tokens": ["a"], "ner_tags": []}', None])
@@ -99,56 +101,35 @@ def test_a_folder_of_splits_and_the_demo(tmp_path):
     assert len(text.split()) == len(label.split())
 
 
-@pytest.mark.parametrize(
-    ("lines", "settings", "words"),
-    [
-        (["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
-        (["a", "b"], {}, ["has 1 column without names", "the tags need another"]),
-        (["", "-DOCSTART- O"], {}, ["has no sentences"]),
-        (["a O"], {"label_column": "ner"}, ["--data.label_column is 'ner'", "2 columns without names", "number"]),
-        (["a O"], {"label_column": 1}, ["--data.label_column is 1"]),
-        (["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
-    ],
-)
-def test_bad_columns(lines, settings, words, tmp_path):
-    with pytest.raises(UserError) as error:
-        rows(conll(tmp_path / "a.conll", lines), **settings)
-    assert [word for word in words if word not in str(error.value)] == []
-
-
-@pytest.mark.parametrize(
-    ("record", "words"),
-    [
-        ({"tokens": WORDS, "ner_tags": TAGGED[1:]}, ["There are 5 words and 4 tags", "line 2"]),
-        (
-            {"tokens": WORDS, "ner_tags": [0, 1, 2, 3, 0]},
-            ["numbers without names ([0, 1, 2, 3, 0])", "line 2", "write names"],
-        ),
-        (
-            {"tokens": WORDS, "ner_tags": ["O", "O", "", "O", "O"]},
-            ["The tag '' of ['O', 'O', '', 'O', 'O'] is not a name", "line 2"],
-        ),
-        ({"tokens": WORDS, "ner_tags": ["O", "O", "B PER", "O", "O"]}, ["'B PER'", "without spaces"]),
-        ({"tokens": "Anna left", "ner_tags": TAGGED}, ["The words are 'Anna left', not a list", "--data.text_column"]),
-        ({"tokens": WORDS, "ner_tags": "O"}, ["The tags are 'O', not a list", "--data.label_column"]),
-    ],
-)
-def test_bad_records(record, words, tmp_path):
-    path = tmp_path / "a.jsonl"
+def record(tokens, tags):
+    """Such a line between two good ones."""
     good = {"tokens": WORDS, "ner_tags": TAGGED}
-    path.write_text("".join(json.dumps(part) + "\n" for part in (good, record, good)))
+    return [json.dumps(part) for part in (good, {"tokens": tokens, "ner_tags": tags}, good)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lines", "settings", "words"),
+    [
+        ("conll", ["a O", "b"], {}, ["The line 'b' has 1 column, not 2 columns", "line 2", "correct it"]),
+        ("conll", ["a", "b"], {}, ["has 1 column without names", "the tags need another"]),
+        ("conll", ["", "-DOCSTART- O"], {}, ["has no sentences"]),
+        ("conll", ["a O"], {"label_column": "ner"}, ["--data.label_column is 'ner'", "2 columns without", "number"]),
+        ("conll", ["a O"], {"label_column": 1}, ["--data.label_column is 1"]),
+        ("conll", ["a O"], {"group_column": "doc"}, ["no column 'doc'", "leave out --data.group_column"]),
+        ("csv", ["tokens,ner_tags", "a,O"], {}, ["CSV, which has no lists: save", "JSONL with tokens and ner_tags"]),
+        ("jsonl", ['{"tokens": ["a"], "tags": ["O"]}'] * 2, {}, ["no column 'ner_tags'", "give --data.label_column"]),
+        ("jsonl", record(WORDS, TAGGED[1:]), {}, ["There are 5 words and 4 tags", "line 2"]),
+        ("jsonl", record(WORDS, [0, 1, 2, 3, 0]), {}, ["numbers without names ([0, 1, 2, 3, 0])", "write names"]),
+        ("jsonl", record(WORDS, ["O", "O", "", "O", "O"]), {}, ["The tag '' of ['O', 'O', '', 'O', 'O']", "line 2"]),
+        ("jsonl", record(WORDS, ["O", "O", "B PER", "O", "O"]), {}, ["'B PER'", "without spaces"]),
+        ("jsonl", record("Anna left", TAGGED), {}, ["The words are 'Anna left', not a list", "--data.text_column"]),
+        ("jsonl", record(WORDS, "O"), {}, ["The tags are 'O', not a list", "--data.label_column"]),
+    ],
+)
+def test_sentences_that_are_not_tagged(suffix, lines, settings, words, tmp_path):
     with pytest.raises(UserError) as error:
-        rows(path)
+        rows(conll(tmp_path / f"a.{suffix}", lines), **settings)
     assert [word for word in words if word not in str(error.value)] == []
-
-
-def test_a_csv_and_a_missing_column_are_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("tokens,ner_tags\na,O\n")
-    with pytest.raises(UserError, match=r"CSV, which has no lists: save .* JSONL with tokens and ner_tags"):
-        rows(tmp_path / "a.csv")
-    (tmp_path / "a.jsonl").write_text('{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["b"], "tags": ["O"]}\n')
-    with pytest.raises(UserError, match=r"no column 'ner_tags' in .*, only tokens, tags: give --data.label_column"):
-        rows(tmp_path / "a.jsonl")
 
 
 def test_spaces_within_words_do_not_break_them():

@@ -17,10 +17,10 @@ from tests.data.texts.test_readers import write_parquet
 TEXTS = [f"text number {i}" for i in range(40)]
 
 
-def write(tmp_path, name, cells):
-    """Forty texts with these cells in turn: a list of them, or of a dict by column."""
+def write(tmp_path, name, cells, number=40):
+    """So many texts with these cells in turn: a list of them, or of a dict by column."""
     columns = cells if isinstance(cells, dict) else {"label": cells}
-    rows = [{"text": text} | {c: v[i % len(v)] for c, v in columns.items()} for i, text in enumerate(TEXTS)]
+    rows = [{"text": f"text number {i}"} | {c: v[i % len(v)] for c, v in columns.items()} for i in range(number)]
     path = tmp_path / name
     if name.endswith(".csv"):
         lines = [",".join("" if v is None else str(v) for v in row.values()) for row in rows]
@@ -136,13 +136,7 @@ def test_lists_of_class_labels_have_the_names_that_datasets_keeps(tmp_path):
 
 def classes(tmp_path, labels, name="a.csv", **options):
     """The classes of a file with these labels, ten texts each, and what is said about them."""
-    cells = [(f"text {i} of {j}", label) for i in range(10) for j, label in enumerate(labels)]
-    if name.endswith(".csv"):
-        (tmp_path / name).write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in cells))
-    else:
-        lines = [json.dumps({"text": text, "label": label}) for text, label in cells]
-        (tmp_path / name).write_text("\n".join(lines))
-    source = labelled_source(str(tmp_path / name), **options)
+    source = labelled_source(write(tmp_path, name, labels, 10 * len(labels)), **options)
     _, names, counts = build_splits(source, work_dir=tmp_path / "work")
     return names, counts.notes
 
@@ -223,15 +217,13 @@ def test_a_list_of_one_and_a_decimal_are_the_value_that_they_are(tmp_path):
     assert classes(tmp_path, [["neg"], ["pos"]], "a.jsonl")[0] == ["neg", "pos"]
     with pytest.raises(UserError, match=r"The label is a list \(\['neg', 'pos'\]\)"):
         classes(tmp_path, [["neg", "pos"], ["pos"]], "a.jsonl", problem="classes")
-    write_parquet(
-        tmp_path / "a.parquet", text=[f"text {i}" for i in range(40)], label=[Decimal("1"), Decimal("2")] * 20
-    )
+    write_parquet(tmp_path / "a.parquet", text=TEXTS, label=[Decimal("1"), Decimal("2")] * 20)
     assert build_splits(labelled_source(str(tmp_path / "a.parquet")), work_dir=tmp_path / "work")[1] == ["1", "2"]
 
 
 def test_class_names_that_datasets_writes_beside_a_parquet_file(tmp_path):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
-    rows = {"text": [f"text {i}" for i in range(41)], "label": [*[0, 1] * 20, -1]}
+    rows = {"text": [*TEXTS, "one more"], "label": [*[0, 1] * 20, -1]}
     Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
     with pytest.raises(UserError, match=r"1 row without text or label: a\.parquet, row 40"):
         build_splits(labelled_source(str(tmp_path / "a.parquet")), work_dir=tmp_path / "work")
