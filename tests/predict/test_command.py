@@ -322,7 +322,7 @@ def test_an_input_broken_in_the_middle_leaves_the_earlier_output(classifier_run,
     [
         ("bona tago", {}, r"index 2, 'bona tago', has no \[MASK\]: write \[MASK\]"),
         ("[MASK] " + "la " * 20 + "[MASK]", {}, r"index 2, .* is cut off before its last \[MASK\], after 16 tokens"),
-        ("[MASK]", {"explain": True}, "--explain is for a classifier"),
+        ("[MASK]", {"explain": True}, "--explain is for text classifiers"),
         ("[MASK]", {"thresholds": "wanted"}, "--thresholds are for classes, .* is for masked language model"),
     ],
 )
