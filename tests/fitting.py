@@ -1,7 +1,8 @@
 """A Trainer that writes nothing, and a training that keeps the gradients of each step."""
 
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from torch.utils.data import DataLoader
 
 from lightning_nlp.training.schedules import lr_lambda
 
@@ -17,6 +18,20 @@ def trainer(tmp_path, **settings):
         default_root_dir=tmp_path,
         **settings,
     )
+
+
+class Rows(LightningDataModule):
+    """The same rows for each split, in the order given."""
+
+    def __init__(self, rows, batch_size=4):
+        super().__init__()
+        self.rows, self.batch_size = rows, batch_size
+        self.train_batches = len(self.train_dataloader())
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, batch_size=self.batch_size)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
 
 
 class Gradients(Callback):

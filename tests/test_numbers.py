@@ -1,10 +1,9 @@
-import csv
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.bad_input.check import check
+from tests.bad_input.check import check, with_data
 from tests.conftest import checkpoint_of, invoke, read_losses, read_metrics
 
 TASKS = {"tiny_cls": "cls_run", "tiny_mlm": "mlm_run"}
@@ -43,12 +42,6 @@ def deterministic_again():
 
 
 @pytest.mark.usefixtures("deterministic_again")
-def test_deterministic_algorithms_on_a_cpu(tiny_mlm, mlm_run, tmp_path):
-    run = invoke("fit", *tiny_mlm, "--trainer.deterministic", "true", "--runs_dir", tmp_path).run
-    assert same(state(mlm_run), state(run)), "a CPU's are deterministic anyway"
-
-
-@pytest.mark.usefixtures("deterministic_again")
 def test_an_operation_that_cannot_be_deterministic_is_named(tiny_cls, tmp_path, monkeypatch):
     from lightning_nlp.models.classification import SequenceClassifier
 
@@ -77,54 +70,31 @@ def test_the_same_seed_on_a_gpu(task, packing, request, tmp_path):
     assert same(*[state(outcome.run) for outcome in outcomes])
 
 
-def write(path: Path, rows: list[tuple[str, str]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-    return path
-
-
-def labelled(words: str, number: int, name: str = "film") -> list[tuple[str, str]]:
-    return [
-        (f"a {word} {name} number {i}", word) for i, word in zip(range(number), words.split() * number, strict=False)
-    ]
-
-
-def with_data(tiny: list[str], data: Path, tmp_path: Path, *more: str) -> list[str]:
-    arguments = ["fit", *tiny, "--data.path", str(data), "--data.cache_dir", str(tmp_path / "cache"), *more]
-    return [*arguments, "--runs_dir", str(tmp_path / "runs"), "--trainer.max_epochs", "1"]
-
-
-def measured(run: Path) -> dict[str, float]:
-    """All that was logged, by name; the last of each."""
+def measured(arguments: list[str | Path], tmp_path: Path, *more: str) -> dict[str, float]:
+    """All that a training of one epoch logged, by name; the last of each."""
+    run = invoke(*arguments, *more, "--trainer.max_epochs", "1", "--runs_dir", tmp_path).run
     values = {name: float(value) for row in read_metrics(run) for name, value in row.items() if value}
     assert all(abs(value) < float("inf") for value in values.values()), values
     return values
 
 
-def test_one_example_in_validation_and_one_in_test(tiny_cls, tmp_path):
-    folder = tmp_path / "data"
-    for name, number in (("train", 30), ("validation", 1), ("test", 1)):
-        write(folder / f"{name}.csv", labelled("bad good", number, name))
-    values = measured(invoke(*with_data(tiny_cls, folder, tmp_path)).run)
+def test_texts_of_one_token_with_one_in_validation_and_one_in_test(tiny_cls, tmp_path):
+    texts = {"train": "abcdefghijklmnopqrstuvwx", "validation": "y", "test": "z"}
+    (tmp_path / "data").mkdir()
+    for split, letters in texts.items():
+        rows = [f"{letter},{i % 2}" for i, letter in enumerate(letters)]
+        (tmp_path / "data" / f"{split}.csv").write_text("\n".join(["text,label", *rows, ""]))
+    more = ["--trainer.accumulate_grad_batches", "4", "--data.batch_size", "1"]
+    values = measured(with_data(tiny_cls, tmp_path / "data", tmp_path), tmp_path, *more)
     for split in ("val", "test"):
         assert {values[f"{split}/{name}"] for name in ("accuracy", "precision", "recall", "f1")} in ({0.0}, {1.0})
 
 
-@pytest.mark.parametrize(("packing", "accumulate"), [("true", "1"), ("false", "4")])
-def test_texts_of_one_token(packing, accumulate, tiny_cls, tmp_path):
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    data = write(tmp_path / "letters.csv", [(letter, str(i % 2)) for i, letter in enumerate(letters)])
-    more = ["--data.packing", packing, "--trainer.accumulate_grad_batches", accumulate, "--data.batch_size", "1"]
-    measured(invoke(*with_data(tiny_cls, data, tmp_path, *more)).run)
-
-
 @pytest.mark.parametrize(("probability", "split"), [("1e-12", "train"), ("0.01", "validation")])
 def test_a_split_in_which_nothing_is_masked_is_an_error_before_training(probability, split, tiny_mlm, tmp_path):
-    data = Path(tiny_mlm[tiny_mlm.index("--data.path") + 1])
-    outcome = invoke(*with_data(tiny_mlm, data, tmp_path, "--data.mlm_probability", probability))
+    outcome = invoke("fit", *tiny_mlm, "--data.mlm_probability", probability, "--runs_dir", tmp_path)
     check(outcome, f"sentences of {split} is masked", "--data.mlm_probability")
-    assert not list((tmp_path / "runs").glob("*/*"))
+    assert not list(tmp_path.glob("*/*"))
 
 
 def test_sentences_of_one_word(tiny_mlm, tmp_path):
@@ -132,4 +102,4 @@ def test_sentences_of_one_word(tiny_mlm, tmp_path):
     words = "saluton adiaŭ jes ne bone bele kara nova juna ruĝa blua verda".split()
     data.write_text("".join(f"{i}\t{word}\n" for i in range(10) for word in words), encoding="utf-8")
     more = ["--data.deduplicate", "false", "--data.val_fraction", "0.3", "--data.test_fraction", "0.3"]
-    measured(invoke(*with_data(tiny_mlm, data, tmp_path, *more)).run)
+    measured(with_data(tiny_mlm, data, tmp_path), tmp_path, *more)

@@ -32,10 +32,9 @@ class Reference(Callback):
             Reference.averaged.update_parameters(pl_module.network)
 
 
-@pytest.mark.parametrize("task", ["cls", "mlm"])
-def test_the_average_is_pytorchs(task, request, tmp_path):
+def test_the_average_is_pytorchs(tiny_cls, tmp_path):
     more = ["--trainer.callbacks", "tests.callbacks.test_ema.Reference", "--trainer.accumulate_grad_batches", "2"]
-    run = invoke("fit", *request.getfixturevalue(f"tiny_{task}"), *DECAY, *more, "--runs_dir", tmp_path).run
+    run = invoke("fit", *tiny_cls, *DECAY, *more, "--runs_dir", tmp_path).run
     state = checkpoint_of(run, "last")["state_dict"]
     reference = Reference.averaged.module.state_dict()
     assert reference
@@ -50,7 +49,7 @@ def test_the_training_itself_is_the_same(tiny_cls, cls_run, tmp_path):
     assert not all(averaged["state_dict"][name].equal(value) for name, value in plain.items())
 
 
-@pytest.mark.parametrize("more", [[], ["--trainer.limit_val_batches", "0"], ["--trainer.precision", "bf16-mixed"]])
+@pytest.mark.parametrize("more", [["--trainer.limit_val_batches", "0"], ["--trainer.precision", "bf16-mixed"]])
 def test_validated_chosen_tested_exported_and_told_are_one(more, tiny_cls, tmp_path):
     outcome = invoke("fit", *tiny_cls, *DECAY, *more, "--runs_dir", tmp_path)
     best = checkpoint_of(outcome.run, "best")

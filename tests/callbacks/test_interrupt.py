@@ -1,16 +1,6 @@
 import signal
 
-from lightning_nlp.data.base import TextDataModule
 from tests.conftest import ctrl_c, invoke
-
-
-def test_an_interrupt_while_data_is_prepared_leaves_no_run(tiny_cls, tmp_path, monkeypatch):
-
-    monkeypatch.setattr(TextDataModule, "prepare_data", lambda self: signal.raise_signal(signal.SIGINT))
-    outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path / "runs")
-    assert outcome.code == 130, outcome.err
-    assert "Interrupted." in outcome.err
-    assert not (tmp_path / "runs").exists()
 
 
 def test_under_nohup_a_closed_terminal_stops_nothing(tiny_cls, tmp_path):

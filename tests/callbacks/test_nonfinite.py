@@ -117,8 +117,6 @@ def test_on_a_gpu_the_flags_wait_for_the_log_step(precision, tiny_cls, tmp_path,
     check(outcome, "Step 3 is not finite")
     assert max(seen) == 4, "noticed at step 5"
     assert same(seen[3]["weights"], seen[2]["weights"])
-    assert same(seen[3]["optimizer"], seen[2]["optimizer"])
-    assert not same(seen[4]["weights"], seen[3]["weights"])
     report, tensors = report_of(tmp_path / "quickstart" / "0" / "nonfinite" / "step_3.safetensors")
     assert tensors["0/labels"].shape == (len(report["examples"][0]),)
 

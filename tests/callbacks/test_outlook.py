@@ -6,7 +6,7 @@ import torch
 
 from lightning_nlp.callbacks import outlook
 from lightning_nlp.training.flops import training_costs
-from tests.callbacks.test_throughput import tiny_network
+from tests.callbacks.test_throughput import network_with_a_window
 from tests.conftest import checkpoint_of, invoke, read_metrics
 
 NO_VALIDATION = r"No validation comes in this training, so best.ckpt is its last state: give (--.*) for some\."
@@ -16,7 +16,6 @@ NO_VALIDATION = r"No validation comes in this training, so best.ckpt is its last
     "arguments",
     [
         "--trainer.limit_val_batches 0",
-        "--trainer.check_val_every_n_epoch 3",
         "--trainer.check_val_every_n_epoch 2 --trainer.max_steps 3 --trainer.accumulate_grad_batches 2",
     ],
 )
@@ -78,7 +77,7 @@ def found(network, peak_tflops=None, device="cpu"):
 def test_the_peak_is_the_hardwares_or_the_one_given(monkeypatch, said):
     asked = []
     monkeypatch.setattr(outlook, "peak_flops", lambda *question: asked.append(question) or 1e6)
-    network = tiny_network()
+    network = network_with_a_window()
     assert found(network) == (training_costs(network), 1e6)
     assert asked == [(torch.device("cpu"), "bf16-mixed")]
     assert found(network, 2.0)[1] == 2e12
@@ -90,7 +89,7 @@ def test_why_there_is_no_mfu(monkeypatch, said):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "CocoNut 9000")
     assert found(None, 1.0) == (None, None), "a user's own module, of which nothing is said"
     assert found(SimpleNamespace(config=SimpleNamespace(model_type="albert")), 1.0) == (None, None)
-    assert found(tiny_network(), device="cuda")[1] is None
+    assert found(network_with_a_window(), device="cuda")[1] is None
     architecture, peak = said
     assert "albert" in architecture
     assert all(word in peak for word in ("CocoNut 9000", "bf16-mixed", "--peak_tflops"))

@@ -3,8 +3,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from transformers import (
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
     ModernBertConfig,
     ModernBertForSequenceClassification,
 )
@@ -42,16 +40,6 @@ def run_batches(throughput, clock, trainer, module, batches, *, first=0):
         throughput.on_train_batch_end(trainer, module, None, data, index)
 
 
-def run_steps(throughput, clock, trainer, module, steps, *, first=0):
-    batches = [(batch(tokens, places), 0.0, seconds) for tokens, places, seconds in steps]
-    run_batches(throughput, clock, trainer, module, batches, first=first)
-
-
-def tiny_network():
-    sizes = {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32, "max_position_embeddings": 64}
-    return DistilBertForSequenceClassification(DistilBertConfig(**sizes, vocab_size=20))
-
-
 @pytest.fixture
 def module():
     logged = []
@@ -73,13 +61,14 @@ def test_padding_warm_up_and_validation_are_not_counted(monkeypatch, trainer, mo
     clock, throughput = Clock(monkeypatch), Throughput()
     throughput.on_train_epoch_start(trainer, module)
     # the first step is warm-up: its second 100 counts nowhere
-    run_steps(throughput, clock, trainer, module, [(30, 40, 100.0), (30, 40, 1.0), (10, 40, 2.0), (30, 40, 2.0)])
+    long, short = batch(30, 40), batch(10, 40)
+    run_batches(throughput, clock, trainer, module, [(long, 0, 100), (long, 0, 1), (short, 0, 2), (long, 0, 2)])
     assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx((10 + 30) / 4)
     assert dict(module.logged)["perf/padding_efficiency"] == pytest.approx(40 / 80)
     assert "perf/packing_efficiency" not in dict(module.logged), "there is no budget"
     throughput.on_validation_start(trainer, module)
     clock.now += 1000.0
-    run_steps(throughput, clock, trainer, module, [(60, 80, 3.0), (20, 80, 1.0)], first=4)
+    run_batches(throughput, clock, trainer, module, [(batch(60, 80), 0, 3), (batch(20, 80), 0, 1)], first=4)
     assert dict(module.logged)["perf/tokens_per_s"] == pytest.approx(80 / 4)
     throughput.on_train_end(trainer, module)
     assert (throughput.tokens, throughput.seconds) == (30 + 10 + 30 + 60 + 20, 1.0 + 4.0 + 4.0)
@@ -88,7 +77,7 @@ def test_padding_warm_up_and_validation_are_not_counted(monkeypatch, trainer, mo
 
 def test_too_little_to_tell(monkeypatch, trainer, module):
     clock, throughput = Clock(monkeypatch), Throughput()
-    run_steps(throughput, clock, trainer, module, [(30, 40, 1.0)])
+    run_batches(throughput, clock, trainer, module, [(batch(30, 40), 0, 1)])
     throughput.on_train_end(trainer, module)
     assert throughput.tokens_per_s is throughput.mfu is None
     assert module.logged == []
@@ -127,11 +116,9 @@ def network_with_a_window():
     return ModernBertForSequenceClassification(config)
 
 
-@pytest.mark.parametrize("network", [tiny_network, network_with_a_window])
-@pytest.mark.parametrize("data", [batch(30, 40), packed_batch(20, 10)], ids=["padded", "packed"])
-def test_mfu(monkeypatch, trainer, module, data, network):
-    clock, throughput = Clock(monkeypatch), Throughput(peak_tflops=1e-6)
-    module.network = network()
+def test_mfu(monkeypatch, trainer, module):
+    clock, throughput, data = Clock(monkeypatch), Throughput(peak_tflops=1e-6), batch(30, 40)
+    module.network = network_with_a_window()
     throughput.on_train_start(trainer, module)
     run_batches(throughput, clock, trainer, module, [(data, 0, 5), (data, 1, 1), (data, 1, 2), (data, 1, 4)])
     costs = training_costs(module.network)

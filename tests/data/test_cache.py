@@ -39,16 +39,6 @@ def test_built_once_and_then_found(tmp_path):
     assert names(tmp_path / "new" / "cache") == [folder.name]
 
 
-@pytest.mark.parametrize(
-    "change", [{"truncation": None}, {"cleaning": {"clean": True, "max_train_samples": 0}}, {"tokenizer": "more"}]
-)
-def test_another_key_is_another_folder(tmp_path, change):
-    folder = cached_folder(tmp_path, KEY, writer([]))
-    calls = []
-    assert cached_folder(tmp_path, KEY | change, writer(calls)) != folder
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize("harm", ["missing", "truncated", "flipped bit", "no sizes", "half of the sizes"])
 def test_a_damaged_folder_is_made_anew(tmp_path, harm, caplog):
     folder = cached_folder(tmp_path, KEY, writer([]))

@@ -77,6 +77,7 @@ def test_a_network_must_fit_into_the_device_that_it_trains_on(monkeypatch):
         ("weight_decay", -0.1),
         ("schedule", "step"),
         ("warmup_ratio", 1.5),
+        ("warmup_ratio", float("nan")),
         ("n_layers", 0),
         ("n_heads", 0),
         ("dim", -1),

@@ -7,7 +7,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from lightning_nlp.errors import UserError
 from lightning_nlp.models import load_pretrained
 from lightning_nlp.models.heads import LAST_LAYERS, last_layer
-from tests.conftest import invoke
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SIZES |= {"vocab_size": 50, "max_position_embeddings": 20, "pad_token_id": 0, "embedding_size": 16}
@@ -85,17 +84,3 @@ def test_an_architecture_whose_last_layer_is_not_in_the_table(tmp_path):
     before = folder_with(tmp_path, ["x", "y"], "convbert")
     assert last_layer(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is None
     torch.testing.assert_close(logits_of(load(tmp_path, ["y", "x"])), before[:, [1, 0]])
-
-
-def test_a_run_trained_on_from_an_export_whose_classes_stand_in_another_order(cls_run, reviews, tiny_cls, tmp_path):
-    path = tmp_path / "reviews.csv"
-    path.write_text(reviews.read_text(encoding="utf-8").replace(",pos", ",POS"), encoding="utf-8")
-    more = ["--data.path", path, "--model.pretrained", cls_run / "export", "--data.tokenizer", cls_run / "export"]
-    settings = ["--model.lr", "1e-9", "--trainer.max_epochs", "1", "--runs_dir", tmp_path / "runs"]
-    outcome = invoke("fit", *tiny_cls, *more, *settings)
-    assert "its rows are matched by name" in outcome.err
-    theirs, ours = (
-        AutoModelForSequenceClassification.from_pretrained(run / "export") for run in (cls_run, outcome.run)
-    )
-    assert ours.config.id2label == {0: "POS", 1: "neg"}
-    torch.testing.assert_close(ours.classifier.weight, theirs.classifier.weight[[1, 0]], atol=1e-6, rtol=0)

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from lightning.pytorch import LightningDataModule, seed_everything
+from lightning.pytorch import seed_everything
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch.utils.data import DataLoader
-from transformers import AutoModelForMaskedLM, BertForSequenceClassification, DebertaV2Config, PreTrainedTokenizerFast
+from transformers import AutoModelForMaskedLM, DebertaV2Config, PreTrainedTokenizerFast
 
 from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.errors import UserError
@@ -16,7 +16,6 @@ from lightning_nlp.models import packing
 from lightning_nlp.models.heads import masked_positions
 from lightning_nlp.models.mlm import MaskedLanguageModel
 from tests import fitting
-from tests.conftest import read_metrics
 from tests.models import test_packing
 from tests.models.test_encoder import SIZES, bert_config, word_tokenizer
 
@@ -24,15 +23,12 @@ EXACT = {**SIZES, "max_position_embeddings": 16, "dropout": 0.0, "lr": 1e-3, "wa
 ARCHITECTURES = {**test_packing.ARCHITECTURES, "deberta-v2": lambda: DebertaV2Config(**test_packing.SIZES)}
 
 
-class Sentences(LightningDataModule):
+class Sentences(fitting.Rows):
     """Twelve sentences of different lengths, with fixed masks of very different sizes; the fifth has none."""
 
     def __init__(self, batch_size=4, tokenizer=None, masked=None, chars_per_token=None):
-        super().__init__()
-        self.tokenizer, self.max_length, self.batch_size = tokenizer or word_tokenizer(), 16, batch_size
-        self.chars_per_token = chars_per_token or {}
-        generator = torch.Generator().manual_seed(0)
-        self.rows = []
+        self.tokenizer, self.max_length, self.chars_per_token = tokenizer or word_tokenizer(), 16, chars_per_token or {}
+        generator, rows = torch.Generator().manual_seed(0), []
         for number in masked or (1, 9, 3, 2, 0, 12, 1, 4, 6, 1, 2, 8):
             length = int(torch.randint(max(4, number), 17, (), generator=generator))
             ids = torch.zeros(16, dtype=torch.long)
@@ -42,13 +38,8 @@ class Sentences(LightningDataModule):
             labels[hidden] = ids[hidden]
             mask = (ids > 0).long()
             ids[hidden] = self.tokenizer.mask_token_id
-            self.rows.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
-        self.train_batches = len(self.train_dataloader())
-
-    def train_dataloader(self):
-        return DataLoader(self.rows, batch_size=self.batch_size)
-
-    val_dataloader = test_dataloader = train_dataloader
+            rows.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
+        super().__init__(rows, batch_size)
 
 
 def fit(tmp_path, data, trainer_settings=None, **settings):
@@ -95,12 +86,6 @@ def test_the_rows_of_a_batch_that_fails_are_not_kept():
     assert packing.forward(network, batch).shape == (12, 16, 50)
 
 
-def test_positions_count_through_the_rows():
-    labels = torch.tensor([[-100, 7, -100], [0, -100, 9]])
-    assert masked_positions(labels).tolist() == [1, 3, 5]
-    assert masked_positions(torch.full((2, 3), -100)).tolist() == []
-
-
 def test_training_is_that_of_a_plain_loop(tmp_path):
     settings = {"max_epochs": 2, "accumulate_grad_batches": 4}
     module, gradients, _ = fit(tmp_path, Sentences(2), settings, weight_decay=0.0)
@@ -144,14 +129,6 @@ def test_metrics_are_means_over_masked_tokens(tmp_path):
         assert found == pytest.approx({f"{stage}/{name}": value for name, value in wanted.items()}, rel=1e-4)
 
 
-def test_bits_need_characters(tmp_path):
-    data = Sentences(5)
-    del data.chars_per_token
-    _, _, run = fit(tmp_path, data)
-    names = {name for name in run.callback_metrics if name.startswith("val/")}
-    assert names == {"val/loss", "val/perplexity", "val/top1", "val/top5"}
-
-
 def test_perplexity_of_a_hopeless_model_stays_finite(tmp_path):
     module, _, run = fit(tmp_path, Sentences(), {"max_steps": 1})
     with torch.no_grad():
@@ -174,36 +151,12 @@ def test_top5_of_a_vocabulary_of_four(tmp_path):
     assert run.callback_metrics["val/top5"] == 1
 
 
-def test_vocabulary_and_positions_come_from_tokenizer_and_settings(tmp_path):
-    module, _, _ = fit(tmp_path, Sentences(tokenizer=word_tokenizer(52)), {"max_steps": 1}, max_position_embeddings=33)
-    config = module.network.config
-    assert (config.vocab_size, config.max_position_embeddings, config.pad_token_id) == (57, 33, 0)
-    with pytest.raises(UserError, match=r"max_length is 16.*12 positions.*--data.max_length"):
-        fit(tmp_path, Sentences(), max_position_embeddings=12)
-
-
-def test_a_checkpoint_without_this_head_gets_a_new_one(tmp_path):
-    BertForSequenceClassification(bert_config()).save_pretrained(tmp_path / "bert")
-    module, _, run = fit(tmp_path, Sentences(), pretrained=str(tmp_path / "bert"))
-    assert module.network.config.model_type == "bert"
-    assert math.isfinite(run.callback_metrics["val/loss"])
-    with pytest.raises(UserError, match="60 tokens and the bert model 50 embeddings"):
-        fit(tmp_path, Sentences(tokenizer=word_tokenizer(55)), pretrained=str(tmp_path / "bert"))
-
-
 def loaded(run, **changes):
     """The module of a run's best checkpoint, and the run's data."""
     settings = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
     checkpoint = run / "checkpoints" / "best.ckpt"
     module = MaskedLanguageModel.load_from_checkpoint(checkpoint, weights_only=True)
     return module.eval(), MaskedLanguageModelingDataModule(**settings | changes)
-
-
-def test_a_module_out_of_its_checkpoint_gives_what_the_run_measured(mlm_run, tmp_path):
-    module, data = loaded(mlm_run)
-    (metrics,) = fitting.trainer(tmp_path).test(module, datamodule=data, verbose=False)
-    (row,) = [row for row in read_metrics(mlm_run) if row.get("test/loss")]
-    assert metrics == pytest.approx({name: float(row[name]) for name in metrics}, rel=1e-6)
 
 
 def test_it_gives_the_logits_of_its_export_in_batches_of_any_form(mlm_run):
@@ -224,6 +177,12 @@ def test_it_gives_the_logits_of_its_export_in_batches_of_any_form(mlm_run):
     torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-5)  # both have the longest text first
 
 
+def test_a_data_module_has_nothing_to_predict(mlm_run, tmp_path):
+    module, data = loaded(mlm_run)
+    with pytest.raises(UserError, match=r"predicts for texts with \[MASK\]: give .*predict --run RUN --input FILE"):
+        fitting.trainer(tmp_path).predict(module, datamodule=data)
+
+
 def test_a_loader_of_ones_own_trains_as_a_data_module_does(tmp_path):
     from transformers import BertForMaskedLM
 
@@ -237,9 +196,3 @@ def test_a_loader_of_ones_own_trains_as_a_data_module_does(tmp_path):
     expected = with_module.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
     assert [len(logits) for logits in run.predict(module, loader)] == [15, 17, 17]  # at the masked tokens
-
-
-def test_a_data_module_has_nothing_to_predict(mlm_run, tmp_path):
-    module, data = loaded(mlm_run)
-    with pytest.raises(UserError, match=r"predicts for texts with \[MASK\]: give .*predict --run RUN --input FILE"):
-        fitting.trainer(tmp_path).predict(module, datamodule=data)

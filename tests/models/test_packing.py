@@ -193,15 +193,12 @@ def test_what_speaks_against_packing(config, device, precision, reason, monkeypa
     assert (found is None) if reason is None else (reason in found)
 
 
-def lines_of(monkeypatch):
-    lines = []
-    monkeypatch.setattr(packing, "rank_zero_info", lines.append)
-    return lines
-
-
 def test_auto_says_what_it_chose_once(monkeypatch):
-    lines, data = lines_of(monkeypatch), SimpleNamespace(packing="auto", packed=None)
+    lines, data = [], SimpleNamespace(packing="auto", packed=None)
+    monkeypatch.setattr(packing, "rank_zero_info", lines.append)
     bert = network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]())
+    assert not choice(bert, False)
+    assert not packing.is_enabled(bert)
     deberta = AutoModelForMaskedLM.from_config(DebertaV2Config(**SIZES))
     for _ in range(2):
         assert choice(bert, "auto", data=data) is True
@@ -215,13 +212,6 @@ def test_auto_says_what_it_chose_once(monkeypatch):
     ]
     assert "bert" in lines[0]
     assert "deberta" in lines[1]
-
-
-def test_padding_can_be_asked_for(monkeypatch):
-    lines, network = lines_of(monkeypatch), network_of(AutoModelForMaskedLM, ARCHITECTURES["bert"]())
-    assert not choice(network, False)
-    assert not packing.is_enabled(network)
-    assert lines == []
 
 
 def test_packing_that_cannot_be_had_is_an_error():

@@ -37,13 +37,6 @@ def fit(tmp_path, trainer_settings=None, **data):
     return fitting.fit(tmp_path, TokenClassifier, found, trainer_settings, **EXACT)
 
 
-def test_batches_accumulated_are_one_batch(tmp_path):
-    _, (whole,), _ = fit(tmp_path, batch_size=80)
-    _, (halves,), _ = fit(tmp_path, {"accumulate_grad_batches": 2}, batch_size=36, packing=False)
-    for name, gradient in whole.items():
-        torch.testing.assert_close(halves[name], gradient, rtol=1e-4, atol=1e-6)
-
-
 def test_a_packed_training_is_a_padded_one(tmp_path):
     packed, _, run = fit(tmp_path, {"max_epochs": 3}, packing=True)
     padded, _, other = fit(tmp_path, {"max_epochs": 3}, packing=False)
@@ -73,13 +66,6 @@ def test_a_run_learns_and_each_command_measures_the_same(run):
     best = json.loads((run / "facts.json").read_text())["validation"]["val/f1"]
     assert re.search(rf"val/f1 +│ {best:.4f}", invoke("validate", "--run", run).out)
     assert "val/precision" in read_metrics(run)[-1]
-
-
-def test_a_checkpoint_loads_without_a_trainer(run):
-    module = TokenClassifier.load_from_checkpoint(run / "checkpoints" / "best.ckpt", weights_only=True)
-    assert module.label_names == ["B-LOC", "B-PER", "O"]
-    batch = module.tokenizer(["the man"], return_tensors="pt")
-    assert module.eval()(batch).shape[-1] == 3
 
 
 def test_the_export_gives_a_pipeline_the_same_entities(run, tmp_path):
@@ -123,6 +109,23 @@ def test_words_are_predicted_as_they_are(run, tmp_path):
             load_predictor(run / "export")(bad)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data.label_column", "label"], ["label_column"]),
+        (["--model.class_weights", "balanced"], ["class_weights"]),
+        (["--data.clean", "true"], ["clean"]),
+        (["--probes", "['a [MASK]']"], ["--probes are for a masked language model", "TokenClassifier"]),
+        (["--checkpoint.monitor", "val/top1"], ["TokenClassifier logs no 'val/top1'", "val/f1"]),
+        (["--data", "TextClassificationDataModule"], []),
+        (["--model.class_path", "lightning_nlp.SequenceClassifier"], ["DataModule is not for SequenceClassifier"]),
+    ],
+)
+def test_what_is_not_for_tags_is_refused(arguments, words, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    print(fails(["fit", *tiny, *arguments], *words))
+
+
 def test_report_and_card_show_entities(run):
     page, card = (run / "report.html").read_text(), (run / "export" / "README.md").read_text()
     assert "100.0%" in page
@@ -135,29 +138,3 @@ def test_report_and_card_show_entities(run):
 
 def test_inspect_reads_tagged_sentences(tiny):
     assert invoke("inspect", *tiny).code == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--data.label_column", "label"], ["label_column"]),
-        (["--model.class_weights", "balanced"], ["class_weights"]),
-        (["--data.clean", "true"], ["clean"]),
-        (["--probes", "['a [MASK]']"], ["--probes are for a masked language model", "TokenClassifier"]),
-        (["--checkpoint.monitor", "val/top1"], ["TokenClassifier logs no 'val/top1'", "val/f1"]),
-        (["--data", "TextClassificationDataModule"], []),
-    ],
-)
-def test_what_is_not_for_tags_is_refused(arguments, words, tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    print(fails(["fit", *tiny, *arguments], *words))
-
-
-def test_texts_without_tags_are_refused(tiny, reviews, cache_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    other = ["--model.class_path", "lightning_nlp.TokenClassifier"]
-    other += [*SIZES, *TRAINER, *DATA, "--data.cache_dir", cache_dir, "--data.path", reviews]
-    words = "TextClassificationDataModule is not for TokenClassifier", "give another --data or --model."
-    fails(["fit", "--config", "quickstart.yaml", *other], *words)
-    words = "TokenClassificationDataModule is not for SequenceClassifier", "give another --data or --model."
-    fails(["fit", *tiny, "--model.class_path", "lightning_nlp.SequenceClassifier"], *words)

@@ -30,18 +30,6 @@ def test_counts(form):
     assert ints(count_batch(form([20, 5], None))) == Counts(25, 425, 0, 2, 2)
 
 
-def test_a_batch_is_counted_without_reading_the_device():
-    # a meta tensor has no values: reading one raises
-    batch = {name: tensor.to("meta") for name, tensor in padded([20, 5], torch.zeros(2, 20)).items()}
-    counts = count_batch(batch, window=9)
-    assert {type(counts[i]) for i in (0, 1, 2, 4)} == {torch.Tensor}
-    with pytest.raises(RuntimeError):
-        int(counts.tokens)
-    batch = {name: tensor.to("meta") for name, tensor in packed([20, 5], torch.zeros(2)).items()}
-    counts = count_batch(batch, window=9)
-    assert (counts.tokens, counts.sequences, counts.head_rows) == (25, 2, 2)
-
-
 def test_large_counts_do_not_overflow():
     counts = count_batch({"input_ids": torch.zeros(1, 10**6), "cu_seqlens": torch.tensor([0, 10**6]).int()})
     assert int(counts.pairs) == 10**12

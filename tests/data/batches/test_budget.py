@@ -4,8 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lightning_nlp.data.batches import budget
-from lightning_nlp.data.batches.budget import TokenBudget, best_fit, halve_largest
+from lightning_nlp.data.batches.budget import TokenBudget, best_fit
 from lightning_nlp.data.batches.collators import collate
 from lightning_nlp.data.batches.eval_batches import cut
 
@@ -59,43 +58,6 @@ def test_full_batches_and_the_same_number_in_each_epoch(lengths, tokens, packed,
         assert lengths.sum() / (plan.steps * processes * tokens) > efficiency
 
 
-@pytest.mark.parametrize(("packed", "window_batches"), [(True, 0), (True, 8), (False, 50)])
-def test_epochs_differ_and_depend_on_seed_and_epoch_alone(packed, window_batches):
-    def epochs(seed):
-        plan = make(REVIEWS, 4096, packed=packed, window_batches=window_batches, seed=seed)
-        return [[tuple(batch) for batch in epoch_of(plan, epoch)] for epoch in (2, 0, 1)]
-
-    one, again, other = epochs(1), epochs(1), epochs(2)
-    assert one == again
-    assert one[0] != other[0]
-    partners = [{frozenset(batch) for batch in batches if len(batch) > 2} for batches in one]
-    assert len(partners[0] & partners[1]) < 3, "the same examples meet again and again"
-    assert len(partners[0] & partners[2]) < 3
-
-
-def test_epochs_that_need_more_or_fewer_batches_come_out_alike(monkeypatch):
-    monkeypatch.setattr(budget, "SLACK", 10**9)
-    lengths = REVIEWS[:3000]
-    plan = make(lengths, 512, window_batches=1, seed=1)
-    natural = [len(plan._fill(plan._permutation(epoch), plan._window)) for epoch in range(20)]
-    assert min(natural) < plan.steps < max(natural), "both happen"
-    for epoch in range(20):
-        batches = epoch_of(plan, epoch)
-        assert len(batches) == plan.steps
-        assert sorted(np.concatenate(batches)) == list(range(3000))
-        assert max(lengths[batch].sum() for batch in batches) <= 512
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_the_largest_comes_first_and_the_rest_in_random_order(packed):
-    batches = epoch_of(make(REVIEWS, 4096, packed=packed), 1)
-    padded = REVIEWS.astype(int) if packed else -(-REVIEWS.astype(int) // 8) * 8
-    sizes = [(padded[batch] ** 2).sum() for batch in batches]
-    assert sizes[0] == max(sizes)
-    heads = np.array([REVIEWS[batch].max() for batch in batches[1:]])
-    assert abs(np.corrcoef(heads, np.arange(len(heads)))[0, 1]) < 0.1
-
-
 @pytest.mark.parametrize("packed", [True, False])
 def test_one_example_as_long_as_a_batch_that_is_no_multiple_of_eight(packed):
     plan = make(np.array([500, 500, 3]), 500, packed=packed)
@@ -116,15 +78,6 @@ def test_best_fit_against_a_plain_search():
         rooms[best] -= lengths[row]
         expected[best].append(row)
     assert [batch.tolist() for batch in best_fit(lengths, order, 100)] == expected
-
-
-def test_halving_splits_no_example():
-    batches = [np.array([0]), np.array([1, 2, 3, 4]), np.array([5, 6])]
-    halved = halve_largest(batches, 4)
-    assert sorted(map(len, halved)) == [1, 2, 2, 2]
-    assert sorted(np.concatenate(halved)) == list(range(7))
-    assert [len(batch) for batch in halve_largest(batches, 10)] == [1] * 7
-    assert halve_largest(batches, 2) is batches
 
 
 @pytest.mark.parametrize("padded", [True, False])

@@ -38,31 +38,20 @@ def indices(batches):
     return [batch["index"].tolist() for batch in batches]
 
 
-def test_a_restored_loader_continues_where_the_other_stopped():
-    """With workers, and into the next epoch; properties/test_batches.py has the rest."""
+def test_a_resumed_loader_knows_its_position():
+    """And begins the next epoch; properties/test_batches.py has the rest."""
     loader, resumed = make_loader(num_workers=2), make_loader()
-    loader.sampler.set_epoch(1)
-    iterator = iter(loader)
-    before = indices(next(iterator) for _ in range(3))
-    state = loader.state_dict()
-    resumed.load_state_dict(state)
-    assert resumed.state_dict() == state, "a validation that comes first may be the best, and is saved"
-    resumed.sampler.set_epoch(1)  # as Lightning does
-    assert len(resumed) == len(loader) == 7, "a progress bar counts the whole epoch"
-    assert before + indices(resumed) == indices(loader)
-    for each in (resumed, loader):
-        each.sampler.set_epoch(2)
-    assert indices(resumed) == indices(loader)
-
-
-def test_a_resumed_loader_saves_its_true_position():
-    loader = make_loader()
     iterator = iter(loader)
     next(iterator), next(iterator)
-    second = make_loader()
-    second.load_state_dict(loader.state_dict())
-    next(iter(second))
-    assert second.state_dict() == {"epoch": 0, "layouts": [({"examples": 8, "accumulate": 1}, 3)]}
+    resumed.load_state_dict(loader.state_dict())
+    assert resumed.state_dict() == loader.state_dict(), "a validation that comes first may be the best, and is saved"
+    resumed.sampler.set_epoch(0)  # as Lightning does
+    assert len(resumed) == len(loader) == 7, "a progress bar counts the whole epoch"
+    next(iter(resumed))
+    assert resumed.state_dict() == {"epoch": 0, "layouts": [({"examples": 8, "accumulate": 1}, 3)]}
+    for each in (resumed, loader):
+        each.sampler.set_epoch(1)
+    assert indices(resumed) == indices(loader)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -72,12 +61,6 @@ def test_a_loader_leaves_the_global_generator_alone(num_workers):
     for _ in range(2):
         indices(loader)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_fixed_epoch_repeats_itself_and_offers_no_sampler():
-    loader = make_loader(fixed_epoch=True)
-    assert not hasattr(loader, "sampler")
-    assert indices(loader) == indices(loader)
 
 
 def test_a_killed_worker_is_one_error(tiny_cls, tmp_path, monkeypatch):

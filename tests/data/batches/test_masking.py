@@ -39,22 +39,6 @@ def test_random_words_cover_the_whole_vocabulary_evenly_and_no_special():
     assert chisquare(counts[5:].numpy()).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "expected"),
-    [((1.0, 1.0, 0.0), [MASK] * 4), ((1.0, 0.0, 0.0), [9] * 4), ((0.0, 1.0, 0.0), [9] * 4)],
-)
-def test_knobs_at_their_ends(probabilities, expected):
-    mlm_probability, mask_token_prob, random_token_prob = probabilities
-    masked, labels = mask(
-        torch.full((1, 4), 9),
-        mlm_probability=mlm_probability,
-        mask_token_prob=mask_token_prob,
-        random_token_prob=random_token_prob,
-    )
-    assert masked.tolist() == [expected]
-    assert (labels != -100).all() == (mlm_probability == 1.0)
-
-
 SENTENCES = [np.array([2, *range(10, 10 + n), 3]) for n in (5, 30, 12, 40)]
 collate = partial(
     collate_mlm,
