@@ -45,6 +45,11 @@ def test_token_findings(changes, deduplicate, expected):
     assert severities(tokens(**changes), deduplicate) == expected
 
 
+def test_the_cure_for_unknown_tokens_knows_every_text():
+    (finding,) = token_findings(tokens(train={"unknown_rate": 0.1}), max_length=128, counts={"deduplicate": True})
+    assert "--data.tokenizer_model bpe" in finding["text"]  # a larger vocabulary has no longer words
+
+
 def test_rare_means_rare_among_so_many_classes():
     many = {"class_counts": [24] * 150}
     facts = tokens(train=many, validation={"class_counts": [3] * 150}, test={"class_counts": [0] * 14 + [3] * 136})
