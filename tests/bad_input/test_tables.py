@@ -56,6 +56,7 @@ CLS = [  # name, content, words of the message
     ("columns.json", '{"text": ["a", "b"], "label": ["x", "y"]}', "list", "write a row for each text"),
     ("pandas.json", json.dumps({"text": dict(enumerate(TEXTS))}), "one JSON object", "orient='records', lines=True"),
     ("under.json", json.dumps({"data": [{"text": text} for text in TEXTS]}), "one JSON object", "a list of rows"),
+    ("split.json", json.dumps({"columns": ["text"], "data": [[text] for text in TEXTS]}), "one JSON object"),
     ("other.json", '{"meta": {"text": "a"}, "n": 1}', "no column 'text' in ", "only meta, n"),
     ("number.jsonl", jsonl("5"), "JSON int", "line 6", "one JSON object on each line"),
     ("inf.jsonl", jsonl('{"text": "a", "label": 1e400}'), "inf is a score", "line 6", LABEL),

@@ -104,7 +104,7 @@ def _holds_rows(record: dict[str, Any], text_column: str) -> bool:
     """Whether the only object of a file has, in place of a text, columns as of pandas' to_json, or a list of rows."""
     text, lists = record.get(text_column), [value for value in record.values() if isinstance(value, list)]
     by_index = isinstance(text, dict) and "0" in text
-    return by_index or (text is None and any(isinstance(row, dict) for rows in lists for row in rows[:1]))
+    return by_index or (text is None and any(isinstance(row, dict | list) for rows in lists for row in rows[:1]))
 
 
 def _json_records(path: Path, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
