@@ -73,14 +73,15 @@ def _set_up(cli: CLI, run: RunDirectory, command_line: str) -> tuple[Trainer, Li
     run.write_config(f"# {command_line}\n{cli.dump()}")
     place_in_run(config, run.path)
     made = cli.instantiate()
-    callbacks = default_callbacks(
-        run.path,
-        best=made.checkpoint,
-        early_stopping=made.early_stopping,
-        max_time=made.trainer.pop("max_time"),
-        progress=not config.quiet and config.trainer.enable_progress_bar is not False,
-        **{name: config[name] for name in cli.callback_options},
-    )
+    with lightning_errors():  # of --trainer.max_time
+        callbacks = default_callbacks(
+            run.path,
+            best=made.checkpoint,
+            early_stopping=made.early_stopping,
+            max_time=made.trainer.pop("max_time"),
+            progress=not config.quiet and config.trainer.enable_progress_bar is not False,
+            **{name: config[name] for name in cli.callback_options},
+        )
     trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
     if cli.in_python and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         # Lightning would start the calling program again in each of them, or fork a notebook

@@ -47,7 +47,7 @@ def _of_tokens(
     yield share, CUT, f"{share:.0%} of the training texts lose words to --data.max_length {max_length}: {cure}."
     for split, part in splits.items():
         rate = part.get("unknown_rate") or 0.0
-        cure = "give another --data.tokenizer, or train one on these texts (a larger --data.vocab_size)"
+        cure = "give another --data.tokenizer, or train one that knows every text: --data.tokenizer_model bpe"
         yield rate, UNKNOWN, f"{rate:.1%} of the tokens of {split} are unknown to the tokenizer: {cure}."
     if tagged:  # most words are not part of names
         for split, part in splits.items():

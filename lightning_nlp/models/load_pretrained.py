@@ -42,8 +42,8 @@ def from_pretrained(
         name: A folder or a Hub id, with safetensors weights.
 
     Raises:
-        UserError: If the model cannot be fetched (see `fetch_pretrained`), has no form for this task, or lacks
-            weights of the encoder.
+        UserError: If the model cannot be fetched (see `fetch_pretrained`), has no form for this task, could not
+            be loaded again after the training, or lacks weights of the encoder.
     """
     from transformers import AutoConfig
     from transformers.utils import logging
@@ -77,6 +77,11 @@ def from_pretrained(
         ) from error
     finally:
         logging.set_verbosity(verbosity)
+    if config.model_type == "funnel" and network.get_output_embeddings() is not None:
+        raise UserError(
+            "A funnel model cannot be exported as a masked language model, since transformers sets the embedding of "
+            "the padding token, which the head shares, to zero: give --model.pretrained another architecture."
+        )
     new = sorted(set(info["missing_keys"]) | {mismatch[0] for mismatch in info["mismatched_keys"]})
     # BERT's pooler is in the encoder by name, but part of the head: an MLM checkpoint has none
     lost = [key for key in new if key.startswith(f"{network.base_model_prefix}.") and "pooler" not in key]

@@ -42,6 +42,7 @@ SETTINGS = [  # task, arguments, words of the message
     (CLS, ["--data.path", "missing.csv"], ["--data.path"]),
     (CLS, ["--trainer.max_epochs", "-1"], ["--trainer.max_epochs", "'linear'"]),
     (CLS, ["--trainer.max_epochs", "0"], ["--trainer.max_epochs 0 trains nothing"]),
+    (CLS, ["--trainer.max_time", "5"], ["duration='5'", "DD:HH:MM:SS"]),
     (CLS, ["--trainer.max_steps", "0"], ["--trainer.max_steps 0 trains nothing"]),
     (CLS, ["--trainer.limit_train_batches", "0"], ["--trainer.limit_train_batches 0 leaves nothing"]),
     (CLS, ["--trainer.accumulate_grad_batches", "0"], ["accumulate_grad_batches must be at least 1, not 0"]),

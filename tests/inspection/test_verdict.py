@@ -55,6 +55,11 @@ def test_head_tail_is_advised_where_it_is_not_given(truncation):
     assert ("head_tail" in found["text"]) == (truncation == "head")
 
 
+def test_the_cure_for_unknown_tokens_knows_every_text():
+    (finding,) = findings(tokens(train={"unknown_rate": 0.1}))
+    assert "--data.tokenizer_model bpe" in finding["text"]  # a larger vocabulary has no longer words
+
+
 def test_rare_means_rare_among_so_many_classes():
     many = {"class_counts": [24] * 150}
     facts = tokens(train=many, validation={"class_counts": [3] * 150}, test={"class_counts": [0] * 14 + [3] * 136})

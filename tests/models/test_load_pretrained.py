@@ -7,6 +7,8 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     BertForMaskedLM,
+    FunnelConfig,
+    FunnelForMaskedLM,
     GPT2Config,
 )
 
@@ -95,3 +97,15 @@ def test_a_tokenizer_from_the_same_name_is_not_fetched_again(bert_folder, monkey
     monkeypatch.setattr(load_pretrained, "fetch_pretrained", lambda *given: fetched.append(given) or fetch(*given))
     build(pretrained=str(bert_folder), tokenizer_name=str(bert_folder))
     assert fetched == [(str(bert_folder), "model")]
+
+
+def test_a_network_that_could_not_be_exported_is_refused(tmp_path):
+    """Funnel; should transformers load it one day as it was saved, the second half says that it may go."""
+    sizes = {"vocab_size": 50, "block_sizes": [1, 1], "d_model": 8, "n_head": 2, "d_head": 4, "d_inner": 16}
+    network = FunnelForMaskedLM(FunnelConfig(**sizes, pad_token_id=0))
+    torch.nn.init.ones_(network.get_input_embeddings().weight)
+    network.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"funnel .* cannot be exported .* padding token.*--model.pretrained"):
+        build(pretrained=str(tmp_path))
+    assert FunnelForMaskedLM.from_pretrained(tmp_path).get_input_embeddings().weight[0].eq(0).all()
+    assert load_pretrained.from_pretrained(AutoModelForSequenceClassification, str(tmp_path)) is not None

@@ -88,11 +88,23 @@ def read_sentences(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
 def _json_cells(path: Path, columns: dict[str, str], encoding: str) -> Cells:
     records = _json_records(path, encoding)
     head = list(islice(records, BATCH_ROWS))  # the first record may lack keys that the others have
+    if len(head) == 1 and _holds_rows(head[0][1], columns["text"]):
+        raise UserError(
+            f"{path} is one JSON object with the rows in it: write a list of rows, or one row per line, in pandas by "
+            "to_json(FILE, orient='records', lines=True)."
+        )
     if head:
         keys = dict.fromkeys(chain.from_iterable(record for _, record in head))
         check_columns(columns, keys, f"{path}, {head[0][0]}")
     for place, record in chain(head, records):
         yield place, [record.get(column) for column in columns.values()]
+
+
+def _holds_rows(record: dict[str, Any], text_column: str) -> bool:
+    """Whether the only object of a file has, in place of a text, columns as of pandas' to_json, or a list of rows."""
+    text, lists = record.get(text_column), [value for value in record.values() if isinstance(value, list)]
+    by_index = isinstance(text, dict) and "0" in text
+    return by_index or (text is None and any(isinstance(row, dict | list) for rows in lists for row in rows[:1]))
 
 
 def _json_records(path: Path, encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
