@@ -90,10 +90,7 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 
 
 def place_in_run(config: Namespace, run_dir: Path) -> None:
-    """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
-
-    Only once config.yaml is written, since that may start another run.
-    """
+    """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place."""
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})
         if arguments.get("save_dir", "") in (None, "./mlruns"):  # MLFlowLogger's default
