@@ -104,9 +104,8 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Fill in what depends on other arguments or on the machine, and check the settings."""
         config = self.config
-        if config.quiet:  # from here on, only warnings and errors
-            logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-            disable_progress_bar()
+        if config.quiet:
+            silence_notices()
         fill_in(config)
         check_names(config)
         for section in ("model", "data"):
@@ -204,3 +203,9 @@ class CLI(LightningCLI):
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
         # the comments list all imported classes, perhaps others in a resumed run
         return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)
+
+
+def silence_notices() -> None:
+    """Show only warnings and errors from here on; `quiet_libraries` ends it."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    disable_progress_bar()
