@@ -1,6 +1,7 @@
 """The end of a training: test, export and report if it finished; a report if it did not."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_nlp.atomic_files import write_whole
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
+from lightning_nlp.callbacks.interrupt import Interrupted
 from lightning_nlp.callbacks.last_checkpoint import LastCheckpoint
 from lightning_nlp.callbacks.throughput import Throughput
 from lightning_nlp.evaluation.records import DIGITS
@@ -19,6 +21,7 @@ from lightning_nlp.private_api import log_at_last_step
 from lightning_nlp.report import summary
 from lightning_nlp.report.ending import epochs_trained, parts_read, report_end
 from lightning_nlp.run import processes, runs
+from lightning_nlp.run.library_errors import memory_errors, smaller_batches
 from lightning_nlp.run.trainer import hardware_of
 from lightning_nlp.training.hardware import peak_memory_gib
 
@@ -55,11 +58,25 @@ class Ending:
         }
 
     def report(self, state: str) -> None:
-        """Write the facts and the report; `state` is finished, interrupted or failed."""
-        report_end(self.run_dir, self.facts, state)
+        """Write the facts and the report, on the main process; `state` is finished, interrupted or failed."""
+        if self.trainer.is_global_zero:
+            report_end(self.run_dir, self.facts, state)
 
     def finish(self, model: LightningModule, datamodule: LightningDataModule) -> None:
-        """Test the best checkpoint, export it, and report."""
+        """Test the best checkpoint, export it, and report; report too if that fails."""
+        cure = partial(smaller_batches, self.config.data.init_args, self.trainer.accumulate_grad_batches)
+        try:
+            with processes.lost_process_errors(), memory_errors(cure):
+                self._finish(model, datamodule)
+        except SystemExit as stop:  # a signal
+            self.report("interrupted")
+            last, number = self._callbacks[LastCheckpoint].checkpoint, int(stop.code or 0) - 128
+            raise Interrupted(last, self.trainer.global_step, number) from None
+        except BaseException:
+            self.report("failed")
+            raise
+
+    def _finish(self, model: LightningModule, datamodule: LightningDataModule) -> None:
         trainer, run_dir = self.trainer, self.run_dir
         best = self._best_checkpoint()
         step = int(runs.load_checkpoint(best)["global_step"])

@@ -1,6 +1,7 @@
 """The callbacks of every training."""
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.callbacks.evaluation import Evaluation
 from lightning_nlp.callbacks.last_checkpoint import LastCheckpoint
 from lightning_nlp.callbacks.nonfinite import NonFiniteSteps
-from lightning_nlp.callbacks.progress import progress_callbacks
+from lightning_nlp.callbacks.outlook import check_monitors
+from lightning_nlp.callbacks.progress import PlainProgress, Plan
 from lightning_nlp.callbacks.random_state import RandomState
 from lightning_nlp.callbacks.resume_position import ResumePosition
 from lightning_nlp.callbacks.throughput import Throughput
@@ -62,6 +64,7 @@ def default_callbacks(
         best,
         ResumePosition(),
         LambdaCallback(on_fit_start=lambda trainer, _: write_data_facts(trainer, folder)),
+        LambdaCallback(on_fit_start=check_monitors),
         NonFiniteSteps(folder / "nonfinite", skip_nonfinite),
         Divergence(),
         Throughput(peak_tflops),
@@ -74,3 +77,13 @@ def default_callbacks(
 
         callbacks.append(WeightAverage(ema_decay))
     return [*callbacks, *(progress_callbacks(best) if progress else [])]
+
+
+def progress_callbacks(best: BestCheckpoint) -> list[Callback]:
+    """What shows a training's progress: one line before it, then a bar if stderr is a terminal, else plain lines."""
+    plan = Plan(best)
+    if not sys.stderr.isatty():
+        return [plan, PlainProgress(plan)]
+    from lightning_nlp.callbacks.progress_bar import Progress
+
+    return [plan, Progress(plan)]

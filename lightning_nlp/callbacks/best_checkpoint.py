@@ -33,6 +33,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        # the user's own: a folder that cannot be written would else be noticed at the first save
         for other in trainer.checkpoint_callbacks:
             folder = getattr(other, "dirpath", None)
             if other is self or folder is None or "://" in str(folder):
@@ -45,7 +46,7 @@ class BestCheckpoint(ModelCheckpoint):
                 raise UserError(f"ModelCheckpoint has no dirpath {folder} ({error.strerror}): give another.") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the state if it is this run's, even if the run was moved."""
+        """Keep the saved state only if it is this run's, and let its paths follow a run that was moved."""
         states = checkpoint.get("callbacks", {})
         folder = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
         for key in [key for key in states if key.startswith(type(self).__name__)]:

@@ -7,8 +7,6 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
-from lightning_nlp.errors import UserError
-from lightning_nlp.tasks import TASKS
 
 SAMPLED = 64  # the evidence comes from at least this many batches, if there are as many
 
@@ -29,18 +27,6 @@ class Evaluation(Callback):
         self.folder, self.best, self.probes = folder, best, probes or []
         self._parts: list[dict[str, Tensor]] = []
         self._samples: list[tuple[Any, dict[str, Tensor]]] = []
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a monitor that only another task logs, now that the data have decided which one this is."""
-        task = TASKS.get(getattr(pl_module, "task", ""))
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        others = {name for other in TASKS.values() for name in other.monitors} - {*(task.monitors if task else ())}
-        if task and (wrong := others & {str(getattr(callback, "monitor", None)) for callback in callbacks}):
-            known = ", ".join(f"{name} (mode {mode})" for name, mode in task.monitors.items())
-            raise UserError(
-                f"The task of these data is {task.title}, which logs no {' or '.join(sorted(wrong))}: give "
-                f"--checkpoint.monitor and --early_stopping.monitor one of {known}."
-            )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin; a validation that was broken off leaves nothing."""

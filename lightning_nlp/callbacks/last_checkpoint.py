@@ -67,8 +67,8 @@ class LastCheckpoint(Checkpoint):
             total: Any = validation.batch_progress.total
             total.ready, total.started = total.ready - 1, total.started - 1
 
-    def _agree(self, trainer: Trainer) -> bool:
-        """Whether to save now; sets `_stopping`. Several processes agree on it, in log steps only."""
+    def _poll(self, trainer: Trainer) -> bool:
+        """Whether a signal, the time limit or the clock asks for it; sets `_stopping`. Processes agree in log steps."""
         remaining = self._timer.time_remaining()
         number = self.requested or (TIME_LIMIT if remaining is not None and remaining <= 0 else 0)
         save = time.monotonic() - self._saved_at >= self.save_seconds
@@ -92,14 +92,14 @@ class LastCheckpoint(Checkpoint):
             raise Interrupted(self.checkpoint, trainer.global_step, self._stopping)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Note the positions after an optimizer step that is to be saved once its metrics are logged.
+        """Note the positions of a step to be saved: at the next batch's start, when Lightning has logged its metrics.
 
         After the last of `max_steps` too: Lightning would save its epoch as complete.
         """
         loop = trainer.fit_loop.epoch_loop
         if loop.batch_progress.is_last_batch or not at_whole_step(trainer):
             return  # the end of an epoch is saved in `on_train_epoch_end`
-        if self._agree(trainer) or self._late or trainer.global_step == trainer.max_steps:
+        if self._poll(trainer) or self._late or trainer.global_step == trainer.max_steps:
             self._positions = positions(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
@@ -123,7 +123,7 @@ class LastCheckpoint(Checkpoint):
             progress = self._positions["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for count in (progress["total"], progress["current"]):
                 count["started"] = count["ready"]
-        if trainer.world_size == 1 and self._agree(trainer) and self._stopping:
+        if trainer.world_size == 1 and self._poll(trainer) and self._stopping:
             self._save(trainer)
             self._stop_if_requested(trainer)
 
@@ -138,14 +138,14 @@ class LastCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if at_whole_step(trainer):
-            self._agree(trainer)
+            self._poll(trainer)
             self._save(trainer)
             self._stop_if_requested(trainer)
         else:
             self._late = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._agree(trainer)
+        self._poll(trainer)
         if self._saved_step != trainer.global_step:
             self._save(trainer)
         self._stop_if_requested(trainer)

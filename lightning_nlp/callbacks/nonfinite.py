@@ -18,7 +18,7 @@ class NotFinite(UserError):
 
 
 class Step(NamedTuple):
-    """An optimizer step that has not been looked at yet."""
+    """An optimizer step whose flag has not been read yet."""
 
     number: int  # from 1
     batches: list[tuple[int, Tensor]]  # place in the epoch, and loss
@@ -65,15 +65,15 @@ class NonFiniteSteps(Callback):
         own = getattr(pl_module, "gradients", None)  # a user's own module has none
         norms, total = (own if isinstance(own, Gradients) else Gradients()).finish(trainer, optimizer)
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            norms = {}
-        found = [*([total] if norms else []), *(loss for _, loss in self._batches)]
-        failed = (~torch.stack(found).isfinite().all()).float()
+            norms = {}  # the scaler looks at the gradients
+        checked = [*([total] if norms else []), *(loss for _, loss in self._batches)]
+        failed = (~torch.stack(checked).isfinite().all()).float()
         self._steps.append(Step(trainer.global_step + 1, self._batches, norms, failed))
         self._batches = []
         fused = bool(optimizer.defaults.get("fused"))
         deferred = pl_module.device.type == "cuda" and fused if self.deferred is None else self.deferred
         if not deferred:
-            failed = self._look(trainer)
+            failed = self._read_flags(trainer)
         if fused:
             optimizer.found_inf = failed  # type: ignore[attr-defined]
         elif failed:
@@ -81,15 +81,15 @@ class NonFiniteSteps(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if is_log_step(trainer):
-            self._look(trainer)
+            self._read_flags(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._look(trainer)
+        self._read_flags(trainer)
 
     on_train_epoch_end = on_validation_start  # while the loader is still in this epoch
 
-    def _look(self, trainer: Trainer) -> Tensor:
-        """Read all flags since the last look, waiting for the device once; returns the last."""
+    def _read_flags(self, trainer: Trainer) -> Tensor:
+        """Read all flags since the last time, waiting for the device once; returns the last."""
         steps, self._steps = self._steps, []
         if not steps:
             return torch.zeros(())

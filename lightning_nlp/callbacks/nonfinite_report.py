@@ -33,9 +33,10 @@ def save_step(trainer: Trainer, step: Step, folder: Path) -> str:
     tensors: dict[str, Tensor] = {}
     loader: Any = trainer.train_dataloader
     for number, (place, _) in enumerate(step.batches):
-        if hasattr(loader, "batch"):  # ours can make each batch again
-            examples, batch = loader.batch(place)
-            rows.append(examples)
+        if hasattr(loader, "plan"):  # ours can make each batch again
+            # counted from the end: after a resume in another layout, the epoch's first ones are missing
+            rows.append(loader.plan.batches()[place - len(loader.plan)].tolist())
+            batch = loader.batches[loader.plan.epoch, rows[-1]]
             tensors |= {f"{number}/{name}": torch.as_tensor(value).clone() for name, value in batch.items()}
     report = {
         "step": step.number,

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_nlp.errors import UserError
+from lightning_nlp.tasks import TASKS
 from lightning_nlp.training.flops import Costs, training_costs
 from lightning_nlp.training.hardware import device_name
 from lightning_nlp.training.peaks import peak_flops
@@ -34,6 +36,19 @@ def outlook(trainer: Trainer, module: LightningModule, total: int | None) -> str
     if trainer.global_step and total is not None:
         parts.append(f"{trainer.global_step:,} of them done")
     return f"Training: {', '.join(parts)}."
+
+
+def check_monitors(trainer: Trainer, module: LightningModule) -> None:
+    """Refuse a monitor that only another task logs, now that the data have decided which task this is."""
+    task = TASKS.get(getattr(module, "task", ""))
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    others = {name for other in TASKS.values() for name in other.monitors} - {*(task.monitors if task else ())}
+    if task and (wrong := others & {str(getattr(callback, "monitor", None)) for callback in callbacks}):
+        known = ", ".join(f"{name} (mode {mode})" for name, mode in task.monitors.items())
+        raise UserError(
+            f"The task of these data is {task.title}, which logs no {' or '.join(sorted(wrong))}: give "
+            f"--checkpoint.monitor and --early_stopping.monitor one of {known}."
+        )
 
 
 def cure_without_validation(trainer: Trainer) -> str | None:

@@ -1,6 +1,5 @@
 """How far a training is, in plain lines; `progress_bar` has the bar of a terminal."""
 
-import sys
 import time
 from typing import Any
 
@@ -24,23 +23,23 @@ class Plan(Callback):
     def __init__(self, best: BestCheckpoint) -> None:
         self.best = best
         self.total: int | None = None
-        self._first = 0
-        self._since: tuple[float, int] | None = None
+        self._start = 0  # the step that this training began or resumed at
+        self._since: tuple[float, int] | None = None  # time and number of the first step that is timed
         self._told = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.total = num_training_steps(trainer, trainer.num_training_batches)
-        self._first, self._since, self._told = trainer.global_step, None, False
+        self._start, self._since, self._told = trainer.global_step, None, False
         rank_zero_info(outlook(trainer, pl_module, self.total))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         left = self.left(trainer)
-        if not self._told and left is not None and trainer.global_step >= self._first + ESTIMATE_AFTER:
+        if not self._told and left is not None and trainer.global_step >= self._start + ESTIMATE_AFTER:
             self._told = True
             rank_zero_info(f"The training may take {duration(left)} more, and validations.")
 
     def left(self, trainer: Trainer) -> float | None:
-        """The seconds left at most (early stopping may come first), by the steps after the first; None if unknown."""
+        """The seconds left unless it stops early, by the mean time of a step so far; None if unknown."""
         step = trainer.global_step
         if self.total is None or not step:
             return None
@@ -88,16 +87,6 @@ class PlainProgress(Callback):
             shown[monitor] = f"{trainer.callback_metrics[monitor]:.4f}"
         parts = [f"step {trainer.global_step:,}{of}", f"epoch {trainer.current_epoch + 1}"]
         rank_zero_info("  ".join([*parts, *(f"{name} {value}" for name, value in shown.items())]))
-
-
-def progress_callbacks(best: BestCheckpoint) -> list[Callback]:
-    """What shows a training's progress: one line before it, then a bar if stderr is a terminal, else plain lines."""
-    plan = Plan(best)
-    if not sys.stderr.isatty():
-        return [plan, PlainProgress(plan)]
-    from lightning_nlp.callbacks.progress_bar import Progress
-
-    return [plan, Progress(plan)]
 
 
 def duration(seconds: float) -> str:

@@ -22,9 +22,9 @@ class Interval:
     since: float
     ended: float  # when the last batch ended
     counts: Counts = Counts()  # noqa: RUF009, a tuple
-    places: int = 0
+    places: int = 0  # tokens and padding
     batches: int = 0
-    waited: float = 0.0
+    waited: float = 0.0  # seconds between batches
 
 
 class Throughput(Callback):
@@ -76,7 +76,7 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any
     ) -> None:
         interval = self._interval
-        if interval is None:
+        if interval is None:  # the first batch of an epoch, not timed: the clock starts at its end
             now = time.perf_counter()
             self._interval = Interval(now, now)
             return

@@ -109,7 +109,7 @@ def check_settings(config: Namespace) -> None:
     for probe in probes:
         if MASK not in probe:
             raise UserError(f"The probe {probe!r} has no {MASK}: write {MASK} in --probes for a word to be guessed.")
-    # The data determine a SequenceClassifier's task: `callbacks.evaluation` then checks again.
+    # The data determine a SequenceClassifier's task: `callbacks.outlook` then checks again.
     known = {name: mode for task in TASKS.values() if task.module == class_name for name, mode in task.monitors.items()}
     if known:  # not for a module of the user's own
         _check_monitors(config, class_name, known)

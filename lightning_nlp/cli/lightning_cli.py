@@ -1,13 +1,15 @@
 """LightningCLI as the parser of one command: `fit`, `inspect`, `validate` or `test`."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from datasets.utils.logging import disable_progress_bar
 from jsonargparse import ActionYesNo, Namespace
-from lightning import Callback, LightningDataModule, LightningModule
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -15,10 +17,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_nlp.callbacks.best_checkpoint import BestCheckpoint
 from lightning_nlp.callbacks.early_stopping import EarlyStop
 from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check_settings, fill_in
-from lightning_nlp.cli.options import check_options
-from lightning_nlp.cli.output import silence_notices
+from lightning_nlp.cli.options import check_options, place_in_run
 from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
+from lightning_nlp.run import processes
+from lightning_nlp.run.directory import RunDirectory
+from lightning_nlp.run.library_errors import lightning_errors
+from lightning_nlp.run.trainer import make_trainer, training_settings
 
 # No abbreviations: a typo must not set another option.
 PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
@@ -47,7 +52,7 @@ for _logger in (CSVLogger, TensorBoardLogger):
 class CLI(LightningCLI):
     """The parsed and checked arguments of one command, as `config`; `instantiate` makes what they name.
 
-    LightningCLI does both at once; here `fit` opens the run's directory in between.
+    LightningCLI does both at once. Here, `fit` opens the run's directory in between, and then calls `set_up`.
 
     Args:
         in_python: Whether `lightning_nlp.fit` was called, for the wording of advice.
@@ -108,6 +113,11 @@ class CLI(LightningCLI):
             check_nulls(section, config[section])
         check_options(config, training=self.command == "fit")
         check_settings(config)
+        pretrained = config.model.init_args.get("pretrained")
+        if self.command == "fit" and pretrained is not None:
+            from lightning_nlp.hub.pretrained import fetch_pretrained
+
+            fetch_pretrained(pretrained, "model")  # fails now, not after the data's preparation
 
     def instantiate_classes(self) -> None:
         """Do nothing yet: see `instantiate`."""
@@ -144,6 +154,36 @@ class CLI(LightningCLI):
                 raise
             raise mistakes[-1] from mistakes[-1].__cause__
 
+    def set_up(self, run: RunDirectory, command_line: str) -> tuple[Trainer, LightningModule, Any]:
+        """Write a run's config.yaml, and make what it names: the Trainer, the model and the data module."""
+        config = self.config
+        if config.trainer.logger and processes.is_main_process():
+            from lightning_nlp.tracking.setup import prepare_loggers
+
+            prepare_loggers(config, run.path, resumed=run.resumed)
+        else:
+            config.trainer.logger = False
+        run.write_config(f"# {command_line}\n{self.dump()}")
+        place_in_run(config, run.path)  # only now: config.yaml may start another run
+        made = self.instantiate()
+        with lightning_errors():  # of --trainer.max_time
+            callbacks = default_callbacks(
+                run.path,
+                best=made.checkpoint,
+                early_stopping=made.early_stopping,
+                max_time=made.trainer.pop("max_time"),
+                progress=not config.quiet and config.trainer.enable_progress_bar is not False,
+                **{name: config[name] for name in self.callback_options},
+            )
+        trainer = make_trainer(training_settings(made.trainer.as_dict(), run), callbacks)
+        if self.in_python and trainer.world_size > 1 and trainer.strategy.launcher is not None:
+            # Lightning would start the calling program again in each of them, or fork a notebook
+            raise UserError(
+                f"lightning_nlp.fit trains on one device, and these settings start {trainer.world_size} processes: "
+                "give it trainer.devices 1, or train on the command line, or with torchrun."
+            )
+        return trainer, made.model, made.data
+
     def resume_advice(self, run_dir: Path, error: Exception) -> str:
         """How to resume a training that an error or an interrupt has ended."""
         if self.in_python:
@@ -165,3 +205,9 @@ class CLI(LightningCLI):
             raise UserError(f"config.yaml cannot hold a setting ({one_line(error)}): give a plain value.") from error
         # the comments list all imported classes, perhaps others in a resumed run
         return re.sub(r", known subclasses: [^()]*\)$", ")", text, flags=re.MULTILINE)
+
+
+def silence_notices() -> None:
+    """Show only warnings and errors from here on; `quiet_libraries` ends it."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    disable_progress_bar()

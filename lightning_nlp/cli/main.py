@@ -18,7 +18,7 @@ from lightning_nlp.errors import PROGRAM, UserError, printable
 from lightning_nlp.run import processes
 from lightning_nlp.training.precision import float32_products
 
-# The module of each command that has a Trainer.
+# The module of each command that has a Trainer; the function in it has the command's name.
 COMMANDS = {"fit": "fit", "inspect": "commands", "validate": "commands", "test": "commands"}
 
 
@@ -49,7 +49,7 @@ def run(arguments: list[str], *, in_python: bool = False) -> Path | None:
             return None
         module = importlib.import_module(f"lightning_nlp.cli.{COMMANDS[command]}")
         function: Callable[[CLI, str], Path | None] = getattr(module, command)
-        description = (function.__doc__ or "").partition("\n")[0]
+        description = (function.__doc__ or "").partition("\n")[0]  # for --help
         cli = CLI(command, split_run_arguments(find_configs(arguments))[1:], description, in_python=in_python)
         with float32_products("high"):  # faster, and precise enough for anything but an export
             return function(cli, f"{PROGRAM} {shlex.join(arguments)}")
@@ -71,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
     A time limit (`--trainer.max_time`) counts as SIGALRM: 142. `inspect` gives 1 for severe findings.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    for i, argument in enumerate(arguments):
+    for i, argument in enumerate(arguments):  # `--debug` alone: the parser wants a value
         if argument == "--debug" and all(after.startswith("-") for after in arguments[i + 1 : i + 2]):
             arguments[i] = "--debug=true"
     debug = "--debug=true" in arguments or "--debug true" in " ".join(arguments)
@@ -105,5 +105,5 @@ def main(args: Sequence[str] | None = None) -> None:
         raise
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # torchrun -m lightning_nlp.cli.main
     main()

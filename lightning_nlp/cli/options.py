@@ -90,10 +90,7 @@ def row_of(entry: Namespace, rows: Rows) -> str:
 
 
 def place_in_run(config: Namespace, run_dir: Path) -> None:
-    """Make loggers and ModelCheckpoints write to the run's directory, unless the user names another place.
-
-    Call this after config.yaml is written, since that may be used for another run.
-    """
+    """Let loggers and ModelCheckpoints write to the run's directory, unless the user names another place."""
     for entry in named_classes(config, "logger"):
         arguments = entry.get("init_args", {})
         if arguments.get("save_dir", "") in (None, "./mlruns"):  # MLFlowLogger's default

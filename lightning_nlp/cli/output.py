@@ -44,12 +44,4 @@ def quiet_libraries() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.NOTSET)
     for name in ("transformers", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    enable_progress_bar()  # after another command's `--quiet`, in the same process
-
-
-def silence_notices() -> None:
-    """Show only warnings and errors from here on: `--quiet`."""
-    from datasets.utils.logging import disable_progress_bar
-
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    disable_progress_bar()
+    enable_progress_bar()  # another command in this process may have been `--quiet`

@@ -1,4 +1,4 @@
-"""The arguments that all data modules share, and their batches of token ids."""
+"""The data module of all tasks: its arguments, and its loaders; `prepared.py` turns texts into the token ids."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ RANGES = {  # of arguments
 
 
 class TextDataModule(PreparedTexts):
-    """Token ids in batches, from any source of texts; each task's module says which source, and how to collate.
+    """Token ids in batches, from any source of texts. A task's subclass has `source` and `collate_function`.
 
-    The model reads `packing` (what the user wants) and `train_batches`, and sets `packed` (what is done).
+    The model reads `packing`, what the user wants, and `train_batches`; it sets `packed`, what is done.
 
     Args:
         path: Where the texts are.
@@ -113,7 +113,7 @@ class TextDataModule(PreparedTexts):
         self.text_column = list(text_column) if isinstance(text_column, tuple) else text_column
         self.group_column = group_column
         self.source_settings = {}
-        self._dialect = (encoding, delimiter, quoting)
+        self._dialect = (encoding, delimiter, quoting)  # checked when texts are read
         samples = (max_train_samples, max_val_samples, max_test_samples)
         self.cleaning = Cleaning(clean, deduplicate, val_fraction, test_fraction, *samples, split_seed)
         self.tokenizer_name = tokenizer
@@ -130,7 +130,7 @@ class TextDataModule(PreparedTexts):
         self.num_workers = num_workers
         self.split_seed = split_seed
         self.seed = split_seed if seed is None else seed
-        self._batchings: dict[str, Any] = {}
+        self._batchings: dict[str, Any] = {}  # by layout: it takes a while to count the steps of a token budget
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token ids, memory-mapped."""
@@ -153,12 +153,12 @@ class TextDataModule(PreparedTexts):
         return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
-        """What makes a batch of (columns, epoch), drawing with `seed`."""
+        """What makes a batch of (columns, epoch), with random numbers from `seed`."""
         raise NotImplementedError
 
     @property
     def padding(self) -> dict[str, Any]:
-        """What `collate` takes beside token ids."""
+        """The arguments of `collate`."""
         sizes = {"pad_token_id": self.tokenizer.pad_token_id, "max_length": self.max_length}
         return {"packed": bool(self.packed), **sizes}
 
@@ -173,7 +173,7 @@ class TextDataModule(PreparedTexts):
         return len(self.training_plan())
 
     def training_plan(self) -> BatchPlan:
-        """Which training texts go together, for this process."""
+        """Which training texts go together, for this process; without a Trainer, for the only one."""
         rank, world_size = getattr(self.trainer, "global_rank", 0), getattr(self.trainer, "world_size", 1)
         layout = {"accumulate": getattr(self.trainer, "accumulate_grad_batches", 1)}
         if self.tokens_per_batch is None:
@@ -182,15 +182,15 @@ class TextDataModule(PreparedTexts):
             window = self.packed_window_batches if self.packed else WINDOW_BATCHES
             layout |= {"tokens": self.tokens_per_batch, "packed": bool(self.packed), "window_batches": window}
         key = f"{layout} {world_size}"
-        if key not in self._batchings:  # it takes a while to count a budget's steps
+        if key not in self._batchings:
             self._batchings[key] = batching_of(layout, self.token_rows["train"].lengths, self.seed, world_size)
         return BatchPlan(self._batchings[key], rank)
 
     def train_dataloader(self) -> Any:
         """Batches of similar length, different in each epoch."""
+        batches, plan = self.batches_of("train"), self.training_plan()
         fixed = bool(getattr(self.trainer, "overfit_batches", 0))  # the same batches in each epoch
-        plan = self.training_plan()
-        return ResumableLoader(self.batches_of("train"), plan, num_workers=self.num_workers, fixed_epoch=fixed)
+        return ResumableLoader(batches, plan, num_workers=self.num_workers, fixed_epoch=fixed)
 
     def part(self, split: str) -> str | None:
         """How much of a split the Trainer's limits leave, e.g. "75 of 300 texts"; None if all is read."""

@@ -72,17 +72,17 @@ class TextClassificationDataModule(TextDataModule):
 
     @property
     def label_facts(self) -> dict[str, Any]:
-        """What a classifier knows of its labels: `problem`, and what train has, `class_counts` or `mean` and `std`."""
+        """What a classifier needs to know: `problem`, and of train `class_counts`, or `mean` and `std` of numbers."""
         return {"problem": self.facts.get("problem", "classes")} | self.facts["train"]
 
     @property
     def label_names(self) -> list[str]:
-        """The names of classes or labels, in the order of their ids; none of numbers."""
+        """The names of classes or labels, in the order of their ids; none for numbers."""
         return self.facts["label_names"] or []
 
     @property
     def class_counts(self) -> list[int] | None:
-        """The number of training examples of each class or label; None of numbers."""
+        """The number of training examples of each class or label; None for numbers."""
         return self.facts["train"].get("class_counts")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
@@ -92,8 +92,8 @@ class TextClassificationDataModule(TextDataModule):
 
     def collate_function(self, seed: int) -> Callable[[dict[str, Any], int], Batch]:
         """Padding or packing."""
-        several = len(self.label_names) if self.facts.get("problem") == "labels" else None
-        return partial(collate_classification, several=several, **self.padding)
+        n_labels = len(self.label_names) if self.facts.get("problem") == "labels" else None
+        return partial(collate_classification, n_labels=n_labels, **self.padding)
 
 
 class IMDBDataModule(TextClassificationDataModule):

@@ -89,6 +89,14 @@ class MaskedLanguageModelingDataModule(TextDataModule):
                     "more (--data.val_fraction, --data.test_fraction), or give more or longer sentences."
                 )
 
+    def limit_steps(self, trainer: Any) -> None:
+        """Make `max_tokens` the Trainer's `max_steps`, unless that ends the run sooner."""
+        if self.max_tokens is not None:
+            in_step = self.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
+            steps = max(1, round(self.max_tokens / in_step))
+            if trainer.max_steps < 0 or steps < trainer.max_steps:
+                trainer.fit_loop.epoch_loop.max_steps = steps
+
     @property
     def tokens_in_batch(self) -> float:
         """The mean number of tokens in a training batch of a process, padding not counted."""

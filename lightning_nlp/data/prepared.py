@@ -215,7 +215,7 @@ def label_lines(facts: dict[str, Any]) -> list[str]:
         ]
     if names is None:
         return []
-    from lightning_nlp.data.texts.targets import numbered
+    from lightning_nlp.data.texts.sources import numbered
 
     noun = "labels" if facts.get("problem") == "labels" else "classes"
     counts = dict(zip(names, train["class_counts"], strict=True))

@@ -1,7 +1,7 @@
 """Settings of the data modules, grouped for their preparation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lightning_nlp.errors import UserError
 
@@ -35,6 +35,37 @@ class Dialect:
 
 
 UTF8 = Dialect()
+
+
+@dataclass(frozen=True)
+class LabelForm:
+    """What a label is, and how its cells are read (`texts/targets.py`)."""
+
+    problem: str = "classes"  # or "labels", "number", "tags"; "auto" until the first rows are seen
+    columns: tuple[str, ...] | None = None  # several, with 0 and 1; their names are the labels
+    separator: str | None = None  # between the labels of one cell
+    missing: tuple[str, ...] | None = None  # words for a missing label, in lower case; None for the usual ones
+    why: str = "--data.problem"  # the reason for the problem
+
+    def __post_init__(self) -> None:
+        several = "--data.label_separator" if self.columns is None else "--data.label_column is a list"
+        if self.separator == "":
+            raise UserError("--data.label_separator is empty: give what separates the labels.")
+        if self.columns == ():
+            raise UserError("--data.label_column is an empty list: give the columns of the labels.")
+        if self.columns is None and self.separator is None:
+            return
+        if self.columns and self.separator:
+            raise UserError("--data.label_separator is for one column, --data.label_column a list: give one.")
+        if self.problem not in ("auto", "labels"):
+            raise UserError(f"{several} is for several labels: leave it out, or --data.problem {self.problem}.")
+        if self.problem == "auto":
+            object.__setattr__(self, "problem", "labels")
+            object.__setattr__(self, "why", several)
+
+    def for_cache(self) -> dict[str, Any]:
+        """What it adds to the key of the token cache; nothing for classes."""
+        return {} if self.problem == "classes" else {"problem": self.problem, "separator": self.separator}
 
 
 @dataclass(frozen=True)

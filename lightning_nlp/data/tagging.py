@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lightning_nlp.data.base import TextDataModule
-from lightning_nlp.data.batches.collators import collate, in_order, per_token
+from lightning_nlp.data.batches.collators import collate, longest_first, per_token
 from lightning_nlp.data.batches.loader import Batch
 from lightning_nlp.evaluation import IGNORE_INDEX
 
@@ -78,7 +78,7 @@ def collate_tags(examples: dict[str, Any], epoch: int, *, packed: bool = False, 
         What `collate` returns, `labels` like `input_ids`, `words`, the positions of the tagged tokens in the flattened
         batch, and `word_rows`, the row number of each.
     """
-    examples = in_order(examples, packed)
+    examples = longest_first(examples, packed)
     batch = collate(examples["input_ids"], packed=packed, **padding)
     tags = examples["label"]
     batch["labels"] = per_token(batch, torch.from_numpy(np.concatenate(tags).astype(np.int64)))

@@ -10,6 +10,7 @@ import numpy as np
 from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.normalize import PAIR, clean_pair, clean_text, text_digest
 from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.targets import label_name
 
 MOST_TEXTS = 50_000  # kept for the linear model; a random sample if there are more
 SHOWN = 20  # texts with two labels
@@ -41,7 +42,7 @@ def read_texts(source: Source) -> tuple[dict[str, dict[str, Any]], list[tuple[st
     for split in (name for name in reversed(SPLITS) if name in source.splits):
         rows, markup = 0, {"markup": Counter[str](), "markup_left": Counter[str]()}
         for row in source.splits[split]():
-            label = source.label_name(row) if source.labelled else None
+            label = label_name(source, row) if source.labelled else None
             text = clean_pair(row.text) if source.paired else clean_text(row.text)
             if not text or (source.labelled and label is None):
                 continue

@@ -27,7 +27,7 @@ class Rectangle(NamedTuple):
 
     number: int  # of sequences
     width: int  # of the longest
-    beyond: Tensor | None  # (number, 1, 1, width): true past the end of a sequence; None if all are as long
+    past_end: Tensor | None  # (number, 1, 1, width): true past the end of a sequence; None if all are as long
 
 
 class Layout(NamedTuple):
@@ -37,12 +37,12 @@ class Layout(NamedTuple):
     max_seqlen: int
     # on a CPU:
     rectangles: Sequence[Rectangle] = ()
-    places: Any = None  # for each place in the rectangles its token
-    tokens: Any = None  # for each token its place
+    token_of: Any = None  # for each place in the rectangles, its token
+    place_of: Any = None  # for each token, its place
 
 
 def layout_of(cu_seqlens: Tensor, max_seqlen: int, tokens: int) -> Layout:
-    """The layout of a batch of `tokens`; on a CPU the last may belong to no sequence, and their output is noise."""
+    """The layout of a batch of `tokens`; on a CPU the last ones may be padding, whose output means nothing."""
     on_host = () if cu_seqlens.is_cuda else rectangles(cu_seqlens.numpy(), tokens)
     return Layout(cu_seqlens, max_seqlen, *on_host)
 
@@ -93,11 +93,11 @@ def _in_rectangles(
     longest_plain = LONGEST_PLAIN_16_BITS if value.element_size() == 2 else LONGEST_PLAIN_32_BITS
     if not torch.is_grad_enabled():
         longest_plain = LONGEST_PLAIN_INFERENCE
-    inputs = (x.index_select(0, layout.places) for x in (query, key, value))
-    outputs = []  # of `split` parts, since a slice fills a whole tensor with zeros in the backward pass
-    for (number, width, beyond), *parts in zip(layout.rectangles, *(x.split(sizes) for x in inputs), strict=True):
+    inputs = (x.index_select(0, layout.token_of) for x in (query, key, value))
+    outputs = []  # `split`, not slices, whose backward pass fills a whole tensor with zeros each
+    for (number, width, past_end), *parts in zip(layout.rectangles, *(x.split(sizes) for x in inputs), strict=True):
         q, k, v = (part.unflatten(0, (number, width)).transpose(1, 2) for part in parts)  # (number, heads, width, _)
-        hidden = beyond
+        hidden = past_end
         if sliding_window is not None and width > sliding_window:
             row = torch.arange(width, device=q.device)
             far = (row[:, None] - row).abs() >= sliding_window
@@ -114,20 +114,20 @@ def _in_rectangles(
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         outputs.append(mixed.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs).index_select(0, layout.tokens)
+    return torch.cat(outputs).index_select(0, layout.place_of)
 
 
 def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Tensor, Tensor]:
     """Cut a packed batch, its longest sequences first, into rectangles of about equal lengths.
 
-    Returns them; for each place its token, past the end of a sequence its first; for each token its place, or 0.
+    Returns them, `token_of` (past the end of a sequence its first token) and `place_of` (0 for padding).
     """
     starts, lengths = cu_seqlens[:-1], np.diff(cu_seqlens)
     found: list[Rectangle] = []
-    places, place_of, taken, first = [], [], 0, 0
+    token_of, place_of, taken, first = [], [], 0, 0
     while first < len(lengths):
         width = int(lengths[first])
-        least, end = width - SLACK, len(lengths)
+        least, end = width - SLACK, len(lengths)  # the shortest that may join it, and where it ends at the latest
         if width > SHORT:
             width = -(-width // STEP) * STEP
             least, end = width - STEP + 1, min(end, first + max(1, AREA // width**2))
@@ -136,11 +136,11 @@ def rectangles(cu_seqlens: np.ndarray, tokens: int) -> tuple[list[Rectangle], Te
             last += 1
         row = np.arange(width)
         inside = row < lengths[first:last, None]
-        places.append(np.where(inside, starts[first:last, None] + row, starts[first:last, None]).ravel())
+        token_of.append(np.where(inside, starts[first:last, None] + row, starts[first:last, None]).ravel())
         place_of.append(taken + inside.ravel().nonzero()[0])
         taken += inside.size
-        beyond = None if inside.all() else torch.from_numpy(~inside)[:, None, None, :]
-        found.append(Rectangle(last - first, width, beyond))
+        past_end = None if inside.all() else torch.from_numpy(~inside)[:, None, None, :]
+        found.append(Rectangle(last - first, width, past_end))
         first = last
     place_of.append(np.zeros(tokens - cu_seqlens[-1], dtype=np.int64))
-    return found, torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(place_of))
+    return found, torch.from_numpy(np.concatenate(token_of)), torch.from_numpy(np.concatenate(place_of))

@@ -38,6 +38,15 @@ def metadata(module: Any, data: Any) -> dict[str, Any]:
     return entry
 
 
+def load(module: Any, checkpoint: dict[str, Any], data: Any) -> None:
+    """Refuse another task's weights, and let this run's settings win; without `data`, build the network."""
+    if data is None:  # in `load_from_checkpoint`
+        rebuild(module, checkpoint)
+    else:
+        check_checkpoint(module, checkpoint, data)
+        override_settings(module, checkpoint, data)
+
+
 def rebuild(module: Any, checkpoint: dict[str, Any]) -> None:
     """Build an EncoderModule's network and tokenizer in `load_from_checkpoint`, which loads the weights afterwards.
 

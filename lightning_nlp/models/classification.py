@@ -1,4 +1,8 @@
-"""Sequence classification: an encoder with a linear head in training; `measured_classifier.py` measures it."""
+"""Sequence classification: an encoder with a linear head in training.
+
+`SequenceClassifier` has the settings and the loss. It inherits its metrics from `MeasuredClassifier`, the training step
+from `EncoderModule`, and the validation from `MeasuredModule`.
+"""
 
 from typing import Any, ClassVar, Literal
 
@@ -14,10 +18,7 @@ from lightning_nlp.training.schedules import Schedule
 
 
 class OneClass(MeasuredClass):
-    """One class a text, the usual problem; `other_problems.py` has several labels, and numbers.
-
-    `outputs` is what the module makes of the network's logits, for one class the logits themselves.
-    """
+    """The usual problem: one class a text. `other_problems.py` has several labels a text, and numbers."""
 
     task = "classification"  # its row in `tasks.TASKS`
     configuration: ClassVar[dict[str, Any]] = {"problem_type": "single_label_classification"}
@@ -35,12 +36,13 @@ class OneClass(MeasuredClass):
         """Prepare for a new training; `facts` are the data's `label_facts`."""
 
     def outputs(self, logits: Tensor) -> Tensor:
+        """What the module returns for the network's logits: of classes the logits themselves."""
         return logits
 
     def loss_terms(
         self, outputs: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """The sum of a batch's losses, and the divisor that PyTorch's mean has: the weights of the targets."""
+        """The sum of a batch's losses, and what PyTorch's mean would divide it by: the weights of the targets."""
         if labels.ndim != 1 or labels.is_floating_point():
             raise UserError(
                 f"The labels of a batch are {labels.dtype} of shape {tuple(labels.shape)}, and classes are torch.int64 "
@@ -118,7 +120,7 @@ class SequenceClassifier(MeasuredClassifier):
             check_class_weights(class_weights)
         self.label_names = label_names  # the data's once they are known
         self.problem: OneClass = OneClass()
-        self.class_weights: Tensor | None
+        self.class_weights: Tensor | None  # a buffer, once the number of classes is known
 
     def config_overrides(self) -> dict[str, Any]:
         return super().config_overrides() | self.problem.configuration
@@ -140,7 +142,7 @@ class SequenceClassifier(MeasuredClassifier):
     def _build(self) -> None:
         data, new = self._data, self.network is None
         facts = getattr(data, "label_facts", {"class_counts": getattr(data, "class_counts", None)})
-        problem = facts.get("problem", "classes")
+        problem = facts.get("problem", "classes")  # the others have the names of their tasks
         self._set_problem(OneClass.task if problem == "classes" else problem)
         self.label_names = [str(name) for name in data.label_names or []]
         self.problem.check(self.label_names, self.hparams)

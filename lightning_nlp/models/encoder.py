@@ -29,7 +29,7 @@ def check_settings(hparams: Mapping[str, Any]) -> None:
             f"dim is {hparams['dim']}, which {hparams['n_heads']} attention heads cannot share equally: "
             "change --model.dim or --model.n_heads."
         )
-    lr_lambda(hparams["schedule"], 1, hparams["warmup_ratio"])
+    lr_lambda(hparams["schedule"], 1, hparams["warmup_ratio"])  # checks both
 
 
 def auto_class(task: str) -> Any:

@@ -14,7 +14,7 @@ from lightning_nlp.training.optimizer import configure_adamw
 
 
 class EncoderModule(MeasuredModule):
-    """An encoder in training; a task is a subclass with `task`, `loss_terms` and what `MeasuredModule` lacks.
+    """An encoder in training; a task is a subclass with `task`, `loss_terms` and the metrics of `MeasuredModule`.
 
     Its `__init__` calls this one, then `save_hyperparameters` and `encoder.check_settings`.
 
@@ -28,7 +28,7 @@ class EncoderModule(MeasuredModule):
 
     task: str
     label_names: list[str] | None = None
-    _built = False
+    _built = False  # for the data of this Trainer; a loaded checkpoint has a network before
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class EncoderModule(MeasuredModule):
 
     def configure_model(self) -> None:
         """Build the network once the data module knows its data; decide on packing."""
-        if not self.attached:
+        if not self.attached:  # `load_from_checkpoint` calls it too
             return
         data, head = self._data, TASKS[self.task].head
         if getattr(data, "head", head) != head:
@@ -85,14 +85,9 @@ class EncoderModule(MeasuredModule):
         checkpoint["lightning_nlp"] = metadata(self, self._data)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse another task's weights, and let this run's settings win; without a Trainer, build the network."""
-        from lightning_nlp.models import checkpoints
+        from lightning_nlp.models.checkpoints import load
 
-        if self.attached:
-            checkpoints.check_checkpoint(self, checkpoint, self._data)
-            checkpoints.override_settings(self, checkpoint, self._data)
-        else:
-            checkpoints.rebuild(self, checkpoint)
+        load(self, checkpoint, self._data if self.attached else None)
 
     @property
     def attached(self) -> bool:
@@ -104,7 +99,7 @@ class EncoderModule(MeasuredModule):
 
     @property
     def _data(self) -> Any:
-        # known by its attributes alone: models do not import the data modules; one of the user's own may have none
+        # Known by its attributes: models import no data modules. Without one this module stands in, with no tokenizer.
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         return data if hasattr(data, "tokenizer") else self
 
@@ -115,7 +110,7 @@ class EncoderModule(MeasuredModule):
         elif self.loaded:
             from lightning_nlp.models.checkpoints import check_checkpoint
 
-            fitted = self.trainer.state.fn == "fit"  # perhaps to other texts
-            check_checkpoint(self, {"lightning_nlp": self.loaded}, self._data, same_texts=not fitted)
+            fitting = self.trainer.state.fn == "fit"  # perhaps on other texts
+            check_checkpoint(self, {"lightning_nlp": self.loaded}, data, same_texts=not fitting)
         self.tokenizer = data.tokenizer
         self._built = True

@@ -42,7 +42,8 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
         return
     device = trainer.strategy.root_device
     reason = why_not(network, device=device, precision=str(trainer.precision))
-    packed, before = reason is None, (is_enabled(network), getattr(data, "packed", None))
+    packed = reason is None
+    known = (is_enabled(network), getattr(data, "packed", None)) == (packed, packed)
     if packed:
         enable(network)
         line = f"packed, without padding: {network.config.model_type} on {device.type}."
@@ -50,7 +51,7 @@ def choose(network: Any, data: Any, trainer: Any) -> None:
         raise UserError(f"Batches cannot be packed: {reason}; give --data.packing auto or false.")
     else:
         line = f"padded, in groups of similar length: {reason}."
-    if before != (packed, packed):  # not again for the test after the training
+    if not known:  # the test after a training decides again
         rank_zero_info(f"Batches are {line}")
     data.packed = packed
 
@@ -100,7 +101,7 @@ def forward(network: Any, batch: dict[str, Any], head_rows: Tensor | None = None
         batch: `input_ids` with `attention_mask`, or with `position_ids`, `cu_seqlens` and `max_seqlen`; for pairs
             `token_type_ids` too, which a network without them ignores. A UserError if it is neither, or packed for
             a network that cannot compute it.
-        head_rows: (n,) positions in the flattened batch that the head computes; None for all.
+        head_rows: (n,) positions in the flattened batch for which the head is computed; None for all.
 
     Returns:
         (n, classes) for n sequences or `head_rows`. Of a head for each token, without `head_rows`, (B, T, classes);
@@ -152,9 +153,10 @@ def _packed_inputs(network: Any, batch: dict[str, Any]) -> dict[str, Any]:
         inputs["position_ids"] = inputs["position_ids"] + network.config.pad_token_id + 1
     if not tokens.is_cuda:
         inputs = {name: F.pad(values, (0, -tokens.shape[1] % ROUND)) for name, values in inputs.items()}
+    # transformers passes these down, to `attention` and to `select_rows`
     inputs["layout"] = layout_of(cu_seqlens, batch["max_seqlen"], inputs["input_ids"].shape[1])
     inputs["head_rows"] = cu_seqlens[:-1] if FIRST_TOKENS in type(network).__name__ else None
-    inputs["attention_mask"] = tokens.new_empty(1, 1, 1, 1)  # of four dimensions, so transformers makes none
+    inputs["attention_mask"] = tokens.new_empty(1, 1, 1, 1)  # with four dimensions transformers makes none
     return inputs
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_nlp.data.settings import Dialect
-from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.files import refuse_format
 from lightning_nlp.data.texts.layout import NO_TEXT
 from lightning_nlp.data.texts.normalize import join_pair
 from lightning_nlp.data.texts.readers import TABLES, file_format, read_lines, read_table, table_cells
+from lightning_nlp.data.texts.sources import Row
 from lightning_nlp.data.texts.tagged import COLUMNS, LISTS, as_tagged, read_conll
 from lightning_nlp.errors import UserError
 

@@ -24,21 +24,19 @@ def count_batch(batch: dict[str, Any], window: int | None = None) -> Counts:
     `window` is the number of tokens that one token sees in a layer with a sliding window.
     """
     input_ids, labels = batch["input_ids"], batch.get("labels")
-    tokens: int | Tensor
-    head_rows: int | Tensor
     if "cu_seqlens" in batch:
         lengths = batch["cu_seqlens"].diff().long()
-        tokens, sequences = input_ids.numel(), len(lengths)
+        tokens: int | Tensor = input_ids.numel()
     else:
         lengths = batch["attention_mask"].sum(-1)
-        tokens, sequences = lengths.sum(), len(input_ids)
-    head_rows = sequences
+        tokens = lengths.sum()
+    head_rows: int | Tensor = len(lengths)
     if labels is not None and labels.shape == input_ids.shape:
         head_rows = (labels != IGNORE_INDEX).sum()
     return Counts(
         tokens=tokens,
         pairs=(lengths * lengths).sum(),
         near_pairs=(lengths * lengths.clamp(max=window)).sum() if window is not None else 0,
-        sequences=sequences,
+        sequences=len(lengths),
         head_rows=head_rows,
     )

@@ -21,7 +21,8 @@ class Gradients:
     multiplied by N c / sum(c_i) before it is measured and used. A step cut short by the end of an epoch is exact too.
     With several ranks the counts are means over the ranks, as DDP's gradients are. Counts stay on the device.
 
-    A step calls `loss` for each batch, then `finish`, then `clip`; the gradients may not change in between.
+    In a step, `training_step` calls `loss` for each batch. Then `callbacks/nonfinite.py` calls `finish`, the module's
+    hooks `log` and `clip`. Nothing else may change the gradients in between.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Gradients:
     def reset(self) -> None:
         """Forget batches that no optimizer step will use."""
         self._counts: list[Tensor] = []  # of the batches so far
-        self._finished: tuple[int, dict[nn.Parameter, Tensor], Tensor] | None = None  # a step, and its norms
+        self._measured: tuple[int, dict[nn.Parameter, Tensor], Tensor] | None = None  # `global_step`, and its norms
 
     def loss(self, loss_sum: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """What `training_step` returns for one batch, and what it logs: without a graph, the mean of all processes.
@@ -50,7 +51,7 @@ class Gradients:
 
     def finish(self, trainer: Trainer, optimizer: Optimizer) -> tuple[dict[nn.Parameter, Tensor], Tensor]:
         """Make the accumulated gradient exact; returns each parameter's norm and the whole's, computed once a step."""
-        if self._finished is None or self._finished[0] != trainer.global_step:
+        if self._measured is None or self._measured[0] != trainer.global_step:
             parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             gradients: list[Any] = [parameter.grad for parameter in parameters]
             accumulate, counts = trainer.accumulate_grad_batches, self._counts
@@ -58,8 +59,8 @@ class Gradients:
                 multiply_all(gradients, accumulate * _positive(counts[0]) / _positive(sum(counts)))
             norms = list(norms_of(gradients)) if gradients else []
             self.reset()
-            self._finished = trainer.global_step, dict(zip(parameters, norms, strict=True)), total_norm(norms)
-        return self._finished[1:]
+            self._measured = trainer.global_step, dict(zip(parameters, norms, strict=True)), total_norm(norms)
+        return self._measured[1:]
 
     def log(self, module: LightningModule, optimizer: Optimizer) -> None:
         """In log steps, log `train/lr` and `train/grad_norm`, the whole gradient's before clipping."""

@@ -24,8 +24,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 def configure_adamw(module: LightningModule, data: Any) -> dict[str, Any]:
     """What `configure_optimizers` returns: AdamW by a module's `lr` and `weight_decay`, and its schedule.
 
-    The kernel is fused where the device, on which the module must be, has it, but not in fp16: Lightning could
-    not clip.
+    The module must be on its device, which decides whether the kernel is fused. In fp16 it is not: Lightning could not
+    clip the gradients.
     """
     groups = parameter_groups(module, module.hparams["weight_decay"])
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -60,18 +60,10 @@ def lr_lambda(schedule: Schedule, num_training_steps: int | None, warmup_ratio: 
 
 
 def module_lr_lambda(module: LightningModule, data: Any) -> Callable[[int], float]:
-    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data.
-
-    A data module's `max_tokens` becomes the Trainer's `max_steps`, unless that ends the run sooner.
-    """
-    trainer = module.trainer
-    if getattr(data, "max_tokens", None) is not None:
-        # `tokens_in_batch` is the mean for each process
-        in_step = data.tokens_in_batch * trainer.world_size * trainer.accumulate_grad_batches
-        steps = max(1, round(data.max_tokens / in_step))
-        if trainer.max_steps < 0 or steps < trainer.max_steps:
-            trainer.fit_loop.epoch_loop.max_steps = steps
-    steps = num_training_steps(trainer, train_batches(trainer, data))
+    """`lr_lambda` by a module's `schedule` and `warmup_ratio`, for the steps its Trainer will make on the data."""
+    if hasattr(data, "limit_steps"):
+        data.limit_steps(module.trainer)
+    steps = num_training_steps(module.trainer, train_batches(module.trainer, data))
     return lr_lambda(module.hparams["schedule"], steps, module.hparams["warmup_ratio"])
 
 

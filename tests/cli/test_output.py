@@ -8,7 +8,8 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_nlp.cli.output import quiet_libraries, silence_notices
+from lightning_nlp.cli.lightning_cli import silence_notices
+from lightning_nlp.cli.output import quiet_libraries
 from lightning_nlp.errors import warn_user
 
 

@@ -13,10 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lightning_nlp.data.texts.cleaning import Reading, SplitCounts
-from lightning_nlp.data.texts.columns import Row, as_label
+from lightning_nlp.data.texts.columns import as_label
 from lightning_nlp.data.texts.normalize import clean_text
 from lightning_nlp.data.texts.readers import read_sentences, read_table
-from lightning_nlp.data.texts.sources import Source, labelled_source
+from lightning_nlp.data.texts.sources import Row, Source, labelled_source
+from lightning_nlp.data.texts.targets import label_name
 from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.data.tokens.tokenizer import train_wordpiece
 from lightning_nlp.errors import UserError
@@ -61,7 +62,7 @@ def test_equal_content_gives_equal_rows_classes_and_fingerprints_in_all_formats(
                 classes = reading.label_names()
             except UserError as error:
                 classes = str(error).partition("(")[0]
-            read = [(row.text, source.label_name(row)) for row in source.splits["train"]()]
+            read = [(row.text, label_name(source, row)) for row in source.splits["train"]()]
             found[name] = read, kept, reading.labels, bytes(reading.kept["train"]), classes, counts
     assert found["a.csv"] == found["a.tsv"] == found["a.jsonl"] == found["a.parquet"]
 

@@ -42,7 +42,7 @@ def collate(
     """Pack B arrays of token ids, or pad them to the longest, to a multiple of 8 within `max_length`.
 
     Args:
-        seconds: Of pairs, as in `encode`.
+        seconds: For pairs of texts, where the second begins in each sequence.
 
     Returns:
         What `packed_batch` returns, or `input_ids` (B, T) and `attention_mask` (B, T), both int64; with `seconds`
@@ -73,8 +73,8 @@ def per_token(batch: dict[str, Any], values: Tensor, padding: int = IGNORE_INDEX
     return padded
 
 
-def in_order(examples: dict[str, Any], packed: bool) -> dict[str, Any]:
-    """Columns of examples, longest first if packed: on a CPU, equally long neighbours attend in one operation."""
+def longest_first(examples: dict[str, Any], packed: bool) -> dict[str, Any]:
+    """The examples of a packed batch, longest first: on a CPU, equally long neighbours attend in one operation."""
     if not packed:
         return examples
     order = sorted(range(len(examples["input_ids"])), key=lambda i: -len(examples["input_ids"][i]))
@@ -82,28 +82,28 @@ def in_order(examples: dict[str, Any], packed: bool) -> dict[str, Any]:
 
 
 def collate_classification(
-    examples: dict[str, Any], epoch: int, *, packed: bool = False, several: int | None = None, **padding: Any
+    examples: dict[str, Any], epoch: int, *, packed: bool = False, n_labels: int | None = None, **padding: Any
 ) -> dict[str, Any]:
     """Pad or pack labelled examples to one batch, the same in each epoch.
 
     Args:
         examples: Columns `input_ids` (n arrays), `label` (n; of several labels n arrays) and `index` (n row numbers);
-            of pairs `second` (n).
-        several: The number of labels, if a text may have several.
+            for pairs `second` (n).
+        n_labels: If a text may have several labels, how many there are.
         padding: `pad_token_id` and `max_length`.
 
     Returns:
-        What `collate` returns, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, several) in
+        What `collate` returns, `rows` (n,), the row numbers, and `labels`: classes (n,) or 0 and 1 (n, n_labels) in
         int64, or numbers (n,) in float32.
     """
-    examples = in_order(examples, packed)
+    examples = longest_first(examples, packed)
     batch = collate(examples["input_ids"], packed=packed, seconds=examples.get("second"), **padding)
     batch["rows"] = torch.as_tensor(np.asarray(examples["index"]), dtype=torch.int64)
-    if several is None:
+    if n_labels is None:
         labels = torch.as_tensor(np.asarray(examples["label"]))
         batch["labels"] = labels.float() if labels.is_floating_point() else labels.long()
     else:
-        flags = np.zeros((len(batch["rows"]), several), dtype=np.int64)
+        flags = np.zeros((len(batch["rows"]), n_labels), dtype=np.int64)
         for row, label in zip(flags, examples["label"], strict=True):
             row[label] = 1
         batch["labels"] = torch.from_numpy(flags)

@@ -16,15 +16,16 @@ Batch = dict[str, Any]  # tensors, and the length of the longest sequence of a p
 
 @dataclass
 class Batches(Dataset[Batch]):
-    """Maps a `BatchKey` to a batch, in any process."""
+    """The data set of the DataLoader: makes the batch of a `BatchKey`, in any process."""
 
-    rows: Any  # by a list of row numbers, a dict of columns
-    collate: Callable[[dict[str, Any], int], Batch]  # of columns and epoch, without global random numbers
+    rows: Any  # `TokenRows`: rows[list of row numbers] is a dict of columns
+    collate: Callable[[dict[str, Any], int], Batch]  # of columns and epoch; uses no global random numbers
 
     def __getitem__(self, key: BatchKey) -> Batch:
         epoch, numbers = key
+        # without examples, this process computes the step on row 0, but learns nothing from it
         batch = self.collate({**self.rows[numbers or [0]], "index": numbers or [0]}, epoch)
-        if not numbers:  # no examples for this process in this step: it computes, but learns nothing
+        if not numbers:
             no_label = float("nan") if batch["labels"].is_floating_point() else IGNORE_INDEX
             batch["labels"] = torch.full_like(batch["labels"], no_label)
             batch |= {name: batch[name][:0] for name in ("masked", "words", "word_rows") if name in batch}
@@ -41,6 +42,7 @@ class BatchLoader:
     """A `DataLoader` over keys of batches. Not one itself: under DDP Lightning would replace its sampler."""
 
     def __init__(self, batches: Batches, keys: BatchPlan | list[BatchKey], *, num_workers: int = 0) -> None:
+        self.batches = batches
         self._loader = DataLoader(
             batches,
             sampler=keys,
@@ -80,15 +82,10 @@ class ResumableLoader(BatchLoader):
             self.handed_out += 1
             yield batch
 
-    def batch(self, number: int) -> tuple[list[int], Batch]:
-        """The rows of this epoch's `number`-th batch, and the batch itself, made once more."""
-        rows = self.plan.batches()[number - len(self.plan)].tolist()  # from the end: the first may be another layout's
-        return rows, self._loader.dataset[self.plan.epoch, rows]
-
     def state_dict(self) -> dict[str, Any]:
         """The position after the batches that were handed out."""
         return self.plan.position(self.handed_out)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
-        self.handed_out = self.plan.resume(state)  # a validation may come before the next batch, and be saved
+        self.handed_out = self.plan.resume(state)  # a checkpoint may be saved before the next batch

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_nlp.data.batches.collators import collate, in_order, per_token
+from lightning_nlp.data.batches.collators import collate, longest_first, per_token
 from lightning_nlp.evaluation import IGNORE_INDEX
 
 
@@ -90,7 +90,7 @@ def collate_mlm(
         What `collate` returns, `labels` like `input_ids`, and `masked`, where the masked tokens are in the flattened
         batch, so that nobody has to ask the device.
     """
-    examples = in_order(examples, packed)
+    examples = longest_first(examples, packed)
     lengths = [len(ids) for ids in examples["input_ids"]]
     noise = mask_noise(seed, epoch, examples["index"], lengths)
     tokens = torch.from_numpy(np.concatenate(examples["input_ids"]).astype(np.int64))

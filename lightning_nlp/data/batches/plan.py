@@ -1,10 +1,14 @@
-"""Which examples share a training batch, in each epoch and on each process."""
+"""Which examples share a training batch, in each epoch and on each process.
+
+`FixedSize` or `TokenBudget` makes an epoch's batches for all processes, and `BatchPlan` hands out those of one. After a
+resume with other batch sizes or processes, the examples that are left become the last batches of the epoch.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +36,13 @@ class FixedSize:
 
     lengths: np.ndarray
     examples: int
-    _: KW_ONLY
     world_size: int = 1
     accumulate: int = 1
     seed: int = 0
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What decides, besides lengths and seed, which examples share a step."""
+        """What decides, besides lengths and seed, which examples share a step; `batching_of` reads it."""
         return {"examples": self.examples, "accumulate": self.accumulate}
 
     @property
@@ -48,7 +51,7 @@ class FixedSize:
         return math.ceil(len(self.lengths) / self.examples)
 
     def batches(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
-        """These rows as the last steps of an epoch, `world_size` batches each, in random order but the longest first.
+        """The last steps of an epoch, or all if `rows` are all: `world_size` batches each, in random order.
 
         If there are too few rows, some batches are empty.
         """
@@ -57,7 +60,7 @@ class FixedSize:
         needed, share = math.ceil(len(rows) / self.examples), len(rows) / len(self.lengths)
         steps = np.array_split(np.concatenate(windows), last_steps(self.steps, needed, share, self.accumulate))
         rng.shuffle(steps)
-        # If memory is short, the run fails in its first step, not after an hour.
+        # The longest step comes first: if memory is short, the run fails now, not after an hour.
         longest = max(range(len(steps)), key=lambda i: lengths[steps[i]].max(initial=0))
         steps[0], steps[longest] = steps[longest], steps[0]
         return [rows[step[rank :: self.world_size]] for step in steps for rank in range(self.world_size)]
@@ -73,9 +76,9 @@ def sort_windows(lengths: np.ndarray, order: np.ndarray, window: int) -> list[np
 
 
 def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
-    """How many of an epoch's steps a share of its examples gets: that share, or more if needed.
+    """How many of an epoch's steps a share of its examples gets: that share of them, or `needed` if that is more.
 
-    A multiple of `accumulate` steps comes before them, so that no optimizer step is cut in two.
+    The steps before them are a multiple of `accumulate`, so no optimizer step is cut in two.
     """
     number = max(needed, math.ceil(share * steps))
     return number + (steps - number) % accumulate
@@ -85,16 +88,15 @@ def last_steps(steps: int, needed: int, share: float, accumulate: int) -> int:
 class BatchPlan:
     """One process's training batches, as keys for `Batches`; all processes have equally many.
 
-    They follow from the seed, the epoch and the layout: their size and the number of processes. A position is the list
-    of the epoch's layouts, each with its steps done. If a training is resumed in another layout, the examples left
-    become the epoch's last batches, so that each is still seen once.
+    They follow from the seed, the epoch and the layout. A position is the list of the epoch's layouts, each with the
+    number of its steps that are done, so each example is seen once an epoch even if the layout changes.
     """
 
     batching: FixedSize | TokenBudget
     rank: int = 0
     epoch: int = 0
     start: int = 0  # first batch of the next iteration: 0, but in the epoch of a resume
-    # the epoch's layouts before this one, and their steps done
+    # the epoch's layouts before this one, each with its steps done
     _earlier: list[tuple[dict[str, Any], int]] = field(default_factory=list)
 
     def set_epoch(self, epoch: int) -> None:
@@ -110,7 +112,7 @@ class BatchPlan:
         """Continue from a `position`; return how many of this layout's batches count as done."""
         self.epoch, layouts = position["epoch"], position["layouts"]
         *self._earlier, (layout, self.start) = layouts
-        if layout != self.batching.layout:
+        if layout != self.batching.layout:  # start where as many batches are left as the examples left over need
             self._earlier = layouts
             self.start = len(self) - len(self.batches())
         return self.start
@@ -122,7 +124,7 @@ class BatchPlan:
     def batches(self) -> list[np.ndarray]:
         """Row numbers of this process's batches; after other layouts only those that are left."""
         rows = np.arange(len(self.batching.lengths))
-        for layout, done in self._earlier:
+        for layout, done in self._earlier:  # from each to the next: the rows in the steps it did not do
             before = batching_of(layout, self.batching.lengths, self.batching.seed, 1)
             batches, left = before.batches(self.epoch, rows), before.steps - done
             rows = np.sort(np.concatenate([rows[:0], *batches[len(batches) - left * before.world_size :]]))

@@ -19,9 +19,8 @@ from lightning_nlp.data.mlm import MaskedLanguageModelingDataModule
 from lightning_nlp.data.streaming.blocks import Blocks, block_batches
 from lightning_nlp.data.streaming.corpus import Corpus, find_corpus
 from lightning_nlp.data.streaming.stream_loader import StreamLoader
-from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.normalize import clean_text
-from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.sources import Row, Source
 from lightning_nlp.data.tokens.encoding import encode
 from lightning_nlp.errors import check_range
 

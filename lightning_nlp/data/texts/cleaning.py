@@ -8,8 +8,8 @@ from itertools import chain
 
 from lightning_nlp.data.settings import SPLITS, WARNING
 from lightning_nlp.data.texts.normalize import clean_pair, clean_text, text_digest
-from lightning_nlp.data.texts.sources import Source
-from lightning_nlp.data.texts.targets import ask_about_minus_one, in_order, label_notes, numbered
+from lightning_nlp.data.texts.sources import Source, numbered
+from lightning_nlp.data.texts.targets import ask_about_minus_one, in_order, label_name, label_notes, names_in
 from lightning_nlp.errors import UserError
 
 # cp1252 read as Latin-1: its quotes, dashes and other marks become these
@@ -93,7 +93,7 @@ class Reading:
         prepare = clean_pair if source.paired else clean_text
         for row in source.splits[split]():
             counts.read += 1
-            label = source.label_name(row) if source.labelled else None
+            label = label_name(source, row) if source.labelled else None
             if source.labelled and (label is None or not row.text.strip()):
                 counts.incomplete += 1
                 self.incomplete_places.append(row.where)
@@ -162,7 +162,7 @@ class Reading:
         places = {split: dict[str, str]() for split in SPLITS}  # the first of each name
         for split, first in self.first_places.items():
             for entry, place in first.items():
-                places[split] |= {name: place for name in form.names_in(entry) if name not in places[split]}
+                places[split] |= {name: place for name in names_in(form, entry) if name not in places[split]}
         known = {*places["train"]}
         for split in ("validation", "test"):
             for label, place in places[split].items():

@@ -5,10 +5,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from lightning_nlp.data.texts.lines import MAX_TEXT_BYTES
 from lightning_nlp.data.texts.normalize import fold, join_pair
+from lightning_nlp.data.texts.sources import Row, check_pair
 from lightning_nlp.errors import UserError
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # left by cut JSON escapes
@@ -22,15 +23,6 @@ class NoLabelColumn(UserError):
     """A table has no label column."""
 
 
-class Row(NamedTuple):
-    """One text of a data set."""
-
-    text: str  # not cleaned yet, empty if missing; for a pair both texts, joined by `join_pair`
-    label: str | None  # the class, or read from the cells by a `LabelForm`; None if missing
-    where: str  # for error messages: "reviews.csv, line 7"
-    group: str | None = None  # e.g. its author; None if not asked for or missing
-
-
 def name_columns(
     text: str | list[str], label: str | list[str] | None = None, group: str | None = None
 ) -> dict[str, str]:
@@ -42,16 +34,6 @@ def name_columns(
     labels = {f"label.{i}": name for i, name in enumerate(label)} if isinstance(label, list) else {"label": label}
     columns = {"text": first, **dict.fromkeys(["text.1"][: len(second)], *second), **labels, "group": group}
     return {kind: name for kind, name in columns.items() if name is not None}
-
-
-def check_pair(columns: list[str]) -> list[str]:
-    """The columns of a pair of texts; raises a UserError unless there are two."""
-    if len(columns) != 2 or columns[0] == columns[1]:
-        raise UserError(
-            f"--data.text_column is [{', '.join(columns)}]: give the name of one column, or two different ones in "
-            "brackets for pairs of texts."
-        )
-    return columns
 
 
 def check_columns(columns: dict[str, str], available: Iterable[str], place: str) -> None:

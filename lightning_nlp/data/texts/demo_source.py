@@ -1,17 +1,15 @@
 """The embedded demos as sources: reviews or pairs with labels, tagged sentences, and Esperanto."""
 
-import inspect
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.files import hash_files
-from lightning_nlp.data.texts.layout import Files
-from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
-from lightning_nlp.data.texts.targets import LabelForm
+from lightning_nlp.data.settings import LabelForm
+from lightning_nlp.data.texts.sources import CLASSES, Row, Source, Splits
 from lightning_nlp.errors import UserError
 
 DEMOS = {  # the module and function of each, a name for it, and the numbers of rows in train and test
@@ -33,17 +31,21 @@ def demo_source(form: LabelForm | None = None, group_column: str | None = None, 
         if paired and form.problem != "classes":
             raise UserError(f"The demo's pairs have classes: leave out --data.problem {form.problem}.")
     module, function, what, *sizes = DEMOS["pairs" if paired else form.problem if form else None]
-    generate = getattr(import_module(f"lightning_nlp.data.texts.{module}"), function)
-    seeds = {"train": [(sizes[0], 0)], "test": [(sizes[1], 1)]}
+    parts = {split: (size, seed) for split, size, seed in zip(("train", "test"), sizes, (0, 1), strict=True) if size}
 
-    def read(part: tuple[int, int], read_label: ReadLabel) -> Iterator[Row]:
-        for index, row in enumerate(generate(*part)):
+    def read(split: str) -> Iterator[Row]:
+        from lightning_nlp.data.texts.targets import read_label
+
+        generate = getattr(import_module(f"lightning_nlp.data.texts.{module}"), function)
+        for index, row in enumerate(generate(*parts[split])):
             text, label = row if form else (row, None)
-            where = f"demo, {'test' if part[1] else 'train'}, row {index} (from 0)"
-            yield Row(text, read_label(label, where) if form else None, where)
+            where = f"demo, {split}, row {index} (from 0)"
+            yield Row(text, read_label(form, label, where) if form else None, where)
 
-    def fingerprint(used: Any, form_key: dict[str, Any]) -> str:
-        return hash_files([("demo", Path(inspect.getfile(generate)))], {"sizes": used, **form_key})
-
-    parts = Files({split: part for split, part in seeds.items() if part[0][0]}, {}, {})
-    return make_source(f"demo (generated {what})", parts, read, fingerprint, form, paired=paired)
+    # as `hash_files` does, without importing the generator: a filled token cache needs no row of it
+    options = {"sizes": list(parts.items()), **(form.for_cache() if form else {})}
+    code = hashlib.sha256(Path(__file__).with_name(f"{module}.py").read_bytes()).digest()
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode() + b"\ndemo .py .py " + code)
+    splits: Splits = {split: partial(read, split) for split in parts}
+    description, labelled = f"demo (generated {what})", form is not None
+    return Source(description, digest.hexdigest(), splits, labelled, form=form or CLASSES, paired=paired)

@@ -9,13 +9,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, TypeVar
 
-from lightning_nlp.data.texts.columns import Row, as_label, as_row, check_columns
+from lightning_nlp.data.settings import LabelForm
+from lightning_nlp.data.texts.columns import as_label, as_row, check_columns
+from lightning_nlp.data.texts.file_source import ReadLabel, make_source
 from lightning_nlp.data.texts.files import describe, is_saved, local_path
 from lightning_nlp.data.texts.layout import name_splits
 from lightning_nlp.data.texts.lines import unreadable
 from lightning_nlp.data.texts.readers import BATCH_ROWS, class_labels, class_named
-from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
-from lightning_nlp.data.texts.targets import LabelForm
+from lightning_nlp.data.texts.sources import Row, Source
 from lightning_nlp.errors import UserError, one_line
 from lightning_nlp.hub.client import be_patient
 

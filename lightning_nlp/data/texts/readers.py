@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_nlp.data.settings import UTF8, Dialect
-from lightning_nlp.data.texts.columns import Row, as_row, check_columns, name_columns
+from lightning_nlp.data.texts.columns import as_row, check_columns, name_columns
 from lightning_nlp.data.texts.delimited import Cells, delimited_cells
 from lightning_nlp.data.texts.layout import TABLES, file_format
 from lightning_nlp.data.texts.lines import read_lines, unreadable
+from lightning_nlp.data.texts.sources import Row
 from lightning_nlp.errors import UserError
 
 BATCH_ROWS = 1000

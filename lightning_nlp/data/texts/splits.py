@@ -17,6 +17,7 @@ from lightning_nlp.data.settings import SPLITS
 from lightning_nlp.data.texts.arrow import write_split, write_texts
 from lightning_nlp.data.texts.cleaning import CleaningCounts, Reading
 from lightning_nlp.data.texts.sources import Source
+from lightning_nlp.data.texts.targets import label_columns
 from lightning_nlp.errors import UserError, check_range
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def build_splits(
 
     Returns:
         The splits, memory-mapped, with columns `text`, `hash` (half of `text_digest`, int64) and, if labelled,
-        those of `LabelForm.columns_of`; the labels in the order of their ids, or None; and the counts.
+        those of `label_columns`; the labels in the order of their ids, or None; and the counts.
 
     Raises:
         UserError: If an argument is out of range, rows are incomplete, a split is empty, or labels are unusable.
@@ -91,7 +92,7 @@ def build_splits(
     columns = {split: {"hash": np.frombuffer(reading.kept[split], "<i8")[::2]} for split in source.splits}
     if source.labelled:
         for split in columns:
-            columns[split] |= source.form.columns_of(reading.labels[split], label_names)
+            columns[split] |= label_columns(source.form, reading.labels[split], label_names)
     drawn = {split: draw(bytes(reading.kept[split]), split_seed) for split in source.splits}
     owners = drawn["train"]
     if reading.group_of:  # a group, not its texts, decides their part

@@ -7,6 +7,7 @@ repeats and leaks are handled as for other texts.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,21 @@ from typing import Any
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
-from lightning_nlp.data.settings import UTF8, Dialect
-from lightning_nlp.data.texts.columns import NoLabelColumn, Row, as_row, name_columns
+from lightning_nlp.data.settings import UTF8, Dialect, LabelForm
+from lightning_nlp.data.texts.columns import NoLabelColumn, as_row, name_columns
+from lightning_nlp.data.texts.file_source import ReadLabel, make_source
 from lightning_nlp.data.texts.files import describe, find_files, hash_files, is_saved
 from lightning_nlp.data.texts.hub_texts import datasets_source
 from lightning_nlp.data.texts.lines import read_lines
 from lightning_nlp.data.texts.readers import file_format, table_cells
-from lightning_nlp.data.texts.sources import ReadLabel, Source, make_source
-from lightning_nlp.data.texts.targets import LabelForm
+from lightning_nlp.data.texts.sources import Row, Source
+from lightning_nlp.data.texts.targets import read_label
 from lightning_nlp.errors import UserError
 
 COLUMNS = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes", ".tsv", ".txt")
 LISTS = (".jsonl", ".parquet")
 TAGS = LabelForm("tags", missing=())
+read_tags = partial(read_label, TAGS)
 CONLLU = 10  # columns: ID, FORM, LEMMA, UPOS, ...
 _SPACE = re.compile(r"[ \t\r\n]+")
 _COMMENT = re.compile(r"#[ \t]")
@@ -121,7 +124,7 @@ def read_conll(
         words = [cells for _, _, cells in rows if not numbered or cells[0].isdecimal()]
         if words:
             values = [cells[numbered] for cells in words], [cells[tag_at] for cells in words] if tagged else None
-            yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", TAGS.read)
+            yield as_tagged({"text": "", "label": ""}, values, f"{path.name}, line {rows[0][0]}", read_tags)
     if not width:
         raise UserError(f"{path} has no sentences: give --data.path a file with a word and its tag on each line.")
 
@@ -157,7 +160,7 @@ def as_tagged(
             f"The words are {words!r:.60}, not a list of strings: {where}; correct them, or give another "
             "--data.text_column."
         )
-    label: str | None = (read_label or TAGS.read)(cells.pop("label"), where)
+    label: str | None = (read_label or read_tags)(cells.pop("label"), where)
     if label is not None and (number := label.count(" ") + 1) != len(words):
         raise UserError(
             f"There are {len(words)} words and {number} tags: {where}; correct it, or give another --data.label_column."

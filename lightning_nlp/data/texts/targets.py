@@ -6,19 +6,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from lightning_nlp.data.texts.columns import Row, as_label, plain_digits, plain_label
+from lightning_nlp.data.settings import LabelForm
+from lightning_nlp.data.texts.columns import as_label, plain_digits, plain_label
 from lightning_nlp.data.texts.normalize import fold
+from lightning_nlp.data.texts.sources import Row, Source, numbered
 from lightning_nlp.errors import UserError
 
 # labels that count as missing, in any case, unless `missing_labels` names others
 MISSING = tuple("nan none null na n/a n.a. <na> #n/a #na ? - -- \u2013 \u2014 \u2212".split())
-SHOWN = 10
 _ID_NUMBER = re.compile(r"[+-]?\d{1,18}")
 _MARKS = re.compile(r"[\s_.,:;!?'\"\u2019()-]+")
 DECIDING_ROWS = 1000
@@ -28,133 +29,120 @@ LARGEST = 1e15  # number accepted: its square must fit single precision
 FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
-@dataclass(frozen=True)
-class LabelForm:
-    """How label cells are read: `problem` is "classes", "labels", "number", "tags", or "auto" at first.
+def decided_form(form: LabelForm, rows: Callable[[], Iterator[Row]]) -> LabelForm:
+    """A form with the problem that the first rows show, if none was asked for; their labels are raw cells.
+
+    Whole numbers are classes, as 0.0 is, which pandas writes for 0 where values are missing.
+    """
+    if form.problem != "auto":
+        return form
+    cells: list[Any] = []
+    with contextlib.suppress(UserError):  # raised again when all is read
+        cells += (row.label for row in islice(rows(), DECIDING_ROWS))
+    if any(isinstance(cell, list) for cell in cells):
+        return replace(form, problem="labels", why="the label column has lists")
+    known = (label for label in map(plain_label, cells) if not is_missing(label, form.missing))
+    labels = [plain_digits(label) for label in known if label]
+    if all(map(_NUMBER.fullmatch, labels)) and not all(map(_WHOLE.fullmatch, labels)):
+        return replace(form, problem="number", why="the label column has fractions")
+    return replace(form, problem="classes")
+
+
+def read_label(form: LabelForm, cell: Any, where: str) -> str | None:
+    """The label in a cell, or in those of several columns; None or the word for it if it is missing.
 
     Several labels become a JSON list of names, and a number its `repr`, so that later steps handle both like
     the name of a class.
     """
+    if form.problem == "classes":
+        return as_label(cell, where)
+    if form.problem == "tags":
+        return _tags(cell, where)
+    if form.columns:
+        return _of_columns(form, cell, where)
+    if not isinstance(cell, list):
+        word = plain_label(cell)
+        if is_missing(word, form.missing) and not (form.separator and word is None and isinstance(cell, str)):
+            return word
+    return _number(cell, where) if form.problem == "number" else _labels(form, cell, where)
 
-    problem: str = "classes"
-    columns: tuple[str, ...] | None = None  # several, with 0 and 1; their names are the labels
-    separator: str | None = None  # between the labels of one cell
-    missing: tuple[str, ...] | None = None  # words for a missing label, in lower case; None: `MISSING`
-    why: str = "--data.problem"  # the reason for the problem
 
-    def __post_init__(self) -> None:
-        several = "--data.label_separator" if self.columns is None else "--data.label_column is a list"
-        if self.separator == "":
-            raise UserError("--data.label_separator is empty: give what separates the labels.")
-        if self.columns == ():
-            raise UserError("--data.label_column is an empty list: give the columns of the labels.")
-        if self.columns is None and self.separator is None:
-            return
-        if self.columns and self.separator:
-            raise UserError("--data.label_separator is for one column, --data.label_column a list: give one.")
-        if self.problem not in ("auto", "labels"):
-            raise UserError(f"{several} is for several labels: leave it out, or --data.problem {self.problem}.")
-        if self.problem == "auto":
-            object.__setattr__(self, "problem", "labels")
-            object.__setattr__(self, "why", several)
+def names_in(form: LabelForm, label: str) -> list[str]:
+    """The names in a label that `read_label` returned; none in a number."""
+    if form.problem == "labels":
+        return list(json.loads(label))
+    if form.problem == "tags":
+        return label.split(" ")
+    return [label] if form.problem == "classes" else []
 
-    def for_cache(self) -> dict[str, Any]:
-        """What the key of the token cache includes; nothing for classes."""
-        return {} if self.problem == "classes" else {"problem": self.problem, "separator": self.separator}
 
-    def decided(self, rows: Callable[[], Iterator[Row]]) -> "LabelForm":
-        """This form, with "auto" resolved by the first rows, whose labels are raw cells.
+def label_columns(form: LabelForm, labels: list[str], names: list[str] | None) -> dict[str, np.ndarray]:
+    """Turn the labels that `read_label` returned for a split into columns of numbers.
 
-        Whole numbers are classes. So is 0.0, which pandas writes for 0 where values are missing.
-        """
-        if self.problem != "auto":
-            return self
-        cells: list[Any] = []
-        with contextlib.suppress(UserError):  # raised again when all is read
-            cells += (row.label for row in islice(rows(), DECIDING_ROWS))
-        if any(isinstance(cell, list) for cell in cells):
-            return replace(self, problem="labels", why="the label column has lists")
-        known = (label for label in map(plain_label, cells) if not is_missing(label, self.missing))
-        labels = [plain_digits(label) for label in known if label]
-        if all(map(_NUMBER.fullmatch, labels)) and not all(map(_WHOLE.fullmatch, labels)):
-            return replace(self, problem="number", why="the label column has fractions")
-        return replace(self, problem="classes")
+    Returns:
+        `label`: the class's number, int64; the number, float64; or the numbers of the labels or tags, arrays of
+        int32, with a hash of them as `tags`, int64.
+    """
+    if names is None:
+        return {"label": np.array(labels, dtype=np.float64)}
+    ids = {name: number for number, name in enumerate(names)}
+    if form.problem == "classes":
+        return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
+    digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
+    lists = (np.array([ids[name] for name in names_in(form, label)], dtype=np.int32) for label in labels)
+    return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
 
-    def read(self, cell: Any, where: str) -> str | None:
-        """The label in a cell, or in those of several columns; None or the word for it if it is missing."""
-        if self.problem == "classes":
-            return as_label(cell, where)
-        if self.problem == "tags":
-            return self._tags(cell, where)
-        if self.columns:
-            return self._of_columns(cell, where)
-        if not isinstance(cell, list):
-            word = plain_label(cell)
-            if is_missing(word, self.missing) and not (self.separator and word is None and isinstance(cell, str)):
-                return word
-        return _number(cell, where) if self.problem == "number" else self._labels(cell, where)
 
-    def names_in(self, label: str) -> list[str]:
-        """The names in a label that `read` returned; none in a number."""
-        if self.problem == "labels":
-            return list(json.loads(label))
-        if self.problem == "tags":
-            return label.split(" ")
-        return [label] if self.problem == "classes" else []
+def _of_columns(form: LabelForm, cells: list[Any], where: str) -> str | None:
+    labels = list[str]()
+    for name, cell in zip(form.columns or (), cells, strict=True):
+        value = as_label(cell, where)
+        if is_missing(value, form.missing):
+            return None
+        if (flag := FLAGS.get(str(value).casefold())) is None:
+            what = f"The column {name!r} has {str(value)[:40]!r}, not 0 or 1: {where}"
+            raise UserError(f"{what}; correct it, or remove {name} from --data.label_column.")
+        labels += [name] * flag
+    return _as_json(labels)
 
-    def columns_of(self, labels: list[str], names: list[str] | None) -> dict[str, np.ndarray]:
-        """Turn the labels that `read` returned for a split into columns of numbers.
 
-        Returns:
-            `label`: the class's number, int64; the number, float64; or the numbers of the labels or tags, arrays of
-            int32, with a hash of them as `tags`, int64.
-        """
-        if names is None:
-            return {"label": np.array(labels, dtype=np.float64)}
-        ids = {name: number for number, name in enumerate(names)}
-        if self.problem == "classes":
-            return {"label": np.array([ids[label] for label in labels], dtype=np.int64)}
-        digests = b"".join(hashlib.blake2b(label.encode(), digest_size=8).digest() for label in labels)
-        lists = (np.array([ids[name] for name in self.names_in(label)], dtype=np.int32) for label in labels)
-        return {"tags": np.frombuffer(digests, "<i8"), "label": np.fromiter(lists, dtype=object, count=len(labels))}
+def _labels(form: LabelForm, cell: Any, where: str) -> str:
+    if form.separator is not None:
+        if not isinstance(cell, str):
+            what = f"The label is a {type(cell).__name__} ({str(cell)[:40]})"
+            raise UserError(f"{what}, and --data.label_separator is for strings: {where}; leave it out.")
+        cell = cell.split(form.separator) if fold(cell) else []
+    labels = [as_label(name, where) for name in (cell if isinstance(cell, list) else [cell])]
+    if None in labels:
+        raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; remove it or name it.")
+    return _as_json(filter(None, labels))
 
-    def _of_columns(self, cells: list[Any], where: str) -> str | None:
-        labels = list[str]()
-        for name, cell in zip(self.columns or (), cells, strict=True):
-            value = as_label(cell, where)
-            if is_missing(value, self.missing):
-                return None
-            if (flag := FLAGS.get(str(value).casefold())) is None:
-                what = f"The column {name!r} has {str(value)[:40]!r}, not 0 or 1: {where}"
-                raise UserError(f"{what}; correct it, or remove {name} from --data.label_column.")
-            labels += [name] * flag
-        return _as_json(labels)
 
-    def _labels(self, cell: Any, where: str) -> str:
-        if self.separator is not None:
-            if not isinstance(cell, str):
-                what = f"The label is a {type(cell).__name__} ({str(cell)[:40]})"
-                raise UserError(f"{what}, and --data.label_separator is for strings: {where}; leave it out.")
-            cell = cell.split(self.separator) if fold(cell) else []
-        labels = [as_label(name, where) for name in (cell if isinstance(cell, list) else [cell])]
-        if None in labels:
-            raise UserError(f"A label of {str(cell)[:60]} is empty: {where}; remove it or name it.")
-        return _as_json(filter(None, labels))
+def _tags(cell: Any, where: str) -> str | None:
+    if not isinstance(cell, list | None):
+        what = f"The tags are {cell!r:.60}, not a list of strings"
+        raise UserError(f"{what}: {where}; give another --data.label_column.")
+    for tag in cell or []:
+        if isinstance(tag, int | float):
+            what = f"The tags are numbers without names ({str(cell)[:40]})"
+            cure = "write names, or give parquet or a folder written by `datasets` whose features have them"
+            raise UserError(f"{what}: {where}; {cure}.")
+        if not isinstance(tag, str) or tag.split() != [tag]:
+            raise UserError(f"The tag {tag!r} of {str(cell)[:60]} is not a name: {where}; write one without spaces.")
+    return " ".join(cell or []) or None
 
-    def _tags(self, cell: Any, where: str) -> str | None:
-        if not isinstance(cell, list | None):
-            what = f"The tags are {cell!r:.60}, not a list of strings"
-            raise UserError(f"{what}: {where}; give another --data.label_column.")
-        for tag in cell or []:
-            if isinstance(tag, int | float):
-                what = f"The tags are numbers without names ({str(cell)[:40]})"
-                cure = "write names, or give parquet or a folder written by `datasets` whose features have them"
-                raise UserError(f"{what}: {where}; {cure}.")
-            if not isinstance(tag, str) or tag.split() != [tag]:
-                raise UserError(
-                    f"The tag {tag!r} of {str(cell)[:60]} is not a name: {where}; write one without spaces."
-                )
-        return " ".join(cell or []) or None
+
+def label_name(source: Source, row: Row) -> str | None:
+    """The name of a row's class, or its labels or number as a string; None where the label is missing."""
+    if row.label is None or is_missing(row.label, source.form.missing):
+        return None
+    for name in names_in(source.form, row.label):
+        if source.label_names is not None and name not in source.label_names:
+            raise UserError(
+                f"The label {name!r} is not one of {', '.join(source.label_names)}: {row.where}; correct it, or "
+                f"give another --data.label_column."
+            )
+    return row.label
 
 
 def _number(cell: Any, where: str) -> str:
@@ -219,9 +207,3 @@ def label_notes(counts: Counter[str]) -> list[str]:
                 f"them, give --data.label_separator '{mark}'."
             )
     return notes
-
-
-def numbered(counts: dict[str, int]) -> str:
-    """List labels with their numbers of rows."""
-    listed = ", ".join(f"{label!r} ({number:,})" for label, number in islice(counts.items(), SHOWN))
-    return listed + (f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")

@@ -40,12 +40,13 @@ class TokenRows:
         return TokenRows, (self.path,)
 
     def __getitem__(self, numbers: Sequence[int]) -> dict[str, Any]:
-        """The columns of some rows, without the hashes: an array of numbers, or a list of arrays."""
+        """Some rows, for a collator: each column but the hashes, as an array of numbers or a list of arrays."""
         chunks = np.searchsorted(self._starts, numbers, side="right") - 1
         places = list(zip(chunks.tolist(), (numbers - self._starts[chunks]).tolist(), strict=True))
         columns: dict[str, Any] = {name: values[numbers] for name, values in self._numbers.items()}
         for name, parts in self._lists.items():
-            columns[name] = [parts[c][1][parts[c][0][place] : parts[c][0][place + 1]] for c, place in places]
+            cells = [(*parts[chunk], place) for chunk, place in places]
+            columns[name] = [values[offsets[place] : offsets[place + 1]] for offsets, values, place in cells]
         return columns
 
     def id_counts(self, size: int) -> np.ndarray:

@@ -184,7 +184,7 @@ def test_too_large_archives(tmp_path, server, name, monkeypatch):
 
 @pytest.mark.parametrize("given", [True, False])
 def test_text_source_takes_an_address_and_without_one_the_leipzig_corpus(tmp_path, server, monkeypatch, given):
-    monkeypatch.setattr("lightning_nlp.data.texts.sources.LEIPZIG_ESPERANTO", server.address)
+    monkeypatch.setattr("lightning_nlp.data.texts.file_source.LEIPZIG_ESPERANTO", server.address)
     source = text_source(server.address if given else None, cache_dir=tmp_path)
     assert (source.description, source.label_names) == ("epo_x-sentences.txt", None)
     rows = list(source.splits["train"]())

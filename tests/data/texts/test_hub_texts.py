@@ -8,6 +8,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from lightning_nlp.data.texts.layout import UNLABELLED
 from lightning_nlp.data.texts.sources import labelled_source, text_source
 from lightning_nlp.data.texts.tagged import tagged_source
+from lightning_nlp.data.texts.targets import label_name
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS
 from tests.data.texts.test_sources import make, rows
@@ -103,7 +104,7 @@ def test_a_folder_that_save_to_disk_made(tmp_path):
 def test_a_class_may_have_the_name_of_a_missing_label(monkeypatch, tmp_path):
     hub(monkeypatch, ClassLabel(names=["none", "some"]), train=[("a", 0), ("b", 1)])
     source = labelled_source("org/films")
-    assert [source.label_name(row) for row in source.splits["train"]()] == ["none", "some"]  # the data say what it is
+    assert [label_name(source, row) for row in source.splits["train"]()] == ["none", "some"]  # the data say what it is
 
 
 def test_hub_fingerprint(monkeypatch, tmp_path):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lightning_nlp.data.texts.columns import Row
 from lightning_nlp.data.texts.readers import file_format, read_sentences, read_table
+from lightning_nlp.data.texts.sources import Row
 from lightning_nlp.errors import UserError
 
 PAIRS = [("Good, isn't it?", "pos"), ('He said "no"', "neg"), ("two\nlines", "pos"), ("ĝis la revido", "neg")]

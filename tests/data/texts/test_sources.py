@@ -7,10 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
-from lightning_nlp.data.texts.columns import Row
-from lightning_nlp.data.texts.layout import FIRST_ROWS, UNLABELLED
+from lightning_nlp.data.settings import LabelForm
 from lightning_nlp.data.texts.sources import Source, labelled_source, text_source
-from lightning_nlp.data.texts.targets import LabelForm
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import PAIRS, write_table
 
@@ -98,36 +96,6 @@ def test_acl_imdb_tree(tmp_path):
     assert [label for _, label in rows(source, "test")] == ["neg", "pos"]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_test_without_labels_is_left_to_predict(tmp_path, suffix):
-    make(tmp_path, f"train.{suffix}", f"dev.{suffix}", f"sub.{suffix}")
-    for name in ("test-0", "test-1"):
-        if suffix == "csv":
-            (tmp_path / f"{name}.csv").write_text("text\nunseen\n")
-        else:
-            pq.write_table(pa.table({"text": ["unseen"]}), tmp_path / f"{name}.parquet")
-    source = labelled_source(str(tmp_path))
-    assert texts(source) == {"train": [f"train.{suffix}"], "validation": [f"dev.{suffix}"]}
-    assert source.lines()[2:] == [
-        f"not used: sub.{suffix} (no split in its name)",
-        f"not used: test-0.{suffix}, test-1.{suffix} ({UNLABELLED})",
-    ]
-    assert list(text_source(str(tmp_path), cache_dir=tmp_path).splits) == ["train", "validation", "test"]
-    with pytest.raises(UserError, match=r"no column 'target' in .*train.*--data\.label_column"):
-        rows(labelled_source(str(tmp_path), label_column="target"))
-
-
-def test_a_test_with_one_label_or_a_mistake_is_not_left_out(tmp_path):
-    make(tmp_path, "train.csv")
-    (tmp_path / "test.csv").write_text("text,label\na,\nb,1\n")
-    assert list(labelled_source(str(tmp_path)).splits) == ["train", "test"]
-    (tmp_path / "test.csv").write_text("text,label\n" + "a,\n" * FIRST_ROWS + '"never read')  # not to its end each time
-    assert list(labelled_source(str(tmp_path)).splits) == ["train"]
-    (tmp_path / "test.csv").write_text('text,label\n"a,\n')
-    with pytest.raises(UserError, match=r"test\.csv"):
-        texts(labelled_source(str(tmp_path)))
-
-
 def test_fingerprint_changes_with_contents_and_columns_only(tmp_path):
     make(tmp_path / "one", "train.csv", "test.csv", pairs=PAIRS)
     make(tmp_path / "two", "train.csv", "test.csv", pairs=PAIRS)
@@ -197,34 +165,7 @@ def test_pairs_are_the_same_in_each_format(tmp_path):
         assert swapped.fingerprint != source.fingerprint
 
 
-@pytest.mark.parametrize(("word", "missing"), [("", None), ("?", None), ("-1", ["-1"]), ("1.0", ["1.0"])])
-def test_a_test_whose_labels_are_all_missing_is_left_to_predict(word, missing, tmp_path):
-    for split, labels in (("train", ["a", "b"]), ("test", [word, word])):
-        rows = "".join(f"{split} {number},{label}\n" for number, label in enumerate(labels))
-        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
-    source = labelled_source(str(tmp_path), missing_labels=missing)
-    assert [*source.splits] == ["train"]
-    assert f"not used: test.csv ({UNLABELLED})" in source.lines()
-
-
-def one_source(**settings):
-    return Source("a.csv", "0", {}, labelled=True, **settings)
-
-
-def test_a_class_has_a_name_or_is_missing():
-    assert one_source().label_name(Row("a", "1", "row 1")) == "1"
-    assert one_source().label_name(Row("a", "n/a", "row 1")) is None
-    assert one_source(form=LabelForm(missing=("1",))).label_name(Row("a", "1", "row 1")) is None
-    assert (
-        one_source(label_names=("n/a", "b"), form=LabelForm(missing=())).label_name(Row("a", "n/a", "row 1")) == "n/a"
-    )
-    with pytest.raises(UserError, match="The label 'c' is not one of a, b: row 1"):
-        one_source(label_names=("a", "b")).label_name(Row("a", "c", "row 1"))
-
-
-def test_several_labels_and_numbers_are_as_they_were_read_and_announced():
-    several = one_source(form=LabelForm("labels"), label_names=("a", "b"))
-    assert several.label_name(Row("a", '["a"]', "row 1")) == '["a"]'
-    assert several.label_name(Row("a", None, "row 1")) is None
+def test_what_a_label_is_is_announced():
+    several = Source("a.csv", "0", {}, labelled=True, form=LabelForm("labels"))
     assert several.lines() == ["A text may have several labels (--data.problem)."]
-    assert one_source().lines() == []
+    assert Source("a.csv", "0", {}, labelled=True).lines() == []

@@ -5,7 +5,7 @@ import json
 import datasets
 import pytest
 
-from lightning_nlp.data.texts.tagged import TAGS, as_tagged, tagged_source, words_of
+from lightning_nlp.data.texts.tagged import as_tagged, read_tags, tagged_source, words_of
 from lightning_nlp.errors import UserError
 
 WORDS, TAGGED = ["Anna", "left", "New", "York", "."], ["B-PER", "O", "B-LOC", "I-LOC", "O"]
@@ -133,7 +133,7 @@ def test_sentences_that_are_not_tagged(suffix, lines, settings, words, tmp_path)
 
 
 def test_spaces_within_words_do_not_break_them():
-    row = as_tagged({"text": "", "label": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here", TAGS.read)
+    row = as_tagged({"text": "", "label": ""}, [["a b", "", "c\n"], ["X", "Y", "Z"]], "here", read_tags)
     assert row.text.split(" ") == ["a\u00a0b", "", "c\u00a0"]
     assert row.label == "X Y Z"
 

@@ -8,9 +8,10 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from lightning_nlp.data.datamodules import TextClassificationDataModule
-from lightning_nlp.data.texts.sources import labelled_source
+from lightning_nlp.data.settings import LabelForm
+from lightning_nlp.data.texts.sources import Row, Source, labelled_source
 from lightning_nlp.data.texts.splits import build_splits
-from lightning_nlp.data.texts.targets import label_notes
+from lightning_nlp.data.texts.targets import label_name, label_notes
 from lightning_nlp.errors import UserError
 from tests.data.texts.test_readers import write_parquet
 
@@ -229,3 +230,21 @@ def test_class_names_that_datasets_writes_beside_a_parquet_file(tmp_path):
         build_splits(labelled_source(str(tmp_path / "a.parquet")), work_dir=tmp_path / "work")
     source = labelled_source(str(tmp_path / "a.parquet"), drop_incomplete=True)
     assert build_splits(source, work_dir=tmp_path / "work")[1] == ["neg", "pos"]
+
+
+def one_source(**settings):
+    return Source("a.csv", "0", {}, labelled=True, **settings)
+
+
+def test_a_label_has_a_name_or_is_missing():
+    assert label_name(one_source(), Row("a", "1", "row 1")) == "1"
+    assert label_name(one_source(), Row("a", "n/a", "row 1")) is None
+    assert label_name(one_source(form=LabelForm(missing=("1",))), Row("a", "1", "row 1")) is None
+    assert (
+        label_name(one_source(label_names=("n/a", "b"), form=LabelForm(missing=())), Row("a", "n/a", "row 1")) == "n/a"
+    )
+    with pytest.raises(UserError, match="The label 'c' is not one of a, b: row 1"):
+        label_name(one_source(label_names=("a", "b")), Row("a", "c", "row 1"))
+    several = one_source(form=LabelForm("labels"), label_names=("a", "b"))
+    assert label_name(several, Row("a", '["a"]', "row 1")) == '["a"]'
+    assert label_name(several, Row("a", None, "row 1")) is None
