@@ -34,7 +34,7 @@ def explain_parse_error(error: Exception, command: str) -> str:
     ):
         key = ".".join([*keys, *filter(None, unknown.groups())])
         last = key.rpartition(".")[2]
-        near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", _shown_help(command))), n=1)
+        near = difflib.get_close_matches(last, set(re.findall(r"--(?:\w+\.)*(\w+)", _shown_help(command))), 1, 0.75)
         hint = "" if not near else " Only another class has it." if near[0] == last else f" Did you mean {near[0]!r}?"
         return f"Unknown configuration key {key!r}.{hint} {lists_all}"
     if keys and (value := re.search(r"Got value: (.*)", message)):

@@ -1,6 +1,7 @@
-"""Errors of Lightning and torch that the user can fix, as UserErrors."""
+"""Errors of Lightning, torch and the disk that the user can fix, as UserErrors."""
 
 import contextlib
+import errno
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from lightning_nlp.errors import UserError, one_line
 
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn errors of Lightning or torch about the Trainer's settings into a UserError."""
+    """Turn errors of Lightning or torch about the Trainer's settings, and of a full disk, into a UserError."""
     try:
         yield
     except RuntimeError as error:
@@ -31,6 +32,11 @@ def lightning_errors() -> Iterator[None]:
         if isinstance(error, UserError) or not _modules(error)[-1].startswith("lightning."):
             raise
         raise UserError(f"The Trainer does not accept these settings: {one_line(error)}") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        problem = f"{error.filename or 'A file of the run'} cannot be written ({error.strerror})"
+        raise UserError(f"{problem}: free some space.", can_go_on=True) from error
 
 
 @contextlib.contextmanager

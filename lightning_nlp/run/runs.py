@@ -128,7 +128,8 @@ def newest_checkpoint(run: Path) -> Path | None:
             continue  # saved by a validation between two micro-batches
         if broken:
             step, logged = int(checkpoint["global_step"]), last_step(run / "metrics.csv")
-            lost = "" if logged is None else f", which repeats {max(0, logged + 1 - step)} steps"
+            repeated = 0 if logged is None else max(0, logged + 1 - step)
+            lost = f", which repeats {repeated} step{'s' * (repeated > 1)}" if repeated else ""
             warn_user(f"{broken[0]}: continuing from {path.name} after step {step}{lost}.")
         return path
     if broken:

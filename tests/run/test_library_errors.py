@@ -1,8 +1,10 @@
+import errno
 import re
 
 import pytest
 import torch
 
+from lightning_nlp.atomic_files import write_whole
 from tests.bad_input.check import check
 from tests.conftest import invoke
 
@@ -79,3 +81,19 @@ def test_a_cpus_memory_is_the_same_error(tiny_cls, tmp_path, monkeypatch):
     monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: torch.empty(2**50))
     outcome = invoke("fit", *tiny_cls, "--runs_dir", tmp_path)
     assert advised(outcome)[0] == ("--data.batch_size", "4")
+
+
+def test_a_disk_that_is_full_after_a_validation_is_one_sentence_and_the_training_can_go_on(
+    tiny_cls, tmp_path, monkeypatch
+):
+    def full(path, content):
+        if path.name == "val-00000014.json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_whole(path, content)
+
+    monkeypatch.setattr("lightning_nlp.evaluation.writing.write_whole", full)
+    arguments = ["fit", *tiny_cls, "--runs_dir", tmp_path]
+    line = check(invoke(*arguments), "cannot be written (No space left on device): free some space.")
+    assert "the same command and --ckpt_path last" in line
+    monkeypatch.undo()
+    assert invoke(*arguments, "--ckpt_path", "last").run == tmp_path / "quickstart" / "0"
