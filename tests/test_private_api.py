@@ -1,13 +1,15 @@
 """Each private thing of a dependency still is what we take it for."""
 
 from pathlib import Path
+from typing import Union
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import Logger
 
-from lightning_nlp.private_api import log_at_last_step, multiply_all, norms_of
+from lightning_nlp.private_api import keep_whole_numbers, log_at_last_step, multiply_all, norms_of
 from tests.fitting import trainer
 
 
@@ -56,3 +58,13 @@ def test_many_tensors_are_multiplied_and_measured_at_once():
     multiply_all(tensors, torch.tensor(2.0))
     assert torch.equal(tensors[0], torch.tensor([6.0, 8.0]))
     assert [norm.item() for norm in norms_of(tensors)] == [10.0, torch.inf]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_one_batch_is_not_all_of_them_whatever_the_order_of_types(kept):
+    parser = ArgumentParser()
+    parser.add_argument("--limit", type=Union[float, int, None])  # noqa: UP007 - with | they would not be ordered so
+    if kept:
+        keep_whole_numbers(parser)
+    limits = [parser.parse_args([f"--limit={value}"]).limit for value in ("1", "0.5", "null")]
+    assert list(map(repr, limits)) == ["1" if kept else "1.0", "0.5", "None"]

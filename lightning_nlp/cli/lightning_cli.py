@@ -20,6 +20,7 @@ from lightning_nlp.cli.checks import check_names, check_nulls, check_seed, check
 from lightning_nlp.cli.options import check_options, place_in_run
 from lightning_nlp.errors import PROGRAM, UserError, one_line
 from lightning_nlp.fitting import default_callbacks
+from lightning_nlp.private_api import keep_whole_numbers
 from lightning_nlp.run import processes
 from lightning_nlp.run.directory import RunDirectory
 from lightning_nlp.run.library_errors import lightning_errors
@@ -99,6 +100,7 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`, and draw the seed if asked to."""
+        keep_whole_numbers(parser)
         self.config = parser.parse_args(args)
         self.config.seed_everything = check_seed(self.config.seed_everything, resume=self.config.get("resume"))
 
