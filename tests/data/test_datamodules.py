@@ -245,6 +245,16 @@ class Recorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+@pytest.mark.parametrize(("given", "steps"), [(-1, 4), (99, 4), (2, 2)])
+def test_max_tokens_end_the_training_unless_it_ends_sooner(given, steps, mlm, tmp_path):
+    data = mlm(packing=True, tokens_per_batch=120, max_tokens=1000)
+    run = data.trainer = trainer(tmp_path, max_steps=given, accumulate_grad_batches=2)
+    data.limit_steps(run)
+    tokens = sum(map(len, originals(data.train_dataloader()))) / data.train_batches * 2 * steps
+    assert run.max_steps == steps
+    assert abs(tokens - 1000) < 120 or steps == given
+
+
 @pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*overfit.*", "ignore:.*no `validation_step`"
 )
