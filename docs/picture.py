@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 HOUSE = Path(__file__).parent.parent
-WIDTH, HEIGHT, COLOURS = 1000, 915, 48
+WIDTH, HEIGHT, COLOURS = 1000, 978, 48
 SCHEMES = {"light": 1, "dark": 0}  # chromium's numbers for what the reader prefers
 
 

@@ -112,7 +112,7 @@ def test_nothing_is_said_of_a_choice_that_no_validation_made(more, tiny_cls, tmp
     assert "│ best" not in outcome.out, "a row of the summary"
     epochs = {5: "0.71", 10: "1.43"}[step]  # of 7 steps each
     assert f"{epochs} epochs, {step} steps in" in card
-    assert re.search(rf"epochs, steps +│ +{epochs}, {step} ", outcome.out)
+    assert re.search(rf"training +│ +{epochs} epochs?, {step} steps ", outcome.out)
     assert [row["step"] for row in read_metrics(outcome.run) if row["test/loss"]] == [str(step)]
     assert files_below(outcome.run) >= RUN_FILES
 

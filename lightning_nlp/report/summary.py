@@ -28,11 +28,11 @@ def training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     speed, mfu, memory = (facts[name] for name in ("tokens_per_s", "mfu", "peak_memory_gib"))
     return [
         *((f"{split} read", part) for split, part in facts.get("parts", {}).items()),
-        ("epochs, steps", f"{facts['epochs']}, {facts['steps']}"),
+        ("training", f"{counted(facts['epochs'], 'epoch')}, {counted(facts['steps'], 'step')}"),
         ("time", duration(facts["seconds"]) + (f" since step {facts['since_step']}" if facts["since_step"] else "")),
         ("tokens/s", "too short to measure" if speed is None else f"{speed:,.0f}"),
         ("model FLOPs utilisation", "unknown" if mfu is None else f"{mfu:.1%}"),
-        ("peak memory", "not known" if memory is None else f"{memory:.2f} GiB"),
+        ("peak memory", "unknown" if memory is None else f"{memory:.2f} GiB"),
         ("hardware", f"{facts['hardware']}, {facts['precision']}"),
     ]
 

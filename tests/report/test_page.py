@@ -87,7 +87,7 @@ def test_the_numbers_are_those_of_the_records(cls_run, mlm_run):
         assert (
             f"{part['label']} {part['support']} {part['precision']:.4f} {part['recall']:.4f} {part['f1']:.4f}" in text
         )
-    assert f"epochs, steps {run.facts['epochs']}, {run.facts['steps']} time" in text
+    assert f"training {run.facts['epochs']} epochs, {run.facts['steps']} steps time" in text
     assert run.command in text
     assert " ".join(run.config_text.split()) in text
     record = {"stage": "test", "metrics": {"accuracy": 0.5}, "confusion": [[3, 1], [6, 0]], "examples": 10}

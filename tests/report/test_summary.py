@@ -28,7 +28,7 @@ def test_summary(table, tmp_path):
         "test/accuracy": "0.9125",
         "best val/accuracy": "0.9124",
         "test read": "30 of 120 texts",
-        "epochs, steps": "2, 1234",
+        "training": "2 epochs, 1,234 steps",
         "time": "1 min 01 s",
         "tokens/s": "12,346",
         "model FLOPs utilisation": "50.0%",
