@@ -61,7 +61,7 @@ def test_the_wheel_has_all_files_of_the_package_and_the_configs_but_nothing_else
 def test_configs_writes_the_yaml_files_and_fit_trains_with_one(run, tmp_path):
     written = run("lightning-nlp", "configs", cwd=tmp_path)
     assert written.returncode == 0, written.stderr
-    assert written.stdout.endswith("then: lightning-nlp fit --config quickstart.yaml\n")
+    assert written.stdout.endswith("then run: lightning-nlp fit --config quickstart.yaml\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == SHIPPED
     text = (HOUSE / "configs" / "cls.yaml").read_text(encoding="utf-8")
     of_the_wheel = text.replace("python train.py fit --config configs/cls.yaml", "lightning-nlp fit --config cls.yaml")
