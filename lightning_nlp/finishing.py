@@ -21,7 +21,7 @@ from lightning_nlp.private_api import log_at_last_step
 from lightning_nlp.report import summary
 from lightning_nlp.report.ending import epochs_trained, parts_read, report_end
 from lightning_nlp.run import processes, runs
-from lightning_nlp.run.library_errors import memory_errors, smaller_batches
+from lightning_nlp.run.library_errors import resource_errors, smaller_batches
 from lightning_nlp.run.trainer import hardware_of
 from lightning_nlp.training.hardware import peak_memory_gib
 
@@ -66,7 +66,7 @@ class Ending:
         """Test the best checkpoint, export it, and report; report too if that fails."""
         cure = partial(smaller_batches, self.config.data.init_args, self.trainer.accumulate_grad_batches)
         try:
-            with processes.lost_process_errors(), memory_errors(cure):
+            with processes.lost_process_errors(), resource_errors(cure):
                 self._finish(model, datamodule)
         except SystemExit as stop:  # a signal
             self.report("interrupted")

@@ -11,7 +11,7 @@ from lightning_nlp.cli.lightning_cli import CLI, PARSER
 from lightning_nlp.errors import PROGRAM, UserError
 from lightning_nlp.run import runs
 from lightning_nlp.run.directory import trained_on
-from lightning_nlp.run.library_errors import lightning_errors, memory_errors, smaller_batches
+from lightning_nlp.run.library_errors import lightning_errors, resource_errors, smaller_batches
 from lightning_nlp.run.trainer import make_trainer
 
 
@@ -42,7 +42,7 @@ def _evaluate(cli: CLI, stage: str, split: str) -> None:
     trainer = make_trainer(made.trainer.as_dict() | {"enable_checkpointing": False, "enable_progress_bar": shown}, [])
     if hasattr(made.data, "go_on_from"):
         made.data.go_on_from(trained_on(path))
-    with lightning_errors(), memory_errors(partial(smaller_batches, config.data.init_args, 1)):
+    with lightning_errors(), resource_errors(partial(smaller_batches, config.data.init_args, 1)):
         measure = trainer.validate if stage == "validate" else trainer.test
         (metrics,) = measure(made.model, made.data, ckpt_path=str(path), weights_only=True, verbose=False)
     if trainer.is_global_zero:

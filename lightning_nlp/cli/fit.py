@@ -19,7 +19,7 @@ from lightning_nlp.data.base import TextDataModule
 from lightning_nlp.errors import UserError
 from lightning_nlp.run import processes, runs
 from lightning_nlp.run.directory import RunDirectory, open_run, trained_on
-from lightning_nlp.run.library_errors import lightning_errors, memory_errors, smaller_batches
+from lightning_nlp.run.library_errors import lightning_errors, resource_errors, smaller_batches
 from lightning_nlp.run.trainer import hardware_of
 
 
@@ -75,7 +75,7 @@ def _train(
             data.go_on_from(trained_on(config.ckpt_path))
             # not by Lightning, where the other processes would wait in a collective, with its time limit
             data.folder = Path(processes.once("data", prepared, on_node=True))
-        with lightning_errors(), processes.lost_process_errors(), memory_errors(cure):
+        with lightning_errors(), processes.lost_process_errors(), resource_errors(cure):
             trainer.fit(model, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if last.requested and last.checkpoint.is_file():  # a signal came after the last step
             raise Interrupted(last.checkpoint, trainer.global_step, last.requested)

@@ -17,7 +17,7 @@ from lightning_nlp.predict.inputs import check_columns, input_texts, make_utf8
 from lightning_nlp.predict.predictor import make_predictor
 from lightning_nlp.predict.table import PredictionTable
 from lightning_nlp.run import runs
-from lightning_nlp.run.library_errors import memory_errors
+from lightning_nlp.run.library_errors import resource_errors
 from lightning_nlp.tasks import task_of_module
 from lightning_nlp.training.precision import default_precision
 
@@ -99,7 +99,7 @@ def predict(
         thresholds=thresholds,
     )
     windows = chain([first] if first else [], iter(lambda: list(islice(texts, WINDOW)), []))
-    with memory_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
+    with resource_errors(lambda _: f"--tokens_per_batch {max(1, tokens_per_batch // 2)}"):
         if output is None and sys.stdout.isatty():
             make_utf8(sys.stdout, "utf-8")
             table = PredictionTable()

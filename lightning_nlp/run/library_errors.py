@@ -15,7 +15,7 @@ from lightning_nlp.errors import UserError, one_line
 
 @contextlib.contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn errors of Lightning or torch about the Trainer's settings, and of a full disk, into a UserError."""
+    """Turn errors of Lightning or torch about the Trainer's settings into a UserError."""
     try:
         yield
     except RuntimeError as error:
@@ -32,16 +32,11 @@ def lightning_errors() -> Iterator[None]:
         if isinstance(error, UserError) or not _modules(error)[-1].startswith("lightning."):
             raise
         raise UserError(f"The Trainer does not accept these settings: {one_line(error)}") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        problem = f"{error.filename or 'A file of the run'} cannot be written ({error.strerror})"
-        raise UserError(f"{problem}: free some space.", can_go_on=True) from error
 
 
 @contextlib.contextmanager
-def memory_errors(cure: Callable[[bool], str]) -> Iterator[None]:
-    """Turn torch's errors about memory into a UserError: a batch does not fit, or a worker was killed.
+def resource_errors(cure: Callable[[bool], str]) -> Iterator[None]:
+    """Turn errors about memory and disk into a UserError: a batch does not fit, a worker was killed, the disk is full.
 
     A worker's death may first show as a broken connection; torch raises on its signal, wherever Python is by then.
 
@@ -71,6 +66,11 @@ def memory_errors(cure: Callable[[bool], str]) -> Iterator[None]:
         else:
             raise
         raise UserError(message, can_go_on=True) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        problem = f"{error.filename or 'A file of the run'} cannot be written ({error.strerror})"
+        raise UserError(f"{problem}: free some space.", can_go_on=True) from error
 
 
 def smaller_batches(settings: Any, accumulated: int, evaluating: bool) -> str:

@@ -83,11 +83,10 @@ def test_a_cpus_memory_is_the_same_error(tiny_cls, tmp_path, monkeypatch):
     assert advised(outcome)[0] == ("--data.batch_size", "4")
 
 
-def test_a_disk_that_is_full_after_a_validation_is_one_sentence_and_the_training_can_go_on(
-    tiny_cls, tmp_path, monkeypatch
-):
+@pytest.mark.parametrize("unwritten", ["val-00000014.json", "test.json"])
+def test_a_full_disk_is_one_sentence_and_the_training_can_go_on(unwritten, tiny_cls, tmp_path, monkeypatch):
     def full(path, content):
-        if path.name == "val-00000014.json":
+        if path.name == unwritten:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write_whole(path, content)
 
